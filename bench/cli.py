@@ -1,0 +1,63 @@
+"""The command line: ``python -m bench VERB``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from bench import __version__
+from bench.errors import BenchError, EXIT_BAD_INPUT
+
+VERBS = {
+    "datasets": "list, verify and fetch the image sets",
+    "variants": "show the models known here and the checkpoints found for them",
+    "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",
+    "anchors": "list, show, check, import and export published rate-distortion curves",
+    "bdrate": "BD-rate between any two curves",
+    "report": "rebuild tables, plots and the HTML page from stored rows",
+    "train": "train a miniature",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; return the process' exit status (0 done, 1 something failed, 2 bad input)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = _parser(arguments[0] if arguments else "")
+    args = parser.parse_args(arguments)
+    if args.verb is None:
+        parser.print_help()
+        return EXIT_BAD_INPUT
+    try:
+        return args.run(args)
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; what was measured is stored, run the same command to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    """Build the parser; only the wanted verb's module is imported, so that ``--help`` stays quick."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Benchmarks of learned image codecs on real images with real bitstreams.",
+        epilog="Exit status: 0 done, 1 measured but something failed, 2 bad input or configuration.",
+    )
+    parser.add_argument("--version", action="version", version=f"bench {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for verb, summary in VERBS.items():
+        command = verbs.add_parser(
+            verb, help=summary, description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if verb == wanted:
+            module = importlib.import_module(f"bench.commands.{verb}")
+            if module.__doc__:
+                command.description = module.__doc__
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser

@@ -1,0 +1,115 @@
+"""What a codec is: 8-bit RGB pixels to bytes, and bytes to 8-bit RGB pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from bench.registry import Registry
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """Everything needed to build one codec at one rate point, in this process or another.
+
+    Plain JSON values only, so that a specification can travel to a decoder process or a cluster.
+
+    Attributes:
+        codec: name in :data:`CODECS` ("jpeg", "vvenc", "learned", ...).
+        name: how the codec is called in rows and tables ("hpcm_base"); equals ``codec`` for classical ones.
+        point: label of the rate point, unique within the codec ("q50", "qp32", "0.0067").
+        point_settings: the rate point as values ({"quality": 50}, {"qp": 32}, {"lambda": 0.0067}).
+        settings: all other options that change the bitstream or the reconstruction.
+        location: where to find what the codec needs (a checkpoint file, a binary); not part of its identity.
+    """
+
+    codec: str
+    name: str
+    point: str
+    point_settings: Mapping[str, Json] = field(default_factory=dict)
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    location: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What ``Codec.encode`` returns for one image.
+
+    Attributes:
+        stream: the whole file, header included.
+        parts: bytes by part; the values add up to ``len(stream)``. Learned codecs give "y", "z" and
+            "header"; a codec without parts gives ``{}``.
+        padding: (left, top, right, bottom) pixels added before coding.
+        reconstruct: returns the encoder's own reconstruction, uint8 (H, W, 3), or None where the codec
+            has none apart from decoding. Called outside the timed section.
+        estimate_bits: returns the bits that the entropy model predicts, or None. Called outside the
+            timed section.
+    """
+
+    stream: bytes
+    parts: Mapping[str, int] = field(default_factory=dict)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    reconstruct: Callable[[], np.ndarray | None] = lambda: None
+    estimate_bits: Callable[[], float | None] = lambda: None
+
+
+class Codec(Protocol):
+    """One codec at one rate point. Built by the factory registered under ``CodecSpec.codec``."""
+
+    def encode(self, image: np.ndarray) -> Encoding:
+        """Encode an image, uint8 (H, W, 3) RGB.
+
+        Raises:
+            CodecError: this image can't be coded; the message says why.
+        """
+
+    def decode(self, stream: bytes) -> np.ndarray:
+        """Decode what ``encode`` wrote into a file: uint8 (H, W, 3) RGB.
+
+        Raises:
+            CodecError: the stream is damaged or of another codec.
+        """
+
+
+@dataclass(frozen=True)
+class CodecEntry:
+    """A kind of codec.
+
+    Attributes:
+        build: makes the codec; may be slow (loads weights).
+        identify: what makes two measurements of a specification the same measurement, without
+            building the codec: {"codec_version": str, "revision": int, "settings": {...},
+            "weights_sha256": str | None, ...}. ``revision`` is raised by hand whenever the code
+            changes what is measured.
+        default_specs: the specifications evaluated when the user names only the codec.
+        label: how plots and tables call it.
+        colour: the colour path in a few words ("RGB", "YCbCr 4:4:4 8-bit, rounded").
+        available: None, or the reason why it can't run here and what to do.
+        seconds_per_megapixel: rough seconds to code and decode one megapixel, for the plan's estimate.
+    """
+
+    build: Callable[[CodecSpec], Codec]
+    identify: Callable[[CodecSpec], dict[str, Any]]
+    default_specs: Callable[[], list[CodecSpec]]
+    label: str
+    colour: str = "RGB"
+    available: Callable[[], str | None] = lambda: None
+    seconds_per_megapixel: float = 1.0
+
+
+CODECS: Registry[CodecEntry] = Registry("codec")
+
+
+def build_codec(spec: CodecSpec) -> Codec:
+    """Build the codec that ``spec`` describes.
+
+    Raises:
+        ConfigurationError: no such codec, or impossible settings.
+        CodecUnavailable: its program or library is missing.
+    """
+    return CODECS.get(spec.codec).build(spec)
