@@ -41,6 +41,8 @@ class Row:
     label: str
     point: str
     reason: str | None = None  # why it failed
+    dataset_total: int | None = None  # images in the whole set; None for a folder of the user's
+    image_verified: bool | None = None  # the image's SHA-256 is the catalogue's; None where none is known
     warnings: list[str] = field(default_factory=list)
     miniature: bool = False
     point_settings: dict[str, Any] = field(default_factory=dict)
