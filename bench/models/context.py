@@ -1,0 +1,148 @@
+"""The hierarchical progressive context model of HPCM (arXiv 2507.19125, section 3.3).
+
+:meth:`HierarchicalContext.code_latents` is the one walk over scales and steps. Variants change the small
+methods that it calls, never the walk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.coders import StepCoder
+from bench.models.lattice import Lattice, Scale, lattice
+from bench.models.layers import DWConvRB, WindowCrossAttention, conv1x1
+
+STEPS = (2, 3, 6)  # coded steps of each scale
+WINDOWS = (4, 8, 8)
+
+
+class SpatialPrior(nn.Module):
+    """Network from adapted context to entropy parameters: ``branch_2(branch_1(x) * q)``."""
+
+    def __init__(self, branch_1: list[nn.Module], branch_2: list[nn.Module]) -> None:
+        super().__init__()
+        self.branch_1 = nn.Sequential(*branch_1)
+        self.branch_2 = nn.Sequential(*branch_2)
+
+    def forward(self, x: Tensor, q: Tensor) -> Tensor:
+        return self.branch_2(self.branch_1(x) * q)
+
+
+def depthwise_prior(M: int, depths: tuple[int, ...], expansion: float) -> SpatialPrior:
+    """Prior made of DWConvRB: ``depths`` blocks before q, after q, and (1B only) after the projection."""
+    before, after, *final = depths
+    wide = [DWConvRB(3 * M, expansion) for _ in range(before + after)]
+    narrow = [DWConvRB(2 * M, expansion) for _ in range(sum(final))]
+    return SpatialPrior(wide[:before], [*wide[before:], conv1x1(3 * M, 2 * M), *narrow])
+
+
+class HierarchicalContext(nn.Module):
+    """Context model for latents of ``M`` channels; a base class, so that names stay those of checkpoints.
+
+    Args:
+        M: channels of the latents.
+        prior_s1_s2, prior_s3: blocks in the spatial priors, see :func:`depthwise_prior`.
+        adaptor_depths: DWConvRB in each adaptor of the three scales, or None for one 1x1 convolution.
+        expansion: hidden width of the DWConvRB over their width.
+        head_width: channels of an attention head, or None for a model without attention.
+    """
+
+    def __init__(
+        self,
+        M: int,
+        prior_s1_s2: tuple[int, ...],
+        prior_s3: tuple[int, ...],
+        adaptor_depths: tuple[int, int, int] | None = None,
+        expansion: float = 2,
+        head_width: int | None = 20,
+    ) -> None:
+        super().__init__()
+        self.M = M
+
+        def adaptor(scale: int) -> nn.Module:
+            if adaptor_depths is None:
+                return conv1x1(3 * M, 3 * M)
+            return nn.Sequential(*(DWConvRB(3 * M, expansion) for _ in range(adaptor_depths[scale])))
+
+        self.y_spatial_prior_adaptor_list_s1 = nn.ModuleList([adaptor(0)])
+        self.y_spatial_prior_adaptor_list_s2 = nn.ModuleList([adaptor(1) for _ in range(3)])
+        self.y_spatial_prior_adaptor_list_s3 = nn.ModuleList([adaptor(2) for _ in range(6)])
+        self.y_spatial_prior_s1_s2 = depthwise_prior(M, prior_s1_s2, expansion)
+        self.y_spatial_prior_s3 = depthwise_prior(M, prior_s3, expansion)
+        self.adaptive_params_list = nn.ParameterList([nn.Parameter(torch.ones(1, 3 * M, 1, 1)) for _ in range(10)])
+        self.context_net = nn.ModuleList([conv1x1(2 * M, 2 * M) for _ in range(2)])
+        self.has_attention = head_width is not None
+        if head_width is not None:
+            heads = 2 * M // head_width
+            self.attn_s1, self.attn_s2, self.attn_s3 = (WindowCrossAttention(2 * M, w, heads) for w in WINDOWS)
+
+    def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
+        """Code latents step by step.
+
+        Args:
+            hyper: (B, 2M, H, W), what the hyper decoder gives: scales, then means.
+            coder: quantises, reads or otherwise supplies the latents of each step.
+
+        Returns:
+            The reconstructed latents, (B, M, H, W).
+        """
+        plan = lattice(self.M, *hyper.shape[2:], hyper.device)
+        batch = len(hyper)
+        memory = self.new_memory(batch)
+        context, latents = None, hyper.new_empty(batch, 0)
+        coded = []
+        for number, scale in enumerate(plan.scales):
+            context = self.enter_scale(number, scale, context, hyper, memory)
+            parameters = context
+            latents = hyper.new_zeros(batch, scale.context.numel()).index_copy(1, scale.known, latents)
+            for i, step in enumerate(scale.steps):
+                if (number, i) != (0, 0):
+                    parameters = self.predict(number, i, context, latents.view(batch, *scale.shape))
+                    if not (number == 2 and i == len(scale.steps) - 1):  # nothing reads the last context
+                        context = self.next_context(number, i, parameters, context, memory)
+                scales, means = self.packed(parameters, step.index)
+                coded.append(coder.code(step, scales, means))
+                latents = latents.index_copy(1, step.index, coded[-1])
+        return unpack(coded, plan, hyper)
+
+    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, memory: Any) -> Tensor:
+        """Return the first context of a scale: that of the scale before, completed by hyper parameters."""
+        halves = hyper.reshape(2 * len(hyper), -1)
+        if context is not None:
+            halves = torch.cat((context.reshape(len(halves), -1), halves), dim=1)
+        entered = halves.index_select(1, scale.context).view(len(hyper), 2 * self.M, *scale.shape[1:])
+        return entered if number == 0 else self.context_net[number - 1](entered)
+
+    def predict(self, number: int, i: int, context: Tensor, latents: Tensor) -> Tensor:
+        """Return scales and means, (B, 2M, h, w), for step ``i`` of a scale from what is decoded so far.
+
+        Adaptors of scales 2 and 3 are used in a rotated order: published checkpoints were trained so.
+        """
+        adaptors = (self.y_spatial_prior_adaptor_list_s1, self.y_spatial_prior_adaptor_list_s2,
+                    self.y_spatial_prior_adaptor_list_s3)[number]
+        adapted = adaptors[(i - 1) % len(adaptors)](torch.cat((context, latents), dim=1))
+        prior = self.y_spatial_prior_s3 if number == 2 else self.y_spatial_prior_s1_s2
+        return prior(adapted, self.adaptive_params_list[sum(STEPS[:number]) + i - 1])
+
+    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, memory: Any) -> Tensor:
+        """Return the context that the step after step ``i`` of a scale sees."""
+        if not self.has_attention:
+            return parameters
+        return (self.attn_s1, self.attn_s2, self.attn_s3)[number](parameters, context)
+
+    def new_memory(self, batch: int) -> Any:
+        """Return what one coding pass remembers between its steps; the base remembers nothing."""
+        return None
+
+    def packed(self, parameters: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Gather scales and means, (B, n) each, of the positions of one step."""
+        scales, means = parameters.reshape(len(parameters), 2, -1).unbind(1)
+        return scales.index_select(1, index), means.index_select(1, index)
+
+
+def unpack(packed: list[Tensor], plan: Lattice, like: Tensor) -> Tensor:
+    """Bring packed steps, (B, n) each in order of coding, back into raster order: (B, C, H, W)."""
+    return torch.cat(packed, dim=1).index_select(1, plan.order).view(len(like), *plan.scales[-1].shape)

@@ -1,0 +1,106 @@
+"""Generalised Gaussian entropy model with fixed shape: likelihoods and the coder's tables.
+
+Source: LIC-HPCM, the "GGM" of its entropy model, shape β = 1.5. With P the regularised lower incomplete gamma
+function, F(t) = (1 + sign(t) P(1/β, |t|^β)) / 2 and p(v) = F((v + 1/2) / s) - F((v - 1/2) / s).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from compressai._CXX import pmf_to_quantized_cdf
+from compressai.ops import LowerBound
+from torch import Tensor, nn
+
+BETA = 1.5
+SCALE_MIN, SCALE_MAX, SCALE_LEVELS = 0.12, 64.0, 60
+LIKELIHOOD_MIN = 1e-9
+# -quantile(5e-7) of the generalised normal distribution with β = 1.5: how many scales a table row reaches.
+TAIL = 5.426911270933747
+PRECISION = 16
+
+
+class _Distribution(torch.autograd.Function):
+    """F(t) with its gradient exp(-|t|^β) β / (2 Γ(1/β)) with respect to t."""
+
+    @staticmethod
+    def forward(ctx, t: Tensor, beta: Tensor) -> Tensor:
+        ctx.save_for_backward(t, beta)
+        inverse = (1 / beta).expand_as(t)
+        return (1 + torch.sign(t) * torch.special.gammainc(inverse, t.abs() ** beta)) / 2
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        t, beta = ctx.saved_tensors
+        return gradient * torch.exp(-t.abs() ** beta - torch.lgamma(1 / beta)) * beta / 2, None
+
+
+class GeneralisedGaussian(nn.Module):
+    """Likelihood of integers under the zero-mean distribution of a given scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("beta", torch.tensor([BETA]))
+        self.scale_lower_bound = LowerBound(SCALE_MIN)
+        self.likelihood_lower_bound = LowerBound(LIKELIHOOD_MIN)
+
+    def forward(self, values: Tensor, scales: Tensor) -> Tensor:
+        """Return the likelihood of ``values`` (any shape) under ``scales`` (broadcastable), at least 1e-9.
+
+        The plain difference of two distribution values, without a symmetry trick: estimates of published
+        checkpoints were made so.
+        """
+        scales = self.scale_lower_bound(scales)
+        upper = self.cumulative((values + 0.5) / scales)
+        lower = self.cumulative((values - 0.5) / scales)
+        return self.likelihood_lower_bound(upper - lower)
+
+    def cumulative(self, t: Tensor) -> Tensor:
+        """F(t), elementwise."""
+        return _Distribution.apply(t, self.beta)
+
+    @torch.no_grad()
+    def tables(self, scales: Tensor) -> CodingTables:
+        """Build the coder's tables, one row for each of ``scales`` (n,), on the CPU in float32.
+
+        The escape mass keeps the published rule: above a row's own range it counts only what lies beyond
+        the *widest* row, so streams stay those of the published coder.
+        """
+        scales = scales.detach().float().cpu().clamp_min(torch.tensor(SCALE_MIN))
+        beta = torch.tensor([BETA])
+        centres = [math.ceil(float(scale) * TAIL) for scale in scales]
+        widest = 2 * max(centres)
+        cdf = torch.zeros(len(centres), widest + 3, dtype=torch.int32)
+        for row, (centre, scale) in enumerate(zip(centres, scales)):
+            edges = torch.arange(-centre, centre + 2).float() - 0.5
+            distribution = _Distribution.apply(edges / scale, beta)
+            beyond = _Distribution.apply((torch.tensor([widest - centre]) + 0.5) / scale, beta)
+            mass = torch.cat((distribution.diff(), distribution[:1] + (1 - beyond)))
+            cdf[row, : 2 * centre + 3] = torch.tensor(pmf_to_quantized_cdf(mass.tolist(), PRECISION), dtype=torch.int32)
+        lengths = torch.tensor([2 * centre + 3 for centre in centres], dtype=torch.int32)
+        return CodingTables(cdf, lengths, torch.tensor([-centre for centre in centres], dtype=torch.int32))
+
+
+@dataclass(frozen=True)
+class CodingTables:
+    """Tables of the arithmetic coder: int32 ``cdf`` (rows, longest), ``lengths`` (rows,), ``offsets`` (rows,)."""
+
+    cdf: Tensor
+    lengths: Tensor
+    offsets: Tensor
+
+    def as_lists(self) -> tuple[list[list[int]], list[int], list[int]]:
+        """The form that CompressAI's coder takes."""
+        return self.cdf.tolist(), self.lengths.tolist(), self.offsets.tolist()
+
+
+def scale_table() -> Tensor:
+    """The 60 scales that index the table of y, logarithmically spaced, float32."""
+    return torch.exp(torch.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALE_LEVELS))
+
+
+def scale_index(scales: Tensor, table: Tensor) -> Tensor:
+    """Row of the table for each scale: how many of all but the last entry are strictly smaller."""
+    return torch.searchsorted(table[:-1], scales.contiguous())

@@ -1,0 +1,122 @@
+"""Building blocks of the HPCM family (specification of LIC-HPCM, arXiv 2507.19125, section 3).
+
+Attribute names are those of the published checkpoints. All tensors are (B, C, H, W).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
+    """1x1 convolution."""
+    return nn.Conv2d(inputs, outputs, 1)
+
+
+def down2(inputs: int, outputs: int) -> nn.Conv2d:
+    """2x2 convolution of stride 2: halves height and width."""
+    return nn.Conv2d(inputs, outputs, 2, stride=2)
+
+
+def up2(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    """2x2 transposed convolution of stride 2: doubles height and width."""
+    return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+
+
+def down4(inputs: int, outputs: int) -> nn.Conv2d:
+    """4x4 convolution of stride 2: halves height and width."""
+    return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
+
+
+def up4(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    """4x4 transposed convolution of stride 2: doubles height and width."""
+    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+
+
+class PartialConv(nn.Module):
+    """3x3 convolution of the first ``channels // ratio`` channels; the others pass unchanged."""
+
+    def __init__(self, channels: int, ratio: int) -> None:
+        super().__init__()
+        self.touched = channels // ratio
+        self.pconv = nn.Conv2d(self.touched, self.touched, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        head, tail = x.split((self.touched, x.shape[1] - self.touched), dim=1)
+        return torch.cat((self.pconv(head), tail), dim=1)
+
+
+class PConvRB(nn.Module):
+    """Residual block: partial convolution, then a pointwise network of ``expansion`` times the width."""
+
+    def __init__(self, channels: int, ratio: int = 4, expansion: int = 4) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(PartialConv(channels, ratio), *_pointwise(channels, expansion))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class DWConvRB(nn.Module):
+    """Residual block: depthwise 3x3 convolution, then a pointwise network."""
+
+    def __init__(self, channels: int, expansion: float = 2) -> None:
+        super().__init__()
+        depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.branch = nn.Sequential(depthwise, *_pointwise(channels, expansion))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class Branch(nn.Module):
+    """A transform: one sequence of layers under the name ``branch``."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.branch(x)
+
+
+class WindowCrossAttention(nn.Module):
+    """Attention from the new parameters to the running context, in windows that do not overlap.
+
+    ``forward(x, h)``: queries from ``x``, keys and values from ``h``, both (B, channels, H, W) with H and W
+    multiples of ``window``. ``conv_out`` acts on ``x``, the skip path, not on what attention gives: the
+    published checkpoints were trained so.
+    """
+
+    def __init__(self, channels: int, window: int, heads: int) -> None:
+        super().__init__()
+        self.window, self.heads = window, heads
+        self.conv_q = conv1x1(channels, channels)
+        self.conv_k = conv1x1(channels, channels)
+        self.conv_v = conv1x1(channels, channels)
+        self.conv_out = conv1x1(channels, channels)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        query, key, value = (self._windows(t) for t in (self.conv_q(x), self.conv_k(h), self.conv_v(h)))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return self._unwindow(attended, x.shape) + self.conv_out(x)
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B * windows, heads, window * window, C / heads)."""
+        batch, channels, height, width = x.shape
+        p, width_of_head = self.window, channels // self.heads
+        x = x.reshape(batch, self.heads, width_of_head, height // p, p, width // p, p)
+        return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(-1, self.heads, p * p, width_of_head)
+
+    def _unwindow(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        batch, channels, height, width = shape
+        p = self.window
+        x = x.reshape(batch, height // p, width // p, self.heads, p, p, channels // self.heads)
+        return x.permute(0, 3, 6, 1, 4, 2, 5).reshape(shape)
+
+
+def _pointwise(channels: int, expansion: float) -> list[nn.Module]:
+    hidden = int(channels * expansion)
+    return [conv1x1(channels, hidden), nn.LeakyReLU(0.01), conv1x1(hidden, channels)]
