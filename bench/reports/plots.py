@@ -1,0 +1,191 @@
+"""Rate-distortion plots as bytes. Pure functions of curves; the same curves give the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from bench.reports.curves import ANCHOR, MEASURED, ReportCurve
+from bench.reports.frame import Coverage
+
+# Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+REFERENCE_COLOURS = ("#000000", "#6F6F6F", "#0072B2", "#CC79A7", "#009E73", "#E69F00")
+REFERENCE_LINES = ((0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1.5)), (0, (7, 2, 1, 2, 1, 2)), (0, (2, 2)))
+REFERENCE_MARKERS = ("", "", "d", "1", "2", "x")
+
+MOST_CURVES = 14
+FULL_RATE_BPP = 2.0  # published curves end well below; JPEG's best qualities would squeeze the rest
+QUALITY_LABELS = {"psnr_rgb_db": "PSNR (RGB) [dB]", "ms_ssim_db": "MS-SSIM [dB]"}
+CONVENTIONS = {
+    "psnr_rgb_db": "PSNR of decoded 8-bit RGB, mean over images; rate from file bytes",
+    "ms_ssim_db": "MS-SSIM of decoded 8-bit RGB, mean of per-image dB; rate from file bytes",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Size in inches, font sizes in points, legend columns (0: beside the axes)."""
+
+    name: str
+    width: float
+    axes_height: float
+    font: float
+    legend_columns: int
+    dpi: int
+
+
+COLUMN = Layout("column", 3.4, 2.45, 7.0, 2, 300)
+WIDE = Layout("wide", 7.0, 3.9, 8.5, 0, 200)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finished plot: file stem, caption, PNG and SVG bytes."""
+
+    name: str
+    caption: str
+    png: bytes
+    svg: bytes
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one curve is drawn, in every plot of a report."""
+
+    colour: str
+    marker: str
+    line: str | tuple
+    filled: bool
+
+
+def styles_of(curves: Sequence[ReportCurve]) -> dict[str, Style]:
+    """Give every curve label a colour, marker and line; solid for measured ones, broken for published ones."""
+    styles: dict[str, Style] = {}
+    measured = list(dict.fromkeys(curve.label for curve in curves if curve.origin == MEASURED))
+    for index, label in enumerate(measured):
+        again = index >= len(COLOURS)  # the first colour belongs to the first learned codec alone
+        colour = COLOURS[1 + (index - len(COLOURS)) % (len(COLOURS) - 1)] if again else COLOURS[index]
+        styles[label] = Style(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
+    references = list(dict.fromkeys(curve.label for curve in curves if curve.origin != MEASURED))
+    for index, label in enumerate(references):
+        turn = index % len(REFERENCE_LINES)
+        styles[label] = Style(REFERENCE_COLOURS[turn], REFERENCE_MARKERS[turn], REFERENCE_LINES[turn], filled=False)
+    return styles
+
+
+def low_rate_limit(curves: Sequence[ReportCurve]) -> float | None:
+    """Return up to which rate a second plot should zoom in, or None where the first shows everything well."""
+    rates = [max(curve.rate) for curve in curves if curve.miniature and curve.origin == MEASURED]
+    limit = 1.3 * max(rates) if rates else FULL_RATE_BPP
+    return limit if limit < 0.6 * _full_limit(curves) else None
+
+
+def _full_limit(curves: Sequence[ReportCurve]) -> float:
+    return min(FULL_RATE_BPP, 1.04 * max(max(curve.rate) for curve in curves))
+
+
+def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout: Layout,
+            styles: dict[str, Style], limit: float | None = None) -> Figure:
+    """Plot quality over rate.
+
+    Args:
+        curves: of one metric, at least one; the first :data:`MOST_CURVES` are drawn.
+        limit: largest rate shown, in bpp; None for all up to :data:`FULL_RATE_BPP`.
+    """
+    curves = list(curves)[:MOST_CURVES]
+    metric = curves[0].metric
+    limit = limit if limit is not None else _full_limit(curves)
+    settings = {"svg.hashsalt": name, "font.size": layout.font, "axes.linewidth": 0.6, "font.family": "DejaVu Sans",
+                "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5, "svg.fonttype": "path"}
+    with matplotlib.rc_context(settings):
+        legend_rows = -(-len(curves) // layout.legend_columns) if layout.legend_columns else 0
+        height = layout.axes_height + legend_rows * layout.font * 1.32 / 72
+        canvas = Canvas(figsize=(layout.width, height), layout="constrained")
+        canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        axes = canvas.add_subplot()
+        for curve in curves:
+            _draw(axes, curve, styles[curve.label], layout)
+        _finish_axes(axes, curves, metric, limit)
+        _title(axes, coverage, metric, layout)
+        _legend(canvas, axes, layout)
+        return Figure(f"{name}_{layout.name}", _caption(curves, coverage, metric, limit),
+                      _save(canvas, "png", dpi=layout.dpi), _save(canvas, "svg"))
+
+
+def _draw(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
+    measured = curve.origin == MEASURED
+    axes.plot(
+        curve.rate, curve.quality, label=legend_label(curve), color=style.colour, linestyle=style.line,
+        marker=style.marker or None, linewidth=1.4 if curve.learned and measured else 1.0,
+        markersize=layout.font * 0.5,
+        markerfacecolor=style.colour if style.filled else "white", markeredgewidth=0.8,
+        zorder=4 if curve.learned and measured else 3 if measured else 2,
+    )
+
+
+def legend_label(curve: ReportCurve) -> str:
+    """Return the curve's label, with its origin where it is neither measured here nor an anchor."""
+    told = curve.origin in (MEASURED, ANCHOR) or curve.origin in curve.label
+    return curve.label if told else f"{curve.label}, {curve.origin}"
+
+
+def _finish_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
+    visible = [value for curve in curves for value in _visible_quality(curve, limit)]
+    low, high = min(visible), max(visible)
+    margin = 0.04 * (high - low) or 0.5
+    axes.set_xlim(0, limit)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xlabel("Rate [bpp]")
+    axes.set_ylabel(QUALITY_LABELS[metric])
+    axes.grid(True, linewidth=0.4, color="#D9D9D9")
+    axes.set_axisbelow(True)
+    axes.tick_params(width=0.6, length=2.5)
+
+
+def _visible_quality(curve: ReportCurve, limit: float) -> list[float]:
+    """Return the qualities of the points up to ``limit``, and of the line where it leaves the plot."""
+    values = [quality for rate, quality in zip(curve.rate, curve.quality) if rate <= limit]
+    if values and curve.rate[-1] > limit:
+        values.append(float(np.interp(limit, curve.rate, curve.quality)))
+    return values or [curve.quality[0]]
+
+
+def _title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
+    small = max(layout.font - 1.5, 5.5)
+    axes.set_title(coverage.short_heading, loc="left", fontsize=layout.font + 0.5, fontweight="bold",
+                   pad=1.35 * small + 3)
+    axes.annotate(CONVENTIONS[metric], (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom", ha="left",
+                  textcoords="offset points", fontsize=small, color="#444444")
+
+
+def _legend(canvas: Canvas, axes: Axes, layout: Layout) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    options = {"fontsize": layout.font - 0.8, "frameon": False, "handlelength": 2.4, "columnspacing": 0.9,
+               "labelspacing": 0.25, "handletextpad": 0.5, "borderaxespad": 0.2}
+    if layout.legend_columns:
+        canvas.legend(handles, labels, loc="outside lower center", ncols=layout.legend_columns, **options)
+    else:
+        canvas.legend(handles, labels, loc="outside right center", **(options | {"labelspacing": 0.5}))
+
+
+def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, limit: float) -> str:
+    text = (f"{coverage.heading}. {CONVENTIONS[metric]}. Solid lines with markers: measured here from real files; "
+            "broken lines: anchors and published points.")
+    beyond = sum(rate > limit for curve in curves for rate in curve.rate)
+    return f"{text} {beyond} points beyond {limit:.2f} bpp are not shown." if beyond else text
+
+
+def _save(canvas: Canvas, kind: str, **options: int) -> bytes:
+    """Write the figure without the date and the program's version, which would differ between two runs."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    canvas.savefig(buffer, format=kind, metadata=metadata, **options)
+    return buffer.getvalue()

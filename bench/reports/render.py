@@ -1,0 +1,143 @@
+"""A Table as Markdown, CSV, LaTeX or HTML. Every renderer escapes what its format gives a meaning to."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+
+from bench.reports.table import Cell, Column, Table
+
+LATEX_SPECIALS = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}",
+    "−": "$-$", "–": "--", "×": r"$\times$", "λ": r"$\lambda$", "·": r"$\cdot$", "±": r"$\pm$",
+}
+LONG_TABLE_ROWS = 60  # longer LaTeX tables break over pages
+
+
+def to_csv(table: Table) -> str:
+    """Return the values with six decimals, a missing one empty; constants and warnings in every row."""
+    constants = list(table.constants) + [("warning", " ".join(table.warnings))]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([column.key for column in table.columns] + [key for key, _ in constants])
+    for row in table.rows:
+        writer.writerow([_csv_cell(value) for value in row] + [value for _, value in constants])
+    return buffer.getvalue()
+
+
+def _csv_cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and not isinstance(value, bool):
+        return repr(round(value, 6)) if math.isfinite(value) else ""
+    return str(value)
+
+
+def to_markdown(table: Table, level: int = 3) -> str:
+    """Return title, warnings, table and notes as GitHub's Markdown."""
+    lines = [f"{'#' * level} {escape_markdown(table.title)}", ""]
+    for warning in table.warnings:
+        lines += [f"> **Warning:** {escape_markdown(warning)}", ""]
+    if table.rows:
+        lines.append(_markdown_line([escape_markdown(column.heading) for column in table.columns]))
+        lines.append(_markdown_line(["---:" if column.numeric else "---" for column in table.columns]))
+        headings = dict(table.headings)
+        for index, row in enumerate(table.rows):
+            if index in headings:
+                blanks = [""] * (len(table.columns) - 1)
+                lines.append(_markdown_line([f"***{escape_markdown(headings[index])}***", *blanks]))
+            lines.append(_markdown_line([escape_markdown(text) for text in _texts(table, row)]))
+    else:
+        lines.append("None.")
+    lines += [""] + [f"- {escape_markdown(note)}" for note in table.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def escape_markdown(text: str) -> str:
+    """Escape what would end a cell, open a tag or start emphasis; underscores in words are left alone."""
+    text = " ".join(text.split()).replace("\\", "\\\\")
+    for character in "|*`<>[]":
+        text = text.replace(character, "\\" + character)
+    return text
+
+
+def to_html(table: Table) -> str:
+    """Return a <section> with title, warnings, table and notes."""
+    parts = [f'<section class="table" id="{html.escape(table.name)}">', f"<h3>{html.escape(table.title)}</h3>"]
+    parts += [f'<p class="warning"><strong>Warning:</strong> {html.escape(text)}</p>' for text in table.warnings]
+    if table.rows:
+        parts += ['<div class="scroll"><table>', _html_head(table), "<tbody>"]
+        headings = dict(table.headings)
+        for index, row in enumerate(table.rows):
+            if index in headings:
+                parts.append(f'<tr class="heading"><th colspan="{len(table.columns)}">'
+                             f"{html.escape(headings[index])}</th></tr>")
+            cells = zip(table.columns, _texts(table, row))
+            parts.append("<tr>" + "".join(_html_cell("td", column, text) for column, text in cells) + "</tr>")
+        parts.append("</tbody></table></div>")
+    else:
+        parts.append("<p>None.</p>")
+    if table.notes:
+        parts.append('<ul class="notes">' + "".join(f"<li>{html.escape(note)}</li>" for note in table.notes) + "</ul>")
+    parts.append("</section>")
+    return "\n".join(parts)
+
+
+def _html_head(table: Table) -> str:
+    cells = "".join(_html_cell("th", column, column.heading) for column in table.columns)
+    return f"<thead><tr>{cells}</tr></thead>"
+
+
+def _html_cell(tag: str, column: Column, text: str) -> str:
+    kind = "number" if column.numeric else "wide" if column.wide else "text"
+    return f'<{tag} class="{kind}">{html.escape(text)}</{tag}>'
+
+
+def to_latex(table: Table) -> str:
+    """Return a booktabs table (``table`` and ``tabular``; long ones ``longtable``), caption and label included.
+
+    The document needs ``\\usepackage{booktabs}`` and, for long tables, ``\\usepackage{longtable}``.
+    """
+    spec = "".join("p{0.3\\linewidth}" if c.wide else "r" if c.numeric else "l" for c in table.columns)
+    head = " & ".join(escape_latex(column.heading) for column in table.columns) + r" \\"
+    headings = dict(table.headings)
+    body = []
+    for index, row in enumerate(table.rows):
+        if index in headings:
+            body += [r"\midrule"] if index else []
+            body.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{\emph{{{escape_latex(headings[index])}}}}} \\")
+        body.append(" & ".join(escape_latex(text) for text in _texts(table, row)) + r" \\")
+    caption = [rf"\textbf{{Warning: {escape_latex(text)}}}" for text in table.warnings]
+    caption = " ".join([escape_latex(_sentence(table.title)), *caption, *map(escape_latex, table.notes)])
+    label = rf"\label{{tab:{table.name.replace('_', '-')}}}"
+    if len(table.rows) > LONG_TABLE_ROWS:
+        lines = [r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{spec}}}",
+                 rf"\caption{{{caption}}}{label} \\", r"\toprule", head, r"\midrule", r"\endfirsthead",
+                 r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot",
+                 *body, r"\end{longtable}", "}"]
+    else:
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", label, r"\footnotesize",
+                 r"\setlength{\tabcolsep}{3pt}", rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule",
+                 *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Escape LaTeX's special characters; other characters outside ASCII are kept (UTF-8 is LaTeX's default)."""
+    return "".join(LATEX_SPECIALS.get(character, character) for character in " ".join(text.split()))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else text + "."
+
+
+def _texts(table: Table, row: tuple[Cell, ...]) -> list[str]:
+    return [column.text(value) for column, value in zip(table.columns, row)]

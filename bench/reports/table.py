@@ -1,0 +1,93 @@
+"""A table as data: what every renderer takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Union
+
+Cell = Union[str, int, float, bool, None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: name in CSV files, with the unit in it ("bpp", "psnr_rgb_db").
+        title: heading for readers.
+        unit: unit for readers, shown after the title.
+        digits: decimals of a float; None writes the value as it is.
+        signed: write the sign of positive numbers too.
+        missing: what stands for None ("–" does not apply, "N/A" could not be computed).
+        wide: long text; LaTeX wraps it.
+    """
+
+    key: str
+    title: str
+    unit: str = ""
+    digits: int | None = None
+    signed: bool = False
+    missing: str = "–"
+    wide: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Title with the unit."""
+        return f"{self.title} [{self.unit}]" if self.unit else self.title
+
+    @property
+    def numeric(self) -> bool:
+        """True where cells are aligned to the right."""
+        return self.digits is not None
+
+    def text(self, value: Cell) -> str:
+        """Return one cell as readers see it, not yet escaped."""
+        if value is None:
+            return self.missing
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, (int, float)) and self.digits is not None:
+            text = f"{value:{'+' if self.signed else ''}.{self.digits}f}"
+            return text.replace("-", "−")
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with what has to be said about it.
+
+    Attributes:
+        name: stem of its files.
+        title: what it shows, with dataset and coverage.
+        columns: as in every row.
+        rows: cells as values, not text.
+        notes: conventions and remarks, shown below.
+        warnings: shown above, prominently, and in every row of the CSV file.
+        headings: (index, text): a heading before row ``index``.
+        constants: (key, value) pairs that CSV files repeat in every row (dataset, coverage, convention).
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    headings: tuple[tuple[int, str], ...] = ()
+    constants: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"table {self.name}: {len(row)} cells for {len(self.columns)} columns: {row}")
+
+    def column(self, key: str) -> list[Cell]:
+        """Return the values of one column."""
+        index = [column.key for column in self.columns].index(key)
+        return [row[index] for row in self.rows]
+
+    def without_empty_columns(self) -> Table:
+        """Drop the columns that hold nothing but None."""
+        kept = [i for i in range(len(self.columns)) if any(row[i] is not None for row in self.rows)]
+        return replace(self, columns=tuple(self.columns[i] for i in kept),
+                       rows=tuple(tuple(row[i] for i in kept) for row in self.rows))
