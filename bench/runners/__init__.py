@@ -1,0 +1,1 @@
+"""Plan, measure, decode in a second process, store."""

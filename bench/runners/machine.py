@@ -1,0 +1,151 @@
+"""The machine a row was measured on: device, threads, library versions; and how torch is set up for it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import bench
+from bench.errors import ConfigurationError
+
+T = TypeVar("T")
+
+_LIBRARIES = ("numpy", "torch", "compressai", "pytorch-msssim", "pillow")
+
+
+def resolve_device(wanted: str) -> str:
+    """Return "cpu" or "cuda" for "cpu", "cuda" or "auto".
+
+    Raises:
+        ConfigurationError: "cuda" is wanted and torch finds no usable GPU.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise ConfigurationError("torch finds no usable GPU here", "use --device cpu or --device auto")
+    return "cpu"
+
+
+@lru_cache
+def device_name(device: str) -> str:
+    """Return what the device is called, such as "cpu: <model of the processor>" or "cuda: <model>"."""
+    if device == "cpu":
+        return f"cpu: {_cpu_model()}"
+    import torch
+
+    return f"{device}: {torch.cuda.get_device_name(device)}"
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        field, _, value = line.partition(":")
+        if field.strip() in ("model name", "Model"):
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def configure_torch(threads: int | None, deterministic: bool) -> None:
+    """Set torch's threads and its choice of algorithms, in the encoder's process and in the decoder's.
+
+    Operations without a deterministic form warn instead of failing: a decoder that differs for it is
+    found by comparing the reconstructions.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what a row says of its machine: no host names, no paths.
+
+    Args:
+        torch: arguments of :func:`configure_torch` where the codec runs through torch.
+    """
+    machine: dict[str, Any] = {
+        "device": device_name(device),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "jobs": jobs,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "libraries": _library_versions(),
+    }
+    if torch is not None:
+        library = importlib.import_module("torch")
+        machine["threads"] = library.get_num_threads()
+        machine["deterministic"] = torch["deterministic"]
+        if device != "cpu":
+            machine["cuda"] = library.version.cuda
+    return machine
+
+
+@lru_cache
+def _library_versions() -> dict[str, str]:
+    """Return the installed versions, from the packages' metadata, so that nothing is imported for it."""
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@lru_cache
+def code_version() -> str:
+    """Return this package's version, with the commit where it runs from a git checkout."""
+    root = Path(bench.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return bench.__version__
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return bench.__version__
+    return f"{bench.__version__}+{done.stdout.strip()}"
+
+
+def timed(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
+    """Call ``function``; return its result and the seconds it took by the host's clock.
+
+    Where a GPU is in use it is synchronised at both ends, so that queued work is counted where it belongs.
+    """
+    _synchronise()
+    start = time.perf_counter()
+    result = function(*arguments)
+    _synchronise()
+    return result, time.perf_counter() - start
+
+
+def _synchronise() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def free_gpu_memory() -> None:
+    """Give cached GPU memory back, so that running out of it on one image does not fail the next."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
