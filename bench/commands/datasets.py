@@ -1,0 +1,118 @@
+"""List, verify and fetch the image sets of datasets.yaml.
+
+  python -m bench datasets list                  what is known, what is here, and where
+  python -m bench datasets verify kodak          the state of each image; without a name, of every set
+  python -m bench datasets verify photos/        read every image of a folder of your own
+  python -m bench datasets fetch kodak clic2020  download what is missing (resumes)
+
+Sets are looked for in $BENCH_DATA, data/ and ../shared/data, each with one folder a set, and are downloaded
+into $BENCH_DATA or else data/. States of an image:
+
+  verified   its SHA-256 is the one in datasets.yaml
+  unpinned   no SHA-256 is published; name and dimensions are right, and verify could read it
+  altered    it is not the set's image
+  missing    it is not here
+
+Exit status: 0 done, 1 verify found something missing, altered or unreadable, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.datasets import Dataset, load_catalogue, read_rgb8, resolve
+from bench.datasets.catalogue import DatasetSpec
+from bench.datasets.locate import find
+from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ImageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions list, verify and fetch."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="show the sets, what is here of each, and where")
+    verify = actions.add_parser("verify", help="check every image; exit status 1 when one is not right")
+    verify.add_argument("names", nargs="*", metavar="NAME|PATH", help="sets or folders (default: every set)")
+    fetch = actions.add_parser("fetch", help="download what is missing of a set")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="sets to fetch")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out one action; return the exit status."""
+    if args.action == "list":
+        return _list()
+    if args.action == "verify":
+        return _verify(args.names)
+    for name in args.names:
+        dataset = resolve(name)
+        print(f"{dataset.name}: {dataset.coverage} in {dataset.root}")
+    return EXIT_DONE
+
+
+def _list() -> int:
+    rows = [("name", "images", "state", "licence", "where")]
+    for spec in load_catalogue().values():
+        location = find(spec)
+        total = len(spec.images)
+        if location is None:
+            rows.append((spec.name, f"0 of {total}", "absent", spec.licence, "-"))
+            continue
+        counts = {word: len(location.named(word)) for word in ("missing", "altered", "unpinned", "verified")}
+        state = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        rows.append((spec.name, f"{total - counts['missing']} of {total}", state, spec.licence,
+                     str(location.folder)))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    return EXIT_DONE
+
+
+def _verify(names: list[str]) -> int:
+    catalogue = load_catalogue()
+    right = True
+    for name in names or catalogue:
+        if name in catalogue:
+            right &= _verify_set(catalogue[name])
+        else:
+            right &= _verify_folder(resolve(name, catalogue=catalogue))
+    return EXIT_DONE if right else EXIT_INCOMPLETE
+
+
+def _verify_set(spec: DatasetSpec) -> bool:
+    """Print each image's state; return whether the set is complete and readable."""
+    location = find(spec)
+    if location is None:
+        print(f"{spec.name}: not here, {len(spec.images)} images missing")
+        return False
+    print(f"{spec.name}: {spec.title}, in {location.folder}")
+    faults = 0
+    for state in location.states:
+        word, fault = state.word, state.fault
+        if word == "unpinned" and (fault := _unreadable(state.path)):
+            word = "unreadable"
+        faults += fault is not None
+        _print_state(state.spec.name, word, fault)
+    print(f"{spec.name}: {location.good} of {len(location.states)} images right"
+          + (f", {faults} with a fault" if faults else ""))
+    return location.complete and not faults
+
+
+def _verify_folder(dataset: Dataset) -> bool:
+    print(f"{dataset.name}: {dataset.coverage} in {dataset.root}, no checksums are known")
+    faults = [_unreadable(image.path) for image in dataset.images]
+    for image, fault in zip(dataset.images, faults):
+        _print_state(image.name, "unreadable" if fault else "readable", fault)
+    return not any(faults)
+
+
+def _unreadable(path: Path) -> str | None:
+    """Return why an image can't be evaluated, or None."""
+    try:
+        read_rgb8(path)
+    except ImageError as error:
+        return str(error).replace("\n ", ";")
+    return None
+
+
+def _print_state(name: str, word: str, fault: str | None) -> None:
+    print(f"  {word:<10}  {name}" + (f"  ({fault})" if fault else ""))

@@ -1,0 +1,190 @@
+"""From a name or a folder to the images that are evaluated."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.datasets.catalogue import DatasetSpec, load_catalogue
+from bench.datasets.download import DownloadFailed
+from bench.datasets.fetch import archive_name, fetch_missing
+from bench.datasets.images import LOSSLESS_SUFFIXES
+from bench.datasets.locate import Location, download_folder, find, search_roots, sha256_of
+from bench.errors import ConfigurationError, DatasetError
+
+_NAMES_SHOWN = 3
+
+
+class DatasetUnavailable(DatasetError):
+    """Not one image of a set is here, and none could be fetched."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image to evaluate.
+
+    Attributes:
+        name: file name.
+        sha256: of the file's bytes; empty where they can't be read (reading the image then says why).
+        verified: whether that is the catalogue's hash; None where it knows none.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    verified: bool | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The images to evaluate, and how they relate to the whole set.
+
+    Attributes:
+        images: what is here, altered ones included, in the catalogue's order (a folder's: by name).
+        total: images in the whole set; None for a folder given by path.
+        complete: nothing is missing or altered.
+        altered, missing: names of images.
+        root: folder that holds the images.
+    """
+
+    name: str
+    title: str
+    images: tuple[ImageFile, ...]
+    total: int | None
+    complete: bool
+    altered: tuple[str, ...]
+    missing: tuple[str, ...]
+    root: Path | None
+    licence: str
+    citation: str
+
+    @property
+    def coverage(self) -> str:
+        """How much of the set this is: "24 images", "1 of 41 images", "24 images, 2 altered"."""
+        here = len(self.images)
+        whole = self.total is None or here == self.total
+        text = f"{here} image{'' if here == 1 else 's'}" if whole else f"{here} of {self.total} images"
+        return f"{text}, {len(self.altered)} altered" if self.altered else text
+
+
+def resolve(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False, fetch: bool = True,
+            catalogue: Mapping[str, DatasetSpec] | None = None) -> Dataset:
+    """Return the image set called ``name_or_path``, or the images of the folder at that path.
+
+    A set is looked for in ``BENCH_DATA``, ``data/`` and ``../shared/data``; what is missing is then
+    downloaded. With ``allow_partial`` a part that is here is taken as it is, without downloading.
+
+    Raises:
+        ConfigurationError: neither a known name nor a folder.
+        DatasetUnavailable: not one image is here and none could be fetched.
+        DatasetError: the set is incomplete or altered and ``allow_partial`` is not given; a folder is
+            missing or holds no image.
+    """
+    specs = load_catalogue() if catalogue is None else catalogue
+    name = os.fspath(name_or_path)
+    if name in specs:
+        return _resolve_known(specs[name], allow_partial, fetch)
+    if os.path.isdir(name):
+        return _folder(Path(name))
+    if os.sep in name or os.path.exists(name):
+        raise DatasetError(f"{name}: is no folder", f"give a folder with images, or one of: {', '.join(specs)}")
+    near = difflib.get_close_matches(name, specs, n=1)
+    raise ConfigurationError(f"there is no dataset '{name}', nor a folder of that name",
+                             f"did you mean {near[0]}?" if near else f"known: {', '.join(specs)}")
+
+
+def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Dataset:
+    location = find(spec)
+    failure = ""
+    partial_will_do = allow_partial and location is not None
+    if fetch and spec.addresses and not partial_will_do and (location is None or not location.complete):
+        try:
+            fetch_missing(spec, download_folder(spec))
+        except DownloadFailed as failed:
+            failure = str(failed)
+        location = find(spec)
+    if location is None:
+        raise DatasetUnavailable(f"dataset '{spec.name}' is not on this machine", _advice(spec, failure, None))
+    if not location.complete and not allow_partial:
+        raise DatasetError(f"dataset '{spec.name}' is {describe_gaps(location)}", _advice(spec, failure, location))
+    return _dataset(spec, location)
+
+
+def describe_gaps(location: Location) -> str:
+    """Say what a copy of a set lacks: "incomplete: 23 of 24 images in ..., missing kodim05.png"."""
+    missing, altered = location.named("missing"), location.named("altered")
+    total = len(location.states)
+    parts = [f"{'incomplete' if missing else 'altered'}: {total - len(missing)} of {total} images"
+             f" in {location.folder}"]
+    if missing:
+        parts.append(f"missing {_some(missing)}")
+    faults = [f"{state.spec.name} ({state.fault})" for state in location.states if state.word == "altered"]
+    if altered:
+        parts.append(f"altered {_some(tuple(faults))}")
+    return "; ".join(parts)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
+
+
+def _advice(spec: DatasetSpec, failure: str, location: Location | None) -> str:
+    """Say where the set was looked for and how to get it."""
+    folders = spec.folders[0] if len(spec.folders) == 1 else "{" + ",".join(spec.folders) + "}"
+    lines = ["looked in:", *(f"  {root / folders}" for root in search_roots())]
+    if spec.package is not None:
+        lines.append(f"  the Python package {spec.package.name}: pip install {spec.package.distribution}")
+    if failure:
+        lines.append(failure)
+    elif spec.addresses:
+        lines += ["not downloaded from:", *(f"  {url}" for url in spec.addresses)]
+    lines += ["to get it:", f"  put the images into {download_folder(spec)}",
+              f"  or set BENCH_DATA to the folder that holds {spec.name}/"]
+    if spec.addresses:
+        lines.append(f"  or run, with a network: python -m bench datasets fetch {spec.name}")
+    if spec.archive is not None:
+        lines.append(f"  or put the archive there as {archive_name(spec.archive.sources[0])} and run the same")
+    if spec.page:
+        lines.append(f"  the set's page: {spec.page}")
+    if location is not None:
+        if location.named("altered"):
+            lines.append("altered images are never overwritten: delete them to fetch them again")
+        lines.append("or evaluate what is here with --allow-partial; every table and plot then says so")
+    return "\n".join(lines).replace("\n", "\n  ")
+
+
+def _dataset(spec: DatasetSpec, location: Location) -> Dataset:
+    images = tuple(ImageFile(state.spec.name, state.path, state.sha256 or "", state.verified)
+                   for state in location.states if state.path is not None)
+    return Dataset(spec.name, spec.title, images, len(spec.images), location.complete,
+                   location.named("altered"), location.named("missing"), location.folder,
+                   spec.licence, spec.citation)
+
+
+def _folder(folder: Path) -> Dataset:
+    """Return a user's folder as a set of its own."""
+    try:
+        paths = sorted(path for path in folder.iterdir()
+                       if path.suffix.lower() in LOSSLESS_SUFFIXES and not path.name.startswith("."))
+    except OSError as error:
+        raise DatasetError(f"{folder}: {error.strerror}", "check the folder's permissions") from None
+    paths = [path for path in paths if path.is_file()]
+    if not paths:
+        raise DatasetError(f"{folder}: holds no image",
+                           f"images are the files ending in {', '.join(sorted(LOSSLESS_SUFFIXES))}; "
+                           "lossy ones and sub-folders are not taken")
+    images = tuple(ImageFile(path.name, path, _readable_hash(path), None) for path in paths)
+    name = folder.resolve().name
+    return Dataset(name, name, images, None, True, (), (), folder, "unknown", "")
+
+
+def _readable_hash(path: Path) -> str:
+    """Return the file's SHA-256, or nothing: reading the image will say what is wrong with it."""
+    try:
+        return sha256_of(path)
+    except DatasetError:
+        return ""

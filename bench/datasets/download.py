@@ -1,0 +1,233 @@
+"""Download one file over HTTP: resumed where it stopped, checked, then put in place in one step."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import re
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from bench import __version__
+from bench.datasets.catalogue import Source
+from bench.errors import DatasetError
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+ATTEMPTS = 3  # per address, when a connection breaks halfway
+_BLOCK_BYTES = 1 << 16
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DownloadFailed(DatasetError):
+    """No address gives the file."""
+
+
+class _Refused(Exception):
+    """An address does not give the file; the next one may."""
+
+
+class _Unreachable(_Refused):
+    """An address' host can't be reached."""
+
+
+class _Broken(Exception):
+    """A connection broke halfway; worth another attempt."""
+
+
+@dataclass
+class Downloader:
+    """Downloads files and remembers which hosts can't be reached, so that each is waited for only once."""
+
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+    def fetch(self, sources: Sequence[Source], target: Path) -> None:
+        """Download ``target`` from the first of ``sources`` that gives it.
+
+        What has arrived is kept in a ``.part`` file beside it and resumed by the next call. ``target``
+        appears only when size and SHA-256 are right, where they are known.
+
+        Raises:
+            DownloadFailed: no source gives the file; names each address with its reason.
+            DatasetError: it can't be written.
+        """
+        reasons = []
+        for source in sources:
+            part = _part_file(target, source)
+            try:
+                part.parent.mkdir(parents=True, exist_ok=True)
+                self._fetch_from(source, part, target.name)
+                part.replace(target)
+                return
+            except _Refused as refused:
+                reasons.append(f"{source.url}: {refused}")
+            except OSError as error:
+                raise unwritable(part, error) from None
+        raise DownloadFailed("\n  ".join([f"{target.name} can't be downloaded:", *reasons]))
+
+    def _fetch_from(self, source: Source, part: Path, label: str) -> None:
+        host = urlsplit(source.url).netloc
+        if host in self.unreachable:
+            raise _Unreachable(self.unreachable[host])
+        resumed = _size(part) > 0
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                _transfer(source, part, label)
+                break
+            except _Unreachable as error:
+                self.unreachable[host] = str(error)
+                raise
+            except _Broken as error:
+                if attempt == ATTEMPTS:
+                    raise _Refused(f"the connection broke {ATTEMPTS} times ({error})") from None
+        wrong = _wrong(source, part)
+        if wrong:
+            part.unlink(missing_ok=True)
+            if resumed:  # what was there before may have been the wrong part
+                return self._fetch_from(source, part, label)
+            raise _Refused(wrong)
+
+
+def _part_file(target: Path, source: Source) -> Path:
+    """Return where the unfinished file is kept; sources share it only if their bytes are the same."""
+    identity = source.sha256 or hashlib.sha256(source.url.encode()).hexdigest()
+    return target.with_name(f"{target.name}.{identity[:8]}.part")
+
+
+def _transfer(source: Source, part: Path, label: str) -> None:
+    """Append what is missing to ``part``; a server that does not resume makes it start again."""
+    have = _size(part)
+    if source.size is not None and have >= source.size:
+        return
+    headers = {"User-Agent": f"bench/{__version__}", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    try:
+        response = _opener().open(urllib.request.Request(source.url, headers=headers), timeout=CONNECT_TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+            if source.sha256 is None or _wrong(source, part):
+                part.unlink()
+                raise _Broken("the server can't resume") from None
+            return
+        raise _Refused(f"HTTP {error.code} {error.reason}") from None
+    except urllib.error.URLError as error:
+        raise _Unreachable(f"can't be reached ({_reason(error)})") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(_reason(error)) from None
+    with response:
+        start = _range_start(response)
+        if start not in (0, have):
+            raise _Refused("the server resumes at the wrong place")
+        with open(part, "ab" if start else "wb") as stream:
+            _copy(response, stream, source, start, label)
+
+
+def _copy(response: http.client.HTTPResponse, stream: BinaryIO, source: Source, start: int,
+          label: str) -> None:
+    """Copy the response's body, never more than the file's known size, with progress."""
+    announced = response.headers.get("Content-Length", "")
+    total = source.size or (start + int(announced) if announced.isdigit() else None)
+    if total is not None and total - start > shutil.disk_usage(Path(stream.name).parent).free:
+        raise OSError(errno.ENOSPC, f"needs {total - start:,} bytes")
+    size = start
+    with _progress(label, total, start) as progress:
+        while True:
+            try:
+                block = response.read(_BLOCK_BYTES)
+            except (OSError, http.client.HTTPException) as error:
+                raise _Broken(_reason(error)) from None
+            if not block:
+                break
+            size += len(block)
+            if total is not None and size > total:
+                raise _Refused(f"sends more than {total:,} bytes")
+            stream.write(block)
+            progress.update(len(block))
+        stream.flush()
+    if total is not None and size < total:
+        raise _Broken(f"{size:,} of {total:,} bytes arrived")
+
+
+def _range_start(response: http.client.HTTPResponse) -> int:
+    """Return the offset at which the body starts: 0 unless the server answers with a part."""
+    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+        return 0
+    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(match[1]) if match else -1
+
+
+def _wrong(source: Source, part: Path) -> str | None:
+    """Return why ``part`` is not the file wanted, or None."""
+    if source.size is not None and _size(part) != source.size:
+        return f"gives {_size(part):,} bytes, not {source.size:,}"
+    if source.sha256 is None:
+        return None
+    digest = hashlib.sha256()
+    with open(part, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return None if digest.hexdigest() == source.sha256 else "gives a file whose SHA-256 is another"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+
+
+def unwritable(path: Path, error: OSError) -> DatasetError:
+    """Return the error for a file of a set that the operating system does not let us write."""
+    if error.errno in _FULL:
+        return DatasetError(f"{path}: the disk is full ({error.strerror})",
+                            "make room or set BENCH_DATA to a folder on another disk, then run it again: "
+                            "the download goes on where it stopped")
+    return DatasetError(f"{path}: can't be written ({error.strerror})",
+                        "set BENCH_DATA to a folder that can be written")
+
+
+def _progress(label: str, total: int | None, start: int) -> tqdm:
+    """Return a progress bar, on a terminal; elsewhere a line says what is being fetched."""
+    if not sys.stderr.isatty():
+        print(f"fetching {label}" + (f" ({total / 1e6:.1f} MB)" if total else ""), file=sys.stderr, flush=True)
+    return tqdm(total=total, initial=start, desc=label, unit="B", unit_scale=True, disable=None, leave=False)
+
+
+class _QuickHTTP(http.client.HTTPConnection):
+    """Gives up soon on a host that does not answer, but lets a slow one send."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(READ_TIMEOUT_S)
+
+
+class _QuickHTTPS(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(READ_TIMEOUT_S)
+
+
+class _QuickHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_QuickHTTP, request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_QuickHTTPS, request)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_QuickHandler)

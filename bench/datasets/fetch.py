@@ -1,0 +1,120 @@
+"""Fetch the images of a set that are not here yet."""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from bench.datasets.archives import ArchiveError, extract
+from bench.datasets.catalogue import DatasetSpec, ImageSpec, Source
+from bench.datasets.download import Downloader, DownloadFailed, unwritable
+from bench.datasets.locate import inspect_image, sha256_of
+from bench.errors import DatasetError
+
+FAILURES_BEFORE_GIVING_UP = 2
+_LARGEST_IMAGE_BYTES = 1 << 28  # where neither size nor dimensions are known
+
+
+def fetch_missing(spec: DatasetSpec, folder: Path) -> None:
+    """Bring the images of ``spec`` that are missing from ``folder`` into it; never touch one that is there.
+
+    Raises:
+        DownloadFailed: an address was tried for something that is still missing.
+        DatasetError: the folder can't be written, or an archive is damaged.
+    """
+    with _locked(folder):
+        missing = [image for image in spec.images if inspect_image(image, folder / image.name).path is None]
+        downloader = Downloader()
+        if missing and spec.urls:
+            _fetch_images(spec, missing, folder, downloader)
+        elif missing and spec.archive is not None:
+            _fetch_archive(spec, missing, folder, downloader)
+
+
+def _fetch_images(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
+    failures: list[str] = []
+    for image in missing:
+        try:
+            downloader.fetch(spec.image_sources(image), folder / image.name)
+        except DownloadFailed as failed:
+            failures.append(str(failed))
+            if len(failures) == FAILURES_BEFORE_GIVING_UP:
+                break
+    if failures:
+        raise DownloadFailed("\n".join(failures))
+
+
+def _fetch_archive(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
+    """Unpack an archive that the user has put into the folder, else download one and remove it afterwards."""
+    for source in spec.archive.sources:
+        archive = folder / archive_name(source)
+        if archive.is_file():
+            if source.sha256 not in (None, sha256_of(archive)):
+                raise DatasetError(f"{archive}: its SHA-256 is not {source.sha256}", "delete it and fetch it again")
+            return _unpack(spec, missing, archive)
+    failures = []
+    for source in spec.archive.sources:
+        archive = folder / archive_name(source)
+        try:
+            downloader.fetch([source], archive)
+            return _unpack(spec, missing, archive)
+        except (DownloadFailed, ArchiveError) as failed:
+            failures.append(str(failed))
+        finally:
+            archive.unlink(missing_ok=True)
+    raise DownloadFailed("\n".join(failures))
+
+
+def archive_name(source: Source) -> str:
+    """Return the file name under which an archive is kept."""
+    return PurePosixPath(urlsplit(source.url).path).name or "archive"
+
+
+def _unpack(spec: DatasetSpec, missing: list[ImageSpec], archive: Path) -> None:
+    """Put the wanted members of an archive in place, each checked first."""
+    print(f"unpacking {archive.name}", file=sys.stderr, flush=True)
+    wanted = {image.name: image for image in missing}
+    limits = {image.name: _most_bytes(image) for image in missing}
+    folder = archive.parent
+    try:
+        parts = extract(archive, folder, limits, spec.archive.members)
+        states = {part: inspect_image(wanted[part.name.removesuffix(".part")], part) for part in parts}
+        for part, state in states.items():
+            if state.fault is not None:
+                raise ArchiveError(f"{archive}: '{state.spec.name}' {state.fault}")
+        for part, state in states.items():
+            part.replace(folder / state.spec.name)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    finally:
+        for name in wanted:
+            (folder / f"{name}.part").unlink(missing_ok=True)
+
+
+def _most_bytes(image: ImageSpec) -> int:
+    """Return the most bytes an image file may have: its size, or somewhat more than its raw samples."""
+    if image.size is not None:
+        return image.size
+    pixels = image.width * image.height if image.width is not None else image.pixels
+    return 4 * pixels + (1 << 20) if pixels is not None else _LARGEST_IMAGE_BYTES
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; a second one waits until the first has fetched."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that fetches into {folder}", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,127 @@
+"""Read an image file as 8-bit RGB samples.
+
+The samples are taken as they are stored: ICC profiles, gamma, and EXIF orientation are ignored, because some
+files of the test sets carry a wrong profile and because published figures ignore them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from bench.errors import ImageError
+
+FORMATS = ("PNG", "PPM", "BMP", "TIFF", "JPEG", "WEBP")
+LOSSLESS_SUFFIXES = frozenset({".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".tif", ".tiff"})
+_EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
+_TIFF_BITS_PER_SAMPLE = 258
+
+
+def read_rgb8(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read an image: uint8 (H, W, 3), writable, C-contiguous.
+
+    Greyscale and palette images become RGB without loss; an alpha channel is dropped only where it is fully
+    opaque. JPEG and WebP are read too (training sets use them).
+
+    Raises:
+        ImageError: the file can't be read, is damaged, or is not 8-bit RGB in one of these ways; the message
+            names the file, what is wrong and what to do.
+    """
+    path = Path(path)
+    with _opened(path) as image:
+        _refuse_unsupported(path, image)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            if image.getchannel("A").getextrema() != (255, 255):
+                raise ImageError(f"{path}: has transparent pixels",
+                                 "flatten it onto a background, or remove the alpha channel")
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return (width, height) in pixels from the file's header.
+
+    Raises:
+        ImageError: the file can't be read or is no image.
+    """
+    with _opened(Path(path)) as image:
+        return image.size
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image; whatever Pillow raises on it inside the block becomes an ImageError."""
+    try:
+        with open(path, "rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if os.fstat(stream.fileno()).st_size == 0:
+                raise ImageError(f"{path}: is empty (0 bytes)", "fetch or copy it again")
+            if stream.read(8) == b"\x89PNG\r\n\x1a\n":
+                _verify_png(stream)
+            stream.seek(0)
+            with Image.open(stream, formats=FORMATS) as image:
+                yield image
+    except ImageError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise ImageError(f"{path}: is not an image of a known format, or its header is damaged",
+                         f"known formats: {', '.join(FORMATS)}") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ImageError(f"{path}: has more than {Image.MAX_IMAGE_PIXELS:,} pixels", "crop it") from None
+    except MemoryError:
+        raise ImageError(f"{path}: does not fit into memory", "crop it") from None
+    except OSError as error:
+        if error.errno:  # the operating system's, not the decoder's
+            raise ImageError(f"{path}: {error.strerror}", "check the path and its permissions") from None
+        raise ImageError(f"{path}: is damaged ({error})", "fetch or copy it again") from None
+    except Exception as error:  # decoders raise many kinds on damaged files
+        raise ImageError(f"{path}: is damaged ({error or type(error).__name__})",
+                         "fetch or copy it again") from None
+
+
+def _verify_png(stream: BinaryIO) -> None:
+    """Check every chunk's CRC up to IEND; decoding alone overlooks damage behind the last row."""
+    stream.seek(0)
+    with Image.open(stream, formats=["PNG"]) as image:
+        image.verify()
+
+
+def _refuse_unsupported(path: Path, image: Image.Image) -> None:
+    """Raise an ImageError for what can't become 8-bit RGB without loss."""
+    if getattr(image, "n_frames", 1) > 1:
+        raise ImageError(f"{path}: is animated or has several pages ({image.n_frames})", "keep one frame")
+    deep = image.mode.startswith(("I", "F"))
+    if deep or _bits_per_sample(path, image) > 8:
+        raise ImageError(f"{path}: has more than 8 bits per sample",
+                         "convert it to 8 bits yourself, so that the rounding is your choice")
+    if image.mode not in _EIGHT_BIT_MODES:
+        raise ImageError(f"{path}: is {image.mode}, not RGB", "convert it to 8-bit RGB")
+
+
+def _bits_per_sample(path: Path, image: Image.Image) -> int:
+    """Return the bits of a sample as stored; Pillow silently cuts 48-bit RGB down to 24."""
+    if image.format == "PNG":
+        with open(path, "rb") as stream:
+            return struct.unpack_from("B", stream.read(25), 24)[0]  # IHDR: width, height, bit depth
+    if image.format == "TIFF":
+        stored = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (1,))
+        return max(stored) if isinstance(stored, tuple) else stored
+    if image.format == "PPM":
+        return _ppm_maximum(path).bit_length()
+    return 8
+
+
+def _ppm_maximum(path: Path) -> int:
+    """Return the largest sample value that a netpbm header declares (1 for bitmaps)."""
+    with open(path, "rb") as stream:
+        lines = stream.read(4096).splitlines()
+    words = b" ".join(line.split(b"#")[0] for line in lines).split()
+    return 1 if words[0] in (b"P1", b"P4") else int(words[3])
