@@ -10,6 +10,7 @@ import contextlib
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -65,7 +66,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             if os.fstat(stream.fileno()).st_size == 0:
                 raise ImageError(f"{path}: is empty (0 bytes)", "fetch or copy it again")
             if stream.read(8) == b"\x89PNG\r\n\x1a\n":
-                _verify_png(stream)
+                _verify_png(path, stream)
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
                 yield image
@@ -87,11 +88,18 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                          "fetch or copy it again") from None
 
 
-def _verify_png(stream: BinaryIO) -> None:
-    """Check every chunk's CRC up to IEND; decoding alone overlooks damage behind the last row."""
-    stream.seek(0)
-    with Image.open(stream, formats=["PNG"]) as image:
-        image.verify()
+def _verify_png(path: Path, stream: BinaryIO) -> None:
+    """Check every chunk's CRC from behind the signature to IEND; decoding overlooks damage after the last row."""
+    while True:
+        head = stream.read(8)
+        length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
+        data, crc = stream.read(length), stream.read(4)
+        if not kind or len(crc) < 4:
+            raise ImageError(f"{path}: is truncated", "fetch or copy it again")
+        if zlib.crc32(kind + data) != int.from_bytes(crc, "big"):
+            raise ImageError(f"{path}: is damaged (wrong checksum in chunk {kind!r})", "fetch or copy it again")
+        if kind == b"IEND":
+            return
 
 
 def _refuse_unsupported(path: Path, image: Image.Image) -> None:
