@@ -52,7 +52,8 @@ class HPCM(HierarchicalContext):
     """
 
     padding_multiple = 256  # smaller images are padded: scale 1 has windows of 4x4 on image / 64
-    latent_stride, hyper_stride = 16, 64
+    rebuilt_buffers = TABLE_BUFFERS  # never read from a checkpoint
+    fill_missing = {"adaptive_params_list.": 1.0}  # forks keep them outside the state dict, always one
 
     def __init__(
         self,

@@ -1,0 +1,26 @@
+"""SHA-256 of files, remembered within the process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+_known: dict[tuple[str, int, int], str] = {}
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, computed once for a path, size and modification time.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    with open(path, "rb") as stream:
+        about = os.fstat(stream.fileno())
+        key = (str(path.absolute()), about.st_size, about.st_mtime_ns)
+        if key not in _known:
+            digest = hashlib.sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+            _known[key] = digest.hexdigest()
+        return _known[key]
