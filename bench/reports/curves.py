@@ -37,6 +37,7 @@ class ReportCurve:
         learned: a neural codec.
         miniature: a small model that is not the authors'.
         remarks: what a reader has to know.
+        source: where a curve that was not measured here comes from, and its convention.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ReportCurve:
     learned: bool = False
     miniature: bool = False
     remarks: tuple[str, ...] = ()
+    source: str = ""
 
     def over(self, images: Collection[str]) -> ReportCurve:
         """Return the curve averaged over ``images`` only, all of which must be in ``per_image``."""

@@ -17,7 +17,7 @@ from bench.reports.frame import Coverage
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
-REFERENCE_COLOURS = ("#000000", "#6F6F6F", "#0072B2", "#CC79A7", "#009E73", "#E69F00")
+REFERENCE_COLOURS = ("#000000", "#6F6F6F", "#D55E00", "#CC79A7", "#0072B2", "#009E73")
 REFERENCE_LINES = ((0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1.5)), (0, (7, 2, 1, 2, 1, 2)), (0, (2, 2)))
 REFERENCE_MARKERS = ("", "", "d", "1", "2", "x")
 

@@ -7,6 +7,8 @@ import html
 import io
 import math
 
+from tabulate import tabulate
+
 from bench.reports.table import Cell, Column, Table
 
 LATEX_SPECIALS = {
@@ -99,6 +101,17 @@ def _html_head(table: Table) -> str:
 def _html_cell(tag: str, column: Column, text: str) -> str:
     kind = "number" if column.numeric else "wide" if column.wide else "text"
     return f'<{tag} class="{kind}">{html.escape(text)}</{tag}>'
+
+
+def to_text(table: Table) -> str:
+    """Return title and table for a terminal, without the notes and long texts."""
+    shown = [index for index, column in enumerate(table.columns) if not column.wide]
+    rows = [[_texts(table, row)[index] for index in shown] for row in table.rows]
+    headings = [table.columns[index].heading for index in shown]
+    aligned = ["right" if table.columns[index].numeric else "left" for index in shown]
+    body = tabulate(rows, headings, "simple", colalign=aligned, disable_numparse=True,
+                    maxheadercolwidths=[12] * len(shown)) if rows else "(nothing)"
+    return f"{table.title}\n\n{body}"
 
 
 def to_latex(table: Table) -> str:

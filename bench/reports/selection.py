@@ -88,9 +88,10 @@ def _notes(choices: Sequence[Choice]) -> list[str]:
         codecs[choice.name].append(choice)
     for name, members in codecs.items():
         rows = [row for choice in members for row in choice.rows]
-        machines = {json.dumps(row.machine, sort_keys=True) for row in rows}
+        machines = {json.dumps(row.machine, sort_keys=True) for row in rows if row.machine}
         if len(machines) > 1:
-            notes.append(f"{name}: its rows come from {len(machines)} different machines or library versions.")
+            notes.append(f"{name}: its rows come from {len(machines)} different machines or set-ups (library "
+                         "versions, threads, parallel jobs).")
         versions = sorted({row.code_version for row in rows})
         if len(versions) > 1:
             notes.append(f"{name}: its rows were measured by {len(versions)} versions of the code.")

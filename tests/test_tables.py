@@ -1,0 +1,257 @@
+"""Tables: which rows are chosen, what is averaged, and that every format says the same and escapes its specials."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from bench.reports.curves import measured_curves
+from bench.reports.frame import coverage_of, to_frame
+from bench.reports.render import escape_latex, to_csv, to_html, to_latex, to_markdown, to_text
+from bench.reports.selection import select
+from bench.reports.table import Column, Table
+from bench.reports.tables import failures, per_image, provenance, summary
+from bench.rows import FAILED, Row, digest
+
+IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
+NASTY = r"50% of $x_1 & {y} #2 ~ ^ \ <b>|</b> [z]"
+
+
+def make_row(image: str = "kodim01.png", name: str = "webp", point: str = "q50", series: str = "s", **values) -> Row:
+    sha = digest({"image": image})
+    defaults = dict(
+        key=digest({"series": series, "name": name, "point": point, "image": sha}), series=series, status="ok",
+        dataset="kodak", image=image, image_sha256=sha, codec=name, name=name, label=name.upper(), point=point,
+        dataset_total=24, image_verified=True, width=768, height=512, bytes_total=49152, bpp=1.0, psnr_rgb_db=35.0,
+        ms_ssim=0.99, ms_ssim_db=20.0, encode_s=0.5, decode_s=0.25, decode_matches=True, code_version="0.1.0",
+        machine={"device": "cpu: x"}, measured_at="2025-01-01T00:00:00+00:00",
+    )
+    return Row(**(defaults | values))
+
+
+def failed(row: Row, reason: str) -> Row:
+    return replace(row, status=FAILED, reason=reason, bpp=None, psnr_rgb_db=None, ms_ssim=None, ms_ssim_db=None,
+                   bytes_total=None, encode_s=None, decode_s=None, decode_matches=None)
+
+
+def parts(rows):
+    selection = select("kodak", rows)
+    return selection, to_frame(selection.rows), coverage_of(selection)
+
+
+class TestSelection:
+    def test_last_row_of_a_key_counts(self):
+        row = make_row()
+        selection = select("kodak", [failed(row, "killed"), row])
+        assert [entry.status for entry in selection.rows] == ["ok"]
+
+    def test_most_complete_series_wins_over_a_newer_one(self):
+        old = [make_row(image, series="old") for image in IMAGES]
+        new = [make_row(image, series="new", measured_at="2025-06-01T00:00:00+00:00") for image in IMAGES[:5]]
+        selection = select("kodak", new + old)
+        assert {row.series for row in selection.rows} == {"old"}
+        assert any("1 other series" in note for note in selection.notes)
+
+    def test_newest_of_equally_complete_series_wins(self):
+        old = [make_row(image, series="old") for image in IMAGES]
+        new = [make_row(image, series="new", measured_at="2025-06-01T00:00:00+00:00") for image in IMAGES]
+        for rows in (old + new, new + old):
+            assert {row.series for row in select("kodak", rows).rows} == {"new"}
+
+    def test_failed_images_do_not_make_a_series_complete(self):
+        good = [make_row(image, series="good") for image in IMAGES[:3]]
+        bad = [failed(make_row(image, series="bad"), "out of memory") for image in IMAGES]
+        assert {row.series for row in select("kodak", good + bad).rows} == {"good"}
+
+    def test_points_from_several_machines_are_noted(self):
+        rows = [make_row(point="q10", machine={"device": "cpu: x"}), make_row(point="q20", machine={"device": "cpu: y"})]
+        assert any("2 different machines" in note for note in select("kodak", rows).notes)
+        assert not select("kodak", rows[:1]).notes
+
+    def test_replaced_image_is_shown_once(self):
+        first = make_row(bpp=1.0)
+        second = replace(first, key="other", image_sha256="other", bpp=2.0, measured_at="2025-02-01T00:00:00+00:00")
+        assert [row.bpp for row in select("kodak", [second, first]).rows] == [2.0]
+
+
+class TestCoverage:
+    def test_whole_set(self):
+        _, _, coverage = parts([make_row(image) for image in IMAGES])
+        assert coverage.text == "24 images" and coverage.complete
+
+    def test_partial_set_is_said_in_every_title(self):
+        selection, frame, coverage = parts([replace(make_row(), dataset="clic2020", dataset_total=41)])
+        assert coverage.text == "1 of 41 images" and not coverage.complete
+        for table in (summary(frame, coverage), per_image(frame, coverage), failures(frame, coverage),
+                      provenance(selection, coverage)):
+            assert "1 of 41 images" in table.title
+
+    def test_failed_images_are_not_covered(self):
+        _, _, coverage = parts([make_row(IMAGES[0]), failed(make_row(IMAGES[1]), "broken file")])
+        assert coverage.images == 1
+
+    def test_altered_images_are_counted(self):
+        rows = [make_row(image) for image in IMAGES]
+        rows[3] = replace(rows[3], image_verified=False)
+        assert parts(rows)[2].text == "24 images, 1 of them altered"
+
+    def test_folder_of_the_users_has_no_total(self):
+        assert parts([make_row(image, dataset_total=None) for image in IMAGES[:7]])[2].text == "7 images"
+
+
+class TestSummary:
+    def test_means_go_over_measured_images_only(self):
+        rows = [make_row(IMAGES[0], bpp=1.0, psnr_rgb_db=30.0), make_row(IMAGES[1], bpp=2.0, psnr_rgb_db=34.0),
+                failed(make_row(IMAGES[2]), "out of memory")]
+        _, frame, coverage = parts(rows)
+        table = summary(frame, coverage)
+        assert table.column("images_ok") == [2] and table.column("images") == [3] and table.column("failures") == [1]
+        assert table.column("bpp") == [1.5] and table.column("psnr_rgb_db") == [32.0]
+
+    def test_missing_ms_ssim_is_not_a_number_and_explained(self):
+        row = make_row(ms_ssim=None, ms_ssim_db=None, ms_ssim_reason="sides of 160 or less")
+        _, frame, coverage = parts([row])
+        table = summary(frame, coverage)
+        assert table.column("ms_ssim") == [None] and "N/A" in to_markdown(table)
+        assert "sides of 160 or less" in str(per_image(frame, coverage).column("remark"))
+
+    def test_mismatch_is_counted_and_warned_of_in_every_table(self):
+        rows = [make_row(image) for image in IMAGES]
+        rows[1] = replace(rows[1], decode_matches=False, decode_max_abs_difference=7)
+        selection, frame, coverage = parts(rows)
+        assert summary(frame, coverage).column("mismatches") == [1]
+        for table in (summary(frame, coverage), per_image(frame, coverage), provenance(selection, coverage)):
+            for text in (to_markdown(table), to_html(table), to_latex(table), to_csv(table)):
+                assert "did not reproduce" in text and "1 image" in text
+
+    def test_no_warning_without_mismatch(self):
+        _, frame, coverage = parts([make_row(image) for image in IMAGES])
+        assert not summary(frame, coverage).warnings
+
+    def test_miniature_is_marked_in_every_table(self):
+        selection, frame, coverage = parts([make_row(miniature=True, label="HPCM-Base")])
+        for table in (summary(frame, coverage), per_image(frame, coverage), provenance(selection, coverage)):
+            assert table.column("codec") == ["HPCM-Base (miniature)"]
+            assert any("not the authors' models" in note for note in table.notes)
+
+    def test_codecs_with_one_label_stay_apart(self):
+        _, frame, coverage = parts([make_row(name="a", label="X"), make_row(name="b", label="X")])
+        assert len(set(summary(frame, coverage).column("codec"))) == 2
+
+    def test_failures_keep_their_reason(self):
+        _, frame, coverage = parts([failed(make_row(), "truncated PNG"), make_row(IMAGES[1])])
+        assert failures(frame, coverage).rows == (("WEBP", "q50", IMAGES[0], "truncated PNG"),)
+
+    def test_dataset_where_everything_failed(self):
+        _, frame, coverage = parts([failed(make_row(image), "no memory") for image in IMAGES])
+        assert summary(frame, coverage).column("bpp") == [None] and coverage.text == "0 of 24 images"
+
+
+class TestCurves:
+    def rows(self, points: int, missing: dict[str, list[str]]) -> list[Row]:
+        return [make_row(image, point=f"q{p}", bpp=0.1 * 2**p * (1 + index), psnr_rgb_db=30.0 + p)
+                for p in range(points) for index, image in enumerate(IMAGES[:3]) if image not in missing.get(f"q{p}", [])]
+
+    def test_incomplete_point_is_left_out_while_four_remain(self):
+        frame = to_frame(self.rows(5, {"q2": IMAGES[:1]}))
+        (curve,) = measured_curves(frame, "psnr_rgb_db", 3)
+        assert curve.points == ("q0", "q1", "q3", "q4") and curve.images == 3 and curve.whole_set
+        assert "q2 (2 of 3 images)" in curve.remarks[0]
+
+    def test_otherwise_all_points_go_over_the_shared_images(self):
+        frame = to_frame(self.rows(4, {"q2": IMAGES[:1]}))
+        (curve,) = measured_curves(frame, "psnr_rgb_db", 3)
+        assert len(curve.points) == 4 and set(curve.per_image) == set(IMAGES[1:3]) and not curve.whole_set
+        assert curve.rate == pytest.approx([0.1 * 2**p * 2.5 for p in range(4)])
+
+    def test_points_are_ordered_by_rate(self):
+        frame = to_frame([make_row(point=f"qp{qp}", bpp=2.0 ** (-qp / 6)) for qp in (22, 42, 32, 27)])
+        (curve,) = measured_curves(frame, "psnr_rgb_db", 1)
+        assert curve.points == ("qp42", "qp32", "qp27", "qp22") and list(curve.rate) == sorted(curve.rate)
+
+
+TABLE = Table(
+    "demo_table", f"Title {NASTY}", (Column("name", f"Head {NASTY}"), Column("value", "Value", "%", 2, True, "N/A"),
+                                     Column("remark", "Remark", wide=True)),
+    (("plain", -1.23456789, NASTY), (NASTY, None, "line\nbreak"), ("last", 2.0, None)), notes=(NASTY,),
+    warnings=(NASTY,), headings=((2, NASTY),), constants=(("coverage", "1 of 41 images"),),
+)
+
+
+class Cells(HTMLParser):
+    """Collects the text of every cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip("\n")
+
+
+class TestRenderers:
+    def test_rows_must_fit_the_columns(self):
+        with pytest.raises(ValueError, match="1 cells for 2 columns"):
+            Table("t", "t", (Column("a", "a"), Column("b", "b")), ((1,),))
+
+    def test_csv_reads_back(self):
+        read = pd.read_csv(io.StringIO(to_csv(TABLE)))
+        assert list(read.columns) == ["name", "value", "remark", "coverage", "warning"]
+        assert read["value"][0] == pytest.approx(-1.234568) and pd.isna(read["value"][1])
+        assert read["name"][1] == NASTY and set(read["coverage"]) == {"1 of 41 images"}
+
+    def test_html_has_the_same_cells(self):
+        parser = Cells()
+        parser.feed(to_html(TABLE))
+        assert parser.rows[1] == ["plain", "−1.23", NASTY]
+        assert parser.rows[3] == [NASTY] and parser.rows[4][1] == "+2.00"
+        assert "b" not in parser.tags
+
+    def test_markdown_rows_have_equal_cells(self):
+        lines = [line for line in to_markdown(TABLE).splitlines() if line.startswith("|")]
+        assert len(lines) == 6
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
+        assert "<b>" not in re.sub(r"\\<", "", to_markdown(TABLE))
+
+    def test_latex_has_the_cells_of_its_columns(self):
+        text = to_latex(TABLE)
+        body = text[text.index(r"\midrule"):text.index(r"\bottomrule")].splitlines()
+        for line in (line for line in body if line.endswith(r"\\") and "multicolumn" not in line):
+            assert len(re.findall(r"(?<!\\)&", line)) == 2
+        assert text.count(r"\begin{") == text.count(r"\end{")
+
+    @pytest.mark.parametrize("character", list("&%$#_{}"))
+    def test_latex_escapes(self, character):
+        assert escape_latex(f"a{character}b") == f"a\\{character}b"
+
+    def test_latex_leaves_no_bare_special(self):
+        bare = re.sub(r"\\[a-zA-Z]+(\{\})?|\\[&%$#_{}]|\$-\$|\{[\[\]]\}", "", escape_latex(NASTY))
+        assert not set(bare) & set("&%$#_{}~^\\<>|[]")
+
+    def test_latex_braces_balance(self):
+        for table in (TABLE, replace(TABLE, rows=TABLE.rows * 30, headings=())):
+            text = re.sub(r"\\[{}\\]", "", to_latex(table))
+            assert text.count("{") == text.count("}") > 0
+
+    def test_long_table_breaks_over_pages(self):
+        assert r"\begin{longtable}" in to_latex(replace(TABLE, rows=TABLE.rows * 30, headings=()))
+
+    def test_empty_table_is_said_to_be_empty(self):
+        empty = replace(TABLE, rows=(), headings=())
+        assert "None." in to_markdown(empty) and "None." in to_html(empty) and "(nothing)" in to_text(empty)
+        assert len(list(csv.reader(io.StringIO(to_csv(empty))))) == 1
