@@ -102,7 +102,8 @@ def _tar_members(archive: Path) -> Iterator[Member]:
 
 def _refuse_flood(archive: Path, members: int, total_bytes: int) -> None:
     if members > MAX_MEMBERS or total_bytes > MAX_TOTAL_BYTES:
-        raise ArchiveError(f"{archive}: unpacks to more than {MAX_MEMBERS:,} files or {MAX_TOTAL_BYTES:,} bytes",
+        limits = f"{MAX_MEMBERS:,} files or {MAX_TOTAL_BYTES:,} bytes"
+        raise ArchiveError(f"{archive}: unpacks to more than {limits}",
                            "this can't be the set's archive; delete it")
 
 

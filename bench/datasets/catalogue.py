@@ -194,13 +194,15 @@ _DATASET = {"title": _text, "licence": _text, "citation": _text, "note": _text, 
             "images": _list_of(_mapping)}
 
 
-def _checked(value: Any, line: int, what: str, checks: dict[str, Check], needed: tuple[str, ...]) -> LinedMapping:
+def _checked(value: Any, line: int, what: str, checks: dict[str, Check],
+             needed: tuple[str, ...]) -> LinedMapping:
     """Return ``value`` if it is a mapping with the keys of ``checks``, each passing its check."""
     if not isinstance(value, LinedMapping):
         raise _Wrong(line, f"{what} must be a mapping")
     for key, item in value.items():
         if key not in checks:
-            raise _Wrong(value.lines.get(key, value.line), f"{what}: unknown key '{key}'; known: {', '.join(checks)}")
+            known = ", ".join(checks)
+            raise _Wrong(value.lines.get(key, value.line), f"{what}: unknown key '{key}'; known: {known}")
         if wrong := checks[key](item):
             raise _Wrong(value.lines[key], f"{what}: {key} {wrong}")
     for key in needed:
@@ -215,7 +217,8 @@ def _catalogue(document: Any) -> dict[str, DatasetSpec]:
     specs = {}
     for name, value in document.items():
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise _Wrong(document.lines.get(name, 1), f"'{name}' can't name a set: use small letters, digits and '_'")
+            raise _Wrong(document.lines.get(name, 1),
+                         f"'{name}' can't name a set: use small letters, digits and '_'")
         specs[name] = _dataset(name, value, document.lines[name])
     return specs
 
@@ -237,7 +240,8 @@ def _dataset(name: str, value: Any, line: int) -> DatasetSpec:
                    for source in archive["sources"])
         values["archive"] = ArchiveSpec(**{**archive, "sources": tuple(Source(**s) for s in sources)})
     if package := values.get("package"):
-        values["package"] = PackageSpec(**_checked(package, package.line, f"{name}: package", _PACKAGE, ("name",)))
+        _checked(package, package.line, f"{name}: package", _PACKAGE, ("name",))
+        values["package"] = PackageSpec(**package)
     values["folders"] = tuple(dict.fromkeys([name, *values.get("folders", [])]))
     for key in ("urls", "subfolders"):
         values[key] = tuple(values.get(key, ()))

@@ -90,7 +90,8 @@ def resolve(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False
     if os.path.isdir(name):
         return _folder(Path(name))
     if os.sep in name or os.path.exists(name):
-        raise DatasetError(f"{name}: is no folder", f"give a folder with images, or one of: {', '.join(specs)}")
+        raise DatasetError(f"{name}: is no folder",
+                           f"give a folder with images, or one of: {', '.join(specs)}")
     near = difflib.get_close_matches(name, specs, n=1)
     raise ConfigurationError(f"there is no dataset '{name}', nor a folder of that name",
                              f"did you mean {near[0]}?" if near else f"known: {', '.join(specs)}")
@@ -107,9 +108,11 @@ def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Datas
             failure = str(failed)
         location = find(spec)
     if location is None:
-        raise DatasetUnavailable(f"dataset '{spec.name}' is not on this machine", _advice(spec, failure, None))
+        raise DatasetUnavailable(f"dataset '{spec.name}' is not on this machine",
+                                 _advice(spec, failure, None))
     if not location.complete and not allow_partial:
-        raise DatasetError(f"dataset '{spec.name}' is {describe_gaps(location)}", _advice(spec, failure, location))
+        raise DatasetError(f"dataset '{spec.name}' is {describe_gaps(location)}",
+                           _advice(spec, failure, location))
     return _dataset(spec, location)
 
 
@@ -147,7 +150,8 @@ def _advice(spec: DatasetSpec, failure: str, location: Location | None) -> str:
     if spec.addresses:
         lines.append(f"  or run, with a network: python -m bench datasets fetch {spec.name}")
     if spec.archive is not None:
-        lines.append(f"  or put the archive there as {archive_name(spec.archive.sources[0])} and run the same")
+        archive = archive_name(spec.archive.sources[0])
+        lines.append(f"  or put the archive there as {archive} and run the same")
     if spec.page:
         lines.append(f"  the set's page: {spec.page}")
     if location is not None:

@@ -113,7 +113,8 @@ def _transfer(source: Source, part: Path, label: str) -> None:
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        response = _opener().open(urllib.request.Request(source.url, headers=headers), timeout=CONNECT_TIMEOUT_S)
+        request = urllib.request.Request(source.url, headers=headers)
+        response = _opener().open(request, timeout=CONNECT_TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
@@ -203,7 +204,8 @@ def unwritable(path: Path, error: OSError) -> DatasetError:
 def _progress(label: str, total: int | None, start: int) -> tqdm:
     """Return a progress bar, on a terminal; elsewhere a line says what is being fetched."""
     if not sys.stderr.isatty():
-        print(f"fetching {label}" + (f" ({total / 1e6:.1f} MB)" if total else ""), file=sys.stderr, flush=True)
+        size = f" ({total / 1e6:.1f} MB)" if total else ""
+        print(f"fetching {label}{size}", file=sys.stderr, flush=True)
     return tqdm(total=total, initial=start, desc=label, unit="B", unit_scale=True, disable=None, leave=False)
 
 

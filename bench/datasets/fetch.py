@@ -54,7 +54,8 @@ def _fetch_archive(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, do
         archive = folder / archive_name(source)
         if archive.is_file():
             if source.sha256 not in (None, sha256_of(archive)):
-                raise DatasetError(f"{archive}: its SHA-256 is not {source.sha256}", "delete it and fetch it again")
+                raise DatasetError(f"{archive}: its SHA-256 is not {source.sha256}",
+                                   "delete it and fetch it again")
             return _unpack(spec, missing, archive)
     failures = []
     for source in spec.archive.sources:

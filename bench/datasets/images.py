@@ -89,7 +89,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _verify_png(path: Path, stream: BinaryIO) -> None:
-    """Check every chunk's CRC from behind the signature to IEND; decoding overlooks damage after the last row."""
+    """Check every chunk's CRC up to IEND; decoding alone overlooks damage behind the last row."""
     while True:
         head = stream.read(8)
         length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
@@ -97,7 +97,8 @@ def _verify_png(path: Path, stream: BinaryIO) -> None:
         if not kind or len(crc) < 4:
             raise ImageError(f"{path}: is truncated", "fetch or copy it again")
         if zlib.crc32(kind + data) != int.from_bytes(crc, "big"):
-            raise ImageError(f"{path}: is damaged (wrong checksum in chunk {kind!r})", "fetch or copy it again")
+            raise ImageError(f"{path}: is damaged (wrong checksum in chunk {kind!r})",
+                             "fetch or copy it again")
         if kind == b"IEND":
             return
 

@@ -26,7 +26,8 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
             if key.value in lines:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' stands twice", key.start_mark)
             lines[key.value] = key.start_mark.line + 1
         mapping = LinedMapping(self.construct_mapping(node, deep=True))
         mapping.line, mapping.lines = node.start_mark.line + 1, lines
@@ -52,6 +53,7 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigurationError(f"{where}: {error.problem or error.context}", "mend the YAML there") from None
+        problem = error.problem or error.context
+        raise ConfigurationError(f"{where}: {problem}", "mend the YAML there") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: {error}", "mend the YAML there") from None

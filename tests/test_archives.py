@@ -1,0 +1,146 @@
+"""Archives that are hostile or damaged: nothing is written outside, nothing unwanted, nothing too large."""
+
+import io
+import stat
+import tarfile
+import zipfile
+
+import pytest
+
+from bench.datasets.archives import ArchiveError, extract
+from bench.errors import BenchError
+
+LIMITS = {"a.png": 100, "b.png": 100}
+
+
+def make_zip(path, members, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as bundle:
+        for name, data in members:
+            bundle.writestr(name, data)
+    return path
+
+
+def make_tar(path, members, mode="w:gz"):
+    with tarfile.open(path, mode) as bundle:
+        for entry, data in members:
+            if isinstance(entry, str):
+                entry = tarfile.TarInfo(entry)
+                entry.size = len(data)
+            bundle.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def unpack(archive, tmp_path, **options):
+    """Unpack into a folder two levels down; return {file name: bytes} of everything that appeared."""
+    folder = tmp_path / "deep" / "out"
+    folder.mkdir(parents=True)
+    before = set(tmp_path.rglob("*"))
+    parts = extract(archive, folder, LIMITS, **options)
+    appeared = set(tmp_path.rglob("*")) - before
+    assert set(parts) == appeared
+    assert all(path.parent == folder and not path.is_symlink() for path in appeared)
+    return {path.name: path.read_bytes() for path in appeared}
+
+
+GOOD = [("valid/a.png", b"first"), ("valid/c.png", b"not wanted"), ("__MACOSX/valid/a.png", b"fork"),
+        ("valid/b.png", b"second")]
+
+
+@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
+def test_wanted_members_only(tmp_path, mode):
+    archive = tmp_path / "archive"
+    make_zip(archive, GOOD) if mode == "zip" else make_tar(archive, GOOD, mode)
+    assert unpack(archive, tmp_path) == {"a.png.part": b"first", "b.png.part": b"second"}
+
+
+def test_members_pattern(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", [("small/a.png", b"no"), ("TEST/full/a.png", b"yes")])
+    assert unpack(archive, tmp_path, members="*full/*.png") == {"a.png.part": b"yes"}
+
+
+@pytest.mark.parametrize("path", ["../a.png", "../../a.png", "x/../../a.png", "/a.png", "/tmp/a.png",
+                                  "..\\a.png", "C:/a.png", "C:\\a.png", "//host/a.png"])
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_paths_that_lead_outside_are_skipped(tmp_path, make, path):
+    archive = make(tmp_path / "archive", [(path, b"bad"), ("valid/b.png", b"good")])
+    assert unpack(archive, tmp_path) == {"b.png.part": b"good"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE,
+                                  tarfile.FIFOTYPE, tarfile.DIRTYPE])
+def test_links_and_devices_in_tar_are_skipped(tmp_path, kind):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    entry = tarfile.TarInfo("a.png")
+    entry.type, entry.linkname = kind, str(secret)
+    archive = make_tar(tmp_path / "a.tar.gz", [(entry, b""), ("b.png", b"good")])
+    assert unpack(archive, tmp_path) == {"b.png.part": b"good"}
+    assert secret.read_text() == "secret"
+
+
+def test_links_in_zip_are_skipped(tmp_path):
+    link = zipfile.ZipInfo("a.png")
+    link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    archive = make_zip(tmp_path / "a.zip", [(link, b"/etc/passwd"), ("b.png", b"good")])
+    assert unpack(archive, tmp_path) == {"b.png.part": b"good"}
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_bombs_are_refused(tmp_path, make):
+    archive = make(tmp_path / "archive", [("a.png", bytes(50_000_000))])
+    assert archive.stat().st_size < 100_000
+    with pytest.raises(ArchiveError, match="100 bytes") as caught:
+        unpack(archive, tmp_path)
+    assert isinstance(caught.value, BenchError)
+    assert not list((tmp_path / "deep" / "out").iterdir())
+
+
+def test_bomb_whose_header_lies_is_refused(tmp_path):
+    """The size in the zip's directory says 5 bytes, the data unpacks to many more."""
+    archive = make_zip(tmp_path / "a.zip", [("a.png", bytes(5_000_000))])
+    data = archive.read_bytes().replace((5_000_000).to_bytes(4, "little"), (5).to_bytes(4, "little"))
+    archive.write_bytes(data)
+    with pytest.raises(ArchiveError):
+        unpack(archive, tmp_path)
+    assert all(path.stat().st_size <= 100 for path in (tmp_path / "deep" / "out").iterdir())
+
+
+def test_tar_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.datasets.archives.MAX_TOTAL_BYTES", 1000)
+    archive = make_tar(tmp_path / "a.tar.gz", [("other", bytes(2000)), ("a.png", b"x")])
+    with pytest.raises(ArchiveError, match="more than"):
+        unpack(archive, tmp_path)
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", [("x/a.png", b"1"), ("y/a.png", b"2")])
+    with pytest.raises(ArchiveError, match="twice"):
+        unpack(archive, tmp_path)
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_damaged_archives_are_refused(tmp_path, make):
+    noise = bytes((n * n * 7919 >> 5) % 256 for n in range(90))
+    whole = make(tmp_path / "whole", [("a.png", noise)]).read_bytes()
+    for number, length in enumerate(range(0, len(whole), 9)):
+        archive = tmp_path / f"cut{number}"
+        archive.write_bytes(whole[:length])
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(ArchiveError, match=f"cut{number}"):
+            unpack(archive, tmp_path / str(number))
+
+
+def test_a_web_page_is_no_archive(tmp_path):
+    (tmp_path / "a.zip").write_text("<html>not found</html>")
+    with pytest.raises(ArchiveError, match="neither"):
+        unpack(tmp_path / "a.zip", tmp_path)
+
+
+def test_an_encrypted_zip_is_refused(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", [("a.png", b"data")])
+    data = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(signature) + offset] |= 1
+    archive.write_bytes(data)
+    with pytest.raises(ArchiveError, match="encrypted"):
+        unpack(archive, tmp_path)
