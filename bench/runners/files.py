@@ -21,6 +21,11 @@ class DiskFull(BenchError):
             f"no space left on the disk while writing {path}",
             "what was measured is stored; free some space and run the same command to go on",
         )
+        self.path = path
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Pickle by the path: a worker process hands this error to its parent."""
+        return DiskFull, (str(self.path),)
 
 
 def is_out_of_space(number: int | None) -> bool:

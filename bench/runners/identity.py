@@ -47,6 +47,8 @@ def identify(spec: CodecSpec, device: str) -> Series:
         fault = f"{type(error).__name__}: {error}"
         values |= {"settings": dict(spec.settings), "unidentified": True}
     per_device = bool(values.pop("per_device", False))
+    for shown in ("label", "miniature"):  # how tables call it, not what it is
+        values.pop(shown, None)
     if per_device:
         values["device"] = device_name(device)
     return Series(digest(values), values, per_device, fault)

@@ -19,6 +19,7 @@ from bench.errors import ConfigurationError
 
 T = TypeVar("T")
 
+_GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without these torch need not be asked, which is slow
 _LIBRARIES = ("numpy", "torch", "compressai", "pytorch-msssim", "pillow")
 
 
@@ -28,7 +29,7 @@ def resolve_device(wanted: str) -> str:
     Raises:
         ConfigurationError: "cuda" is wanted and torch finds no usable GPU.
     """
-    if wanted == "cpu":
+    if wanted == "cpu" or (wanted == "auto" and not any(Path(path).exists() for path in _GPU_FILES)):
         return "cpu"
     import torch
 

@@ -54,40 +54,37 @@ class Store:
         except OSError as error:
             raise BenchError(f"can't write {path}: {error.strerror or error}") from error
 
-    def read(self, dataset: str) -> list[Row]:
-        """Return the rows of ``dataset``, one for each key: the last one stored.
+    def read(self, dataset: str, name: str | None = None) -> list[Row]:
+        """Return the rows of ``dataset`` (of one codec ``name``), one for each key: the last one stored.
 
         Lines that are no rows are reported through ``logging`` and passed over.
         """
         rows: dict[str, Row] = {}
-        for path in sorted((self.root / file_name(dataset)).glob("*.jsonl")):
+        pattern = "*.jsonl" if name is None else self.path(dataset, name).name
+        for path in sorted(self.path(dataset, "any").parent.glob(pattern)):
             for row in _read_file(path):
                 rows[row.key] = row
         return list(rows.values())
 
-    def done_keys(self, dataset: str, *, keep_failures: bool = False) -> set[str]:
+    def done_keys(self, dataset: str, name: str | None = None, *, keep_failures: bool = False) -> set[str]:
         """Return the keys that need no measuring; failed rows are tried again unless ``keep_failures``."""
-        return {row.key for row in self.read(dataset) if row.status == OK or keep_failures}
+        return {row.key for row in self.read(dataset, name) if row.status == OK or keep_failures}
 
-    @contextmanager
-    def claim(self, dataset: str, series: str, *, wait: bool) -> Iterator[bool]:
-        """Hold the right to measure ``series`` on ``dataset`` against other processes.
+    def claim(self, dataset: str, series: str) -> bool:
+        """Take the right to measure ``series`` on ``dataset``; False if another process holds it.
 
-        Yields False at once if another process holds it and ``wait`` is False. The kernel frees the claim
-        when its process ends, however it ends. A claim is one byte of a file, locked at an offset made of
-        the series, so no lock file is ever left behind or deleted under another process.
+        The kernel frees a claim when its process ends, however it ends. A claim is one byte of a file,
+        locked at an offset made of the series, so no lock file is left behind.
         """
-        offset = int(digest({"dataset": dataset, "series": series})[:14], 16)
-        handle = self._open_claims()
         try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, offset)
+            fcntl.lockf(self._open_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(dataset, series))
         except (BlockingIOError, PermissionError):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            fcntl.lockf(handle, fcntl.LOCK_UN, 1, offset)
+            return False
+        return True
+
+    def release(self, dataset: str, series: str) -> None:
+        """Give a claim back."""
+        fcntl.lockf(self._open_claims(), fcntl.LOCK_UN, 1, _offset(dataset, series))
 
     def _open_claims(self) -> int:
         """Open the file of claims once: closing any handle of it would free all claims of this process."""
@@ -100,6 +97,10 @@ class Store:
             except OSError as error:
                 raise BenchError(f"can't write in {self.root}: {error.strerror or error}") from error
         return self._claims
+
+
+def _offset(dataset: str, series: str) -> int:
+    return int(digest({"dataset": dataset, "series": series})[:14], 16)
 
 
 @contextmanager

@@ -1,0 +1,163 @@
+"""Measure codecs on a dataset.
+
+Every image is encoded to a file, decoded from that file in a separate process, compared with the encoder's
+own reconstruction, and scored on the decoded 8-bit image. Each image is stored as one row at once; what is
+stored is not measured again, so an interrupted run goes on where it was.
+
+Examples:
+  python -m bench evaluate --dataset kodak --plan
+  python -m bench evaluate --dataset kodak --codecs hpcm_base,vvenc
+  python -m bench evaluate --dataset ~/pictures --codecs jpeg,webp --points q50,q90
+  python -m bench evaluate --dataset kodak --variant hpcm_base --checkpoint my.pth --points 0.0067
+  python -m bench evaluate --dataset clic2020 --allow-partial --report
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from bench.codecs.base import CodecSpec
+from bench.datasets import Dataset, DatasetUnavailable, resolve
+from bench.datasets.catalogue import repository_root
+from bench.errors import EXIT_DONE, ConfigurationError
+from bench.runners.decoder_client import DECODE_TIMEOUT_S
+from bench.runners.evaluate import evaluate, stored_rows
+from bench.runners.machine import resolve_device
+from bench.runners.plan import Plan, describe_plan, make_plan
+from bench.runners.progress import Progress
+from bench.runners.selection import ALL, LEARNED, Chosen, choose, choose_checkpoint
+from bench.runners.store import Store
+from bench.runners.summary import exit_code, summarise
+from bench.runners.unit import Unit
+
+SUBSTITUTE = "sample"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    what = parser.add_argument_group("what to measure")
+    what.add_argument("--dataset", required=True, metavar="NAME|FOLDER",
+                      help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
+    what.add_argument("--codecs", type=_names, default=[ALL], metavar="A,B,...",
+                      help="codecs, variants, or the groups all, classical, learned (default: all)")
+    what.add_argument("--points", type=_names, default=[], metavar="P,Q,...",
+                      help="only these rate points, such as q50 or 0.0067 (default: all)")
+    what.add_argument("--checkpoint", metavar="FILE",
+                      help="measure this checkpoint of --variant; its λ is --points or the file's name")
+    what.add_argument("--variant", metavar="NAME", help="the variant that --checkpoint belongs to")
+    what.add_argument("--allow-partial", action="store_true",
+                      help="measure an incomplete or altered set; every table and plot then says so")
+    what.add_argument("--or-sample", action="store_true",
+                      help=f"where the set can't be had, say so and measure the embedded set '{SUBSTITUTE}'")
+    what.add_argument("--remeasure", action="store_true", help="measure again what is stored")
+    what.add_argument("--keep-failures", action="store_true",
+                      help="let stored failures stand (default: they are tried again)")
+    how = parser.add_argument_group("how to run")
+    how.add_argument("--plan", action="store_true", help="print the plan and stop")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
+                     help="for learned codecs (default: a GPU where there is one)")
+    how.add_argument("--threads", type=_positive, metavar="N",
+                     help="torch's threads, in the encoder and in the decoder (default: torch's own)")
+    how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
+                     help="ask torch for deterministic algorithms (default: yes)")
+    how.add_argument("--jobs", type=_positive, default=1, metavar="N",
+                     help="codecs and rate points measured at the same time; rows record it, because it makes"
+                          " times longer (default: 1)")
+    how.add_argument("--decode-timeout", type=_positive, default=int(DECODE_TIMEOUT_S), metavar="SECONDS",
+                     help="when a decoder counts as hanging (default: %(default)s)")
+    where = parser.add_argument_group("where results go")
+    where.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
+                       help="stored rows (default: BENCH_RESULTS, else results/)")
+    where.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER",
+                       help="reports (default: BENCH_REPORTS, else reports/)")
+    where.add_argument("--report", action="store_true", help="build the dataset's report afterwards")
+    where.add_argument("--keep-streams", metavar="FOLDER", help="keep the encoded files there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; 1 if anything failed, differed or was named and is missing."""
+    if args.allow_partial and args.or_sample:
+        raise ConfigurationError("--allow-partial and --or-sample exclude each other")
+    dataset, notice = _dataset(args)
+    store = Store(args.results)
+    plan = _plan(args, dataset, store)
+    print(describe_plan(plan), flush=True)
+    if args.plan:
+        return EXIT_DONE
+    images = sum(len(planned.unit.images) for planned in plan.pending)
+    if images:
+        with Progress(images, plan.expected_s) as progress:
+            evaluate(plan, store, progress, remeasure=args.remeasure, keep_failures=args.keep_failures)
+    rows = stored_rows(plan, store)
+    print(summarise(plan, rows), flush=True)
+    if args.report:
+        _report(dataset, args)
+    if notice:
+        print(notice)
+    return exit_code(plan, rows)
+
+
+def default_folder(name: str) -> Path:
+    """Return the folder called ``name`` of the checkout, or what ``BENCH_<NAME>`` says."""
+    return Path(os.environ.get(f"BENCH_{name.upper()}") or repository_root() / name)
+
+
+def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:
+    """Return the dataset, and what to say last where it is not the one that was asked for."""
+    try:
+        return resolve(args.dataset, allow_partial=args.allow_partial), ""
+    except DatasetUnavailable as error:
+        if not args.or_sample:
+            raise
+        substitute = resolve(SUBSTITUTE)
+        print(f"{error}\n", file=sys.stderr)
+        print(f"'{args.dataset}' can't be had here: measuring the embedded set '{SUBSTITUTE}' in its place"
+              f" ({substitute.title}, {substitute.coverage})", flush=True)
+        return substitute, (f"this was the embedded set '{SUBSTITUTE}' ({substitute.coverage}), not"
+                            f" '{args.dataset}', which can't be had here")
+
+
+def _plan(args: argparse.Namespace, dataset: Dataset, store: Store) -> Plan:
+    chosen = _chosen(args)
+    uses_torch = any(spec.codec == LEARNED for spec in chosen.specs)
+    template = Unit(
+        spec=CodecSpec("", "", ""), dataset=dataset.name, dataset_total=dataset.total, images=(),
+        device=resolve_device(args.device) if uses_torch else "cpu", threads=args.threads,
+        deterministic=args.deterministic, jobs=args.jobs, decode_timeout_s=args.decode_timeout,
+        keep_streams=args.keep_streams,
+    )
+    return make_plan(dataset, chosen.specs, chosen.missing, store, template,
+                     remeasure=args.remeasure, keep_failures=args.keep_failures)
+
+
+def _chosen(args: argparse.Namespace) -> Chosen:
+    if args.checkpoint is None and args.variant is None:
+        return choose(args.codecs, args.points)
+    if args.checkpoint is None or args.variant is None:
+        raise ConfigurationError("--checkpoint and --variant go together")
+    if args.codecs == [ALL]:
+        return choose_checkpoint(args.checkpoint, args.variant, args.points)
+    raise ConfigurationError("--checkpoint and --codecs exclude each other",
+                             "run the other codecs by a command of their own")
+
+
+def _report(dataset: Dataset, args: argparse.Namespace) -> None:
+    from bench.reports.build import build_report
+
+    files = build_report(dataset.name, args.results, args.reports)
+    pages = [path for path in files if path.suffix == ".html"] or files
+    print("report: " + ", ".join(map(str, pages)), flush=True)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
