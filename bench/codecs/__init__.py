@@ -1,0 +1,9 @@
+"""Codecs, learned and classical, behind one interface. Importing this registers all of them."""
+
+from bench.codecs import pillow, ffmpeg_codecs  # noqa: F401  (they register codecs, in this order)
+from bench.codecs.base import CODECS, Codec, CodecEntry, CodecSpec, Encoding, build_codec
+from bench.codecs.plugins import load_plugins
+
+load_plugins()
+
+__all__ = ["CODECS", "Codec", "CodecEntry", "CodecSpec", "Encoding", "build_codec"]

@@ -1,0 +1,143 @@
+"""JPEG XL, HEVC and VVC by the ffmpeg that the package ``imageio-ffmpeg`` brings; one thread, one process a call.
+
+ffmpeg converts no colours here: HEVC and VVC get raw YCbCr planes and give them back (:mod:`bench.codecs.colour`),
+JPEG XL gets RGB and gives RGB. What is counted is the bare stream: a JPEG XL codestream, or an Annex B stream of
+HEVC or VVC after four bytes with the image's size (:mod:`bench.codecs.planes`). Encode and decode times
+include the start of the program, about 0.02 s.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.codecs.base import Encoding
+from bench.codecs.colour import YCbCrFormat
+from bench.codecs.program import run_program
+from bench.errors import BenchError, CodecError, CodecUnavailable
+
+START_CODE = b"\0\0\1"
+INSTALL_HINT = "install the package imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg that has it"
+QUIET = ["-hide_banner", "-nostdin", "-loglevel", "error"]
+STRICT = ["-xerror", "-err_detect", "explode", "-threads", "1"]  # a damaged stream is an error, not concealed
+
+
+@functools.cache
+def ffmpeg_path() -> str:
+    """Path of the ffmpeg binary.
+
+    Raises:
+        CodecUnavailable: there is none.
+    """
+    try:
+        import imageio_ffmpeg
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise CodecUnavailable(f"there is no ffmpeg: {error}", INSTALL_HINT) from None
+
+
+@functools.cache
+def ffmpeg_codecs() -> tuple[str, str]:
+    """ffmpeg's version, and its list of codecs."""
+    listing = run_program([ffmpeg_path(), "-codecs"], timeout_s=60).stdout.decode("utf-8", "replace")
+    banner = run_program([ffmpeg_path(), "-version"], timeout_s=60).stdout.decode("utf-8", "replace")
+    version = re.match(r"ffmpeg version (\S+)", banner)
+    return (version.group(1) if version else "of unknown version"), listing
+
+
+def missing(codec: str, encoder: str) -> str | None:
+    """Say what is missing here to code and decode ffmpeg's ``codec`` with ``encoder``; None if nothing is."""
+    try:
+        listing = ffmpeg_codecs()[1]
+    except BenchError as error:
+        return str(error)
+    line = re.search(rf"^ (\S{{6}}) {codec}\s.*$", listing, re.MULTILINE)
+    if line is None or line.group(1)[0] != "D":
+        return f"this ffmpeg has no {codec} decoder\n  {INSTALL_HINT}"
+    if not re.search(rf"\(encoders:[^)]*\b{encoder}\b", line.group()):
+        return f"this ffmpeg has no {encoder}\n  {INSTALL_HINT}"
+    return None
+
+
+@functools.cache
+def library_version(encoder: str, pixel_format: str, pattern: str) -> str:
+    """Return what ``pattern``'s group matches in the log of encoding a small frame, "unknown" if nothing."""
+    source = ["-f", "lavfi", "-i", "color=black:size=64x64:rate=1", "-frames:v", "1", "-pix_fmt", pixel_format]
+    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-loglevel", "verbose", *source]
+    log = run_program([*command, "-c:v", encoder, "-f", "null", "-"], timeout_s=60).stderr
+    found = re.search(pattern, log.decode("utf-8", "replace"))
+    return found.group(1) if found else "unknown"
+
+
+def encode_frame(raw: bytes, pixel_format: str, height: int, width: int, encoder: list[str], muxer: str) -> bytes:
+    """Encode one raw frame.
+
+    The stream goes through a file because VVenC prints its notices to standard output, where they would be
+    counted as part of the stream.
+
+    Raises:
+        CodecError: the encoder failed; the message says how.
+    """
+    source = ["-f", "rawvideo", "-pixel_format", pixel_format, "-video_size", f"{width}x{height}",
+              "-framerate", "1", "-i", "pipe:0", "-frames:v", "1"]
+    with tempfile.TemporaryDirectory(prefix="bench-ffmpeg-") as folder:
+        run_program([ffmpeg_path(), *QUIET, *source, "-threads", "1", *encoder, "-f", muxer, "stream"],
+                    data=raw, folder=folder)
+        return (Path(folder) / "stream").read_bytes()
+
+
+def decode_frame(stream: bytes, demuxer: str, output: list[str]) -> bytes:
+    """Decode a stream of one frame.
+
+    Raises:
+        CodecError: the stream is damaged or of another codec.
+    """
+    command = [ffmpeg_path(), *QUIET, *STRICT, "-f", demuxer, "-i", "pipe:0", *output, "pipe:1"]
+    return run_program(command, data=stream).stdout
+
+
+class VideoCoder:
+    """One raw frame by a video encoder of ffmpeg's, as an Annex B stream (a :class:`PlaneCoder`)."""
+
+    def __init__(self, muxer: str, layout: YCbCrFormat, encoder: list[str]) -> None:
+        self._muxer = muxer
+        self._pixel_format = f"yuv{layout.chroma}p" + ("" if layout.depth == 8 else "10le")
+        self._encoder = encoder
+
+    def compress(self, planes: bytes, height: int, width: int) -> tuple[bytes, bytes | None]:
+        stream = encode_frame(planes, self._pixel_format, height, width, self._encoder, self._muxer)
+        if START_CODE not in stream[:4]:
+            raise CodecError(f"{self._encoder[1]} wrote no {self._muxer} stream")
+        return stream, None
+
+    def decompress(self, stream: bytes, height: int, width: int) -> bytes:
+        # Without -pix_fmt the decoder's own samples come out; another format would not have the right length.
+        return decode_frame(stream, self._muxer, ["-f", "rawvideo"])
+
+
+class JpegXlCodec:
+    """JPEG XL at one distance: RGB in, XYB inside, RGB out."""
+
+    def __init__(self, distance: float, effort: int) -> None:
+        self._encoder = ["-c:v", "libjxl", "-distance", f"{distance:g}", "-effort", str(effort)]
+
+    def encode(self, image: np.ndarray) -> Encoding:
+        height, width = image.shape[:2]
+        pixels = np.ascontiguousarray(image).tobytes()
+        return Encoding(stream=encode_frame(pixels, "rgb24", height, width, self._encoder, "image2pipe"))
+
+    def decode(self, stream: bytes) -> np.ndarray:
+        # A PPM frame tells its size, which the raw pixels would not.
+        frame = decode_frame(stream, "jpegxl_pipe", ["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"])
+        try:
+            with Image.open(io.BytesIO(frame), formats=["PPM"]) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, ValueError) as error:
+            raise CodecError(f"the JPEG XL stream can't be decoded: {error}") from None

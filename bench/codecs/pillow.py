@@ -1,0 +1,114 @@
+"""JPEG, JPEG 2000, WebP and AVIF through Pillow, in this process, on one thread.
+
+What is counted is the file that Pillow writes: a JFIF file, a raw JPEG 2000 codestream, a RIFF file and a HEIF
+file, each without metadata. JPEG and AVIF are coded 4:4:4 in full range with the BT.601 matrix that JFIF
+prescribes and Pillow sets for AVIF; JPEG 2000 by its own irreversible transforms, colour and 9/7 wavelet; WebP
+in 4:2:0 and limited range, which is all that its lossy mode has. AVIF is tuned for PSNR, as are the video codecs.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import PIL
+from PIL import Image, features
+
+from bench.codecs.base import Codec, Encoding
+from bench.codecs.classical import ClassicalCodec, RateParameter
+from bench.errors import CodecError
+
+
+class PillowCodec:
+    """One of Pillow's file formats with fixed arguments of ``Image.save``."""
+
+    def __init__(self, file_format: str, **options: Any) -> None:
+        self._format = file_format
+        self._options = options
+
+    def encode(self, image: np.ndarray) -> Encoding:
+        target = io.BytesIO()
+        try:
+            Image.fromarray(image).save(target, format=self._format, **self._options)
+        except (OSError, ValueError, OverflowError) as error:
+            height, width = image.shape[:2]
+            raise CodecError(f"{self._format} can't code this {width}x{height} image: {error}") from None
+        return Encoding(stream=target.getvalue())
+
+    def decode(self, stream: bytes) -> np.ndarray:
+        try:
+            with Image.open(io.BytesIO(stream), formats=[self._format]) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise CodecError(f"the {self._format} file can't be decoded: {error}") from None
+
+
+def _jpeg(settings: dict[str, Any], quality: int) -> Codec:
+    return PillowCodec("JPEG", quality=quality, subsampling="4:4:4", optimize=settings["optimize"])
+
+
+def _jpeg2000(settings: dict[str, Any], target_psnr_db: float) -> Codec:
+    return PillowCodec("JPEG2000", quality_mode="dB", quality_layers=[target_psnr_db], irreversible=True, mct=1,
+                       no_jp2=True)
+
+
+def _webp(settings: dict[str, Any], quality: float) -> Codec:
+    return PillowCodec("WEBP", quality=quality, method=settings["method"])
+
+
+def _avif(settings: dict[str, Any], quality: int) -> Codec:
+    from PIL import AvifImagePlugin
+
+    # Its reader takes the number of threads from its module only; by default that is one a core.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    return PillowCodec("AVIF", quality=quality, subsampling="4:4:4", range="full", speed=settings["speed"],
+                       codec="aom", max_threads=1, advanced={"tune": settings["tune"]})
+
+
+def _version(library: str, feature: str) -> str:
+    return f"Pillow {PIL.__version__}, {library} {features.version(feature)}"
+
+
+def _avif_version() -> str:
+    from PIL import _avif
+
+    return f"{_version('libavif', 'avif')} ({_avif.codec_versions()})"
+
+
+def _missing(name: str, feature: str) -> str | None:
+    if features.check(feature):
+        return None
+    return f"this Pillow has no {name}; install Pillow 11.3 or newer as a wheel from the package registry"
+
+
+ClassicalCodec(
+    name="jpeg", label="JPEG (4:4:4)", colour="YCbCr BT.601 4:4:4 8-bit full range, by libjpeg-turbo",
+    rate=RateParameter("quality", "q", (1, 100), (5, 10, 20, 35, 55, 75, 90)),
+    settings={"optimize": True}, facts={"subsampling": "4:4:4", "threads": 1, "file": "JFIF"},
+    build=_jpeg, version=lambda: _version("libjpeg-turbo", "libjpeg_turbo"),
+    missing=lambda: _missing("JPEG", "jpg"), seconds_per_megapixel=0.05,
+).register()
+
+ClassicalCodec(
+    name="jpeg2000", label="JPEG 2000 (9/7)", colour="RGB, irreversible colour transform inside the codec",
+    rate=RateParameter("target_psnr_db", "psnr", (1, 100), (24, 27, 30, 33, 36, 39, 42), fractional=True),
+    facts={"wavelet": "irreversible 9/7", "colour_transform": True, "threads": 1, "file": "codestream"},
+    build=_jpeg2000, version=lambda: _version("OpenJPEG", "jpg_2000"),
+    missing=lambda: _missing("JPEG 2000", "jpg_2000"), seconds_per_megapixel=0.5,
+).register()
+
+ClassicalCodec(
+    name="webp", label="WebP (4:2:0)", colour="YCbCr BT.601 4:2:0 8-bit limited range, by libwebp",
+    rate=RateParameter("quality", "q", (0, 100), (1, 10, 30, 55, 75, 88, 95), fractional=True),
+    settings={"method": 6}, facts={"subsampling": "4:2:0", "threads": 1, "file": "RIFF"},
+    build=_webp, version=lambda: _version("libwebp", "webp"),
+    missing=lambda: _missing("WebP", "webp"), seconds_per_megapixel=0.5,
+).register()
+
+ClassicalCodec(
+    name="avif", label="AVIF (4:4:4, libaom)", colour="YCbCr BT.601 4:4:4 8-bit full range, by libavif",
+    rate=RateParameter("quality", "q", (0, 100), (2, 8, 18, 32, 46, 60, 76)),
+    settings={"speed": 4, "tune": "psnr"}, facts={"subsampling": "4:4:4", "threads": 1, "file": "HEIF"},
+    build=_avif, version=_avif_version, missing=lambda: _missing("AVIF", "avif"), seconds_per_megapixel=2.0,
+).register()
