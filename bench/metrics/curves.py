@@ -1,0 +1,87 @@
+"""Rate-distortion curves: what makes one usable for BD-rate, and how far two of them overlap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+MINIMUM_POINTS = 4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of one codec, in any order.
+
+    Attributes:
+        rate: rates; any positive unit, in this suite bits per pixel.
+        quality: one quality for each rate, in dB (MS-SSIM is converted to dB before it comes here).
+        label: what messages call the curve.
+
+    Raises:
+        ValueError: ``rate`` and ``quality`` differ in length.
+    """
+
+    rate: Sequence[float]
+    quality: Sequence[float]
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.rate) != len(self.quality):
+            raise ValueError(f"{len(self.rate)} rates but {len(self.quality)} qualities")
+        object.__setattr__(self, "rate", tuple(float(value) for value in self.rate))
+        object.__setattr__(self, "quality", tuple(float(value) for value in self.quality))
+
+    def points(self) -> list[tuple[float, float]]:
+        """Return (rate, quality) pairs in order of rate."""
+        return sorted(zip(self.rate, self.quality))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Where two curves can be compared, along quality or log10 rate.
+
+    Attributes:
+        low: start of the common interval.
+        high: its end; not above ``low`` where there is no such interval.
+        share: its part of the union of both ranges, 0 to 1; a gap between them counts as union.
+    """
+
+    low: float
+    high: float
+    share: float
+
+
+def fault(curve: Curve) -> str | None:
+    """Return why ``curve`` can't be interpolated, naming the offending points, or None.
+
+    A usable curve has at least 4 points, finite positive rates, finite qualities, and once sorted by
+    rate both rise strictly from point to point.
+    """
+    name = f"{curve.label}: " if curve.label else ""
+    bad = [_point(rate, quality) for rate, quality in zip(curve.rate, curve.quality)
+           if not (math.isfinite(rate) and rate > 0 and math.isfinite(quality))]
+    if bad:
+        return f"{name}rates must be finite and positive and qualities finite, but there is {', '.join(bad)}"
+    points = curve.points()
+    pairs = [f"{_point(*first)} then {_point(*second)}" for first, second in zip(points, points[1:])
+             if not (second[0] > first[0] and second[1] > first[1])]
+    if pairs:
+        return f"{name}rate and quality must both rise from point to point, but there is {', '.join(pairs)}"
+    if len(points) < MINIMUM_POINTS:
+        listed = ", ".join(_point(*point) for point in points) or "none"
+        return f"{name}{len(points)} points, {MINIMUM_POINTS} are needed: {listed}"
+    return None
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> Overlap:
+    """Return the range that two sets of positions (qualities, or log10 rates) have in common."""
+    low, high = max(first.min(), second.min()), min(first.max(), second.max())
+    union = max(first.max(), second.max()) - min(first.min(), second.min())
+    return Overlap(float(low), float(high), max(0.0, float((high - low) / union)))
+
+
+def _point(rate: float, quality: float) -> str:
+    return f"({rate:g}, {quality:g})"
