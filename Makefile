@@ -1,0 +1,41 @@
+# `make` lists the targets. Each creates the virtual environment when it is missing or out of date.
+
+PYTHON ?= python3
+VENV   ?= .venv
+# Passed on to `python -m bench evaluate`, such as ARGS="--codecs vvenc,hpcm_base --device cuda".
+ARGS   ?=
+
+BENCH := $(VENV)/bin/python -m bench
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help kodak clic tecnick sample report test
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+kodak: $(READY) ## measure every codec on Kodak (24 images) and write reports/kodak
+	@$(BENCH) evaluate --dataset kodak --or-sample --report $(ARGS)
+
+clic: $(READY) ## measure every codec on CLIC 2020 professional validation (41 images)
+	@$(BENCH) evaluate --dataset clic2020 --report $(ARGS)
+
+tecnick: $(READY) ## measure every codec on Tecnick RGB 1200x1200 (100 images)
+	@$(BENCH) evaluate --dataset tecnick --report $(ARGS)
+
+sample: $(READY) ## measure every codec on a few images that need no download
+	@$(BENCH) evaluate --dataset sample --report $(ARGS)
+
+report: $(READY) ## rebuild every report from results/, without a model
+	@$(BENCH) report
+
+test: $(READY) ## run the tests
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
+	@echo "Setting up $(VENV): a few minutes and about 6 GB, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
