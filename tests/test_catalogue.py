@@ -100,7 +100,8 @@ def test_mistakes_name_file_and_line(tmp_path, line, old, new, says):
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("text", ["", "- a", "birds: 3", "birds: [", "\t", "*nowhere", "&a {b: *a}", "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "- a", "birds: 3", "birds: [", "\t", "*nowhere", "&a {b: *a}", "[" * 5000])
 def test_what_is_no_catalogue_is_refused(tmp_path, text):
     with pytest.raises(ConfigurationError, match="datasets.yaml"):
         load(tmp_path, text)
@@ -116,5 +117,6 @@ def test_unreadable_files_are_refused(tmp_path):
 
 def test_json_is_yaml(tmp_path):
     """A catalogue written by a program may be JSON."""
-    value = {"birds": {"title": "Birds", "licence": "CC0", "citation": "nobody", "images": [{"name": "a.png"}]}}
+    birds = {"title": "Birds", "licence": "CC0", "citation": "nobody", "images": [{"name": "a.png"}]}
+    value = {"birds": birds}
     assert load(tmp_path, json.dumps(value))["birds"].images[0].name == "a.png"

@@ -139,7 +139,8 @@ def test_a_connection_that_breaks_too_often_keeps_what_arrived(server, tmp_path)
 
 
 @pytest.mark.parametrize("body, says", [
-    (BODY[:-1] + b"!", "SHA-256"), (BODY + b"!", "more than|not 512,000"), (BODY[:-1], "of 512,000|not 512,000")])
+    (BODY[:-1] + b"!", "SHA-256"), (BODY + b"!", "more than|not 512,000"),
+    (BODY[:-1], "of 512,000|not 512,000")])
 def test_a_wrong_file_is_not_put_in_place(server, tmp_path, body, says):
     server.files["/a.png"] = body
     with pytest.raises(DownloadFailed, match=says):
@@ -201,5 +202,5 @@ def test_too_little_room_is_noticed_before_writing(server, tmp_path, monkeypatch
 
 def test_a_folder_that_can_not_be_written(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match="can't be written"):
+    with pytest.raises(DownloadFailed, match="can't be written"):
         Downloader().fetch([source(server)], tmp_path / "file" / "a.png")

@@ -30,7 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DownloadFailed(DatasetError):
-    """No address gives the file."""
+    """No address gives the file, or there is no place for it."""
 
 
 class _Refused(Exception):
@@ -58,8 +58,8 @@ class Downloader:
         appears only when size and SHA-256 are right, where they are known.
 
         Raises:
-            DownloadFailed: no source gives the file; names each address with its reason.
-            DatasetError: it can't be written.
+            DownloadFailed: no source gives the file, or it can't be put there; names each address and reason.
+            DatasetError: the disk is full.
         """
         reasons = []
         for source in sources:
@@ -197,8 +197,8 @@ def unwritable(path: Path, error: OSError) -> DatasetError:
         return DatasetError(f"{path}: the disk is full ({error.strerror})",
                             "make room or set BENCH_DATA to a folder on another disk, then run it again: "
                             "the download goes on where it stopped")
-    return DatasetError(f"{path}: can't be written ({error.strerror})",
-                        "set BENCH_DATA to a folder that can be written")
+    return DownloadFailed(f"{path}: can't be written ({error.strerror})",
+                          "set BENCH_DATA to a folder that can be written")
 
 
 def _progress(label: str, total: int | None, start: int) -> tqdm:

@@ -23,8 +23,8 @@ def fetch_missing(spec: DatasetSpec, folder: Path) -> None:
     """Bring the images of ``spec`` that are missing from ``folder`` into it; never touch one that is there.
 
     Raises:
-        DownloadFailed: an address was tried for something that is still missing.
-        DatasetError: the folder can't be written, or an archive is damaged.
+        DownloadFailed: something is still missing, or the folder can't be written.
+        DatasetError: the disk is full, or an archive that the user put there is damaged.
     """
     with _locked(folder):
         missing = [image for image in spec.images if inspect_image(image, folder / image.name).path is None]
