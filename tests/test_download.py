@@ -148,6 +148,13 @@ def test_a_wrong_file_is_not_put_in_place(server, tmp_path, body, says):
     assert not (tmp_path / "a.png").exists()
 
 
+def test_a_file_without_end_is_cut_off(server, tmp_path):
+    server.files["/a.png"] = BODY * 4
+    with pytest.raises(DownloadFailed, match="sends more than 512,000 bytes"):
+        Downloader().fetch([source(server)], tmp_path / "a.png")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= len(BODY)
+
+
 def test_addresses_are_tried_in_order(server, tmp_path):
     server.files["/wrong.png"] = BODY[::-1]
     nowhere = Source(f"http://127.0.0.1:{unused_port()}/a.png", SHA256, len(BODY))
