@@ -1,0 +1,191 @@
+"""Any curve by one text: a file of rows, CompressAI's JSON, CSV, or a published curve's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.anchors.catalogue import anchors, load
+from bench.anchors.compressai_json import read_json
+from bench.anchors.csv_points import read_csv
+from bench.anchors.published import METRICS, Points, PublishedCurve, mean_points
+from bench.errors import BenchError, ConfigurationError
+from bench.metrics import Curve
+from bench.metrics.curves import MINIMUM_POINTS
+from bench.reports.selection import select
+from bench.rows import OK, Row
+
+ROW_FIELDS = {"psnr": "psnr_rgb_db", "ms-ssim": "ms_ssim"}
+KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
+         "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
+
+
+def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> PublishedCurve:
+    """Return the curve that ``text`` names; see :data:`KINDS`.
+
+    Args:
+        metrics: names in METRICS that every image of a file of rows must have to count.
+
+    Raises:
+        BenchError: there is no such curve, or its file is damaged.
+    """
+    path_text, _, name = text.partition("#")
+    path = Path(path_text)
+    if path.suffix == ".jsonl":
+        return from_rows(_named(read_rows(path), name, text), metrics)
+    if path.suffix == ".json":
+        return read_json(path)
+    if path.suffix == ".csv":
+        return read_csv(path)
+    dataset, slash, curve = text.partition("/")
+    if not slash or path.exists():
+        raise ConfigurationError(f"'{text}' is no curve", f"expected {KINDS}")
+    role = {"anchor": "default", "strict-anchor": "strict"}.get(curve)
+    if role is None:
+        return load(dataset, curve)
+    for anchor in anchors(dataset):
+        if anchor.role == role:
+            return anchor.load()
+    raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")
+
+
+def read_curve(text: str, metric: str) -> Curve:
+    """Return rate and quality in dB of the curve that ``text`` names.
+
+    Raises:
+        BenchError: as :func:`read_source`, or the curve has no values of ``metric``.
+    """
+    return read_source(text, (metric,)).curve(metric)
+
+
+def curve_from_rows(rows: Iterable[Row], metric: str) -> Curve:
+    """Average rows of one codec on one dataset into a curve; see :func:`from_rows`."""
+    return from_rows(rows, (metric,)).curve(metric)
+
+
+def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> PublishedCurve:
+    """Average rows of one codec on one dataset: the arithmetic mean over images at each rate point.
+
+    All points go over the same images, those measured at each of them with all ``metrics``. Points that
+    lack images which others have are left out while at least four points remain. Values of other metrics
+    are given where all these images have them.
+
+    Raises:
+        BenchError: the rows are of several codecs or datasets, or hold no usable point.
+    """
+    rows = list(rows)
+    for what, found in (("codecs", {row.name for row in rows}), ("datasets", {row.dataset for row in rows})):
+        if len(found) > 1:
+            raise BenchError(f"the rows are of several {what}: {', '.join(sorted(found))}")
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise ConfigurationError(f"there is no metric '{unknown[0]}'", f"known: {', '.join(METRICS)}")
+    dataset = rows[0].dataset if rows else ""
+    needed = ("bpp", *(ROW_FIELDS[metric] for metric in metrics))
+    measured = {
+        choice.point: {row.image: row for row in choice.rows
+                       if row.status == OK and all(getattr(row, name) is not None for name in needed)}
+        for choice in select(dataset, rows).choices  # ordered by mean rate
+    }
+    points, images, remarks = common_images(measured)
+    if not images:
+        raise BenchError(f"no image is measured at every rate point with {' and '.join(metrics)}",
+                         "python -m bench evaluate measures what is missing")
+    per_image = {image: _points([measured[point][image] for point in points]) for image in images}
+    first, total = rows[0], max((row.dataset_total or 0 for row in rows), default=0)
+    if total > len(images):
+        remarks.append(f"{len(images)} of {total} images of {dataset}")
+    return PublishedCurve(
+        dataset=dataset, name=first.name, label=first.label, points=mean_points(list(per_image.values())),
+        description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
+        source="measured by this suite", meta={"metric_convention": ROWS_CONVENTION, "images": list(images)},
+        per_image=per_image, images=len(images), remarks=tuple(remarks),
+    )
+
+
+ROWS_CONVENTION = "PSNR and MS-SSIM of each decoded 8-bit RGB image, then the arithmetic mean; bpp from the file"
+
+
+def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str], list[str]]:
+    """Choose rate points and the images that all of them have.
+
+    Args:
+        measured: rate point to its measured images.
+
+    Returns:
+        (points, images in order of name, remarks on what is left out).
+    """
+    most = max(map(len, measured.values()), default=0)
+    complete = [point for point, images in measured.items() if len(images) == most]
+    remarks = []
+    points = list(measured)
+    if len(points) > len(complete) >= MINIMUM_POINTS:
+        missing = [f"{point} ({len(measured[point])} of {most} images)" for point in points if point not in complete]
+        remarks.append(f"left out for lack of images: {', '.join(missing)}")
+        points = complete
+    images = set.intersection(*(set(measured[point]) for point in points)) if points else set()
+    union = set().union(*(measured[point] for point in points))
+    if len(images) < len(union):
+        remarks.append(f"over the {len(images)} of {len(union)} images that all rate points share")
+    return points, sorted(images), remarks
+
+
+def align(first: PublishedCurve, second: PublishedCurve) -> tuple[PublishedCurve, PublishedCurve, list[str]]:
+    """Return both curves averaged over the images they share, where single images are known, and warnings.
+
+    Raises:
+        ConfigurationError: single images are known and none is in both.
+    """
+    if not (first.per_image and second.per_image):
+        if first.images and second.images and first.images != second.images:
+            return first, second, [f"averages over different images: {first.label} {first.images}, "
+                                   f"{second.label} {second.images}"]
+        return first, second, []
+    shared = set(first.per_image) & set(second.per_image)
+    if not shared:
+        raise ConfigurationError(f"{first.label} and {second.label} have no image in common")
+    everything = set(first.per_image) | set(second.per_image)
+    warnings = [f"over the {len(shared)} of {len(everything)} images that both have"] if shared != everything else []
+    return first.over(shared), second.over(shared), warnings
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a file of stored rows; a torn last line, which a killed run leaves, is passed over.
+
+    Raises:
+        BenchError: the file can't be read or another line is no row.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BenchError(f"can't read {path}: {reason}") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                rows.append(Row.from_json(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise BenchError(f"{path}, line {number}: {error}") from None
+    return rows
+
+
+def _named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
+    """Return the rows called ``name``, which may be empty where all rows have one name."""
+    found = sorted({row.name for row in rows})
+    if not rows:
+        raise BenchError(f"{text.partition('#')[0]} holds no rows")
+    if not name and len(found) > 1:
+        raise ConfigurationError(f"{text} holds several codecs", f"choose one: {', '.join(f'{text}#{one}' for one in found)}")
+    if name and name not in found:
+        raise ConfigurationError(f"{text}: no rows are called '{name}'", f"there are: {', '.join(found)}")
+    return [row for row in rows if row.name == (name or found[0])]
+
+
+def _points(rows: Sequence[Row]) -> Points:
+    def column(field_name: str) -> tuple[float, ...] | None:
+        values = tuple(getattr(row, field_name) for row in rows)
+        return None if None in values else values
+
+    return Points(column("bpp") or (), *map(column, ("psnr_rgb_db", "ms_ssim", "encode_s", "decode_s")))
