@@ -92,7 +92,9 @@ class ClassicalCodec:
         unknown = sorted(set(spec.settings) - set(self.settings))
         if unknown:
             known = ", ".join(self.settings) or "none"
-            raise ConfigurationError(f"{self.name} has no setting {', '.join(unknown)}", f"its settings: {known}")
+            raise ConfigurationError(
+                f"{self.name} has no setting {', '.join(unknown)}", f"its settings: {known}"
+            )
         return {**self.settings, **spec.settings}
 
     def _rate_value(self, spec: CodecSpec) -> Any:

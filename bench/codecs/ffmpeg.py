@@ -1,9 +1,9 @@
-"""JPEG XL, HEVC and VVC by the ffmpeg that the package ``imageio-ffmpeg`` brings; one thread, one process a call.
+"""JPEG XL, HEVC and VVC by the ffmpeg of the package ``imageio-ffmpeg``: one process a call, one thread.
 
-ffmpeg converts no colours here: HEVC and VVC get raw YCbCr planes and give them back (:mod:`bench.codecs.colour`),
-JPEG XL gets RGB and gives RGB. What is counted is the bare stream: a JPEG XL codestream, or an Annex B stream of
-HEVC or VVC after four bytes with the image's size (:mod:`bench.codecs.planes`). Encode and decode times
-include the start of the program, about 0.02 s.
+ffmpeg converts no colours here: HEVC and VVC get raw YCbCr planes and give them back
+(:mod:`bench.codecs.colour`), JPEG XL gets RGB and gives RGB. What is counted is the bare stream: a JPEG XL
+codestream, or an Annex B stream of HEVC or VVC after four bytes with the image's size
+(:mod:`bench.codecs.planes`). Encode and decode times include the start of the program, about 0.02 s.
 """
 
 from __future__ import annotations
@@ -46,10 +46,9 @@ def ffmpeg_path() -> str:
 @functools.cache
 def ffmpeg_codecs() -> tuple[str, str]:
     """ffmpeg's version, and its list of codecs."""
-    listing = run_program([ffmpeg_path(), "-codecs"], timeout_s=60).stdout.decode("utf-8", "replace")
-    banner = run_program([ffmpeg_path(), "-version"], timeout_s=60).stdout.decode("utf-8", "replace")
-    version = re.match(r"ffmpeg version (\S+)", banner)
-    return (version.group(1) if version else "of unknown version"), listing
+    done = run_program([ffmpeg_path(), "-codecs"], timeout_s=60)
+    version = re.search(r"ffmpeg version (\S+)", done.stderr.decode("utf-8", "replace"))
+    return (version.group(1) if version else "unknown"), done.stdout.decode("utf-8", "replace")
 
 
 def missing(codec: str, encoder: str) -> str | None:
@@ -69,14 +68,17 @@ def missing(codec: str, encoder: str) -> str | None:
 @functools.cache
 def library_version(encoder: str, pixel_format: str, pattern: str) -> str:
     """Return what ``pattern``'s group matches in the log of encoding a small frame, "unknown" if nothing."""
-    source = ["-f", "lavfi", "-i", "color=black:size=64x64:rate=1", "-frames:v", "1", "-pix_fmt", pixel_format]
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-loglevel", "verbose", *source]
-    log = run_program([*command, "-c:v", encoder, "-f", "null", "-"], timeout_s=60).stderr
+    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-loglevel", "verbose",
+               "-f", "lavfi", "-i", "color=black:size=64x64:rate=1", "-frames:v", "1",
+               "-pix_fmt", pixel_format, "-c:v", encoder, "-f", "null", "-"]
+    log = run_program(command, timeout_s=60).stderr
     found = re.search(pattern, log.decode("utf-8", "replace"))
     return found.group(1) if found else "unknown"
 
 
-def encode_frame(raw: bytes, pixel_format: str, height: int, width: int, encoder: list[str], muxer: str) -> bytes:
+def encode_frame(
+    raw: bytes, pixel_format: str, height: int, width: int, encoder: list[str], muxer: str
+) -> bytes:
     """Encode one raw frame.
 
     The stream goes through a file because VVenC prints its notices to standard output, where they would be
@@ -104,7 +106,10 @@ def decode_frame(stream: bytes, demuxer: str, output: list[str]) -> bytes:
 
 
 class VideoCoder:
-    """One raw frame by a video encoder of ffmpeg's, as an Annex B stream (a :class:`PlaneCoder`)."""
+    """One raw frame by a video encoder of ffmpeg's, as an Annex B stream (a :class:`PlaneCoder`).
+
+    ffmpeg's HEVC decoder does not notice that a stream was cut short; the VVC decoder does.
+    """
 
     def __init__(self, muxer: str, layout: YCbCrFormat, encoder: list[str]) -> None:
         self._muxer = muxer

@@ -49,7 +49,7 @@ class PlaneCodec:
     def encode(self, image: np.ndarray) -> Encoding:
         height, width = image.shape[:2]
         if max(height, width) > LARGEST_SIDE:
-            raise CodecError(f"{width}x{height} is larger than the {LARGEST_SIDE} pixels a side the file can state")
+            raise CodecError(f"{width}x{height} is too large: a side has {LARGEST_SIDE} pixels at most")
         bottom, right = self._padded(height) - height, self._padded(width) - width
         padded = np.pad(image, [(0, bottom), (0, right), (0, 0)], mode="edge")
         planes = planes_to_bytes(rgb_to_planes(padded, self.layout))

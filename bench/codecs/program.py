@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from pathlib import Path
 
 from bench.errors import CodecError, CodecUnavailable
 
-TAIL_LINES = 4
+FIRST_LINES, LAST_LINES = 2, 2  # the cause comes first or last; between them is what follows from it
 
 
 def run_program(
@@ -21,8 +23,8 @@ def run_program(
     """Run ``command`` in ``folder`` with ``data`` on its standard input, and capture what it prints.
 
     Raises:
-        CodecError: it ran too long or, unless ``check`` is off, failed; the message holds the last lines
-            it printed.
+        CodecError: it ran too long or, unless ``check`` is off, failed; the message holds the first and
+            last lines it printed.
         CodecUnavailable: it can't be started.
     """
     name = Path(command[0]).name
@@ -33,12 +35,16 @@ def run_program(
     except OSError as error:
         raise CodecUnavailable(f"{name} can't be started: {error.strerror}") from None
     if check and done.returncode != 0:
-        printed = last_lines(done.stderr) or last_lines(done.stdout) or "it printed nothing"
+        printed = _excerpt(done.stderr) or _excerpt(done.stdout) or "it printed nothing"
+        for argument in filter(os.path.isabs, command):
+            printed = printed.replace(argument, Path(argument).name)
         raise CodecError(f"{name} failed with status {done.returncode}: {printed}")
     return done
 
 
-def last_lines(output: bytes) -> str:
-    """The last lines of a program's output, on one line."""
+def _excerpt(output: bytes) -> str:
+    """First and last lines of a program's output on one line, without addresses that differ in every run."""
     lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
-    return " | ".join(lines[-TAIL_LINES:])
+    if len(lines) > FIRST_LINES + LAST_LINES:
+        lines[FIRST_LINES:-LAST_LINES] = ["..."]
+    return re.sub(r" @ 0x[0-9a-f]+", "", " | ".join(lines))

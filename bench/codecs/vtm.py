@@ -1,0 +1,148 @@
+"""VTM, the VVC reference software, for those who have its binaries: all-intra, 4:4:4, two recipes.
+
+``vtm-8bit`` feeds and reads 8-bit planes, as published figures do; ``vtm-10bit`` feeds and reads 10-bit
+planes, which spares the encoder the rounding of colours to 8 bits. Both code with 10 bits internally, so they
+are the same encoder with a different colour path.
+
+VTM_ENCODER, VTM_DECODER and VTM_CONFIG say where the binaries are and the file ``encoder_intra_vtm.cfg`` that
+comes with the source.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.codecs.base import Codec
+from bench.codecs.classical import ClassicalCodec, RateParameter
+from bench.codecs.colour import YCbCrFormat
+from bench.codecs.planes import PlaneCodec
+from bench.codecs.program import run_program
+from bench.errors import CodecError, CodecUnavailable
+
+VARIABLES = {"encoder": "VTM_ENCODER", "decoder": "VTM_DECODER", "config": "VTM_CONFIG"}
+HOW_TO_GET = (
+    "build the VVC reference software from vcgit.hhi.fraunhofer.de/jvet/VVCSoftware_VTM"
+    " (cmake -S . -B build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j), then set VTM_ENCODER to its"
+    " EncoderAppStatic, VTM_DECODER to its DecoderAppStatic and VTM_CONFIG to its cfg/encoder_intra_vtm.cfg"
+)
+INTERNAL_DEPTH = 10
+ENCODE_TIMEOUT_S = 4 * 3600.0
+DECODE_TIMEOUT_S = 1800.0
+
+
+def vtm_paths() -> dict[str, str]:
+    """Absolute paths of the encoder, the decoder and the configuration, from the environment.
+
+    Raises:
+        CodecUnavailable: a variable is not set, or names no such file.
+    """
+    paths = {}
+    for role, variable in VARIABLES.items():
+        given = os.environ.get(variable, "")
+        if not given:
+            raise CodecUnavailable(f"VTM is not set up: {variable} is not set", HOW_TO_GET)
+        found = shutil.which(given) if role != "config" else given
+        if found is None or not Path(found).is_file():
+            kind = "readable file" if role == "config" else "program"
+            raise CodecUnavailable(f"VTM is not set up: {variable} names no {kind}", HOW_TO_GET)
+        paths[role] = os.path.abspath(found)
+    return paths
+
+
+def missing() -> str | None:
+    """Say what is missing here to run VTM and how to get it; None if nothing is."""
+    try:
+        vtm_paths()
+    except CodecUnavailable as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def banner_version(program: str) -> str:
+    """Version in the line that VTM's programs print first: "VVCSoftware: VTM Encoder Version 22.2 [Linux]..."
+
+    Raises:
+        CodecUnavailable: the program prints no such line.
+    """
+    done = run_program([program], check=False, timeout_s=60)
+    found = re.search(r"VTM (?:Encoder|Decoder) Version (\S+)", done.stdout.decode("utf-8", "replace"))
+    if found is None:
+        raise CodecUnavailable(f"{Path(program).name} does not say that it is VTM", HOW_TO_GET)
+    return found.group(1)
+
+
+class VtmCoder:
+    """One frame of 4:4:4 planes by VTM (a :class:`bench.codecs.planes.PlaneCoder`)."""
+
+    def __init__(self, paths: Mapping[str, str], layout: YCbCrFormat, qp: int) -> None:
+        self._paths = paths
+        self._layout = layout
+        self._qp = qp
+
+    def compress(self, planes: bytes, height: int, width: int) -> tuple[bytes, bytes | None]:
+        depth = self._layout.depth
+        command = [
+            self._paths["encoder"], "-c", self._paths["config"],
+            "-i", "source.yuv", "-b", "stream.bin", "-o", "reconstruction.yuv",
+            "-wdt", str(width), "-hgt", str(height), "-fr", "1", "-f", "1", "-q", str(self._qp),
+            f"--InputChromaFormat={self._layout.chroma}", f"--ChromaFormatIDC={self._layout.chroma}",
+            f"--InputBitDepth={depth}", f"--InternalBitDepth={INTERNAL_DEPTH}", f"--OutputBitDepth={depth}",
+            "--ConformanceWindowMode=1",  # pads to whole coding units and says so in the stream
+        ]
+        with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
+            (Path(folder) / "source.yuv").write_bytes(planes)
+            run_program(command, folder=folder, timeout_s=ENCODE_TIMEOUT_S)
+            stream = _written(folder, "stream.bin", "encoder")
+            return stream, _written(folder, "reconstruction.yuv", "encoder")
+
+    def decompress(self, stream: bytes, height: int, width: int) -> bytes:
+        command = [self._paths["decoder"], "-b", "stream.bin", "-o", "decoded.yuv"]
+        command += ["-d", str(self._layout.depth)]
+        with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
+            (Path(folder) / "stream.bin").write_bytes(stream)
+            run_program(command, folder=folder, timeout_s=DECODE_TIMEOUT_S)
+            return _written(folder, "decoded.yuv", "decoder")
+
+
+def _written(folder: str, name: str, program: str) -> bytes:
+    path = Path(folder) / name
+    if not path.is_file() or path.stat().st_size == 0:
+        raise CodecError(f"VTM's {program} ended without an error but wrote no {name}")
+    return path.read_bytes()
+
+
+def _version() -> str:
+    paths = vtm_paths()
+    digest = hashlib.sha256(Path(paths["config"]).read_bytes()).hexdigest()
+    return f"VTM {banner_version(paths['encoder'])}, {Path(paths['config']).name} {digest[:16]}"
+
+
+def _register(depth: int) -> None:
+    layout = YCbCrFormat("444", depth)
+
+    def build(settings: dict[str, Any], qp: int) -> Codec:
+        return PlaneCodec(VtmCoder(vtm_paths(), layout, qp), layout)
+
+    ClassicalCodec(
+        name=f"vtm-{depth}bit", label=f"VTM ({layout})", colour=f"BT.709 full-range {layout}, rounded",
+        rate=RateParameter("qp", "qp", (0, 63), (42, 37, 32, 27, 22)),
+        facts={
+            "chroma": "4:4:4", "input_bits": depth, "internal_bits": INTERNAL_DEPTH, "output_bits": depth,
+            "frames": 1, "threads": 1, "file": "4 bytes with the image's size, Annex B stream",
+        },
+        build=build, version=_version, missing=missing, seconds_per_megapixel=150.0,
+        versioned_label=lambda: f"VTM {banner_version(vtm_paths()['encoder'])} ({layout})",
+    ).register()
+
+
+_register(8)
+_register(10)
