@@ -131,8 +131,8 @@ class DecoderProcess:
                 how = f"signal {-status}"
         self._words.seek(0)
         words = self._words.read().decode(errors="replace").strip().splitlines()
-        last = f": {words[-1]}" if words else ""
-        return DecoderFailure("Crash", f"the decoder process died ({how}){last}")
+        last = " | ".join(word.strip() for word in words[-3:])
+        return DecoderFailure("Crash", f"the decoder process died ({how})" + (f": {last}" if last else ""))
 
     def _stop(self) -> None:
         process, self._process = self._process, None

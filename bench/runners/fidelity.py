@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.metrics.quality import psnr_rgb_db, psnr_ycbcr_db
+from bench.metrics.quality import ms_ssim_db, psnr_rgb_db, psnr_ycbcr_db
 
 MS_SSIM_SMALLEST_SIDE = 161  # five scales of an 11-pixel window: (11 - 1) * 2**4 = 160 is too small
 
@@ -41,7 +41,7 @@ def _finite(value: float) -> float | None:
 
 
 def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> MsSsim:
-    """Return MS-SSIM (Wang et al., 2003) of two uint8 (H, W, 3) images, averaged over R, G and B.
+    """Return MS-SSIM (Wang, Simoncelli and Bovik, 2003) of two uint8 (H, W, 3) images, the mean of R, G, B.
 
     Computed by ``pytorch_msssim`` in float32 with a data range of 255. Sides of 160 pixels or less
     have none. ``db`` is None for images without a difference.
@@ -60,4 +60,4 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> MsSsim:
         return MsSsim(None, None, "N/A: MS-SSIM is not a finite number for this image")
     if linear >= 1:
         return MsSsim(1.0, None, "N/A in dB: the decoded image has no difference that MS-SSIM sees")
-    return MsSsim(linear, -10 * math.log10(1 - linear))
+    return MsSsim(linear, ms_ssim_db(linear))

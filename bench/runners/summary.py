@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 from bench.errors import EXIT_DONE, EXIT_INCOMPLETE
@@ -29,7 +29,7 @@ def summarise(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> str:
         name = f"{spec.name} (miniature)" if any(row.miniature for row in own) else spec.name
         table.append((name, spec.point, *_cells(own, len(planned.keys))))
     everything = [row for own in rows.values() for row in own]
-    failures = [f"{row.name} {row.point} {row.image}: {row.reason}" for row in everything if row.status != OK]
+    failures = _failures(row for row in everything if row.status != OK)
     warnings = [f"{row.name} {row.point} {text}" for row in everything for text in row.warnings]
     lines = [f"{plan.dataset.title}: {plan.dataset.coverage}", *align(table)]
     lines += _listed("failed", failures) + _listed("warning", warnings)
@@ -52,6 +52,16 @@ def _cells(rows: Sequence[Row], images: int) -> tuple[str, ...]:
     warnings = sum(len(row.warnings) for row in measured)
     failed = len(rows) - len(measured)
     return (f"{len(measured)}/{images}", str(failed), *averages, str(mismatches), str(warnings))
+
+
+def _failures(rows: Iterable[Row]) -> list[str]:
+    """Return one line for each reason, which is often the same for all images of a rate point."""
+    images: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        reason = (row.reason or "").replace(row.image, "the image")
+        images.setdefault((f"{row.name} {row.point}", reason), []).append(row.image)
+    return [f"{what}: {names[0] if len(names) == 1 else f'{len(names)} images'}: {reason}"
+            for (what, reason), names in images.items()]
 
 
 def _average(values: Sequence[float | None], digits: int) -> str:

@@ -93,7 +93,7 @@ def run_unit(unit: Unit) -> Iterator[Row]:
 def failed_row(unit: Unit, image: UnitImage, series: Series, error: BaseException) -> Row:
     """Return the row that says why ``image`` could not be measured, without paths of this machine."""
     kind = error.kind if isinstance(error, DecoderFailure) else type(error).__name__
-    text = f"{kind}: {error}".replace(image.path, image.name)
+    text = " ".join(f"{kind}: {error}".split()).replace(image.path, image.name)
     for path in unit.spec.location.values():
         text = text.replace(path, Path(path).name)
     return _row(unit, image, series, status=FAILED, reason=text)

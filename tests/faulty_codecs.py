@@ -1,0 +1,112 @@
+"""A small real codec with faults on demand, registered in every process through ``BENCH_PLUGINS``.
+
+It quantises samples and deflates them. The fault that a specification names happens on images of the
+specification's ``width`` only. ``decode`` runs in the decoder's process alone, because ``encode`` hands out
+its own reconstruction.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
+from bench.errors import CheckpointError, CodecError
+
+HEADER = struct.Struct(">HH")
+FAULTY_WIDTH = 40
+
+
+class Deflate:
+    def __init__(self, spec: CodecSpec) -> None:
+        self.step = int(spec.point_settings["step"])
+        self.fault = spec.settings.get("fault")
+        self.delay_s = float(os.environ.get("DEFLATE_DELAY_S", "0"))
+        if self.fault == "build":
+            raise CheckpointError(f"{spec.location['checkpoint']}: the weights do not fit")
+
+    def encode(self, image: np.ndarray) -> Encoding:
+        time.sleep(self.delay_s)
+        height, width = image.shape[:2]
+        fault = self.fault if width == FAULTY_WIDTH else None
+        if fault == "encode":
+            raise CodecError("will not have it")
+        if fault == "memory":
+            raise MemoryError
+        if fault == "die":
+            os._exit(3)
+        if fault == "disk":
+            raise OSError(28, "No space left on device", "somewhere")
+        quantised = image // self.step
+        body = zlib.compress(quantised.tobytes())
+        bits = 8.0 * len(body) * (2 if fault == "estimate" else 1)
+        return Encoding(
+            stream=HEADER.pack(width, height) + body, parts={"header": HEADER.size, "y": len(body)},
+            padding=(1, 2, 3, 4), reconstruct=lambda: self._pixels(quantised), estimate_bits=lambda: bits,
+        )
+
+    def decode(self, stream: bytes) -> np.ndarray:
+        width, height = HEADER.unpack_from(stream)
+        samples = np.frombuffer(zlib.decompress(stream[HEADER.size:]), dtype=np.uint8)
+        pixels = self._pixels(samples.reshape(height, width, 3))
+        return self._faulty(pixels) if width == FAULTY_WIDTH else pixels
+
+    def _faulty(self, pixels: np.ndarray) -> np.ndarray:
+        if self.fault == "mismatch":
+            pixels[3, 5, 1] ^= 2
+        elif self.fault == "shape":
+            return pixels[1:]
+        elif self.fault == "crash":
+            os.abort()
+        elif self.fault == "hang":
+            time.sleep(600)
+        elif self.fault == "decode":
+            raise CodecError("damaged")
+        elif self.fault == "noise":
+            print("a library that prints")
+        return pixels
+
+    def _pixels(self, quantised: np.ndarray) -> np.ndarray:
+        return (quantised * self.step + self.step // 2).astype(np.uint8)
+
+
+def identify(spec: CodecSpec) -> dict:
+    return {"codec_version": "1", "revision": 1, "settings": dict(spec.settings)}
+
+
+def spec(step: int = 8, **settings: str) -> CodecSpec:
+    return CodecSpec("deflate", "deflate", f"s{step}", {"step": step}, settings,
+                     {"checkpoint": "/somewhere/else/0.01.pth"})
+
+
+CODECS.add("deflate", CodecEntry(
+    build=Deflate, identify=identify, default_specs=lambda: [spec(4), spec(16)], label="Deflate",
+    seconds_per_megapixel=3.0,
+))
+CODECS.add("absent", CodecEntry(
+    build=Deflate, identify=identify, default_specs=lambda: [spec()], label="Absent",
+    available=lambda: "its program is not here",
+))
+
+
+def environment(**values: str) -> dict[str, str]:
+    """Return the environment of a process that knows these codecs."""
+    here = str(Path(__file__).resolve().parent)
+    paths = os.pathsep.join([here, str(Path(here).parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "BENCH_PLUGINS": "faulty_codecs", "PYTHONPATH": paths, **values}
+
+
+def write_images(folder: Path, sizes: list[tuple[int, int]], seed: int = 0) -> Path:
+    """Write smooth random images of the given (width, height), and return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    for number, (width, height) in enumerate(sizes):
+        coarse = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((width, height), Image.Resampling.BICUBIC).save(folder / f"image{number:02d}.png")
+    return folder

@@ -1,0 +1,154 @@
+"""The plan: what is stored, what will run, what is missing, how long it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import faulty_codecs
+import pytest
+
+from bench.datasets import resolve
+from bench.errors import ConfigurationError
+from bench.rows import OK
+from bench.runners.plan import METRICS_S_PER_MEGAPIXEL, Plan, describe_plan, make_plan
+from bench.runners.selection import choose, choose_checkpoint
+from bench.runners.store import Store
+from bench.runners.text import duration
+from bench.runners.unit import Unit, failed_row
+
+VARIANTS = """
+variants:
+  small: {model: hpcm_base, label: Small, lambdas: [0.01, 0.02], checkpoints: weights}
+  none: {model: hpcm_base, label: None, lambdas: [0.01], checkpoints: {0.01: nowhere/a.pth}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "variants.yaml"
+    path.write_text(VARIANTS)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "0.01.pth").write_bytes(b"not really")
+    monkeypatch.setenv("BENCH_VARIANTS", str(path))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return faulty_codecs.write_images(tmp_path / "pictures", [(200, 100), (100, 300)])
+
+
+def plan_of(folder: Path, store: Store, **options: object) -> Plan:
+    dataset = resolve(folder)
+    template = Unit(faulty_codecs.spec(), "", None, ())
+    chosen = choose(["deflate"])
+    return make_plan(dataset, chosen.specs, chosen.missing, store, template, **options)
+
+
+def test_nothing_stored_means_everything_runs(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, Store(tmp_path / "results"))
+    assert [(planned.unit.spec.point, planned.cached, len(planned.unit.images)) for planned in plan.units] == [
+        ("s4", 0, 2), ("s16", 0, 2)]
+    # Both points, 0.02 and 0.03 megapixels, at the three seconds a megapixel that the codec's entry says.
+    assert plan.expected_s == pytest.approx(2 * 0.05 * (3.0 + METRICS_S_PER_MEGAPIXEL))
+    assert not (tmp_path / "results").exists()
+
+
+def test_stored_rows_are_not_planned_again(folder: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    first, second = plan_of(folder, store).units
+    images = first.unit.images
+    failure = failed_row(first.unit, images[0], first.series, RuntimeError("no"))
+    done = replace(failure, status=OK, reason=None, width=200, height=100, encode_s=0.1, decode_s=0.05)
+    store.append(done)
+    store.append(replace(failed_row(second.unit, images[1], second.series, RuntimeError("no"))))
+
+    plan = plan_of(folder, store)
+    assert [(planned.cached, [image.name for image in planned.unit.images]) for planned in plan.units] == [
+        (1, ["image01.png"]), (0, ["image00.png", "image01.png"])]
+    # 0.1 s to encode, 0.05 s in each of two decoders, over 0.02 megapixels.
+    expected = (0.03 + 0.05) * (0.2 / 0.02 + METRICS_S_PER_MEGAPIXEL)
+    assert plan.expected_s == pytest.approx(expected)
+
+    kept = plan_of(folder, store, keep_failures=True)
+    assert [planned.cached for planned in kept.units] == [1, 1]
+    again = plan_of(folder, store, remeasure=True)
+    assert [len(planned.unit.images) for planned in again.units] == [2, 2]
+    assert "deflate  s4 s16            1       3" in describe_plan(plan)
+
+
+def test_changed_image_is_planned_again(folder: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    unit = plan_of(folder, store).units[0]
+    for image in unit.unit.images:
+        store.append(replace(failed_row(unit.unit, image, unit.series, RuntimeError()), status=OK))
+    assert plan_of(folder, store).units[0].cached == 2
+    faulty_codecs.write_images(folder, [(200, 100)], seed=5)
+    assert [image.name for image in plan_of(folder, store).units[0].unit.images] == ["image00.png"]
+
+
+def test_same_picture_under_two_names_is_two_measurements(folder: Path, tmp_path: Path) -> None:
+    (folder / "copy.png").write_bytes((folder / "image00.png").read_bytes())
+    unit = plan_of(folder, Store(tmp_path / "results")).units[0]
+    assert len(unit.unit.images) == 3 and len(set(unit.keys)) == 3
+
+
+def test_unreadable_image_is_planned(folder: Path, tmp_path: Path) -> None:
+    (folder / "broken.png").write_bytes(b"")
+    assert len(plan_of(folder, Store(tmp_path / "results")).units[0].unit.images) == 3
+
+
+def test_checkpoint_that_can_not_be_identified_is_said_before(folder: Path, tmp_path: Path) -> None:
+    chosen = choose(["small"])
+    store, template = Store(tmp_path / "results"), Unit(faulty_codecs.spec(), "", None, ())
+    (tmp_path / "weights" / "0.01.pth").unlink()
+    plan = make_plan(resolve(folder), chosen.specs, chosen.missing, store, template)
+    assert "will fail: small 0.01: " in describe_plan(plan)
+
+
+def test_missing_checkpoints_say_where_they_were_looked_for(tmp_path: Path) -> None:
+    chosen = choose(["small", "learned", "absent"])
+    assert [(spec.name, spec.point) for spec in chosen.specs] == [("small", "0.01")]
+    missing = {one.what: one for one in chosen.missing}
+    assert missing["small"].named and not missing["none"].named and missing["absent"].named
+    assert "0.02" in missing["small"].reason and str(tmp_path / "weights") in missing["small"].reason
+    assert "0.02.safetensors" in missing["small"].reason and "0.01.pth" not in missing["small"].reason
+    assert str(tmp_path / "nowhere") in missing["none"].reason
+    assert missing["absent"].reason == "its program is not here"
+
+
+@pytest.mark.parametrize(("codecs", "points", "text"), [
+    (["dflate"], [], "no codec or variant 'dflate'"),
+    (["deflate"], ["s4", "s5"], "rate point s5"),
+    (["none"], [], "nothing to run"),
+    (["absent"], [], "its program is not here"),
+])
+def test_what_can_not_be_chosen(codecs: list[str], points: list[str], text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        choose(codecs, points)
+
+
+def test_groups_and_points() -> None:
+    names = {spec.name for spec in choose(["classical"]).specs}
+    assert {"jpeg", "deflate"} <= names and not {"small", "learned"} & names
+    assert {"jpeg", "deflate", "small"} <= {spec.name for spec in choose(["all"]).specs}
+    specs = choose(["all", "deflate"], ["s4", "0.01"]).specs
+    assert [(spec.name, spec.point) for spec in specs] == [("small", "0.01"), ("deflate", "s4")]
+
+
+def test_checkpoint_of_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "0.0067.pth.tar"
+    path.write_bytes(b"")
+    (spec,) = choose_checkpoint(str(path), "small", []).specs
+    assert (spec.name, spec.point, spec.location["checkpoint"]) == ("small", "0.0067", str(path))
+    (spec,) = choose_checkpoint(str(path), "small", ["0.5"]).specs
+    assert spec.point_settings == {"lambda": 0.5}
+    for file, variant, points in (("no.pth", "small", []), (str(path), "nobody", []),
+                                  (str(path), "small", ["1", "2"]), (str(path), "small", ["high"])):
+        with pytest.raises(ConfigurationError):
+            choose_checkpoint(file, variant, points)
+
+
+def test_durations_read_as_people_say_them() -> None:
+    assert [duration(s) for s in (0.2, 61, 200, 7800)] == ["1 s", "61 s", "3 min", "2 h 10 min"]
