@@ -85,8 +85,13 @@ def spec(step: int = 8, **settings: str) -> CodecSpec:
                      {"checkpoint": "/somewhere/else/0.01.pth"})
 
 
+def default_specs() -> list[CodecSpec]:
+    settings = {"fault": os.environ["DEFLATE_FAULT"]} if "DEFLATE_FAULT" in os.environ else {}
+    return [spec(4, **settings), spec(16, **settings)]
+
+
 CODECS.add("deflate", CodecEntry(
-    build=Deflate, identify=identify, default_specs=lambda: [spec(4), spec(16)], label="Deflate",
+    build=Deflate, identify=identify, default_specs=default_specs, label="Deflate",
     seconds_per_megapixel=3.0,
 ))
 CODECS.add("absent", CodecEntry(

@@ -1,0 +1,130 @@
+"""Kills, several runs at once and full disks leave a store that another run completes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import faulty_codecs
+import psutil
+import pytest
+
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE
+from bench.rows import Row
+from bench.runners.store import Store
+
+IMAGES = 6
+ROWS = 2 * IMAGES
+TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return faulty_codecs.write_images(tmp_path / "pictures", [(60 + n, 50) for n in range(IMAGES)])
+
+
+def command(folder: Path, results: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "bench", "evaluate", "--dataset", str(folder), "--codecs", "deflate",
+            "--results", str(results), *options]
+
+
+def start(folder: Path, results: Path, *options: str, delay_s: float = 0.0) -> subprocess.Popen:
+    return subprocess.Popen(
+        command(folder, results, *options), env=faulty_codecs.environment(DEFLATE_DELAY_S=str(delay_s)),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def lines_in(results: Path) -> list[str]:
+    path = results / "pictures" / "deflate.jsonl"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def wait_for_rows(process: subprocess.Popen, results: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(lines_in(results)) < count:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def table(results: Path) -> dict[str, Row]:
+    return {row.key: replace(row, **TIMELESS) for row in Store(results).read("pictures")}
+
+
+def gone(process: psutil.Process) -> bool:
+    """Say whether a process has ended; one that nobody has waited for yet counts as ended."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_run_killed_with_signal_9_resumes_to_the_same_table(folder: Path, tmp_path: Path, jobs: str) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(folder, killed, "--jobs", jobs, delay_s=0.15)
+    wait_for_rows(process, killed, 4)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 4 <= len(lines_in(killed)) < ROWS
+    deadline = time.monotonic() + 20
+    while not all(map(gone, children)):
+        assert time.monotonic() < deadline, "processes of the killed run are still there"
+        time.sleep(0.05)
+
+    with open(killed / "pictures" / "deflate.jsonl", "a") as file:  # and it died in mid-write
+        file.write(lines_in(killed)[0][:300])
+    done = start(folder, killed)
+    output, _ = done.communicate(timeout=60)
+    assert done.returncode == EXIT_DONE, output
+    assert start(folder, whole).wait(60) == EXIT_DONE
+    assert table(killed) == table(whole)
+    assert len(table(killed)) == ROWS
+    assert len(lines_in(killed)) == ROWS, "something was measured twice"
+
+
+def test_two_runs_at_once_share_the_work(folder: Path, tmp_path: Path) -> None:
+    results = tmp_path / "shared"
+    runs = [start(folder, results, delay_s=0.1) for _ in range(2)]
+    outputs = [run.communicate(timeout=90)[0] for run in runs]
+    assert [run.returncode for run in runs] == [EXIT_DONE, EXIT_DONE], outputs
+    rows = [Row.from_json(line) for line in lines_in(results)]
+    assert len(rows) == ROWS == len({row.key for row in rows})
+    assert all(re.search(rf"deflate +s16 +{IMAGES}/{IMAGES} +0", output) for output in outputs)
+
+
+def test_interrupted_run_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
+    process = start(folder, tmp_path / "results", delay_s=0.15)
+    wait_for_rows(process, tmp_path / "results", 2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in output and "Traceback" not in output
+    assert len(Store(tmp_path / "results").read("pictures")) >= 2
+
+
+def test_full_disk_stops_the_run_and_it_resumes(folder: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    inside = ['mount -t tmpfs -o size=16k none "$0"', '"$@"; status=$?', 'cp -r "$0/r" "$0.copy"', "exit $status"]
+    if shutil.which("unshare") is None or subprocess.run(
+            ["unshare", "-rm", "sh", "-c", inside[0], str(small)], capture_output=True).returncode:
+        pytest.skip("a small file system can't be mounted here")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", "; ".join(inside), str(small), *command(folder, small / "r")],
+        env=faulty_codecs.environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == EXIT_BAD_INPUT
+    assert "no space left" in done.stderr and "Traceback" not in done.stderr
+    copy = Path(f"{small}.copy")
+    stored = len(lines_in(copy))
+    assert 0 < stored < ROWS
+    assert all(Row.from_json(line) for line in lines_in(copy))
+    assert start(folder, copy).wait(60) == EXIT_DONE
+    assert len(lines_in(copy)) == ROWS == len(table(copy))
