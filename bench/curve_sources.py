@@ -107,7 +107,7 @@ ROWS_CONVENTION = "PSNR and MS-SSIM of each decoded 8-bit RGB image, then the ar
 
 
 def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str], list[str]]:
-    """Choose rate points and the images that all of them have.
+    """Choose rate points and the images that all of them have; points without any image are left out.
 
     Args:
         measured: rate point to its measured images.
@@ -116,13 +116,12 @@ def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[st
         (points, images in order of name, remarks on what is left out).
     """
     most = max(map(len, measured.values()), default=0)
-    complete = [point for point, images in measured.items() if len(images) == most]
-    remarks = []
-    points = list(measured)
-    if len(points) > len(complete) >= MINIMUM_POINTS:
-        missing = [f"{point} ({len(measured[point])} of {most} images)" for point in points if point not in complete]
-        remarks.append(f"left out for lack of images: {', '.join(missing)}")
+    points = [point for point, images in measured.items() if images]
+    complete = [point for point in points if len(measured[point]) == most]
+    if len(complete) >= MINIMUM_POINTS:
         points = complete
+    missing = [f"{point} ({len(measured[point])} of {most} images)" for point in measured if point not in points]
+    remarks = [f"left out for lack of images: {', '.join(missing)}"] if missing else []
     images = set.intersection(*(set(measured[point]) for point in points)) if points else set()
     union = set().union(*(measured[point] for point in points))
     if len(images) < len(union):
@@ -177,7 +176,8 @@ def _named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
     if not rows:
         raise BenchError(f"{text.partition('#')[0]} holds no rows")
     if not name and len(found) > 1:
-        raise ConfigurationError(f"{text} holds several codecs", f"choose one: {', '.join(f'{text}#{one}' for one in found)}")
+        choices = ", ".join(f"{text}#{one}" for one in found)
+        raise ConfigurationError(f"{text} holds several codecs", f"choose one: {choices}")
     if name and name not in found:
         raise ConfigurationError(f"{text}: no rows are called '{name}'", f"there are: {', '.join(found)}")
     return [row for row in rows if row.name == (name or found[0])]

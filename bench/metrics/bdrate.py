@@ -149,10 +149,10 @@ def _mean_difference(
     if common.low >= common.high:
         return BDResult(None, method, f"the curves have no range of {x_name} in common", common.share)
     interval = (common.low, common.high)
-    shared = f"the curves share {common.share:.1%} of their joint range of {x_name}"
+    shared = f"the curves share only {common.share:.1%} of their joint range of {x_name}"
     if common.share < min_overlap:
         reason = f"{shared}, and below {min_overlap:.0%} no number is given"
         return BDResult(None, method, reason, common.share, interval)
-    warnings = (f"{shared} only",) if common.share < COMFORTABLE_OVERLAP else ()
+    warnings = (shared,) if common.share < COMFORTABLE_OVERLAP else ()
     area = interpolate(test_x, test_y)(*interval) - interpolate(anchor_x, anchor_y)(*interval)
     return BDResult(float(area) / (common.high - common.low), method, None, common.share, interval, warnings)

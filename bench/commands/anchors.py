@@ -1,0 +1,158 @@
+"""Published rate-distortion curves: what is known, where it is from, and files of curves in and out.
+
+Every curve says its source and convention. The VVC anchors that tables use are marked in the list. Curves that
+you import are kept under results/DATASET/published/ and join that dataset's comparisons.
+
+Examples:
+  python -m bench anchors list kodak
+  python -m bench anchors show kodak hpcm-base-mse
+  python -m bench anchors check
+  python -m bench anchors import mine.json --dataset kodak --name mine --source "our paper, table 2"
+  python -m bench anchors export results/kodak/jpeg.jsonl --out jpeg.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.anchors import anchors, datasets, imported, load, names
+from bench.anchors.catalogue import FOLDERS, imported_path
+from bench.anchors.check import TOLERANCE_POINTS, check
+from bench.anchors.compressai_json import read_json, write_json
+from bench.anchors.csv_points import read_csv
+from bench.anchors.published import PublishedCurve
+from bench.curve_sources import read_source
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions of ``anchors``."""
+    parser.set_defaults(action=None, parser=parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    listing = actions.add_parser("list", help="list the curves, of one dataset or of all")
+    listing.add_argument("dataset", nargs="?", metavar="DATASET")
+    showing = actions.add_parser("show", help="show one curve with its provenance")
+    showing.add_argument("dataset", metavar="DATASET")
+    showing.add_argument("name", metavar="NAME")
+    actions.add_parser("check", help="rebuild the BD-rates that the HPCM paper states against VTM-22.0",
+                       description="Rebuild the BD-rates that the HPCM paper states against VTM-22.0. Exit status 1 "
+                                   f"if one differs by over {TOLERANCE_POINTS} points.")
+    importing = actions.add_parser("import", help="add a curve of yours: CompressAI's JSON, or CSV (bpp, psnr, ms_ssim)")
+    importing.add_argument("file", type=Path, metavar="FILE")
+    importing.add_argument("--dataset", required=True, metavar="D", help="dataset that the points were measured on")
+    importing.add_argument("--name", required=True, metavar="N", help="short name, becomes the file's name")
+    importing.add_argument("--source", required=True, metavar="TEXT", help="where the values are from")
+    importing.add_argument("--label", metavar="TEXT", help="how tables call it (default: the name in FILE)")
+    importing.add_argument("--force", action="store_true", help="replace a curve of that name")
+    exporting = actions.add_parser("export", help="average stored rows into a file in CompressAI's shape")
+    exporting.add_argument("rows", metavar="ROWS", help="a .jsonl file of rows")
+    exporting.add_argument("--name", metavar="N", help="codec to take, where ROWS holds several")
+    exporting.add_argument("--out", type=Path, required=True, metavar="FILE")
+    for action in (listing, showing, importing):
+        action.add_argument("--results", type=Path, default=Path("results"), metavar="DIR",
+                            help="where imported curves are kept (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one action."""
+    if args.action is None:
+        args.parser.print_help()
+        return EXIT_BAD_INPUT
+    return {"list": _list, "show": _show, "check": _check, "import": _import, "export": _export}[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    wanted = [args.dataset] if args.dataset else _all_datasets(args.results)
+    rows = []
+    for dataset in wanted:
+        roles = {anchor.name: f"{anchor.role} anchor" for anchor in anchors(dataset)}
+        known = [load(dataset, name) for name in names(dataset)]
+        for curve, note in [(curve, roles.get(curve.name, "")) for curve in known] + [
+                (curve, "imported") for curve in imported(args.results, dataset)]:
+            rows.append((dataset, curve.name, curve.label, ", ".join(curve.points.metrics), len(curve.bpp),
+                         f"{min(curve.bpp):.3f} to {max(curve.bpp):.3f}", note))
+    if not rows:
+        raise ConfigurationError(f"there are no published curves of dataset '{args.dataset}'",
+                                 f"there are some of: {', '.join(_all_datasets(args.results))}")
+    print(tabulate(rows, headers=("dataset", "name", "label", "metrics", "points", "bpp", "")))
+    return EXIT_DONE
+
+
+def _all_datasets(results: Path) -> list[str]:
+    """Return the suite's datasets with curves, then the other folders, then what only the user has."""
+    own = sorted(path.parent.name for path in results.glob("*/published") if path.is_dir())
+    others = [folder for folder in datasets() if folder not in FOLDERS.values()]
+    return list(dict.fromkeys([*FOLDERS, *others, *own]))
+
+
+def _show(args: argparse.Namespace) -> int:
+    own = {curve.name: curve for curve in imported(args.results, args.dataset)}
+    curve = own.get(args.name) or load(args.dataset, args.name)
+    roles = [anchor.role for anchor in anchors(args.dataset) if anchor.name == curve.name]
+    facts = {"label": curve.label, "description": curve.description, "source": curve.source,
+             "anchor": ", ".join(roles), "images": str(curve.images or "not stated"),
+             **{key: _short(value) for key, value in curve.meta.items() if key != "images"}}
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        if value:
+            print(f"{key:<{width}}  {value}")
+    print("\n" + tabulate(_point_rows(curve), headers=("bpp", "PSNR-RGB (dB)", "MS-SSIM", "MS-SSIM (dB)"),
+                          floatfmt=(".4f", ".4f", ".6f", ".4f"), missingval="-"))
+    return EXIT_DONE
+
+
+def _point_rows(curve: PublishedCurve) -> list[tuple[float | None, ...]]:
+    empty = (None,) * len(curve.bpp)
+    return list(zip(curve.bpp, curve.psnr_rgb_db or empty, curve.ms_ssim or empty,
+                    curve.points.quality_db("ms-ssim") or empty))
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
+    return str(value)
+
+
+def _check(args: argparse.Namespace) -> int:
+    rows = check()
+    print("BD-rate of HPCM's published points, PSNR, PCHIP, averaged curves. The paper states them against VTM-22.0,\n"
+          "whose points are not public; the anchors here are the nearest that are, each under its own version.\n")
+    table = [(row.dataset, row.codec, row.anchor, row.computed_percent, row.stated_percent, row.difference_points,
+              {True: "yes", False: "NO", None: "not stated"}[row.agrees]) for row in rows]
+    print(tabulate(table, headers=("dataset", "codec", "anchor", "here %", "paper %", "difference",
+                                   f"within {TOLERANCE_POINTS}"), floatfmt="+.2f", missingval="-"))
+    for row in rows:
+        if row.reason:
+            print(f"no number: {row.dataset}, {row.codec}: {row.reason}")
+    return EXIT_INCOMPLETE if any(row.agrees is False for row in rows) else EXIT_DONE
+
+
+def _import(args: argparse.Namespace) -> int:
+    readers = {".json": read_json, ".csv": read_csv}
+    if args.file.suffix not in readers:
+        raise ConfigurationError(f"can't tell what {args.file} is", "expected a name ending in .json or .csv")
+    path = imported_path(args.results, args.dataset, args.name)
+    if not args.force and (path.exists() or args.name in names(args.dataset)):
+        raise ConfigurationError(f"dataset '{args.dataset}' already has a curve '{args.name}'",
+                                 "choose another name, or replace yours with --force")
+    curve = readers[args.file.suffix](args.file, args.dataset)
+    meta = {**curve.meta, "dataset": args.dataset, "imported_from": args.file.name}
+    write_json(replace(curve, name=args.name, label=args.label or curve.label, source=args.source, meta=meta), path)
+    print(f"wrote {path}: {len(curve.bpp)} points, {', '.join(curve.points.metrics)}")
+    return EXIT_DONE
+
+
+def _export(args: argparse.Namespace) -> int:
+    path, _, name = args.rows.partition("#")
+    if not path.endswith(".jsonl"):
+        raise ConfigurationError(f"{path} is no file of rows", "expected a name ending in .jsonl")
+    curve = read_source(f"{path}#{args.name or name}")
+    write_json(curve, args.out)
+    print(f"wrote {args.out}: {curve.label}, {len(curve.bpp)} points over {curve.images} images")
+    for remark in curve.remarks:
+        print(f"warning: {remark}")
+    return EXIT_DONE

@@ -1,0 +1,124 @@
+"""BD-rate and BD-quality of curve B against the anchor A: BD-rate is negative where B needs fewer bits than A.
+
+A and B are any of: FILE.jsonl (stored rows; FILE.jsonl#NAME where it holds several codecs), FILE.json (CompressAI's
+shape), FILE.csv (columns bpp, psnr, ms_ssim), DATASET/NAME (a published curve, see "anchors list"),
+DATASET/anchor and DATASET/strict-anchor (the suite's VVC anchors).
+
+Two numbers are given for each: of the averaged curves, and, where both sides know single images, the mean over
+the images, which is another number. Nothing is extrapolated. MS-SSIM is converted to dB after averaging.
+
+Examples:
+  python -m bench bdrate kodak/anchor kodak/hpcm-base-mse
+  python -m bench bdrate kodak/anchor results/kodak/vvenc.jsonl --metric ms-ssim
+  python -m bench bdrate old.csv new.json --method all --min-overlap 0.25
+
+Exit status: 0, 1 if no number can be given, 2 if A or B can't be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from bench.anchors.published import METRICS, PublishedCurve
+from bench.curve_sources import align, read_source
+from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
+from bench.metrics.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
+
+HEADERS = ("", "method", "value", "integrated over", "overlap", "images")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``bdrate``."""
+    parser.add_argument("anchor", metavar="A", help="the anchor, what is compared with")
+    parser.add_argument("test", metavar="B", help="the curve that is judged")
+    parser.add_argument("--metric", choices=tuple(METRICS), default="psnr", help="quality (default: %(default)s)")
+    parser.add_argument("--method", choices=(*METHODS, "all"), default=DEFAULT_METHOD,
+                        help="interpolation (default: %(default)s)")
+    parser.add_argument("--min-overlap", type=float, default=MINIMUM_OVERLAP, metavar="SHARE",
+                        help="common part of the union of both ranges, 0 to 1, below which no number is given "
+                             "(default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare two curves and print the table."""
+    if not 0 <= args.min_overlap <= 1:
+        raise ConfigurationError(f"--min-overlap {args.min_overlap:g} is not between 0 and 1")
+    anchor, test, warnings = align(*(read_source(text, (args.metric,)) for text in (args.anchor, args.test)))
+    methods = list(METHODS) if args.method == "all" else [args.method]
+    found = [delta for method in methods for delta in deltas(anchor, test, args.metric, method, args.min_overlap)]
+    warnings += [warning for delta in found for warning in delta.warnings]
+    warnings += method_spread(anchor.curve(args.metric), test.curve(args.metric), args.min_overlap).warnings
+    warnings += [f"{curve.label}: {remark}" for curve in (anchor, test) for remark in curve.remarks]
+
+    print(f"A (anchor): {_described(anchor)}\nB (test):   {_described(test)}\n")
+    print(tabulate([delta.cells for delta in found], headers=HEADERS, disable_numparse=True,
+                   colalign=("left", "left", "right", "left", "right", "left")))
+    reasons = [f"{delta.quantity}: {delta.reason}" for delta in found if delta.reason]
+    for kind, lines in (("no number", reasons), ("warning", warnings)):
+        for line in dict.fromkeys(lines):
+            print(f"{kind}: {line}")
+    print("\nBD-rate: change of rate at equal quality, negative where B needs fewer bits. "
+          f"BD-quality: gain of B\nin dB at equal rate. Averaged curves: rate and {METRICS[args.metric]} are averaged over "
+          "the images, then compared.")
+    for side, curve in (("A", anchor), ("B", test)):
+        print(f"{side}: {curve.convention or 'the source states no convention'}")
+    return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE
+
+
+@dataclass(frozen=True)
+class Delta:
+    """One line of the table: a value in percent or dB, or the reason why there is none."""
+
+    quantity: str
+    method: str
+    value: float | None
+    unit: str
+    reason: str | None
+    warnings: tuple[str, ...]
+    interval: str = ""
+    overlap: str = ""
+    images: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Cells in the order of HEADERS."""
+        value = "N/A" if self.value is None else f"{self.value:+.2f} {self.unit}"
+        return self.quantity, self.method, value, self.interval, self.overlap, self.images
+
+
+def deltas(
+    anchor: PublishedCurve, test: PublishedCurve, metric: str, method: str, min_overlap: float
+) -> list[Delta]:
+    """Return BD-rate and BD-quality by one method: of the averaged curves and, where known, over images."""
+    found = []
+    curves = anchor.curve(metric), test.curve(metric)
+    by_image = anchor.image_curves(metric), test.image_curves(metric)
+    counts = " / ".join(dict.fromkeys(str(curve.images or "not stated") for curve in (anchor, test)))
+    for measure, name, unit in ((bd_rate, "BD-rate", "%"), (bd_quality, "BD-quality", "dB")):
+        result = measure(*curves, method, min_overlap)
+        found.append(Delta(f"{name}, averaged curves", method, result.value, unit, result.reason, result.warnings,
+                           _interval(result, measure is bd_rate),
+                           "" if result.overlap is None else f"{result.overlap:.1%}", counts))
+        if all(by_image):
+            mean = per_image_bd(*by_image, measure, method, min_overlap)
+            left_out = "; ".join(f"{image}: {reason}" for image, reason in mean.left_out.items())
+            found.append(Delta(f"{name}, mean of images", method, mean.mean, unit, left_out or None, mean.warnings,
+                               images=mean.statement))
+    return found
+
+
+def _interval(result: BDResult, quality: bool) -> str:
+    if result.interval is None:
+        return ""
+    low, high = result.interval
+    return f"{low:.2f} to {high:.2f} dB" if quality else f"{10**low:.4f} to {10**high:.4f} bpp"
+
+
+def _described(curve: PublishedCurve) -> str:
+    where = f", {curve.dataset}" if curve.dataset else ""
+    source = f"; {curve.source}" if curve.source else ""
+    return f"{curve.label}{where}, {len(curve.bpp)} points{source}"
