@@ -56,7 +56,8 @@ def test_planes_agree_with_another_implementation(uniform):
     height, width = uniform.shape[:2]
     command = [
         ffmpeg, "-loglevel", "error", "-f", "rawvideo", "-pixel_format", "rgb24",
-        "-video_size", f"{width}x{height}", "-i", "pipe:0", "-vf", "format=gbrp,zscale=matrixin=gbr:matrix=709:rangein=full:range=full,format=yuv444p",
+        "-video_size", f"{width}x{height}", "-i", "pipe:0",
+        "-vf", "format=gbrp,zscale=matrixin=gbr:matrix=709:rangein=full:range=full,format=yuv444p",
         "-f", "rawvideo", "pipe:1",
     ]
     done = subprocess.run(command, input=uniform.tobytes(), capture_output=True)
@@ -93,13 +94,15 @@ def test_420_keeps_greys_and_flat_colours(layout):
 def test_chroma_is_centre_sited():
     """A plane has its ramp back exactly away from the edges: neither step shifts it by a fraction."""
     ramp = np.add.outer(3.0 * np.arange(24), 5.0 * np.arange(32))
-    assert np.allclose(halve(ramp), np.add.outer(3 * (2 * np.arange(12) + 0.5), 5 * (2 * np.arange(16) + 0.5)))
+    centres = np.add.outer(3 * (2 * np.arange(12) + 0.5), 5 * (2 * np.arange(16) + 0.5))
+    assert np.allclose(halve(ramp), centres)
     assert np.allclose(double(halve(ramp))[4:-4, 4:-4], ramp[4:-4, 4:-4])
 
 
 def test_420_gives_smooth_colours_back():
     rows, columns = np.mgrid[0:64, 0:96] / 64
-    image = np.stack([120 + 90 * np.sin(3 * rows), 120 + 90 * np.cos(4 * columns), 255 * rows * columns / 1.5], -1)
+    red, green, blue = 120 + 90 * np.sin(3 * rows), 120 + 90 * np.cos(4 * columns), 170 * rows * columns
+    image = np.stack([red, green, blue], axis=-1)
     image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     assert psnr_db(image, planes_to_rgb(rgb_to_planes(image, TEN_420), TEN_420)) > 50
 

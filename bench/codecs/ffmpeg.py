@@ -1,8 +1,8 @@
-"""JPEG XL, HEVC and VVC by the ffmpeg of the package ``imageio-ffmpeg``: one process a call, one thread.
+"""AV1, JPEG XL, HEVC and VVC by the ffmpeg of the package ``imageio-ffmpeg``: one process a call, one thread.
 
-ffmpeg converts no colours here: HEVC and VVC get raw YCbCr planes and give them back
+ffmpeg converts no colours here: AV1, HEVC and VVC get raw YCbCr planes and give them back
 (:mod:`bench.codecs.colour`), JPEG XL gets RGB and gives RGB. What is counted is the bare stream: a JPEG XL
-codestream, or an Annex B stream of HEVC or VVC after four bytes with the image's size
+codestream, or a stream of OBUs (AV1) or NAL units (HEVC, VVC) after four bytes with the image's size
 (:mod:`bench.codecs.planes`). Encode and decode times include the start of the program, about 0.02 s.
 """
 
@@ -22,7 +22,9 @@ from bench.codecs.colour import YCbCrFormat
 from bench.codecs.program import run_program
 from bench.errors import BenchError, CodecError, CodecUnavailable
 
-START_CODE = b"\0\0\1"
+FIRST_BYTES = {  # of a stream, by ffmpeg's muxer: a temporal delimiter, a start code
+    "obu": b"\x12\0", "hevc": b"\0\0\0\1", "vvc": b"\0\0\0\1",
+}
 INSTALL_HINT = "install the package imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg that has it"
 QUIET = ["-hide_banner", "-nostdin", "-loglevel", "error"]
 STRICT = ["-xerror", "-err_detect", "explode", "-threads", "1"]  # a damaged stream is an error, not concealed
@@ -56,7 +58,7 @@ def missing(codec: str, encoder: str) -> str | None:
     try:
         listing = ffmpeg_codecs()[1]
     except BenchError as error:
-        return str(error)
+        return f"{error.args[0]}\n  {INSTALL_HINT}"
     line = re.search(rf"^ (\S{{6}}) {codec}\s.*$", listing, re.MULTILINE)
     if line is None or line.group(1)[0] != "D":
         return f"this ffmpeg has no {codec} decoder\n  {INSTALL_HINT}"
@@ -106,7 +108,7 @@ def decode_frame(stream: bytes, demuxer: str, output: list[str]) -> bytes:
 
 
 class VideoCoder:
-    """One raw frame by a video encoder of ffmpeg's, as an Annex B stream (a :class:`PlaneCoder`).
+    """One raw frame by a video encoder of ffmpeg's, as a bare stream (a :class:`PlaneCoder`).
 
     ffmpeg's HEVC decoder does not notice that a stream was cut short; the VVC decoder does.
     """
@@ -118,7 +120,7 @@ class VideoCoder:
 
     def compress(self, planes: bytes, height: int, width: int) -> tuple[bytes, bytes | None]:
         stream = encode_frame(planes, self._pixel_format, height, width, self._encoder, self._muxer)
-        if START_CODE not in stream[:4]:
+        if not stream.startswith(FIRST_BYTES[self._muxer]):
             raise CodecError(f"{self._encoder[1]} wrote no {self._muxer} stream")
         return stream, None
 
