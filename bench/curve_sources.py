@@ -15,6 +15,7 @@ from bench.metrics.curves import MINIMUM_POINTS
 from bench.reports.selection import select
 from bench.rows import OK, Row
 
+ROWS_CONVENTION = "PSNR and MS-SSIM of each decoded 8-bit RGB image, then the mean; bpp from the file"
 ROW_FIELDS = {"psnr": "psnr_rgb_db", "ms-ssim": "ms_ssim"}
 KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
          "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
@@ -103,9 +104,6 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> Publis
     )
 
 
-ROWS_CONVENTION = "PSNR and MS-SSIM of each decoded 8-bit RGB image, then the arithmetic mean; bpp from the file"
-
-
 def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str], list[str]]:
     """Choose rate points and the images that all of them have; points without any image are left out.
 
@@ -120,7 +118,8 @@ def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[st
     complete = [point for point in points if len(measured[point]) == most]
     if len(complete) >= MINIMUM_POINTS:
         points = complete
-    missing = [f"{point} ({len(measured[point])} of {most} images)" for point in measured if point not in points]
+    missing = [f"{point} ({len(found)} of {most} images)"
+               for point, found in measured.items() if point not in points]
     remarks = [f"left out for lack of images: {', '.join(missing)}"] if missing else []
     images = set.intersection(*(set(measured[point]) for point in points)) if points else set()
     union = set().union(*(measured[point] for point in points))
@@ -144,8 +143,10 @@ def align(first: PublishedCurve, second: PublishedCurve) -> tuple[PublishedCurve
     if not shared:
         raise ConfigurationError(f"{first.label} and {second.label} have no image in common")
     everything = set(first.per_image) | set(second.per_image)
-    warnings = [f"over the {len(shared)} of {len(everything)} images that both have"] if shared != everything else []
-    return first.over(shared), second.over(shared), warnings
+    first, second = first.over(shared), second.over(shared)
+    if shared == everything:
+        return first, second, []
+    return first, second, [f"over the {len(shared)} of {len(everything)} images that both have"]
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -62,7 +62,8 @@ def test_interval_is_the_common_range():
 
 
 @pytest.mark.parametrize("name, named", [
-    ("no_overlap", "no range"), ("two_points", "(0.2, 30), (0.6, 35)"), ("three_points", "3 points, 4 are needed"),
+    ("no_overlap", "no range"), ("two_points", "(0.2, 30), (0.6, 35)"),
+    ("three_points", "3 points, 4 are needed"),
     ("non_monotonic_quality", "anchor: rate and quality must both rise from point to point, "
                               "but there is (0.4, 33) then (0.6, 32.8)"),
     ("repeated_point", "(0.4, 33) then (0.4, 33)"), ("zero_rate", "(0, 30)"),
@@ -77,7 +78,8 @@ def test_refused_edge_cases_name_the_points(name, named, method, measure):
 def test_order_of_points_does_not_matter():
     """The reference sorts only for its polynomial; the other two methods have values by its competitor."""
     case = EDGE_CASES["shuffled_points"]
-    assert bd_rate(*pair(case), "cubic").value == pytest.approx(case["bd_rate_percent"]["cubic"]["value"], abs=1e-9)
+    assert bd_rate(*pair(case), "cubic").value == pytest.approx(
+        case["bd_rate_percent"]["cubic"]["value"], abs=1e-9)
     for method in ("pchip", "akima"):  # integrated there by the trapezoidal rule over 1000 samples
         assert bd_rate(*pair(case), method).value == pytest.approx(
             case["phase5_bd_rate_percent"][method]["value"], abs=1e-5)

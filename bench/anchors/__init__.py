@@ -3,4 +3,6 @@
 from bench.anchors.catalogue import Anchor, anchors, datasets, imported, load, names
 from bench.anchors.published import METRICS, Points, PublishedCurve
 
-__all__ = ["METRICS", "Anchor", "Points", "PublishedCurve", "anchors", "datasets", "imported", "load", "names"]
+__all__ = [
+    "METRICS", "Anchor", "Points", "PublishedCurve", "anchors", "datasets", "imported", "load", "names",
+]

@@ -53,18 +53,20 @@ class Anchor:
         return replace(curve, points=curve.points.take(chosen), meta=meta, remarks=(remark,))
 
 
-_MEASURED = ("encoder_intra_vtm.cfg, BT.709 full-range YCbCr 4:4:4 rounded to {depth}-bit planes in and out, internal "
-             "10-bit; PSNR of each image on 8-bit RGB, then the mean; bpp from the file; QP 22 to 42")
+_MEASURED = ("encoder_intra_vtm.cfg, BT.709 full-range YCbCr 4:4:4 rounded to {depth}-bit planes in and out, "
+             "internal 10-bit; PSNR of each image on 8-bit RGB, then the mean; bpp from the file; "
+             "QP 22 to 42")
 ANCHORS = (
     Anchor("kodak", "vtm-22.2-measured-8bit", "default", "VTM 22.2 intra (8-bit 4:4:4 planes)",
            f"VTM 22.2, {_MEASURED.format(depth=8)}"),
     Anchor("kodak", "vtm-22.2-measured-10bit", "strict", "VTM 22.2 intra (10-bit 4:4:4 planes)",
            f"VTM 22.2, {_MEASURED.format(depth=10)}"),
     Anchor("clic2020", "vtm-17.0-mlic", "default", "VTM 17.0 intra (published by MLIC's author)",
-           "VTM 17.0, YUV 4:4:4 according to the MLIC papers, QPs not stated; PSNR of each image, then the mean"),
+           "VTM 17.0, YUV 4:4:4 according to the MLIC papers, QPs not stated; PSNR of each image, "
+           "then the mean"),
     Anchor("tecnick", "vtm-18.0-lossyvae", "default", "VTM 18.0 intra (published by lossy-vae)",
-           "VTM 18.0, encoder_intra_vtm.cfg, 8-bit YUV 4:4:4 by OpenCV in and out; bpp and PSNR of each image, "
-           "then the mean; bpp from the file; QP 22 to 42", (22, 42)),
+           "VTM 18.0, encoder_intra_vtm.cfg, 8-bit YUV 4:4:4 by OpenCV in and out; bpp and PSNR of each "
+           "image, then the mean; bpp from the file; QP 22 to 42", (22, 42)),
 )
 
 
@@ -75,7 +77,7 @@ def anchors(dataset: str) -> tuple[Anchor, ...]:
 
 def datasets() -> list[str]:
     """Return the folders of published curves; :func:`load` takes them and the suite's dataset names."""
-    return sorted(folder.name for folder in _data().iterdir() if folder.is_dir() and folder.name != "__pycache__")
+    return sorted(folder.name for folder in _data().iterdir() if folder.is_dir())
 
 
 def names(dataset: str) -> list[str]:
@@ -113,7 +115,8 @@ def imported_path(results: Path, dataset: str, name: str) -> Path:
     """
     for text in (dataset, name):
         if not SAFE_NAME.fullmatch(text):
-            raise ConfigurationError(f"'{text}' can't be a file name", "use letters, digits, '.', '_' and '-'")
+            hint = "use letters, digits, '.', '_' and '-'"
+            raise ConfigurationError(f"'{text}' can't be a file name", hint)
     return results / dataset / "published" / f"{name}.json"
 
 

@@ -41,8 +41,8 @@ def points_from_columns(columns: Mapping[str, Any], where: str) -> Points:
                          f"found: {', '.join(map(str, columns)) or 'nothing'}")
     lengths = {name: len(values) for name, values in found.items()}
     if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise BenchError(f"{where}: lists of different lengths: {listed}", "each rate point needs every value")
+        counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise BenchError(f"{where}: lists differ in length: {counts}", "each rate point needs every value")
     _check_ranges(found, where)
     return Points(**found)
 

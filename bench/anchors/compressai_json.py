@@ -94,13 +94,13 @@ def _image_count(meta: Mapping[str, Any]) -> int | None:
 
 def _per_image(entries: Any, where: str) -> dict[str, Points]:
     """Group ``per_image`` (one mapping for each image and rate point) by image, in the file's order."""
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and "image" in entry for entry in entries):
+    if not isinstance(entries, list) or any(not isinstance(one, dict) or "image" not in one for one in entries):
         raise BenchError(f"{where}: 'per_image' is not a list of mappings that name an image")
     grouped: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         grouped.setdefault(str(entry["image"]), []).append(entry)
-    return {
-        image: points_from_columns({key: [entry.get(key) for entry in members] for key in members[0] if key != "image"},
-                                   f"{where}, {image}")
-        for image, members in grouped.items()
-    }
+    points = {}
+    for image, members in grouped.items():
+        columns = {key: [entry.get(key) for entry in members] for key in members[0] if key != "image"}
+        points[image] = points_from_columns(columns, f"{where}, {image}")
+    return points

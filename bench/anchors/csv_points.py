@@ -30,7 +30,8 @@ def read_csv(path: Path, dataset: str = "") -> PublishedCurve:
     for position, name in enumerate(header):
         if name.strip().lower().replace("_", "-") in NAMES:
             columns[name] = [_number(row, position, f"{path}, line {line}, '{name}'") for line, row in rows]
-    return PublishedCurve(dataset, path.stem, path.stem, points_from_columns(columns, str(path)), source=path.name)
+    points = points_from_columns(columns, str(path))
+    return PublishedCurve(dataset, path.stem, path.stem, points, source=path.name)
 
 
 def _number(row: list[str], position: int, where: str) -> float:

@@ -37,7 +37,7 @@ class Points:
     @property
     def metrics(self) -> list[str]:
         """Names in :data:`METRICS` that have values."""
-        return [metric for metric, values in (("psnr", self.psnr_rgb_db), ("ms-ssim", self.ms_ssim)) if values]
+        return [metric for metric in METRICS if self.quality_db(metric) is not None]
 
     def quality_db(self, metric: str) -> Values | None:
         """Return ``metric`` in dB (MS-SSIM as -10 log10(1 - x)), or None where it is not known.
@@ -119,8 +119,8 @@ class PublishedCurve:
 
     def image_curves(self, metric: str) -> dict[str, Curve]:
         """Return the curve of every image; empty where single images are not known."""
-        return {image: _curve(points, metric, f"{self.label}, {image}") for image, points in self.per_image.items()
-                if points.quality_db(metric) is not None}
+        return {image: _curve(points, metric, f"{self.label}, {image}")
+                for image, points in self.per_image.items() if points.quality_db(metric) is not None}
 
     def over(self, images: Collection[str]) -> PublishedCurve:
         """Return the curve averaged over ``images`` only; itself if these are all.
@@ -132,7 +132,7 @@ class PublishedCurve:
             return self
         missing = sorted(set(images) - set(self.per_image))
         if missing or not images:
-            raise ConfigurationError(f"{self.label} has no points of single images for {', '.join(missing) or 'none'}")
+            raise ConfigurationError(f"{self.label} has no points of {', '.join(missing) or 'no image'}")
         kept = {image: self.per_image[image] for image in sorted(images)}
         return replace(self, points=mean_points(list(kept.values())), per_image=kept, images=len(kept))
 
@@ -158,5 +158,6 @@ def mean_points(members: Sequence[Points]) -> Points:
 def _curve(points: Points, metric: str, label: str) -> Curve:
     quality = points.quality_db(metric)
     if quality is None:
-        raise ConfigurationError(f"{label} has no {METRICS[metric]} values", f"it has: {', '.join(points.metrics)}")
+        known = ", ".join(points.metrics)
+        raise ConfigurationError(f"{label} has no {METRICS[metric]} values", f"it has: {known}")
     return Curve(points.bpp, quality, label)

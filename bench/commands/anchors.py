@@ -1,7 +1,7 @@
 """Published rate-distortion curves: what is known, where it is from, and files of curves in and out.
 
-Every curve says its source and convention. The VVC anchors that tables use are marked in the list. Curves that
-you import are kept under results/DATASET/published/ and join that dataset's comparisons.
+Every curve says its source and convention. The VVC anchors that tables use are marked in the list. Curves
+that you import are kept under results/DATASET/published/ and join that dataset's comparisons.
 
 Examples:
   python -m bench anchors list kodak
@@ -38,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser("show", help="show one curve with its provenance")
     showing.add_argument("dataset", metavar="DATASET")
     showing.add_argument("name", metavar="NAME")
-    actions.add_parser("check", help="rebuild the BD-rates that the HPCM paper states against VTM-22.0",
-                       description="Rebuild the BD-rates that the HPCM paper states against VTM-22.0. Exit status 1 "
-                                   f"if one differs by over {TOLERANCE_POINTS} points.")
-    importing = actions.add_parser("import", help="add a curve of yours: CompressAI's JSON, or CSV (bpp, psnr, ms_ssim)")
+    actions.add_parser(
+        "check", help="rebuild the BD-rates that the HPCM paper states against VTM-22.0",
+        description="Rebuild the BD-rates that the HPCM paper states against VTM-22.0. "
+                    f"Exit status 1 if one differs by over {TOLERANCE_POINTS} points.")
+    importing = actions.add_parser(
+        "import", help="add a curve of yours: CompressAI's JSON, or CSV (bpp, psnr, ms_ssim)")
     importing.add_argument("file", type=Path, metavar="FILE")
-    importing.add_argument("--dataset", required=True, metavar="D", help="dataset that the points were measured on")
+    importing.add_argument("--dataset", required=True, metavar="D", help="dataset of the points")
     importing.add_argument("--name", required=True, metavar="N", help="short name, becomes the file's name")
     importing.add_argument("--source", required=True, metavar="TEXT", help="where the values are from")
     importing.add_argument("--label", metavar="TEXT", help="how tables call it (default: the name in FILE)")
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     if args.action is None:
         args.parser.print_help()
         return EXIT_BAD_INPUT
-    return {"list": _list, "show": _show, "check": _check, "import": _import, "export": _export}[args.action](args)
+    actions = {"list": _list, "show": _show, "check": _check, "import": _import, "export": _export}
+    return actions[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -119,10 +122,12 @@ def _short(value: object) -> str:
 
 def _check(args: argparse.Namespace) -> int:
     rows = check()
-    print("BD-rate of HPCM's published points, PSNR, PCHIP, averaged curves. The paper states them against VTM-22.0,\n"
-          "whose points are not public; the anchors here are the nearest that are, each under its own version.\n")
-    table = [(row.dataset, row.codec, row.anchor, row.computed_percent, row.stated_percent, row.difference_points,
-              {True: "yes", False: "NO", None: "not stated"}[row.agrees]) for row in rows]
+    print("BD-rate of HPCM's published points, PSNR, PCHIP, averaged curves. The paper states them against\n"
+          "VTM-22.0, whose points are not public; the anchors here are the nearest that are, each under its\n"
+          "own version.\n")
+    verdicts = {True: "yes", False: "NO", None: "not stated"}
+    table = [(row.dataset, row.codec, row.anchor, row.computed_percent, row.stated_percent,
+              row.difference_points, verdicts[row.agrees]) for row in rows]
     print(tabulate(table, headers=("dataset", "codec", "anchor", "here %", "paper %", "difference",
                                    f"within {TOLERANCE_POINTS}"), floatfmt="+.2f", missingval="-"))
     for row in rows:
@@ -136,12 +141,15 @@ def _import(args: argparse.Namespace) -> int:
     if args.file.suffix not in readers:
         raise ConfigurationError(f"can't tell what {args.file} is", "expected a name ending in .json or .csv")
     path = imported_path(args.results, args.dataset, args.name)
-    if not args.force and (path.exists() or args.name in names(args.dataset)):
-        raise ConfigurationError(f"dataset '{args.dataset}' already has a curve '{args.name}'",
-                                 "choose another name, or replace yours with --force")
+    if args.name in names(args.dataset):
+        raise ConfigurationError(f"'{args.name}' is a curve that comes with the suite", "choose another name")
+    if path.exists() and not args.force:
+        raise ConfigurationError(f"a curve '{args.name}' of dataset '{args.dataset}' is already imported",
+                                 "choose another name, or replace it with --force")
     curve = readers[args.file.suffix](args.file, args.dataset)
     meta = {**curve.meta, "dataset": args.dataset, "imported_from": args.file.name}
-    write_json(replace(curve, name=args.name, label=args.label or curve.label, source=args.source, meta=meta), path)
+    curve = replace(curve, label=args.label or curve.label, source=args.source, meta=meta)
+    write_json(curve, path)
     print(f"wrote {path}: {len(curve.bpp)} points, {', '.join(curve.points.metrics)}")
     return EXIT_DONE
 

@@ -1,11 +1,14 @@
-"""BD-rate and BD-quality of curve B against the anchor A: BD-rate is negative where B needs fewer bits than A.
+"""BD-rate and BD-quality of curve B against the anchor A. BD-rate is negative where B needs fewer bits.
 
-A and B are any of: FILE.jsonl (stored rows; FILE.jsonl#NAME where it holds several codecs), FILE.json (CompressAI's
-shape), FILE.csv (columns bpp, psnr, ms_ssim), DATASET/NAME (a published curve, see "anchors list"),
-DATASET/anchor and DATASET/strict-anchor (the suite's VVC anchors).
+A and B are any of:
+  FILE.jsonl             stored rows; FILE.jsonl#NAME where it holds several codecs
+  FILE.json              CompressAI's shape
+  FILE.csv               columns bpp, psnr, ms_ssim (linear)
+  DATASET/NAME           a published curve, see "python -m bench anchors list"
+  DATASET/anchor         the suite's VVC anchor; DATASET/strict-anchor is the strict one
 
-Two numbers are given for each: of the averaged curves, and, where both sides know single images, the mean over
-the images, which is another number. Nothing is extrapolated. MS-SSIM is converted to dB after averaging.
+Two numbers are given for each: of the averaged curves, and, where both sides know single images, the mean
+over the images, which is another number. Nothing is extrapolated. MS-SSIM becomes dB after averaging.
 
 Examples:
   python -m bench bdrate kodak/anchor kodak/hpcm-base-mse
@@ -35,12 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``bdrate``."""
     parser.add_argument("anchor", metavar="A", help="the anchor, what is compared with")
     parser.add_argument("test", metavar="B", help="the curve that is judged")
-    parser.add_argument("--metric", choices=tuple(METRICS), default="psnr", help="quality (default: %(default)s)")
+    parser.add_argument("--metric", choices=tuple(METRICS), default="psnr",
+                        help="quality (default: %(default)s)")
     parser.add_argument("--method", choices=(*METHODS, "all"), default=DEFAULT_METHOD,
                         help="interpolation (default: %(default)s)")
     parser.add_argument("--min-overlap", type=float, default=MINIMUM_OVERLAP, metavar="SHARE",
-                        help="common part of the union of both ranges, 0 to 1, below which no number is given "
-                             "(default: %(default)s)")
+                        help="common part of the union of both ranges, 0 to 1, below which no number is "
+                             "given (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"--min-overlap {args.min_overlap:g} is not between 0 and 1")
     anchor, test, warnings = align(*(read_source(text, (args.metric,)) for text in (args.anchor, args.test)))
     methods = list(METHODS) if args.method == "all" else [args.method]
-    found = [delta for method in methods for delta in deltas(anchor, test, args.metric, method, args.min_overlap)]
+    found = [delta for method in methods
+             for delta in deltas(anchor, test, args.metric, method, args.min_overlap)]
     warnings += [warning for delta in found for warning in delta.warnings]
     warnings += method_spread(anchor.curve(args.metric), test.curve(args.metric), args.min_overlap).warnings
     warnings += [f"{curve.label}: {remark}" for curve in (anchor, test) for remark in curve.remarks]
@@ -61,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
     for kind, lines in (("no number", reasons), ("warning", warnings)):
         for line in dict.fromkeys(lines):
             print(f"{kind}: {line}")
-    print("\nBD-rate: change of rate at equal quality, negative where B needs fewer bits. "
-          f"BD-quality: gain of B\nin dB at equal rate. Averaged curves: rate and {METRICS[args.metric]} are averaged over "
-          "the images, then compared.")
+    print("\nBD-rate: change of rate at equal quality, negative where B needs fewer bits.\n"
+          "BD-quality: gain of B in dB at equal rate.\n"
+          f"Averaged curves: rate and {METRICS[args.metric]} are averaged over the images, then compared.")
     for side, curve in (("A", anchor), ("B", test)):
         print(f"{side}: {curve.convention or 'the source states no convention'}")
     return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE
@@ -100,14 +105,14 @@ def deltas(
     counts = " / ".join(dict.fromkeys(str(curve.images or "not stated") for curve in (anchor, test)))
     for measure, name, unit in ((bd_rate, "BD-rate", "%"), (bd_quality, "BD-quality", "dB")):
         result = measure(*curves, method, min_overlap)
-        found.append(Delta(f"{name}, averaged curves", method, result.value, unit, result.reason, result.warnings,
-                           _interval(result, measure is bd_rate),
-                           "" if result.overlap is None else f"{result.overlap:.1%}", counts))
+        share = "" if result.overlap is None else f"{result.overlap:.1%}"
+        found.append(Delta(f"{name}, averaged curves", method, result.value, unit, result.reason,
+                           result.warnings, _interval(result, measure is bd_rate), share, counts))
         if all(by_image):
             mean = per_image_bd(*by_image, measure, method, min_overlap)
             left_out = "; ".join(f"{image}: {reason}" for image, reason in mean.left_out.items())
-            found.append(Delta(f"{name}, mean of images", method, mean.mean, unit, left_out or None, mean.warnings,
-                               images=mean.statement))
+            found.append(Delta(f"{name}, mean of images", method, mean.mean, unit, left_out or None,
+                               mean.warnings, images=mean.statement))
     return found
 
 

@@ -20,7 +20,7 @@ COMFORTABLE_OVERLAP = 0.75  # share of the union below which there is a warning
 LARGEST_SPREAD_POINTS = 0.3  # between interpolations; beyond this the curve itself is doubtful
 
 Integral = Callable[[float, float], float]
-Interpolator = Callable[[np.ndarray, np.ndarray], Integral]  # x rising strictly, y -> integral from low to high
+Interpolator = Callable[[np.ndarray, np.ndarray], Integral]  # of x, which rises strictly, and y
 
 METHODS: Registry[Interpolator] = Registry("BD interpolation")
 DEFAULT_METHOD = "pchip"

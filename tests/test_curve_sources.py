@@ -1,0 +1,129 @@
+"""Curves from stored rows and from any text that names one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bench.anchors import load
+from bench.curve_sources import align, curve_from_rows, from_rows, read_curve, read_rows, read_source
+from bench.errors import BenchError, ConfigurationError
+from bench.rows import FAILED
+from row_samples import row, rows_of, write
+
+
+def test_mean_over_images():
+    curve = curve_from_rows(rows_of(), "psnr")
+    assert curve.rate == pytest.approx([0.4, 0.8, 1.6, 3.2, 6.4])
+    assert curve.quality == pytest.approx([31, 34, 37, 40, 43])
+
+
+def test_ms_ssim_is_averaged_before_it_becomes_db():
+    rows = [replace(row("a", "q1", 1, 30), ms_ssim=0.9), replace(row("b", "q1", 1, 30), ms_ssim=0.99)]
+    curve = curve_from_rows(rows, "ms-ssim")
+    assert 10 ** (-curve.quality[0] / 10) == pytest.approx(1 - 0.945)
+
+
+def test_points_in_any_order_of_storage():
+    assert from_rows(rows_of()[::-1]).points == from_rows(rows_of()).points
+
+
+def test_last_stored_row_counts():
+    again = replace(rows_of()[0], psnr_rgb_db=33.0)
+    assert from_rows([*rows_of(), again]).psnr_rgb_db[0] == pytest.approx((33 + 31 + 32) / 3)
+
+
+def test_points_that_lack_images_are_left_out_while_four_remain():
+    rows = [replace(one, status=FAILED, reason="out of memory", psnr_rgb_db=None)
+            if one.point == "q2" and one.image == "1.png" else one for one in rows_of()]
+    curve = from_rows(rows)
+    assert len(curve.bpp) == 4 and curve.images == 3
+    assert curve.remarks == ("left out for lack of images: q2 (2 of 3 images)",)
+
+
+def test_shared_images_are_used_where_too_few_points_are_complete():
+    rows = [one for one in rows_of(points=4) if not (one.point == "q2" and one.image == "1.png")]
+    curve = from_rows(rows)
+    assert len(curve.bpp) == 4 and sorted(curve.per_image) == ["0.png", "2.png"]
+    assert curve.remarks == ("over the 2 of 3 images that all rate points share",)
+    assert curve.psnr_rgb_db[0] == pytest.approx(31)
+
+
+def test_a_point_without_any_image_is_named():
+    rows = [replace(one, status=FAILED, psnr_rgb_db=None) if one.point == "q2" else one
+            for one in rows_of(points=4)]
+    curve = from_rows(rows)
+    assert len(curve.bpp) == 3 and "q2 (0 of 3 images)" in curve.remarks[0]
+
+
+def test_incomplete_datasets_are_named():
+    assert from_rows(rows_of(dataset_total=24)).remarks == ("3 of 24 images of kodak",)
+
+
+def test_images_without_ms_ssim_count_only_for_psnr():
+    rows = [replace(one, ms_ssim=None) if one.image == "0.png" else one for one in rows_of()]
+    both, psnr = from_rows(rows, ("psnr", "ms-ssim")), from_rows(rows)
+    assert (both.images, psnr.images, psnr.ms_ssim) == (2, 3, None)
+
+
+def test_mixed_or_empty_rows_are_refused():
+    with pytest.raises(BenchError, match="several codecs: jpeg, webp"):
+        from_rows([*rows_of(), *rows_of(name="webp")])
+    with pytest.raises(BenchError, match="several datasets"):
+        from_rows([*rows_of(), replace(rows_of()[0], dataset="tecnick")])
+    for rows in ([], [replace(rows_of()[0], status=FAILED)]):
+        with pytest.raises(BenchError, match="no image is measured at every rate point with psnr"):
+            from_rows(rows)
+    with pytest.raises(ConfigurationError, match="no metric 'vmaf'"):
+        from_rows(rows_of(), ("vmaf",))
+
+
+def test_a_torn_last_line_is_passed_over(tmp_path):
+    path = write(tmp_path / "jpeg.jsonl", rows_of())
+    path.write_text(path.read_text() + rows_of()[0].to_json()[:40])
+    assert len(read_rows(path)) == 15
+    path.write_text("torn\n" + path.read_text())
+    with pytest.raises(BenchError, match="line 1"):
+        read_rows(path)
+
+
+def test_files_with_several_codecs_need_a_name(tmp_path):
+    path = write(tmp_path / "both.jsonl", [*rows_of(), *rows_of(name="webp")])
+    with pytest.raises(ConfigurationError, match="both.jsonl#jpeg, .*both.jsonl#webp"):
+        read_source(str(path))
+    assert read_curve(f"{path}#webp", "psnr").label == "WEBP"
+    with pytest.raises(ConfigurationError, match="there are: jpeg, webp"):
+        read_source(f"{path}#avif")
+
+
+def test_every_kind_of_text(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"results": {"bpp": [0.5], "psnr": [35.0]}}))
+    (tmp_path / "a.csv").write_text("bpp,psnr\n0.5,35\n")
+    assert read_curve(str(tmp_path / "a.json"), "psnr") == read_curve(str(tmp_path / "a.csv"), "psnr")
+    assert read_source("kodak/hpcm-base-mse") == load("kodak", "hpcm-base-mse")
+    assert read_source("kodak/anchor").name == "vtm-22.2-measured-8bit"
+    assert read_source("kodak/strict-anchor").name == "vtm-22.2-measured-10bit"
+    assert len(read_source("tecnick/anchor").bpp) == 21
+    (tmp_path / "empty.jsonl").write_text("\n")
+    for text, said in (("nothing", "is no curve"), ("tecnick/strict-anchor", "no strict anchor"),
+                       (str(tmp_path), "is no curve"), (f"{tmp_path}/none.json", "No such file"),
+                       (f"{tmp_path}/none.jsonl", "No such file"),
+                       (f"{tmp_path}/empty.jsonl", "holds no rows")):
+        with pytest.raises(BenchError, match=said):
+            read_source(text)
+
+
+def test_curves_are_compared_over_the_images_they_share():
+    first, second = from_rows(rows_of(images=3)), from_rows(rows_of(images=2, name="webp"))
+    first, second, warnings = align(first, second)
+    assert first.images == second.images == 2 and first.bpp == pytest.approx(second.bpp)
+    assert warnings == ["over the 2 of 3 images that both have"]
+    with pytest.raises(ConfigurationError, match="no image in common"):
+        align(load("kodak", "vtm-22.2-measured-8bit"), first)
+
+
+def test_different_image_counts_are_a_warning():
+    known = replace(load("kodak", "hpcm-base-mse"), images=24)
+    assert align(known, from_rows(rows_of()))[2] == ["averages over different images: HPCM-Base 24, JPEG 3"]
