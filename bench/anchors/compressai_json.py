@@ -94,7 +94,7 @@ def _image_count(meta: Mapping[str, Any]) -> int | None:
 
 def _per_image(entries: Any, where: str) -> dict[str, Points]:
     """Group ``per_image`` (one mapping for each image and rate point) by image, in the file's order."""
-    if not isinstance(entries, list) or any(not isinstance(one, dict) or "image" not in one for one in entries):
+    if not isinstance(entries, list) or not all(isinstance(one, dict) and "image" in one for one in entries):
         raise BenchError(f"{where}: 'per_image' is not a list of mappings that name an image")
     grouped: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
