@@ -1,4 +1,4 @@
-"""Tables: which rows are chosen, what is averaged, and that every format says the same and escapes its specials."""
+"""Tables: which rows are chosen, what is averaged, and that every format says the same and escapes right."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
 NASTY = r"50% of $x_1 & {y} #2 ~ ^ \ <b>|</b> [z]"
 
 
-def make_row(image: str = "kodim01.png", name: str = "webp", point: str = "q50", series: str = "s", **values) -> Row:
+def make_row(image="kodim01.png", name="webp", point="q50", series="s", **values) -> Row:
     sha = digest({"image": image})
     defaults = dict(
-        key=digest({"series": series, "name": name, "point": point, "image": sha}), series=series, status="ok",
-        dataset="kodak", image=image, image_sha256=sha, codec=name, name=name, label=name.upper(), point=point,
-        dataset_total=24, image_verified=True, width=768, height=512, bytes_total=49152, bpp=1.0, psnr_rgb_db=35.0,
-        ms_ssim=0.99, ms_ssim_db=20.0, encode_s=0.5, decode_s=0.25, decode_matches=True, code_version="0.1.0",
+        key=digest({"series": series, "name": name, "point": point, "image": sha}), series=series,
+        status="ok", dataset="kodak", image=image, image_sha256=sha, codec=name, name=name,
+        label=name.upper(), point=point, dataset_total=24, image_verified=True, width=768, height=512,
+        bytes_total=49152, bpp=1.0, psnr_rgb_db=35.0, ms_ssim=0.99, ms_ssim_db=20.0, encode_s=0.5,
+        decode_s=0.25, decode_matches=True, code_version="0.1.0",
         machine={"device": "cpu: x"}, measured_at="2025-01-01T00:00:00+00:00",
     )
     return Row(**(defaults | values))
 
 
 def failed(row: Row, reason: str) -> Row:
-    return replace(row, status=FAILED, reason=reason, bpp=None, psnr_rgb_db=None, ms_ssim=None, ms_ssim_db=None,
-                   bytes_total=None, encode_s=None, decode_s=None, decode_matches=None)
+    unknown = dict.fromkeys(["bpp", "psnr_rgb_db", "ms_ssim", "ms_ssim_db", "bytes_total", "encode_s",
+                             "decode_s", "decode_matches"])
+    return replace(row, status=FAILED, reason=reason, **unknown)
 
 
 def parts(rows):
@@ -70,13 +72,15 @@ class TestSelection:
         assert {row.series for row in select("kodak", good + bad).rows} == {"good"}
 
     def test_points_from_several_machines_are_noted(self):
-        rows = [make_row(point="q10", machine={"device": "cpu: x"}), make_row(point="q20", machine={"device": "cpu: y"})]
+        rows = [make_row(point="q10", machine={"device": "cpu: x"}),
+                make_row(point="q20", machine={"device": "cpu: y"})]
         assert any("2 different machines" in note for note in select("kodak", rows).notes)
         assert not select("kodak", rows[:1]).notes
 
     def test_replaced_image_is_shown_once(self):
         first = make_row(bpp=1.0)
-        second = replace(first, key="other", image_sha256="other", bpp=2.0, measured_at="2025-02-01T00:00:00+00:00")
+        second = replace(first, key="other", image_sha256="other", bpp=2.0,
+                         measured_at="2025-02-01T00:00:00+00:00")
         assert [row.bpp for row in select("kodak", [second, first]).rows] == [2.0]
 
 
@@ -107,11 +111,13 @@ class TestCoverage:
 
 class TestSummary:
     def test_means_go_over_measured_images_only(self):
-        rows = [make_row(IMAGES[0], bpp=1.0, psnr_rgb_db=30.0), make_row(IMAGES[1], bpp=2.0, psnr_rgb_db=34.0),
+        rows = [make_row(IMAGES[0], bpp=1.0, psnr_rgb_db=30.0),
+                make_row(IMAGES[1], bpp=2.0, psnr_rgb_db=34.0),
                 failed(make_row(IMAGES[2]), "out of memory")]
         _, frame, coverage = parts(rows)
         table = summary(frame, coverage)
-        assert table.column("images_ok") == [2] and table.column("images") == [3] and table.column("failures") == [1]
+        assert table.column("images_ok") == [2] and table.column("images") == [3]
+        assert table.column("failures") == [1]
         assert table.column("bpp") == [1.5] and table.column("psnr_rgb_db") == [32.0]
 
     def test_missing_ms_ssim_is_not_a_number_and_explained(self):
@@ -156,7 +162,8 @@ class TestSummary:
 class TestCurves:
     def rows(self, points: int, missing: dict[str, list[str]]) -> list[Row]:
         return [make_row(image, point=f"q{p}", bpp=0.1 * 2**p * (1 + index), psnr_rgb_db=30.0 + p)
-                for p in range(points) for index, image in enumerate(IMAGES[:3]) if image not in missing.get(f"q{p}", [])]
+                for p in range(points) for index, image in enumerate(IMAGES[:3])
+                if image not in missing.get(f"q{p}", [])]
 
     def test_incomplete_point_is_left_out_while_four_remain(self):
         frame = to_frame(self.rows(5, {"q2": IMAGES[:1]}))
@@ -177,8 +184,9 @@ class TestCurves:
 
 
 TABLE = Table(
-    "demo_table", f"Title {NASTY}", (Column("name", f"Head {NASTY}"), Column("value", "Value", "%", 2, True, "N/A"),
-                                     Column("remark", "Remark", wide=True)),
+    "demo_table", f"Title {NASTY}",
+    (Column("name", f"Head {NASTY}"), Column("value", "Value", "%", 2, True, "N/A"),
+     Column("remark", "Remark", wide=True)),
     (("plain", -1.23456789, NASTY), (NASTY, None, "line\nbreak"), ("last", 2.0, None)), notes=(NASTY,),
     warnings=(NASTY,), headings=((2, NASTY),), constants=(("coverage", "1 of 41 images"),),
 )

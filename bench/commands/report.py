@@ -1,7 +1,7 @@
 """Rebuild tables, plots and the HTML page from stored rows; needs neither models nor images.
 
-Each dataset gets a folder with README.md, index.html (one page that holds everything), figures/ (PNG, SVG) and
-tables/ (CSV, Markdown, LaTeX). The same rows give the same files.
+Each dataset gets a folder with README.md, index.html (one page that holds everything), figures/ (PNG, SVG)
+and tables/ (CSV, Markdown, LaTeX). The same rows give the same files.
 
 Examples:
   python -m bench report
@@ -32,15 +32,15 @@ def run(args: argparse.Namespace) -> int:
 
     datasets = args.dataset or datasets_with_rows(args.results)
     if not datasets:
-        raise BenchError(f"there are no rows in {args.results}", "measure some first: python -m bench evaluate --help")
+        raise BenchError(f"there are no rows in {args.results}",
+                         "measure some first: python -m bench evaluate --help")
     for dataset in datasets:
         report = make_report(dataset, args.results)
         paths = write_report(report, args.reports)
         for warning in report.warnings:
             print(f"warning: {warning}")
-        print(to_text(report.main_table))
-        pages = [str(path) for path in paths if path.suffix in (".html", ".md") and path.parent == paths[0].parent]
-        print(f"\nwrote {len(paths)} files, first read {' or '.join(pages)}\n")
+        print(to_text(report.main_table, leave_out=("origin", "points")))
+        print(f"\nwrote {len(paths)} files; to read: {paths[0]} or {paths[0].with_name('index.html')}\n")
     return EXIT_DONE
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.reports.comparison import Comparison, Subject, compare
-from bench.reports.curves import MEASURED
-from bench.reports.frame import CONVENTION, MINIATURE_NOTE, Coverage
+from bench.reports.curves import ANCHOR, MEASURED, METRICS
+from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage
 from bench.reports.table import Cell, Column, Table
 
 BD_NOTE = (
-    "BD-rate: mean rate change at equal quality, negative where the codec needs fewer bits than the anchor; PCHIP "
-    "on the logarithm of the rate over the common quality interval, never extrapolated; N/A where the curves share "
-    "less than half of their quality range."
+    "BD-rate: mean rate change at equal quality, negative where the codec needs fewer bits than the anchor; "
+    "PCHIP on the logarithm of the rate over the common quality interval, never extrapolated; N/A where the "
+    "curves share less than half of their quality range."
 )
 PUBLISHED_HEADING = "Published points, not measured here"
 CODEC = Column("codec", "Codec")
@@ -22,7 +22,8 @@ REMARKS = Column("remarks", "Remarks", wide=True)
 DETAIL_COLUMNS = (
     CODEC, ORIGIN, POINTS, Column("images", "Images", digits=0, missing="?"),
     Column("bd_rate_percent", "BD-rate", "%", digits=2, signed=True, missing="N/A"),
-    Column("bd_rate_per_image_mean_percent", "BD-rate, mean of images", "%", digits=2, signed=True, missing="N/A"),
+    Column("bd_rate_per_image_mean_percent", "BD-rate, mean of images", "%", digits=2, signed=True,
+           missing="N/A"),
     Column("bd_rate_per_image_count", "over images", digits=0),
     Column("bd_psnr_db", "BD-PSNR", "dB", digits=3, signed=True, missing="N/A"),
     Column("overlap_percent", "Overlap", "%", digits=1, missing="N/A"),
@@ -31,12 +32,12 @@ DETAIL_COLUMNS = (
 )
 
 
-def bd_detail(name: str, anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> Table:
+def bd_detail(anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> Table:
     """Every codec of ``tests`` against one anchor."""
-    comparisons = [compare(anchor, test) for test in tests if test.label != anchor.label]
+    comparisons = [compare(anchor, test) for test in tests if test is not anchor]
     rows = [_detail_row(comparison) for comparison in comparisons]
-    notes = [BD_NOTE, CONVENTION, f"Anchor: {anchor.label} ({anchor.origin}). {anchor.source}".rstrip()]
-    return _table(name, f"BD-rate against {anchor.label}", DETAIL_COLUMNS, rows,
+    notes = [BD_NOTE, CONVENTION, f"Anchor: {_described(anchor)}"]
+    return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", DETAIL_COLUMNS, rows,
                   [comparison.test for comparison in comparisons], coverage, notes, anchor.label)
 
 
@@ -48,31 +49,39 @@ def _detail_row(comparison: Comparison) -> tuple[Cell, ...]:
 
 
 def bd_overview(anchors: Sequence[Subject], tests: Sequence[Subject], coverage: Coverage) -> Table:
-    """BD-rates of averaged curves, one column an anchor and metric."""
+    """BD-rates of averaged curves, a column for every anchor; MS-SSIM only against VVC, if there is one."""
+    vvc = [index for index, anchor in enumerate(anchors) if anchor.origin == ANCHOR]
+    vvc = vvc or list(range(len(anchors)))
     columns = [CODEC, ORIGIN, POINTS]
-    for index, anchor in enumerate(anchors, start=1):
-        columns.append(Column(f"bd_rate_anchor{index}_percent", f"vs {anchor.label}", "%", 2, True, "N/A"))
-    for index, anchor in enumerate(anchors, start=1):
-        columns.append(Column(f"bd_rate_ms_ssim_anchor{index}_percent", f"MS-SSIM vs {anchor.label}", "%", 2, True,
-                              "N/A"))
+    columns += [Column(f"bd_rate_vs_{anchor.name}_percent", f"vs {anchor.label}", "%", 2, True, "N/A")
+                for anchor in anchors]
+    columns += [Column(f"bd_rate_ms_ssim_vs_{anchor.name}_percent", f"MS-SSIM vs {anchor.label}", "%", 2,
+                       True, "N/A") for anchor in map(anchors.__getitem__, vvc)]
     rows = []
     for test in tests:
-        comparisons = [None if test.label == anchor.label else compare(anchor, test) for anchor in anchors]
-        rows.append((test.label, test.origin, len(test.main.points),
-                     *(0.0 if entry is None else entry.bd_rate_percent for entry in comparisons),
-                     *(_ms_ssim_of(entry, test) for entry in comparisons)))
-    named = [f"anchor{index}: {anchor.label} ({anchor.origin})." for index, anchor in enumerate(anchors, start=1)]
-    notes = [BD_NOTE, CONVENTION, *named, "Reasons for N/A, overlaps and means over single images are in the table "
-             "of each anchor."]
-    table = _table("bd_rate", "BD-rate of averaged curves, PSNR and MS-SSIM", tuple(columns), rows, list(tests), coverage,
-                   notes, "; ".join(anchor.label for anchor in anchors))
+        results = [_overview_pair(anchor, test) for anchor in anchors]
+        rows.append((test.label, test.origin, len(test.main.points), *(psnr for psnr, _ in results),
+                     *(results[index][1] for index in vvc)))
+    notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_described(anchor)}" for anchor in anchors),
+             "Reasons for N/A, overlaps and means over single images are in the table of each anchor."]
+    labels = "; ".join(anchor.label for anchor in anchors)
+    table = _table("bd_rate", "BD-rate of averaged PSNR and MS-SSIM curves", tuple(columns), rows, tests,
+                   coverage, notes, labels)
     return table.without_empty_columns()
 
 
-def _ms_ssim_of(comparison: Comparison | None, test: Subject) -> float | None:
-    if comparison is None:
-        return 0.0 if "ms_ssim_db" in test.curves else None
-    return comparison.ms_ssim_percent
+def _described(anchor: Subject) -> str:
+    if anchor.origin == MEASURED:
+        return f"{anchor.label}, measured here."
+    return f"{anchor.label}: {anchor.source}" if anchor.source else f"{anchor.label}."
+
+
+def _overview_pair(anchor: Subject, test: Subject) -> tuple[float | None, float | None]:
+    """Return the BD-rates by PSNR and by MS-SSIM; an anchor differs from itself by nothing."""
+    if test is anchor:
+        return tuple(0.0 if metric in test.curves else None for metric in METRICS)
+    comparison = compare(anchor, test)
+    return comparison.bd_rate_percent, comparison.ms_ssim_percent
 
 
 def _table(name: str, subject: str, columns: tuple[Column, ...], rows: list[tuple[Cell, ...]],
@@ -82,6 +91,6 @@ def _table(name: str, subject: str, columns: tuple[Column, ...], rows: list[tupl
     if coverage.miniatures:
         notes = [*notes, MINIATURE_NOTE]
     constants = (("dataset", coverage.dataset), ("coverage", coverage.text), ("anchor", anchor),
-                 ("convention", f"{BD_NOTE} {CONVENTION}"))
-    return Table(name, f"{subject}: {coverage.heading}", columns, tuple(rows), tuple(notes), coverage.warnings,
-                 headings, constants)
+                 ("convention", f"PCHIP over log10 rate, overlap of at least 50 %; {SHORT_CONVENTION}"))
+    title = f"{subject}: {coverage.heading}"
+    return Table(name, title, columns, tuple(rows), tuple(notes), coverage.warnings, headings, constants)

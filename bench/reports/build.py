@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.metrics.curves import MINIMUM_POINTS
 from bench.reports import plots, tables
 from bench.reports.bd_tables import bd_detail, bd_overview
 from bench.reports.comparison import Subject, subjects_of
-from bench.reports.curves import ANCHOR, METRICS, MINIMUM_POINTS, ReportCurve, measured_curves
+from bench.reports.curves import ANCHOR, METRICS, PUBLISHED, ReportCurve, measured_curves
 from bench.reports.files import write_folder
 from bench.reports.frame import CONVENTION, MINIATURE_NOTE, Coverage, coverage_of, to_frame
 from bench.reports.pages import FIGURES, TABLES, Report, Section, html_page, readme
-from bench.reports.references import PLOTTED, reference_curves
+from bench.reports.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
 from bench.reports.render import to_csv, to_latex, to_markdown
 from bench.reports.selection import Selection, select
 from bench.reports.table import Table
@@ -49,17 +50,19 @@ def make_report(dataset: str, results_dir: Path) -> Report:
         raise BenchError(f"there are no rows of '{dataset}' in {results_dir}",
                          f"measure some first: python -m bench evaluate --dataset {dataset}")
     selection = select(rows[0].dataset, rows)  # a folder's name in results/ may stand for a longer one
-    return assemble(selection, reference_curves(dataset, Path(results_dir)))
+    total = coverage_of(selection).total
+    return assemble(selection, reference_curves(selection.dataset, Path(results_dir), total))
 
 
-def assemble(selection: Selection, references: Sequence[ReportCurve]) -> Report:
-    """Make all tables and figures of a selection."""
+def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
+    """Make all tables of a selection, and the figures unless ``with_plots`` is False, which is quicker."""
     coverage = coverage_of(selection)
     frame = to_frame(selection.rows)
     measured = [curve for metric in METRICS for curve in measured_curves(frame, metric, coverage.total)]
     bd = _bd_tables(subjects_of(measured), subjects_of(references), coverage)
     used = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
-    sections = [Section("Rate-distortion curves", figures=tuple(_figures(measured, references, coverage)))]
+    figures = _figures(measured, references, coverage) if with_plots else []
+    sections = [Section("Rate-distortion curves", figures=tuple(figures))]
     if bd:
         sections.insert(0, Section("BD-rate", tables=(bd[0],)))
         sections.append(Section("BD-rate against each anchor", tables=tuple(bd[1:])))
@@ -77,8 +80,8 @@ def _intro(coverage: Coverage) -> tuple[str, ...]:
     if coverage.miniatures:
         lines.append(MINIATURE_NOTE)
     if not coverage.complete:
-        lines.append("The set is not complete or not the original one: figures from here can't be compared with "
-                     "published ones.")
+        lines.append("The set is not complete or not the original one: figures from here can't be compared "
+                     "with published ones.")
     return (*lines, CONVENTION)
 
 
@@ -88,16 +91,15 @@ def _bd_tables(measured: list[Subject], references: list[Subject], coverage: Cov
     anchors = _anchors(measured, references)
     if not anchors or not tests:
         return []
-    details = [bd_detail(f"bd_rate_anchor{index}", anchor, tests, coverage)
-               for index, anchor in enumerate(anchors, start=1)]
+    details = [bd_detail(anchor, tests, coverage) for anchor in anchors]
     return [bd_overview(anchors, tests, coverage), *details]
 
 
 def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list[Subject]:
-    """Return what to compare with: VVC anchors, HPCM-Base (measured, else published), VVenC, the miniature."""
+    """Return what to compare with: VVC, HPCM-Base (measured, else published), VVenC, the miniature."""
     anchors = [subject for subject in references if subject.origin == ANCHOR]
     here = {subject.name: subject for subject in measured if len(subject.main.points) >= MINIMUM_POINTS}
-    published = [subject for subject in references if subject.name == HPCM_BASE]
+    published = [subject for subject in references if subject.name == HPCM_BASE_PUBLISHED]
     if HPCM_BASE in here:
         anchors.append(here[HPCM_BASE])
     else:
@@ -108,7 +110,7 @@ def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list
 def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
              coverage: Coverage) -> list[plots.Figure]:
     """Return the plots of both metrics, whole and low-rate, wide and for a paper's column."""
-    plotted = [curve for curve in references if curve.origin != "published" or curve.name in PLOTTED]
+    plotted = [curve for curve in references if curve.origin != PUBLISHED or curve.name in PLOTTED]
     curves = [*measured, *plotted]
     styles = plots.styles_of(curves)
     figures = []

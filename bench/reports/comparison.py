@@ -1,14 +1,16 @@
-"""BD-rate of a report's curves: which images both sides share, averaged curves, single images, both metrics."""
+"""BD-rate of a report's curves: over the images that both sides share, averaged and image by image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import metrics
-from bench.reports.curves import ReportCurve
+from bench.reports.curves import METRICS, ReportCurve
+from bench.reports.frame import count
 
 PSNR, MS_SSIM = "psnr_rgb_db", "ms_ssim_db"
+LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of the easiest ones
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Comparison:
     Attributes:
         images: how many images both averaged curves go over; None where the sources do not say.
         bd_rate_percent: of the averaged PSNR curves.
-        per_image_percent: mean of the BD-rates of single images.
-        per_image_count: how many images that mean goes over.
+        per_image_percent: mean of the BD-rates of single images; None if less than half of them have one.
+        per_image_count: how many images have a BD-rate.
         bd_psnr_db: quality change at equal rate, averaged curves.
         overlap_percent: common part of the two PSNR intervals, of their union.
         ms_ssim_percent: BD-rate of the averaged MS-SSIM curves.
@@ -73,28 +75,71 @@ def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCu
         return (anchor.over(shared), test.over(shared)) if shared else "no image in common with the anchor"
     for curve, other in ((test, anchor), (anchor, test)):
         if not curve.whole_set:
-            return (f"{curve.label} covers only {curve.images} of the set's images, and {other.label} is known "
-                    "only as an average over all of them")
+            covered = count(curve.images or 0, "image")
+            return (f"{curve.label} covers only {covered} of the set, and {other.label} is known only as an "
+                    "average over all of them")
     return anchor, test
 
 
 def compare(anchor: Subject, test: Subject) -> Comparison:
     """Compare ``test`` with ``anchor`` in both metrics."""
-    values: dict[str, object] = {}
-    remarks: list[str] = list(test.main.remarks)
-    for metric in (PSNR, MS_SSIM):
-        if metric not in anchor.curves or metric not in test.curves:
-            lacking = anchor if metric not in anchor.curves else test
-            if metric == PSNR or metric in lacking.main.metric:
-                remarks.append(f"{lacking.label} has no {_short(metric)} values")
+    result = Comparison(anchor.label, test, remarks=test.main.remarks)
+    for metric, add in ((PSNR, _with_psnr), (MS_SSIM, _with_ms_ssim)):
+        if metric not in test.curves or metric not in anchor.curves:
+            owner = "" if metric not in test.curves else "the anchor has "
+            result = _remarking(result, [f"{owner}no {_short(metric)} values"])
             continue
         aligned = align(anchor.curves[metric], test.curves[metric])
         if isinstance(aligned, str):
-            remarks.append(f"{_short(metric)} N/A: {aligned}")
-            continue
-        values |= _psnr_values(*aligned, remarks) if metric == PSNR else _ms_ssim_values(*aligned, remarks)
-    return Comparison(anchor.label, test, remarks=tuple(dict.fromkeys(remarks)), **values)
+            result = _remarking(result, [f"{_short(metric)} N/A: {aligned}"])
+        else:
+            result = add(result, *aligned)
+    return result
+
+
+def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
+    spread = metrics.method_spread(_curve(anchor), _curve(test))
+    rate = spread.results["pchip"]
+    quality = metrics.bd_quality(_curve(anchor), _curve(test))
+    remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*rate.warnings, *spread.warnings]
+    if quality.value is None and quality.reason != rate.reason:
+        remarks.append(f"BD-PSNR N/A: {quality.reason}")
+    result = replace(result, images=test.images if test.images is not None else anchor.images,
+                     bd_rate_percent=rate.value, bd_psnr_db=quality.value,
+                     overlap_percent=None if rate.overlap is None else 100 * rate.overlap)
+    if anchor.per_image and test.per_image:
+        single = metrics.per_image_bd(_image_curves(anchor), _image_curves(test))
+        number, total = len(single.values), len(anchor.per_image)
+        enough = number >= LEAST_SHARE_OF_IMAGES * total
+        result = replace(result, per_image_percent=single.mean if enough else None, per_image_count=number)
+        if not enough:
+            remarks.append(f"no mean of single images: only {number} of {total} have a BD-rate")
+    return _remarking(result, remarks)
+
+
+def _with_ms_ssim(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
+    rate = metrics.bd_rate(_curve(anchor), _curve(test))
+    remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else \
+        [f"MS-SSIM: {warning}" for warning in rate.warnings]
+    if result.images is None:
+        result = replace(result, images=test.images if test.images is not None else anchor.images)
+    elif test.images not in (None, result.images):
+        remarks.append(f"MS-SSIM over {test.images} images")
+    return _remarking(replace(result, ms_ssim_percent=rate.value), remarks)
+
+
+def _remarking(result: Comparison, remarks: Sequence[str]) -> Comparison:
+    return replace(result, remarks=tuple(dict.fromkeys((*result.remarks, *remarks))))
+
+
+def _curve(curve: ReportCurve) -> metrics.Curve:
+    return metrics.Curve(curve.rate, curve.quality, curve.label)
+
+
+def _image_curves(curve: ReportCurve) -> dict[str, metrics.Curve]:
+    return {image: metrics.Curve(rate, quality, f"{curve.label}, {image}")
+            for image, (rate, quality) in curve.per_image.items()}
 
 
 def _short(metric: str) -> str:
-    return "PSNR" if metric == PSNR else "MS-SSIM"
+    return METRICS[metric]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pandas as pd
 
+from bench.metrics.curves import MINIMUM_POINTS
 from bench.rows import OK
 
 METRICS = {"psnr_rgb_db": "PSNR", "ms_ssim_db": "MS-SSIM"}  # columns of a row, with their short names
 MEASURED, ANCHOR, PUBLISHED, IMPORTED = "measured", "anchor", "published", "imported"
-MINIMUM_POINTS = 4
 LEARNED = "learned"  # the codec registry's name of every neural codec
 
 T = TypeVar("T")
@@ -66,16 +67,20 @@ class ReportCurve:
 
 def average(per_image: Mapping[str, Points]) -> Points:
     """Return the arithmetic means over images, point by point."""
-    columns = [tuple(sum(values) / len(values) for values in zip(*(points[axis] for points in per_image.values())))
-               for axis in (0, 1)]
-    return columns[0], columns[1]
+    rates, qualities = zip(*per_image.values())
+    return _means(rates), _means(qualities)
+
+
+def _means(columns: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(math.fsum(values) / len(values) for values in zip(*columns))
 
 
 def measured_curves(frame: pd.DataFrame, metric: str, total: int | None) -> list[ReportCurve]:
     """Return the curve of every codec in ``frame`` that has measured values of ``metric``.
 
-    All points of a curve go over the same images. Rate points that lack images others have are left out while
-    at least four points remain; otherwise the images that all points share are used. Learned codecs come first.
+    All points of a curve go over the same images. Rate points that lack images others have are left out
+    while at least four points remain; otherwise the images that all points share are used. Learned codecs
+    come first.
 
     Args:
         total: images in the whole dataset; None for a folder of the user's, which counts as whole.
@@ -110,7 +115,8 @@ def _measured_curve(name: str, group: pd.DataFrame, metric: str, total: int | No
         whole_set=total is None or len(common) == total,
         per_image={image: (_take(rates, by_rate), _take(values, by_rate))
                    for image, (rates, values) in per_image.items()},
-        learned=first["codec"] == LEARNED, miniature=bool(first["miniature"]), remarks=(remark,) if remark else (),
+        learned=first["codec"] == LEARNED, miniature=bool(first["miniature"]),
+        remarks=(remark,) if remark else (),
     )
 
 
@@ -124,7 +130,8 @@ def _shared_images(images: Mapping[str, set[str]]) -> tuple[list[str], set[str],
     complete = [point for point, members in images.items() if len(members) == most]
     if len(complete) < len(images) and len(complete) >= MINIMUM_POINTS:
         shared = set.intersection(*(images[point] for point in complete))
-        left_out = [f"{point} ({len(images[point])} of {most} images)" for point in images if point not in complete]
+        left_out = [f"{point} ({len(images[point])} of {most} images)"
+                    for point in images if point not in complete]
         return complete, shared, f"left out for lack of images: {', '.join(left_out)}"
     shared = set.intersection(*images.values())
     union = len(set.union(*images.values()))

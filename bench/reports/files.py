@@ -16,8 +16,8 @@ MANIFEST = "files.json"
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write ``contents`` (path within ``folder`` to bytes) and return the paths.
 
-    Files that an earlier report wrote, by its manifest, and that are no longer among ``contents`` are removed;
-    nothing else in the folder is touched.
+    Files that an earlier report wrote, by its manifest, and that are no longer among ``contents`` are
+    removed; nothing else in the folder is touched.
 
     Raises:
         BenchError: the folder can't be written.

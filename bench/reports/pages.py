@@ -113,7 +113,7 @@ def readme(report: Report) -> str:
         lines += [f"## {escape_markdown(section.title)}", "", *_section_body(section)]
     if report.sources:
         lines += ["## Sources of anchors and published points", "", *_bullets(report.sources), ""]
-    return "\n".join(lines).rstrip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
 def _section_body(section: Section) -> list[str]:

@@ -11,15 +11,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from bench.reports.curves import ANCHOR, MEASURED, ReportCurve
-from bench.reports.frame import Coverage
+from bench.reports.curves import ANCHOR, MEASURED, METRICS, ReportCurve
+from bench.reports.frame import Coverage, count
 
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 REFERENCE_COLOURS = ("#000000", "#6F6F6F", "#D55E00", "#CC79A7", "#0072B2", "#009E73")
-REFERENCE_LINES = ((0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1.5)), (0, (7, 2, 1, 2, 1, 2)), (0, (2, 2)))
-REFERENCE_MARKERS = ("", "", "d", "1", "2", "x")
+REFERENCE_LINES = (
+    (0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1.5)), (0, (7, 2, 1, 2, 1, 2)), (0, (2, 2)),
+)
+REFERENCE_MARKERS = ("", "", "d", "x", "1", "2")
+REFERENCE_LOOKS = (REFERENCE_COLOURS, REFERENCE_MARKERS, REFERENCE_LINES)
 
 MOST_CURVES = 14
 FULL_RATE_BPP = 2.0  # published curves end well below; JPEG's best qualities would squeeze the rest
@@ -67,17 +70,19 @@ class Style:
 
 
 def styles_of(curves: Sequence[ReportCurve]) -> dict[str, Style]:
-    """Give every curve label a colour, marker and line; solid for measured ones, broken for published ones."""
+    """Give every curve label a colour, marker and line; solid for measured ones, broken for others."""
     styles: dict[str, Style] = {}
     measured = list(dict.fromkeys(curve.label for curve in curves if curve.origin == MEASURED))
     for index, label in enumerate(measured):
         again = index >= len(COLOURS)  # the first colour belongs to the first learned codec alone
         colour = COLOURS[1 + (index - len(COLOURS)) % (len(COLOURS) - 1)] if again else COLOURS[index]
         styles[label] = Style(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
-    references = list(dict.fromkeys(curve.label for curve in curves if curve.origin != MEASURED))
-    for index, label in enumerate(references):
-        turn = index % len(REFERENCE_LINES)
-        styles[label] = Style(REFERENCE_COLOURS[turn], REFERENCE_MARKERS[turn], REFERENCE_LINES[turn], filled=False)
+    for metric in METRICS:
+        references = [curve.label for curve in curves if curve.origin != MEASURED and curve.metric == metric]
+        for index, label in enumerate(references):
+            turn = index % len(REFERENCE_LINES)
+            colour, marker, line = (looks[turn] for looks in REFERENCE_LOOKS)
+            styles.setdefault(label, Style(colour, marker, line, filled=False))
     return styles
 
 
@@ -103,9 +108,7 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
     curves = list(curves)[:MOST_CURVES]
     metric = curves[0].metric
     limit = limit if limit is not None else _full_limit(curves)
-    settings = {"svg.hashsalt": name, "font.size": layout.font, "axes.linewidth": 0.6, "font.family": "DejaVu Sans",
-                "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5, "svg.fonttype": "path"}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(_settings(name, layout)):
         legend_rows = -(-len(curves) // layout.legend_columns) if layout.legend_columns else 0
         height = layout.axes_height + legend_rows * layout.font * 1.32 / 72
         canvas = Canvas(figsize=(layout.width, height), layout="constrained")
@@ -120,21 +123,23 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
                       _save(canvas, "png", dpi=layout.dpi), _save(canvas, "svg"))
 
 
+def _settings(name: str, layout: Layout) -> dict[str, object]:
+    """Return matplotlib's settings; the salt makes the identifiers in SVG files the same in every run."""
+    return {
+        "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": layout.font,
+        "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5, "axes.linewidth": 0.6,
+    }
+
+
 def _draw(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
     measured = curve.origin == MEASURED
     axes.plot(
-        curve.rate, curve.quality, label=legend_label(curve), color=style.colour, linestyle=style.line,
+        curve.rate, curve.quality, label=curve.label, color=style.colour, linestyle=style.line,
         marker=style.marker or None, linewidth=1.4 if curve.learned and measured else 1.0,
         markersize=layout.font * 0.5,
         markerfacecolor=style.colour if style.filled else "white", markeredgewidth=0.8,
         zorder=4 if curve.learned and measured else 3 if measured else 2,
     )
-
-
-def legend_label(curve: ReportCurve) -> str:
-    """Return the curve's label, with its origin where it is neither measured here nor an anchor."""
-    told = curve.origin in (MEASURED, ANCHOR) or curve.origin in curve.label
-    return curve.label if told else f"{curve.label}, {curve.origin}"
 
 
 def _finish_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
@@ -162,7 +167,7 @@ def _title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
     small = max(layout.font - 1.5, 5.5)
     axes.set_title(coverage.short_heading, loc="left", fontsize=layout.font + 0.5, fontweight="bold",
                    pad=1.35 * small + 3)
-    axes.annotate(CONVENTIONS[metric], (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom", ha="left",
+    axes.annotate(CONVENTIONS[metric], (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
                   textcoords="offset points", fontsize=small, color="#444444")
 
 
@@ -177,10 +182,12 @@ def _legend(canvas: Canvas, axes: Axes, layout: Layout) -> None:
 
 
 def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, limit: float) -> str:
-    text = (f"{coverage.heading}. {CONVENTIONS[metric]}. Solid lines with markers: measured here from real files; "
-            "broken lines: anchors and published points.")
+    text = (f"{coverage.heading}. {CONVENTIONS[metric]}. Solid lines with markers: measured here from real "
+            "files; broken lines: anchors and published points.")
+    anchors = [curve.label for curve in curves if curve.origin == ANCHOR]
+    text += f" VVC anchor: {'; '.join(anchors)}." if anchors else ""
     beyond = sum(rate > limit for curve in curves for rate in curve.rate)
-    return f"{text} {beyond} points beyond {limit:.2f} bpp are not shown." if beyond else text
+    return f"{text} Shown up to {limit:.2f} bpp; {count(beyond, 'point')} beyond." if beyond else text
 
 
 def _save(canvas: Canvas, kind: str, **options: int) -> bytes:

@@ -6,15 +6,17 @@ import csv
 import html
 import io
 import math
+from collections.abc import Collection
 
 from tabulate import tabulate
 
 from bench.reports.table import Cell, Column, Table
 
 LATEX_SPECIALS = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "\\": r"\textbackslash{}",
+    "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}",
+    "|": r"\textbar{}", '"': "''", "[": "{[}", "]": "{]}",
     "−": "$-$", "–": "--", "×": r"$\times$", "λ": r"$\lambda$", "·": r"$\cdot$", "±": r"$\pm$",
 }
 LONG_TABLE_ROWS = 60  # longer LaTeX tables break over pages
@@ -73,8 +75,9 @@ def escape_markdown(text: str) -> str:
 
 def to_html(table: Table) -> str:
     """Return a <section> with title, warnings, table and notes."""
-    parts = [f'<section class="table" id="{html.escape(table.name)}">', f"<h3>{html.escape(table.title)}</h3>"]
-    parts += [f'<p class="warning"><strong>Warning:</strong> {html.escape(text)}</p>' for text in table.warnings]
+    parts = [f'<section id="{html.escape(table.name)}">', f"<h3>{html.escape(table.title)}</h3>"]
+    parts += [f'<p class="warning"><strong>Warning:</strong> {html.escape(text)}</p>'
+              for text in table.warnings]
     if table.rows:
         parts += ['<div class="scroll"><table>', _html_head(table), "<tbody>"]
         headings = dict(table.headings)
@@ -88,7 +91,8 @@ def to_html(table: Table) -> str:
     else:
         parts.append("<p>None.</p>")
     if table.notes:
-        parts.append('<ul class="notes">' + "".join(f"<li>{html.escape(note)}</li>" for note in table.notes) + "</ul>")
+        items = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+        parts.append(f'<ul class="notes">{items}</ul>')
     parts.append("</section>")
     return "\n".join(parts)
 
@@ -103,9 +107,10 @@ def _html_cell(tag: str, column: Column, text: str) -> str:
     return f'<{tag} class="{kind}">{html.escape(text)}</{tag}>'
 
 
-def to_text(table: Table) -> str:
-    """Return title and table for a terminal, without the notes and long texts."""
-    shown = [index for index, column in enumerate(table.columns) if not column.wide]
+def to_text(table: Table, leave_out: Collection[str] = ()) -> str:
+    """Return title and table for a terminal, without notes, long texts and the columns ``leave_out``."""
+    shown = [index for index, column in enumerate(table.columns)
+             if not column.wide and column.key not in leave_out]
     rows = [[_texts(table, row)[index] for index in shown] for row in table.rows]
     headings = [table.columns[index].heading for index in shown]
     aligned = ["right" if table.columns[index].numeric else "left" for index in shown]
@@ -115,36 +120,46 @@ def to_text(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a booktabs table (``table`` and ``tabular``; long ones ``longtable``), caption and label included.
+    """Return a booktabs table with caption, label and notes; a long one breaks over pages.
 
-    The document needs ``\\usepackage{booktabs}`` and, for long tables, ``\\usepackage{longtable}``.
+    The document needs the packages booktabs and adjustbox, for long tables longtable.
     """
-    spec = "".join("p{0.3\\linewidth}" if c.wide else "r" if c.numeric else "l" for c in table.columns)
-    head = " & ".join(escape_latex(column.heading) for column in table.columns) + r" \\"
+    warnings = [rf"\textbf{{Warning: {escape_latex(text)}}}" for text in table.warnings]
+    caption = " ".join([escape_latex(_sentence(table.title)), *warnings])
+    opening = rf"\caption{{{caption}}}\label{{tab:{table.name.replace('_', '-')}}}"
+    columns = "".join("p{0.3\\linewidth}" if c.wide else "r" if c.numeric else "l" for c in table.columns)
+    head = [r"\toprule", _latex_line([column.heading for column in table.columns]), r"\midrule"]
+    notes = [escape_latex(_sentence(note)) + r"\par" for note in table.notes]
+    if len(table.rows) > LONG_TABLE_ROWS:
+        lines = [r"{\scriptsize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{columns}}}",
+                 rf"{opening} \\", *head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot",
+                 *_latex_body(table), r"\end{longtable}", *notes, "}"]
+    else:
+        lines = [r"\begin{table}", r"\centering", opening, r"\footnotesize", r"\setlength{\tabcolsep}{3pt}",
+                 r"\begin{adjustbox}{max width=\linewidth}", rf"\begin{{tabular}}{{{columns}}}", *head,
+                 *_latex_body(table), r"\bottomrule", r"\end{tabular}", r"\end{adjustbox}", r"\par\smallskip",
+                 r"\begin{minipage}{\linewidth}\scriptsize", *notes, r"\end{minipage}", r"\end{table}"]
+    return "\n".join([r"% \usepackage{booktabs,adjustbox,longtable}", *lines]) + "\n"
+
+
+def _latex_body(table: Table) -> list[str]:
     headings = dict(table.headings)
-    body = []
+    lines = []
     for index, row in enumerate(table.rows):
         if index in headings:
-            body += [r"\midrule"] if index else []
-            body.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{\emph{{{escape_latex(headings[index])}}}}} \\")
-        body.append(" & ".join(escape_latex(text) for text in _texts(table, row)) + r" \\")
-    caption = [rf"\textbf{{Warning: {escape_latex(text)}}}" for text in table.warnings]
-    caption = " ".join([escape_latex(_sentence(table.title)), *caption, *map(escape_latex, table.notes)])
-    label = rf"\label{{tab:{table.name.replace('_', '-')}}}"
-    if len(table.rows) > LONG_TABLE_ROWS:
-        lines = [r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{spec}}}",
-                 rf"\caption{{{caption}}}{label} \\", r"\toprule", head, r"\midrule", r"\endfirsthead",
-                 r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot",
-                 *body, r"\end{longtable}", "}"]
-    else:
-        lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", label, r"\footnotesize",
-                 r"\setlength{\tabcolsep}{3pt}", rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule",
-                 *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
+            text = rf"\emph{{{escape_latex(headings[index])}}}"
+            lines += [r"\midrule"] if index else []
+            lines.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{{text}}} \\")
+        lines.append(_latex_line(_texts(table, row)))
+    return lines
+
+
+def _latex_line(texts: list[str]) -> str:
+    return " & ".join(map(escape_latex, texts)) + r" \\"
 
 
 def escape_latex(text: str) -> str:
-    """Escape LaTeX's special characters; other characters outside ASCII are kept (UTF-8 is LaTeX's default)."""
+    """Escape LaTeX's special characters; others outside ASCII are kept (UTF-8 is LaTeX's default)."""
     return "".join(LATEX_SPECIALS.get(character, character) for character in " ".join(text.split()))
 
 

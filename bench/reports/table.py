@@ -47,7 +47,8 @@ class Column:
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, (int, float)) and self.digits is not None:
-            text = f"{value:{'+' if self.signed else ''}.{self.digits}f}"
+            rounded = round(value, self.digits) or 0  # 0 without a sign
+            text = f"{rounded:{'+' if self.signed and rounded else ''}.{self.digits}f}"
             return text.replace("-", "−")
         return str(value)
 
@@ -79,7 +80,7 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"table {self.name}: {len(row)} cells for {len(self.columns)} columns: {row}")
+                raise ValueError(f"table {self.name}: {len(row)} cells for {len(self.columns)} columns")
 
     def column(self, key: str) -> list[Cell]:
         """Return the values of one column."""

@@ -1,4 +1,4 @@
-"""Tables of what was measured: summary, single images, failures, provenance. Pure functions of the chosen rows."""
+"""Tables of what was measured: summary, single images, failures, provenance. Pure functions of the rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import json
 
 import pandas as pd
 
-from bench.reports.frame import CONVENTION, MINIATURE_NOTE, Coverage, codec_labels, count
+from bench.reports.frame import (
+    CONVENTION,
+    MINIATURE_NOTE,
+    SHORT_CONVENTION,
+    Coverage,
+    codec_labels,
+    count,
+)
 from bench.reports.selection import Selection
 from bench.reports.table import Cell, Column, Table
 from bench.rows import OK, Row
@@ -45,8 +52,8 @@ def summary(frame: pd.DataFrame, coverage: Coverage) -> Table:
         rows.append((label, point, len(measured), len(group), *(_mean(measured[key]) for key in MEANS),
                      int((group["decode_matches"] == False).sum()),  # noqa: E712 (None is no mismatch)
                      len(group) - len(measured), int(group["warnings"].map(len).sum())))
-    notes = [CONVENTION, "Means go over the images counted under \"ok\". encode and decode are wall-clock seconds "
-             "an image, not a latency benchmark."]
+    notes = [CONVENTION, "Means go over the images counted under \"ok\". encode and decode are wall-clock "
+             "seconds an image, not a latency benchmark."]
     without = frame.loc[(frame["status"] == OK) & frame["ms_ssim"].isna(), "image"].nunique()
     if without:
         notes.append(f"The means of MS-SSIM leave out {count(without, 'image')} that it is not defined for "
@@ -69,7 +76,8 @@ def per_image(frame: pd.DataFrame, coverage: Coverage) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for record in frame.to_dict("records"):
         rows.append((*(_plain(record[key]) for key in keys), record["decode_matches"], _remark(record)))
-    return _table("per_image", "Single images", columns, rows, coverage, (CONVENTION,)).without_empty_columns()
+    table = _table("per_image", "Single images", columns, rows, coverage, (CONVENTION,))
+    return table.without_empty_columns()
 
 
 def _plain(value: Cell) -> Cell:
@@ -107,7 +115,8 @@ def provenance(selection: Selection, coverage: Coverage) -> Table:
     for choice in selection.choices:
         points.setdefault((labels[choice.name], *_origin(choice.rows[0])), []).append(choice.point)
     rows = [(origin[0], ", ".join(names), *origin[1:]) for origin, names in points.items()]
-    return _table("provenance", "Provenance", columns, rows, coverage, selection.notes).without_empty_columns()
+    table = _table("provenance", "Provenance", columns, rows, coverage, selection.notes)
+    return table.without_empty_columns()
 
 
 def _origin(row: Row) -> tuple[Cell, ...]:
@@ -126,11 +135,11 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _table(name: str, subject: str, columns: tuple[Column, ...], rows: list[tuple[Cell, ...]], coverage: Coverage,
-           notes: tuple[str, ...]) -> Table:
+def _table(name: str, subject: str, columns: tuple[Column, ...], rows: list[tuple[Cell, ...]],
+           coverage: Coverage, notes: tuple[str, ...]) -> Table:
     """Add what all tables of a report have in common."""
     if coverage.miniatures:
         notes = (*notes, MINIATURE_NOTE)
-    constants = (("dataset", coverage.dataset), ("coverage", coverage.text), ("convention", CONVENTION))
+    constants = (("dataset", coverage.dataset), ("coverage", coverage.text), ("convention", SHORT_CONVENTION))
     return Table(name, f"{subject}: {coverage.heading}", columns, tuple(rows), notes, coverage.warnings,
                  constants=constants)

@@ -1,0 +1,101 @@
+"""Plots: the same curves give the same bytes, and what is drawn is readable and says what it is."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.reports.curves import ANCHOR, MEASURED, PUBLISHED, ReportCurve
+from bench.reports.frame import Coverage
+from bench.reports.plots import COLUMN, FULL_RATE_BPP, MOST_CURVES, WIDE, low_rate_limit, rd_plot, styles_of
+
+RATES = (0.1, 0.25, 0.5, 1.0)
+COVERAGE = Coverage("kodak", "Kodak", 24, 24, 0, 0, False)
+
+
+def make_curve(label: str, origin: str = MEASURED, scale: float = 1.0, **values) -> ReportCurve:
+    rate = tuple(scale * rate for rate in RATES)
+    quality = tuple(36 + 6 * float(np.log2(rate)) for rate in RATES)
+    points = tuple(map(str, range(len(rate))))
+    return ReportCurve(label, label, "psnr_rgb_db", origin, points, rate, quality, **values)
+
+
+CURVES = [
+    make_curve("Learned (miniature)", learned=True),
+    *(make_curve(f"Codec {n}", scale=1 + n / 8) for n in range(8)),
+    make_curve("VTM 22.2 intra (8-bit 4:4:4 planes)", ANCHOR, 0.7),
+    make_curve("Other (published)", PUBLISHED, 0.6),
+]
+
+
+def plot(curves=CURVES, layout=COLUMN, coverage=COVERAGE, limit=None):
+    return rd_plot("rd_psnr", curves, coverage, layout, styles_of(curves), limit)
+
+
+def test_same_curves_give_the_same_bytes():
+    first, second = plot(), plot()
+    assert first.png == second.png and first.svg == second.svg
+
+
+def test_no_date_and_no_program_in_the_files():
+    figure = plot()
+    assert b"<dc:date>" not in figure.svg and b"<dc:creator>" not in figure.svg
+    assert not Image.open(io.BytesIO(figure.png)).text
+
+
+@pytest.mark.parametrize(("layout", "inches"), [(COLUMN, 3.4), (WIDE, 7.0)])
+def test_size_is_that_of_a_page(layout, inches):
+    width = Image.open(io.BytesIO(plot(layout=layout).png)).width
+    assert width == pytest.approx(inches * layout.dpi, abs=1)
+
+
+@pytest.mark.parametrize("layout", [COLUMN, WIDE])
+def test_nothing_touches_the_border(layout):
+    pixels = np.asarray(Image.open(io.BytesIO(plot(layout=layout).png)).convert("L"))
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert edge.min() == 255
+
+
+def test_smallest_text_is_readable_in_a_column():
+    sizes = [float(size) for size in re.findall(r"scale\(([0-9.]+) -", plot().svg.decode())]
+    assert min(sizes) * 100 >= 5.5  # matplotlib scales glyphs of 100 units to points
+
+
+def test_curves_are_told_apart_without_colour():
+    styles = styles_of(CURVES)
+    assert len({(style.marker, style.line) for style in styles.values()}) == len(CURVES)
+    assert len({(style.colour, style.marker, style.filled) for style in styles.values()}) == len(CURVES)
+
+
+def test_measured_is_solid_and_published_is_broken():
+    styles = styles_of(CURVES)
+    for curve in CURVES:
+        assert (styles[curve.label].line == "-") == (curve.origin == MEASURED)
+
+
+def test_caption_says_convention_coverage_and_anchor():
+    coverage = Coverage("clic2020", "CLIC", 1, 41, 0, 0, False)
+    caption = plot(coverage=coverage).caption
+    assert "1 of 41 images" in caption and "8-bit RGB" in caption and "VTM 22.2" in caption
+
+
+def test_points_that_are_not_shown_are_counted():
+    curves = [make_curve("JPEG", scale=4.0)]  # 0.4, 1, 2, 4 bpp
+    assert FULL_RATE_BPP == 2.0 and "1 point beyond" in plot(curves).caption
+    assert "beyond" not in plot([make_curve("JPEG")]).caption
+
+
+def test_zoom_only_where_miniatures_fill_a_corner():
+    small = make_curve("Mini", scale=0.3, miniature=True)
+    assert low_rate_limit([small, make_curve("JPEG", scale=2)]) == pytest.approx(0.39)
+    assert low_rate_limit([make_curve("JPEG", scale=2)]) is None
+    assert low_rate_limit([small]) is None
+
+
+def test_number_of_curves_is_limited():
+    many = [make_curve(f"Codec {n}") for n in range(MOST_CURVES + 5)]
+    assert plot(many).svg == plot(many[:MOST_CURVES]).svg
