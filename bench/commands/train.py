@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="a state.pt or checkpoint whose weights to start from")
+    parser.add_argument("--random-start", action="store_true",
+                        help="start from random weights instead of the training images' principal components")
     parser.add_argument("--export", type=Path, help="write the weights here at the end, float16 safetensors")
     parser.add_argument("--threads", type=int, default=0, help="threads of torch (default: torch's own)")
 
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     variant = load_variants().get(args.variant)
     recipe = Recipe(variant.model, args.lambda_, dict(variant.options), steps=args.steps, batch=args.batch,
-                    learning_rate=args.learning_rate, seed=args.seed)
+                    learning_rate=args.learning_rate, seed=args.seed, principal_start=not args.random_start)
     start = read_weights(args.start) if args.start else None
     trainer = Trainer(recipe, args.out, start)
     trainer.run(args.data, args.validation)

@@ -45,13 +45,12 @@ class HPCM(HierarchicalContext):
 
     Args:
         M, N: channels of latents and hyper-latents.
-        stages: (width, blocks) of the three stages of g_a, mirrored in g_s.
+        stages: (width, blocks) of the stages of g_a, mirrored in g_s; each stage halves the image's sides.
         hyper_blocks: blocks in h_a before and after its first downsampling, in h_s before and after its
             last upsampling.
         prior_s1_s2, prior_s3, adaptor_depths, expansion, head_width: see :class:`HierarchicalContext`.
     """
 
-    padding_multiple = 256  # smaller images are padded: scale 1 has windows of 4x4 on image / 64
     rebuilt_buffers = TABLE_BUFFERS  # never read from a checkpoint
     fill_missing = {"adaptive_params_list.": 1.0}  # forks keep them outside the state dict, always one
 
@@ -69,6 +68,9 @@ class HPCM(HierarchicalContext):
     ) -> None:
         super().__init__(M, tuple(prior_s1_s2), tuple(prior_s3), adaptor_depths, expansion, head_width)
         self.N = N
+        self.latent_stride = 2 ** (len(stages) + 1)
+        self.hyper_stride = 4 * self.latent_stride
+        self.padding_multiple = 16 * self.latent_stride  # scale 1 has windows of 4x4 on a quarter of the latents
         self.g_a, self.g_s = self.transforms(stages)
         self.h_a, self.h_s = self.hyper_transforms(hyper_blocks)
         self.means_hyper = nn.Parameter(torch.zeros(1, N, 1, 1))
@@ -79,12 +81,15 @@ class HPCM(HierarchicalContext):
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
         """Build g_a (image to latents) and g_s (latents to image)."""
-        (a, _), (b, _), (c, _) = stages
-        first, second, third = stages
-        analysis = (down4(3, a), *_blocks(*first), down2(a, b), *_blocks(*second), down2(b, c), *_blocks(*third),
-                    down2(c, self.M))
-        synthesis = (up2(self.M, c), *_blocks(*third), up2(c, b), *_blocks(*second), up2(b, a), *_blocks(*first),
-                     up4(a, 3))
+        widths = [width for width, _ in stages]
+        strided = [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, [*widths[1:], self.M]))]
+        upsampling = [*(up2(b, a) for a, b in zip(widths, [*widths[1:], self.M])), up4(widths[0], 3)]
+        analysis, synthesis = [strided[0]], []
+        for stage, down in zip(stages, strided[1:]):
+            analysis += [*_blocks(*stage), down]
+        for stage, up in zip(reversed(stages), reversed(upsampling[:-1])):
+            synthesis += [up, *_blocks(*stage)]
+        synthesis.append(upsampling[-1])
         return Branch(*analysis), Branch(*synthesis)
 
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from bench.errors import ConfigurationError
 from bench.models import create
+from bench.models.checkpoints import load_weights
 from bench.training.data import centre_batch, load_folders, random_batch
+from bench.training.start import principal_components
 
 LOG_FIELDS = ("step", "learning_rate", "loss", "bpp", "mse", "psnr_db", "val_loss", "val_bpp", "val_psnr_db", "elapsed_s")
 
@@ -32,6 +34,7 @@ class Recipe:
         learning_rate: first learning rate; it falls to a hundredth along a half cosine, after ``warmup`` steps.
         clip: largest norm of the gradient.
         seed: seed of weights, crops and noise.
+        principal_start: start the transforms from principal components, unless weights are given.
     """
 
     model: str
@@ -44,6 +47,7 @@ class Recipe:
     warmup: int = 200
     clip: float = 1.0
     seed: int = 0
+    principal_start: bool = True
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step."""
@@ -75,8 +79,9 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.crops = np.random.default_rng(recipe.seed)
         self.model = create(recipe.model, **recipe.options)
+        self._is_fresh = start is None and recipe.principal_start
         if start is not None:
-            self.model.load_state_dict(start)
+            load_weights(self.model, start, "the start")
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=recipe.learning_rate)
         self.step, self.elapsed_s = 0, 0.0
         if self.state_path.exists():
@@ -93,6 +98,8 @@ class Trainer:
         """
         images = load_folders(data, self.recipe.crop)
         held_out = centre_batch(load_folders([validation], self.recipe.crop)[:24], self.recipe.crop) if validation else None
+        if self.step == 0 and self._is_fresh:
+            principal_components(self.model, centre_batch(images[:64], self.recipe.crop), self.recipe.lambda_)
         started, sums = time.monotonic() - self.elapsed_s, []
         while self.step < self.recipe.steps:
             sums.append(self._step(random_batch(images, self.recipe.batch, self.recipe.crop, self.crops)))
@@ -159,7 +166,7 @@ class Trainer:
             raise ConfigurationError(
                 f"{self.state_path} was made by another recipe: {state['recipe']}", "choose another --out"
             )
-        self.model.load_state_dict(state["model"])
+        load_weights(self.model, state["model"], str(self.state_path))
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["noise"])
         self.crops.bit_generator.state = state["crops"]
