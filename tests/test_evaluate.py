@@ -19,7 +19,7 @@ from bench.runners.progress import Progress
 from bench.runners.store import Store
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
-TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}}
+TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}, "code_version": ""}
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from bench.runners.store import Store
 
 IMAGES = 6
 ROWS = 2 * IMAGES
-TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}}
+TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}, "code_version": ""}
 
 
 @pytest.fixture
@@ -113,7 +113,8 @@ def test_interrupted_run_says_how_to_go_on(folder: Path, tmp_path: Path) -> None
 def test_full_disk_stops_the_run_and_it_resumes(folder: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    inside = ['mount -t tmpfs -o size=16k none "$0"', '"$@"; status=$?', 'cp -r "$0/r" "$0.copy"', "exit $status"]
+    inside = ['mount -t tmpfs -o size=16k none "$0"', '"$@"; status=$?', 'cp -r "$0/r" "$0.copy"',
+              "exit $status"]
     if shutil.which("unshare") is None or subprocess.run(
             ["unshare", "-rm", "sh", "-c", inside[0], str(small)], capture_output=True).returncode:
         pytest.skip("a small file system can't be mounted here")

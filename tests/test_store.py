@@ -36,8 +36,8 @@ def test_rows_come_back_as_they_were_stored(tmp_path: Path) -> None:
 
 def test_last_row_of_a_key_counts_and_failures_are_not_done(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for row in (make_row("a", status=FAILED), make_row("b"), make_row("a", bpp=1.0), make_row("c", status=FAILED)):
-        store.append(row)
+    for key, values in (("a", {"status": FAILED}), ("b", {}), ("a", {"bpp": 1.0}), ("c", {"status": FAILED})):
+        store.append(make_row(key, **values))
     assert {row.key: row.bpp for row in store.read("set")} == {"a": 1.0, "b": None, "c": None}
     assert store.done_keys("set") == {"a", "b"}
     assert store.done_keys("set", keep_failures=True) == {"a", "b", "c"}
@@ -70,7 +70,8 @@ def test_whole_last_line_without_line_end_is_kept(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 2
 
 
-def test_lines_that_are_no_rows_are_reported_and_stay(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_that_are_no_rows_are_reported_and_stay(tmp_path: Path,
+                                                      caplog: pytest.LogCaptureFixture) -> None:
     store = Store(tmp_path)
     path = store.path("set", "jpeg")
     path.parent.mkdir()

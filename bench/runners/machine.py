@@ -19,7 +19,7 @@ from bench.errors import ConfigurationError
 
 T = TypeVar("T")
 
-_GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without these torch need not be asked, which is slow
+_GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without any of these, importing torch is no use
 _LIBRARIES = ("numpy", "torch", "compressai", "pytorch-msssim", "pillow")
 
 
@@ -115,16 +115,25 @@ def _library_versions() -> dict[str, str]:
 
 @lru_cache
 def code_version() -> str:
-    """Return this package's version, with the commit where it runs from a git checkout."""
-    root = Path(bench.__file__).resolve().parents[1]
-    if not (root / ".git").exists():
+    """Return this package's version, with the last commit that changed it where it runs from a git checkout.
+
+    "-dirty" says that the package differs from that commit; rows and documents beside it do not count.
+    """
+    package = Path(bench.__file__).resolve().parent
+    if not (package.parent / ".git").exists():
         return bench.__version__
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        commit = _git(package, "log", "-1", "--format=%h", "--abbrev=10", "--", ".")
+        changed = _git(package, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.SubprocessError):
         return bench.__version__
-    return f"{bench.__version__}+{done.stdout.strip()}"
+    return f"{bench.__version__}+{commit}{'-dirty' if changed else ''}"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20,
+                          check=True)
+    return done.stdout.strip()
 
 
 def timed(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:

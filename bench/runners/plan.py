@@ -82,7 +82,7 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
                 for image in images}
         pending = tuple(image for image in images if keys[image.name] not in done)
         unit = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=pending)
-        expected_s = times.per_megapixel(spec) * sum(sizes[image.name] for image in pending)
+        expected_s = times.expected_s(spec, [sizes[image.name] for image in pending])
         units.append(PlannedUnit(unit, series, tuple(keys.values()), len(images) - len(pending), expected_s))
     return Plan(dataset, tuple(units), tuple(missing), template.jobs)
 
@@ -125,10 +125,13 @@ class _Times:
             for known in ((row.name, row.point), (row.name,)):
                 self._seen.setdefault(known, []).append(seconds)
 
-    def per_megapixel(self, spec: CodecSpec) -> float:
+    def expected_s(self, spec: CodecSpec, megapixels: Sequence[float]) -> float:
+        """Return the seconds for images of these sizes; the first is coded twice, to warm up."""
+        if not megapixels:
+            return 0.0
         seen = self._seen.get((spec.name, spec.point)) or self._seen.get((spec.name,))
         coding = mean(seen) if seen else CODECS.get(spec.codec).seconds_per_megapixel
-        return coding + METRICS_S_PER_MEGAPIXEL
+        return coding * (megapixels[0] + sum(megapixels)) + METRICS_S_PER_MEGAPIXEL * sum(megapixels)
 
 
 def _megapixels(image: UnitImage) -> float:
