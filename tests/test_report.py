@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +22,7 @@ from bench.reports.selection import select
 from bench.rows import FAILED, Row, digest
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
+ROOT = Path(__file__).parents[1]
 LABELS = {"vvenc": "VVenC", "webp": "WebP", "jpeg": "JPEG", "hpcm_base_mini": "HPCM-Base"}
 
 
@@ -268,6 +271,13 @@ class TestCommand:
         output = capsys.readouterr().out
         assert "BD-rate" in output and "Sample set" in output and str(tmp_path / "reports/kodak") in output
         assert (tmp_path / "reports/sample/index.html").exists()
+
+    def test_needs_neither_torch_nor_models(self, tmp_path):
+        store(tmp_path / "results", make_rows("webp"))
+        program = ("import sys; from bench.cli import main; status = main(sys.argv[1:]); "
+                   "sys.exit(status or ('torch' in sys.modules) or ('compressai' in sys.modules))")
+        arguments = ["report", "--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+        subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
     def test_no_rows_is_bad_input(self, tmp_path, capsys):
         assert main(["report", "--results", str(tmp_path)]) == 2

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from bench.errors import EXIT_DONE, BenchError
 
+DETAILS = ("origin", "points", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated", "actual_over_estimated",
+           "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "warnings")  # left to the files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``report``."""
@@ -39,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         paths = write_report(report, args.reports)
         for warning in report.warnings:
             print(f"warning: {warning}")
-        print(to_text(report.main_table, leave_out=("origin", "points")))
+        print(to_text(report.main_table, leave_out=DETAILS))
         print(f"\nwrote {len(paths)} files; to read: {paths[0]} or {paths[0].with_name('index.html')}\n")
     return EXIT_DONE
 

@@ -12,7 +12,7 @@ from bench.reports.table import Cell, Column, Table
 BD_NOTE = (
     "BD-rate: mean rate change at equal quality, negative where the codec needs fewer bits than the anchor; "
     "PCHIP on the logarithm of the rate over the common quality interval, never extrapolated; N/A where the "
-    "curves share less than half of their quality range."
+    "curves share less than half of their quality range, \"small overlap\" below three quarters."
 )
 PUBLISHED_HEADING = "Published points, not measured here"
 CODEC = Column("codec", "Codec")

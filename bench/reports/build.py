@@ -12,7 +12,7 @@ from bench.reports.bd_tables import bd_detail, bd_overview
 from bench.reports.comparison import Subject, subjects_of
 from bench.reports.curves import ANCHOR, METRICS, PUBLISHED, ReportCurve, measured_curves
 from bench.reports.files import write_folder
-from bench.reports.frame import CONVENTION, MINIATURE_NOTE, Coverage, coverage_of, to_frame
+from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SAMPLE_NOTE, Coverage, coverage_of, to_frame
 from bench.reports.pages import FIGURES, TABLES, Report, Section, html_page, readme
 from bench.reports.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
 from bench.reports.render import to_csv, to_latex, to_markdown
@@ -77,6 +77,8 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
 
 def _intro(coverage: Coverage) -> tuple[str, ...]:
     lines = [f"Dataset: {coverage.heading}."]
+    if coverage.dataset == "sample":
+        lines.append(SAMPLE_NOTE)
     if coverage.miniatures:
         lines.append(MINIATURE_NOTE)
     if not coverage.complete:

@@ -101,7 +101,7 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
     spread = metrics.method_spread(_curve(anchor), _curve(test))
     rate = spread.results["pchip"]
     quality = metrics.bd_quality(_curve(anchor), _curve(test))
-    remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*rate.warnings, *spread.warnings]
+    remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_small(rate), *spread.warnings]
     if quality.value is None and quality.reason != rate.reason:
         remarks.append(f"BD-PSNR N/A: {quality.reason}")
     result = replace(result, images=test.images if test.images is not None else anchor.images,
@@ -119,13 +119,17 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
 
 def _with_ms_ssim(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
     rate = metrics.bd_rate(_curve(anchor), _curve(test))
-    remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else \
-        [f"MS-SSIM: {warning}" for warning in rate.warnings]
+    remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else _small(rate, " of MS-SSIM")
     if result.images is None:
         result = replace(result, images=test.images if test.images is not None else anchor.images)
     elif test.images not in (None, result.images):
         remarks.append(f"MS-SSIM over {test.images} images")
     return _remarking(replace(result, ms_ssim_percent=rate.value), remarks)
+
+
+def _small(rate: metrics.BDResult, subject: str = "") -> list[str]:
+    """Put BD-rate's only warning, a small overlap, into a few words."""
+    return [f"small overlap{subject} ({rate.overlap:.0%})"] if rate.warnings and rate.overlap is not None else []
 
 
 def _remarking(result: Comparison, remarks: Sequence[str]) -> Comparison:
