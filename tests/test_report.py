@@ -46,8 +46,8 @@ def make_rows(name: str, rate_factor: float = 1.0, images=tuple(IMAGES), dataset
                 name=name, label=LABELS[name], point=f"p{step}", dataset_total=total, image_verified=True,
                 miniature=miniature, identity={"codec_version": "1.0"}, width=768, height=512,
                 bytes_total=round(bpp * 49152), bpp=bpp, psnr_rgb_db=quality,
-                ms_ssim=1 - 10 ** (-quality / 25), ms_ssim_db=quality / 2.5, encode_s=1.0, decode_s=0.1, decode_matches=True,
-                machine={"device": "cpu: x"}, code_version="0.1.0",
+                ms_ssim=1 - 10 ** (-quality / 25), ms_ssim_db=quality / 2.5, encode_s=1.0, decode_s=0.1,
+                decode_matches=True, machine={"device": "cpu: x"}, code_version="0.1.0",
                 measured_at="2025-01-01T00:00:00+00:00",
             ))
     return rows
@@ -178,6 +178,14 @@ class TestMarks:
         rows = make_rows("webp", dataset="sample", total=4, images=["a.png", "b.png", "c.png", "d.png"])
         assert "Sample set" in report_of(rows).title and "no benchmark" in report_of(rows).title
 
+    def test_set_where_everything_failed(self, tmp_path):
+        unknown = dict.fromkeys(["bpp", "psnr_rgb_db", "ms_ssim", "ms_ssim_db", "decode_matches"])
+        rows = [replace(row, status=FAILED, reason="no memory", **unknown)
+                for row in make_rows("webp", dataset="sample", total=24)]
+        build_report("sample", store(tmp_path / "results", rows), tmp_path)
+        text = (tmp_path / "sample" / "README.md").read_text()
+        assert "0 of 24 images" in text and text.count("no memory") == len(rows)
+
     def test_set_without_anchor_has_no_bd_table(self):
         report = report_of(make_rows("webp", dataset="folder", total=None))
         assert report.main_table.name == "summary"
@@ -277,7 +285,7 @@ class TestCommand:
         program = ("import sys; from bench.cli import main; status = main(sys.argv[1:]); "
                    "sys.exit(status or ('torch' in sys.modules) or ('compressai' in sys.modules))")
         arguments = ["report", "--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
-        subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True, capture_output=True)
 
     def test_no_rows_is_bad_input(self, tmp_path, capsys):
         assert main(["report", "--results", str(tmp_path)]) == 2

@@ -62,7 +62,7 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
     bd = _bd_tables(subjects_of(measured), subjects_of(references), coverage)
     used = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     figures = _figures(measured, references, coverage) if with_plots else []
-    sections = [Section("Rate-distortion curves", figures=tuple(figures))]
+    sections = [Section("Rate-distortion curves", figures=tuple(figures))] if figures else []
     if bd:
         sections.insert(0, Section("BD-rate", tables=(bd[0],)))
         sections.append(Section("BD-rate against each anchor", tables=tuple(bd[1:])))
