@@ -53,9 +53,15 @@ def test_size_is_that_of_a_page(layout, inches):
     assert width == pytest.approx(inches * layout.dpi, abs=1)
 
 
+LONG = [make_curve("VTM 17.0 intra (published by somebody's author)", ANCHOR),
+        *(make_curve(f"{name} (published)", PUBLISHED) for name in ("HPCM-Base", "Another codec"))]
+
+
+@pytest.mark.parametrize("curves", [CURVES, LONG])
 @pytest.mark.parametrize("layout", [COLUMN, WIDE])
-def test_nothing_touches_the_border(layout):
-    pixels = np.asarray(Image.open(io.BytesIO(plot(layout=layout).png)).convert("L"))
+def test_nothing_touches_the_border(layout, curves):
+    coverage = Coverage("clic2020", "CLIC 2020 professional validation", 1, 41, 1, 0, False)
+    pixels = np.asarray(Image.open(io.BytesIO(plot(curves, layout, coverage).png)).convert("L"))
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert edge.min() == 255
 

@@ -103,7 +103,7 @@ class TestCoverage:
     def test_altered_images_are_counted(self):
         rows = [make_row(image) for image in IMAGES]
         rows[3] = replace(rows[3], image_verified=False)
-        assert parts(rows)[2].text == "24 images, 1 of them altered"
+        assert parts(rows)[2].text == "24 images, 1 altered"
 
     def test_folder_of_the_users_has_no_total(self):
         assert parts([make_row(image, dataset_total=None) for image in IMAGES[:7]])[2].text == "7 images"

@@ -34,7 +34,7 @@ class Comparison:
     """One codec against one anchor. Percentages are rate changes; negative means fewer bits than the anchor.
 
     Attributes:
-        images: how many images both averaged curves go over; None where the sources do not say.
+        images: how many images the averaged curves go over; None where the sources do not say.
         bd_rate_percent: of the averaged PSNR curves.
         per_image_percent: mean of the BD-rates of single images; None if less than half of them have one.
         per_image_count: how many images have a BD-rate.
@@ -58,13 +58,13 @@ class Comparison:
 
 def subjects_of(curves: Sequence[ReportCurve]) -> list[Subject]:
     """Group curves of both metrics by codec, in order of appearance."""
-    grouped: dict[str, dict[str, ReportCurve]] = {}
+    grouped: dict[tuple[str, str], dict[str, ReportCurve]] = {}
     for curve in curves:
-        grouped.setdefault(curve.label, {})[curve.metric] = curve
+        grouped.setdefault((curve.origin, curve.name), {})[curve.metric] = curve
     subjects = []
-    for label, members in grouped.items():
+    for (origin, name), members in grouped.items():
         first = next(iter(members.values()))
-        subjects.append(Subject(first.name, label, first.origin, members, first.source))
+        subjects.append(Subject(name, first.label, origin, members, first.source))
     return subjects
 
 
@@ -83,7 +83,7 @@ def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCu
 
 def compare(anchor: Subject, test: Subject) -> Comparison:
     """Compare ``test`` with ``anchor`` in both metrics."""
-    result = Comparison(anchor.label, test, remarks=test.main.remarks)
+    result = Comparison(anchor.label, test, test.main.images, remarks=test.main.remarks)
     for metric, add in ((PSNR, _with_psnr), (MS_SSIM, _with_ms_ssim)):
         if metric not in test.curves or metric not in anchor.curves:
             owner = "" if metric not in test.curves else "the anchor has "
@@ -104,8 +104,8 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
     remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_small(rate), *spread.warnings]
     if quality.value is None and quality.reason != rate.reason:
         remarks.append(f"BD-PSNR N/A: {quality.reason}")
-    result = replace(result, images=test.images if test.images is not None else anchor.images,
-                     bd_rate_percent=rate.value, bd_psnr_db=quality.value,
+    result = replace(result, images=test.images or anchor.images, bd_rate_percent=rate.value,
+                     bd_psnr_db=quality.value,
                      overlap_percent=None if rate.overlap is None else 100 * rate.overlap)
     if anchor.per_image and test.per_image:
         single = metrics.per_image_bd(_image_curves(anchor), _image_curves(test))
@@ -120,16 +120,14 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
 def _with_ms_ssim(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
     rate = metrics.bd_rate(_curve(anchor), _curve(test))
     remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else _small(rate, " of MS-SSIM")
-    if result.images is None:
-        result = replace(result, images=test.images if test.images is not None else anchor.images)
-    elif test.images not in (None, result.images):
+    if test.images not in (None, result.images):
         remarks.append(f"MS-SSIM over {test.images} images")
     return _remarking(replace(result, ms_ssim_percent=rate.value), remarks)
 
 
 def _small(rate: metrics.BDResult, subject: str = "") -> list[str]:
     """Put BD-rate's only warning, a small overlap, into a few words."""
-    return [f"small overlap{subject} ({rate.overlap:.0%})"] if rate.warnings and rate.overlap is not None else []
+    return [f"small overlap{subject} ({rate.overlap or 0:.0%})"] if rate.warnings else []
 
 
 def _remarking(result: Comparison, remarks: Sequence[str]) -> Comparison:

@@ -16,7 +16,7 @@ DATASET_TITLES = {
     "tecnick": "Tecnick RGB 1200x1200",
     "sample": "Sample set (no benchmark)",
 }
-SHORT_TITLES = {"clic2020": "CLIC 2020 pro. valid.", "tecnick": "Tecnick RGB", "sample": "Sample set"}
+SHORT_TITLES = {"clic2020": "CLIC 2020 prof.", "tecnick": "Tecnick RGB", "sample": "Sample set"}
 CONVENTION = (
     "PSNR and MS-SSIM on the decoded 8-bit RGB image, per image, then the arithmetic mean over images "
     "(MS-SSIM: mean of the per-image −10 log10(1 − MS-SSIM)); bpp from all bytes of the file over the "
@@ -35,8 +35,8 @@ NUMBERS = [
     "encode_s", "decode_s",
 ]
 SAMPLE_NOTE = (
-    "The sample set is a few natural images that ship inside a Python package. It shows that everything works; "
-    "it is no benchmark and its figures stand for no other set."
+    "The sample set is a few natural images that ship inside a Python package. It shows that everything "
+    "works; it is no benchmark and its figures stand for no other set."
 )
 FRAME_COLUMNS = [
     *TEXTS, *NUMBERS, "warnings", "miniature", "decode_matches", "decode_max_abs_difference",
@@ -87,11 +87,11 @@ class Coverage:
 
     @property
     def text(self) -> str:
-        """"24 images", "1 of 41 images", "24 images, 2 of them altered"."""
+        """"24 images", "1 of 41 images", "24 images, 2 altered"."""
         plural = "image" if (self.total or self.images) == 1 else "images"
         partial = self.total is not None and self.images != self.total
         text = f"{self.images} of {self.total} {plural}" if partial else f"{self.images} {plural}"
-        return f"{text}, {self.altered} of them altered" if self.altered else text
+        return f"{text}, {self.altered} altered" if self.altered else text
 
     @property
     def heading(self) -> str:

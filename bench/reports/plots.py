@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from bench.reports.curves import ANCHOR, MEASURED, METRICS, ReportCurve
@@ -17,12 +20,14 @@ from bench.reports.frame import Coverage, count
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
-REFERENCE_COLOURS = ("#000000", "#6F6F6F", "#D55E00", "#CC79A7", "#0072B2", "#009E73")
-REFERENCE_LINES = (
-    (0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1.5)), (0, (7, 2, 1, 2, 1, 2)), (0, (2, 2)),
+ANCHOR_LOOKS = (  # colour, marker, dashes
+    ("#000000", "", (0, (5, 2))), ("#6F6F6F", "", (0, (1, 1.4))), ("#000000", "", (0, (5, 1.5, 1, 1.5))),
 )
-REFERENCE_MARKERS = ("", "", "d", "x", "1", "2")
-REFERENCE_LOOKS = (REFERENCE_COLOURS, REFERENCE_MARKERS, REFERENCE_LINES)
+PUBLISHED_LOOKS = (
+    ("#D55E00", "d", (0, (5, 1.5, 1, 1.5))), ("#CC79A7", "x", (0, (3, 1.5))),
+    ("#0072B2", "1", (0, (7, 2, 1, 2, 1, 2))), ("#009E73", "2", (0, (2, 2))),
+    ("#E69F00", "+", (0, (4, 1, 2, 1))),
+)
 
 MOST_CURVES = 14
 FULL_RATE_BPP = 2.0  # published curves end well below; JPEG's best qualities would squeeze the rest
@@ -73,16 +78,17 @@ def styles_of(curves: Sequence[ReportCurve]) -> dict[str, Style]:
     """Give every curve label a colour, marker and line; solid for measured ones, broken for others."""
     styles: dict[str, Style] = {}
     measured = list(dict.fromkeys(curve.label for curve in curves if curve.origin == MEASURED))
-    for index, label in enumerate(measured):
+    first = 0 if any(curve.learned and curve.origin == MEASURED for curve in curves) else 1
+    for index, label in enumerate(measured, start=first):
         again = index >= len(COLOURS)  # the first colour belongs to the first learned codec alone
         colour = COLOURS[1 + (index - len(COLOURS)) % (len(COLOURS) - 1)] if again else COLOURS[index]
         styles[label] = Style(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
     for metric in METRICS:
-        references = [curve.label for curve in curves if curve.origin != MEASURED and curve.metric == metric]
-        for index, label in enumerate(references):
-            turn = index % len(REFERENCE_LINES)
-            colour, marker, line = (looks[turn] for looks in REFERENCE_LOOKS)
-            styles.setdefault(label, Style(colour, marker, line, filled=False))
+        others = [curve for curve in curves if curve.origin != MEASURED and curve.metric == metric]
+        for is_anchor, looks in ((True, ANCHOR_LOOKS), (False, PUBLISHED_LOOKS)):
+            labels = [curve.label for curve in others if (curve.origin == ANCHOR) == is_anchor]
+            for label, (colour, marker, line) in zip(labels, itertools.cycle(looks)):
+                styles.setdefault(label, Style(colour, marker, line, filled=False))
     return styles
 
 
@@ -109,9 +115,8 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
     metric = curves[0].metric
     limit = limit if limit is not None else _full_limit(curves)
     with matplotlib.rc_context(_settings(name, layout)):
-        legend_rows = -(-len(curves) // layout.legend_columns) if layout.legend_columns else 0
-        height = layout.axes_height + legend_rows * layout.font * 1.32 / 72
-        canvas = Canvas(figsize=(layout.width, height), layout="constrained")
+        canvas = Canvas(figsize=(layout.width, layout.axes_height), dpi=layout.dpi, layout="constrained")
+        FigureCanvasAgg(canvas)
         canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
         axes = canvas.add_subplot()
         for curve in curves:
@@ -165,20 +170,37 @@ def _visible_quality(curve: ReportCurve, limit: float) -> list[float]:
 
 def _title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
     small = max(layout.font - 1.5, 5.5)
-    axes.set_title(coverage.short_heading, loc="left", fontsize=layout.font + 0.5, fontweight="bold",
-                   pad=1.35 * small + 3)
+    title = axes.set_title(coverage.short_heading, loc="left", fontsize=layout.font + 0.5, fontweight="bold",
+                           pad=1.35 * small + 3)
+    while _width_inches(title) > 0.86 * layout.width and title.get_fontsize() > small:
+        title.set_fontsize(title.get_fontsize() - 0.5)
     axes.annotate(CONVENTIONS[metric], (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
                   textcoords="offset points", fontsize=small, color="#444444")
 
 
 def _legend(canvas: Canvas, axes: Axes, layout: Layout) -> None:
+    """Put the legend beside the axes, or below them in as many columns as fit; the page grows for it."""
     handles, labels = axes.get_legend_handles_labels()
-    options = {"fontsize": layout.font - 0.8, "frameon": False, "handlelength": 2.4, "columnspacing": 0.9,
-               "labelspacing": 0.25, "handletextpad": 0.5, "borderaxespad": 0.2}
-    if layout.legend_columns:
-        canvas.legend(handles, labels, loc="outside lower center", ncols=layout.legend_columns, **options)
-    else:
-        canvas.legend(handles, labels, loc="outside right center", **(options | {"labelspacing": 0.5}))
+    options = {"frameon": False, "columnspacing": 0.8, "handletextpad": 0.4, "borderaxespad": 0.2}
+    size = layout.font - 0.8
+    if not layout.legend_columns:
+        canvas.legend(handles, labels, loc="outside right center", fontsize=size, labelspacing=0.5, **options)
+        return
+    choices = [(columns, size - less)
+               for columns in range(layout.legend_columns, 0, -1) for less in (0, 0.3, 0.6)]
+    for columns, size in choices:
+        legend = canvas.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=size,
+                               labelspacing=0.25, handlelength=2.2, **options)
+        if _width_inches(legend) <= layout.width or (columns, size) == choices[-1]:
+            break
+        legend.remove()
+    rows = -(-len(labels) // columns)
+    canvas.set_size_inches(layout.width, layout.axes_height + rows * size * 1.5 / 72)
+
+
+def _width_inches(artist: Artist) -> float:
+    figure = artist.get_figure()
+    return artist.get_window_extent(figure.canvas.get_renderer()).width / figure.dpi
 
 
 def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, limit: float) -> str:
