@@ -21,6 +21,7 @@ def make_curve(label: str, origin: str = MEASURED, scale: float = 1.0, **values)
     rate = tuple(scale * rate for rate in RATES)
     quality = tuple(36 + 6 * float(np.log2(rate)) for rate in RATES)
     points = tuple(map(str, range(len(rate))))
+    values = {"images": 24} | values
     return ReportCurve(label, label, "psnr_rgb_db", origin, points, rate, quality, **values)
 
 
@@ -87,6 +88,11 @@ def test_caption_says_convention_coverage_and_anchor():
     coverage = Coverage("clic2020", "CLIC", 1, 41, 0, 0, False)
     caption = plot(coverage=coverage).caption
     assert "1 of 41 images" in caption and "8-bit RGB" in caption and "VTM 22.2" in caption
+
+
+def test_curve_over_fewer_images_is_marked():
+    whole, part = (plot([make_curve("JPEG", images=images)]).svg for images in (24, 7))
+    assert whole != part and plot([make_curve("JPEG, 7 images", images=24)]).svg == part
 
 
 def test_points_that_are_not_shown_are_counted():

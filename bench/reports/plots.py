@@ -121,6 +121,7 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
         axes = canvas.add_subplot()
         for curve in curves:
             _draw(axes, curve, styles[curve.label], layout)
+        _mark_partial(axes, curves, coverage)
         _finish_axes(axes, curves, metric, limit)
         _title(axes, coverage, metric, layout)
         _legend(canvas, axes, layout)
@@ -145,6 +146,13 @@ def _draw(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
         markerfacecolor=style.colour if style.filled else "white", markeredgewidth=0.8,
         zorder=4 if curve.learned and measured else 3 if measured else 2,
     )
+
+
+def _mark_partial(axes: Axes, curves: Sequence[ReportCurve], coverage: Coverage) -> None:
+    """Say in the legend where a curve goes over fewer images than the title promises."""
+    for line, curve in zip(axes.get_lines(), curves):
+        if curve.origin == MEASURED and curve.images != coverage.images:
+            line.set_label(f"{curve.label}, {count(curve.images or 0, 'image')}")
 
 
 def _finish_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
