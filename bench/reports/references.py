@@ -40,7 +40,7 @@ def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list
     """
     curves: list[ReportCurve] = []
     for anchor in anchors.anchors(dataset):
-        published = anchors.load(dataset, anchor.name)
+        published = anchor.load()
         convention = f"{ROLES[anchor.role]}; {anchor.convention}"
         curves += _both_metrics(published, anchor.label, ANCHOR, convention, total)
     known = set(anchors.names(dataset))
