@@ -5,16 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.anchors.compressai_json import parse_json, read_json
 from bench.anchors.published import PublishedCurve
 from bench.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable  # not in Python 3.10
 
 FOLDERS = {"kodak": "kodak", "clic2020": "clic2020-pro-valid", "tecnick": "tecnick-rgb-1200"}
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -129,5 +124,5 @@ def imported(results: Path, dataset: str) -> list[PublishedCurve]:
     return [read_json(path, dataset) for path in sorted((results / dataset / "published").glob("*.json"))]
 
 
-def _data() -> Traversable:
-    return resources.files("bench.anchors") / "data"
+def _data() -> Path:
+    return Path(__file__).parent / "data"
