@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.cli import main
+from bench.cli import _parser, main
 from bench.errors import BenchError
 from bench.reports.build import assemble, build_report, make_report
 from bench.reports.curves import PUBLISHED, ReportCurve
@@ -289,6 +289,19 @@ class TestCommand:
         output = capsys.readouterr().out
         assert "BD-rate" in output and "Sample set" in output and str(tmp_path / "reports/kodak") in output
         assert (tmp_path / "reports/sample/index.html").exists()
+
+    def test_folders_are_those_of_evaluate(self, tmp_path, monkeypatch, capsys):
+        """By default the checkout's, wherever the command is run; else what the environment says."""
+        monkeypatch.chdir(tmp_path)
+        for variable in ("BENCH_RESULTS", "BENCH_REPORTS"):
+            monkeypatch.delenv(variable, raising=False)
+        for verb, needed in (("report", []), ("evaluate", ["--dataset", "kodak"])):
+            args = _parser(verb).parse_args([verb, *needed])
+            assert (args.results, args.reports) == (ROOT / "results", ROOT / "reports")
+        monkeypatch.setenv("BENCH_RESULTS", str(store(tmp_path / "rows", make_rows("webp"))))
+        monkeypatch.setenv("BENCH_REPORTS", str(tmp_path / "pages"))
+        assert main(["report"]) == 0
+        assert (tmp_path / "pages/kodak/index.html").exists()
 
     def test_needs_neither_torch_nor_models(self, tmp_path):
         store(tmp_path / "results", make_rows("webp"))

@@ -27,6 +27,7 @@ from bench.anchors.csv_points import read_csv
 from bench.anchors.published import PublishedCurve
 from bench.curve_sources import read_source
 from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.folders import default_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exporting.add_argument("--name", metavar="N", help="codec to take, where ROWS holds several")
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE")
     for action in (listing, showing, importing):
-        action.add_argument("--results", type=Path, default=Path("results"), metavar="DIR",
-                            help="where imported curves are kept (default: %(default)s)")
+        action.add_argument("--results", type=Path, default=default_folder("results"), metavar="DIR",
+                            help="where imported curves are kept (default: BENCH_RESULTS, else results/)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,14 +15,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from bench.codecs.base import CodecSpec
 from bench.datasets import Dataset, DatasetUnavailable, resolve
-from bench.datasets.catalogue import repository_root
 from bench.errors import EXIT_DONE, ConfigurationError
+from bench.folders import default_folder
 from bench.runners.decoder_client import DECODE_TIMEOUT_S
 from bench.runners.evaluate import evaluate, stored_rows
 from bench.runners.machine import resolve_device
@@ -98,11 +97,6 @@ def run(args: argparse.Namespace) -> int:
     if notice:
         print(notice)
     return exit_code(plan, rows)
-
-
-def default_folder(name: str) -> Path:
-    """Return the folder called ``name`` of the checkout, or what ``BENCH_<NAME>`` says."""
-    return Path(os.environ.get(f"BENCH_{name.upper()}") or repository_root() / name)
 
 
 def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:

@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from bench.errors import EXIT_DONE, BenchError
+from bench.folders import default_folder
 
 DETAILS = ("origin", "points", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated", "actual_over_estimated",
            "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "warnings")  # left to the files
@@ -22,10 +23,10 @@ DETAILS = ("origin", "points", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated", 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``report``."""
     parser.add_argument("--dataset", nargs="+", metavar="NAME", help="default: every dataset that has rows")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR",
-                        help="where the rows are (default: %(default)s)")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR",
-                        help="where to write (default: %(default)s)")
+    parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="DIR",
+                        help="where the rows are (default: BENCH_RESULTS, else results/)")
+    parser.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="DIR",
+                        help="where to write (default: BENCH_REPORTS, else reports/)")
 
 
 def run(args: argparse.Namespace) -> int:

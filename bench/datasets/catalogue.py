@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from bench.datasets.lined_yaml import LinedMapping, read_yaml
 from bench.errors import ConfigurationError
-
-CATALOGUE_NAME = "datasets.yaml"
+from bench.folders import CATALOGUE_NAME, repository_root
 
 
 @dataclass(frozen=True)
@@ -102,12 +101,6 @@ class DatasetSpec:
         digits = re.search(r"(\d+)$", PurePosixPath(image.name).stem)
         values = {"name": image.name, "number": int(digits[1]) if digits else ""}
         return tuple(Source(url.format(**values), image.sha256, image.size) for url in self.urls)
-
-
-def repository_root() -> Path:
-    """Return the folder that holds ``datasets.yaml``: the checkout, or else the current directory."""
-    checkout = Path(__file__).resolve().parents[2]
-    return checkout if (checkout / CATALOGUE_NAME).is_file() else Path.cwd()
 
 
 def load_catalogue(path: Path | None = None) -> dict[str, DatasetSpec]:

@@ -8,9 +8,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.datasets.catalogue import DatasetSpec, ImageSpec, repository_root
+from bench.datasets.catalogue import DatasetSpec, ImageSpec
 from bench.datasets.images import image_size
 from bench.errors import DatasetError, ImageError
+from bench.folders import repository_root
 
 DATA_VARIABLE = "BENCH_DATA"
 
