@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from bench.models import coders
 from bench.models.coders import Quantiser, Reader
 from bench.models.context import HierarchicalContext, unpack
-from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index, scale_table
+from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index
+from bench.models.entropy import scale_table as default_scale_table
 from bench.models.lattice import lattice
 from bench.models.layers import Branch, PConvRB, down2, down4, up2, up4
 
@@ -130,15 +131,16 @@ class HPCM(HierarchicalContext):
         return values + torch.rand_like(values) - 0.5 if self.training else values
 
     @torch.no_grad()
-    def update(self, scale_table_: Tensor | None = None, force: bool = True) -> bool:
+    def update(self, scale_table: Tensor | None = None, force: bool = True) -> bool:
         """Build the coder's tables from the weights; returns True when they were built.
 
-        Call it after loading weights and before ``compress`` or ``decompress``.
+        Call it after loading weights and before ``compress`` or ``decompress``. Unlike CompressAI's, it
+        rebuilds by default: tables of other weights decode nothing.
         """
         if not force and self.scale_table.numel():
             return False
         device = self.means_hyper.device
-        self.scale_table = (scale_table() if scale_table_ is None else scale_table_.float()).to(device)
+        self.scale_table = (default_scale_table() if scale_table is None else scale_table.float()).to(device)
         for name, scales in (("y", self.scale_table), ("z", self.scales_hyper.flatten())):
             tables = self.entropy_estimation.tables(scales)
             setattr(self, f"quantized_cdf_{name}", tables.cdf.to(device))
