@@ -107,9 +107,9 @@ def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:
         if not args.or_sample:
             raise
         substitute = resolve(SUBSTITUTE)
-        print(f"{error}\n", file=sys.stderr)
         print(f"'{args.dataset}' can't be had here: measuring the embedded set '{SUBSTITUTE}' in its place"
               f" ({substitute.title}, {substitute.coverage})", flush=True)
+        print(f"{error}\n", file=sys.stderr)
         return substitute, (f"this was the embedded set '{SUBSTITUTE}' ({substitute.coverage}), not"
                             f" '{args.dataset}', which can't be had here")
 
