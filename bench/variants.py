@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.codecs.base import CodecSpec
 from bench.errors import ConfigurationError
+from bench.folders import repository_root
+from bench.lined_yaml import LinedMapping, read_yaml
 
-ROOT = Path(__file__).resolve().parent.parent
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
-KEYS = {"model", "label", "line", "changes", "lambdas", "metric", "options", "miniature", "checkpoints"}
 METRICS = ("mse", "ms-ssim")
 
 
@@ -46,10 +44,10 @@ class Checkpoint:
 
 
 def variants_file() -> Path:
-    """The file that lists the variants: ``BENCH_VARIANTS``, else variants.yaml of the repository or folder."""
+    """The file that lists the variants: ``BENCH_VARIANTS``, else the checkout's variants.yaml."""
     if "BENCH_VARIANTS" in os.environ:
         return Path(os.environ["BENCH_VARIANTS"])
-    return next((path for path in (ROOT / "variants.yaml", Path("variants.yaml")) if path.exists()), ROOT / "variants.yaml")
+    return repository_root() / "variants.yaml"
 
 
 def load_variants(path: Path | None = None) -> dict[str, Variant]:
@@ -59,15 +57,12 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
         ConfigurationError: the file is missing, malformed, or an entry is wrong; the message says where.
     """
     path = path or variants_file()
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"can't read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is no valid YAML: {error}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("variants"), dict):
         raise ConfigurationError(f"{path} must hold a mapping 'variants'")
-    return {name: _variant(name, entry, path) for name, entry in content["variants"].items()}
+    entries = content["variants"]
+    return {str(name): _variant(str(name), entry, path, entries.line_of(name))
+            for name, entry in entries.items()}
 
 
 def find_checkpoints(variant: Variant) -> list[Checkpoint]:
@@ -101,37 +96,57 @@ def spec(variant: Variant, lambda_: float, checkpoint: Path) -> CodecSpec:
     )
 
 
-def _variant(name: Any, entry: Any, path: Path) -> Variant:
-    where = f"{path}: variant '{name}'"
-    if not isinstance(entry, dict):
-        raise ConfigurationError(f"{where} must be a mapping")
-    if unknown := sorted(set(map(str, entry)) - KEYS):
-        raise ConfigurationError(f"{where} has unknown keys {', '.join(unknown)}", f"known: {', '.join(sorted(KEYS))}")
+def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
+    if not isinstance(entry, LinedMapping):
+        raise ConfigurationError(f"{path}:{line}: variant '{name}' must be a mapping")
     for key in ("model", "lambdas"):
         if key not in entry:
-            raise ConfigurationError(f"{where} lacks '{key}'")
-    lambdas = entry["lambdas"]
-    if not isinstance(lambdas, list) or not lambdas or not all(_positive(value) for value in lambdas):
-        raise ConfigurationError(f"{where}: 'lambdas' must be a list of positive numbers, got {lambdas!r}")
-    if entry.get("metric", "mse") not in METRICS:
-        raise ConfigurationError(f"{where}: 'metric' must be one of {', '.join(METRICS)}, got {entry['metric']!r}")
-    if not isinstance(entry.get("options", {}), dict):
-        raise ConfigurationError(f"{where}: 'options' must be a mapping")
-    if not isinstance(entry.get("miniature", False), bool):
-        raise ConfigurationError(f"{where}: 'miniature' must be true or false")
+            raise ConfigurationError(f"{path}:{line}: variant '{name}' lacks '{key}'")
+    for key, value in entry.items():
+        where = f"{path}:{entry.line_of(key)}: variant '{name}'"
+        if key not in CHECKS:
+            raise ConfigurationError(f"{where} has the unknown key '{key}'", f"known: {', '.join(CHECKS)}")
+        good, expected = CHECKS[key]
+        if not good(value):
+            raise ConfigurationError(f"{where}: '{key}' must be {expected}, got {value!r}")
     return Variant(**{
-        "label": str(name), **entry, "name": str(name), "lambdas": tuple(map(float, lambdas)),
-        "checkpoints": _checkpoints(entry.get("checkpoints", f"checkpoints/{name}"), path.parent, where),
+        "label": name, **entry, "name": name, "lambdas": tuple(map(float, entry["lambdas"])),
+        "checkpoints": _checkpoints(entry.get("checkpoints", f"checkpoints/{name}"), path.parent),
     })
 
 
-def _checkpoints(value: Any, base: Path, where: str) -> Path | dict[float, Path]:
+def _checkpoints(value: str | dict[float, str], base: Path) -> Path | dict[float, Path]:
     if isinstance(value, str):
         return base / value
-    if isinstance(value, dict) and all(_positive(key) and isinstance(file, str) for key, file in value.items()):
-        return {float(key): base / file for key, file in value.items()}
-    raise ConfigurationError(f"{where}: 'checkpoints' must be a folder or a mapping from λ to file, got {value!r}")
+    return {float(lambda_): base / file for lambda_, file in value.items()}
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _lambdas(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_positive, value))
+
+
+def _places(value: Any) -> bool:
+    files = isinstance(value, dict) and all(
+        _positive(lambda_) and isinstance(file, str) for lambda_, file in value.items())
+    return isinstance(value, str) or files
 
 
 def _positive(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+CHECKS = {  # key: what its value must be, as a test and in words
+    "model": (_text, "text"),
+    "label": (_text, "text"),
+    "line": (_text, "text"),
+    "changes": (_text, "text"),
+    "lambdas": (_lambdas, "a list of positive numbers"),
+    "metric": (METRICS.__contains__, f"one of {', '.join(METRICS)}"),
+    "options": (lambda value: isinstance(value, dict), "a mapping"),
+    "miniature": (lambda value: isinstance(value, bool), "true or false"),
+    "checkpoints": (_places, "a folder or a mapping from λ to file"),
+}

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.datasets.lined_yaml import LinedMapping, read_yaml
 from bench.errors import ConfigurationError
 from bench.folders import CATALOGUE_NAME, repository_root
+from bench.lined_yaml import LinedMapping, read_yaml
 
 
 @dataclass(frozen=True)
@@ -195,9 +195,9 @@ def _checked(value: Any, line: int, what: str, checks: dict[str, Check],
     for key, item in value.items():
         if key not in checks:
             known = ", ".join(checks)
-            raise _Wrong(value.lines.get(key, value.line), f"{what}: unknown key '{key}'; known: {known}")
+            raise _Wrong(value.line_of(key), f"{what}: unknown key '{key}'; known: {known}")
         if wrong := checks[key](item):
-            raise _Wrong(value.lines[key], f"{what}: {key} {wrong}")
+            raise _Wrong(value.line_of(key), f"{what}: {key} {wrong}")
     for key in needed:
         if not value.get(key):
             raise _Wrong(value.line, f"{what}: '{key}' is missing")
@@ -210,9 +210,9 @@ def _catalogue(document: Any) -> dict[str, DatasetSpec]:
     specs = {}
     for name, value in document.items():
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise _Wrong(document.lines.get(name, 1),
+            raise _Wrong(document.line_of(name),
                          f"'{name}' can't name a set: use small letters, digits and '_'")
-        specs[name] = _dataset(name, value, document.lines[name])
+        specs[name] = _dataset(name, value, document.line_of(name))
     return specs
 
 

@@ -14,7 +14,11 @@ class LinedMapping(dict):
     """A YAML mapping that knows its line and each key's line, counted from 1."""
 
     line = 1
-    lines: dict[Any, int] = {}
+    lines: dict[str, int] = {}  # a key as it is written: its line
+
+    def line_of(self, key: Any) -> int:
+        """Return the line of ``key``; the mapping's own where the key was merged into it or is missing."""
+        return self.lines.get(str(key), self.line)
 
 
 class _Loader(yaml.SafeLoader):
