@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 _known: dict[tuple[str, int, int], str] = {}
 
@@ -19,8 +20,13 @@ def sha256_of(path: Path) -> str:
         about = os.fstat(stream.fileno())
         key = (str(path.absolute()), about.st_size, about.st_mtime_ns)
         if key not in _known:
-            digest = hashlib.sha256()
-            while block := stream.read(1 << 20):
-                digest.update(block)
-            _known[key] = digest.hexdigest()
+            _known[key] = sha256_of_stream(stream)
         return _known[key]
+
+
+def sha256_of_stream(stream: BinaryIO) -> str:
+    """Return the SHA-256 of what is left to read."""
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()

@@ -12,8 +12,9 @@ from bench.datasets.catalogue import DatasetSpec, load_catalogue
 from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
 from bench.datasets.images import LOSSLESS_SUFFIXES
-from bench.datasets.locate import Location, download_folder, find, search_roots, sha256_of
+from bench.datasets.locate import Location, download_folder, find, search_roots
 from bench.errors import ConfigurationError, DatasetError
+from bench.hashing import sha256_of
 
 _NAMES_SHOWN = 3
 
@@ -190,5 +191,5 @@ def _readable_hash(path: Path) -> str:
     """Return the file's SHA-256, or nothing: reading the image will say what is wrong with it."""
     try:
         return sha256_of(path)
-    except DatasetError:
+    except OSError:
         return ""

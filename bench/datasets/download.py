@@ -21,6 +21,7 @@ from tqdm import tqdm
 from bench import __version__
 from bench.datasets.catalogue import Source
 from bench.errors import DatasetError
+from bench.hashing import sha256_of_stream
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -175,11 +176,9 @@ def _wrong(source: Source, part: Path) -> str | None:
         return f"gives {_size(part):,} bytes, not {source.size:,}"
     if source.sha256 is None:
         return None
-    digest = hashlib.sha256()
-    with open(part, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return None if digest.hexdigest() == source.sha256 else "gives a file whose SHA-256 is another"
+    with open(part, "rb") as stream:  # just written, so a remembered hash may be that of its predecessor
+        digest = sha256_of_stream(stream)
+    return None if digest == source.sha256 else "gives a file whose SHA-256 is another"
 
 
 def _size(path: Path) -> int:

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from bench.datasets.archives import ArchiveError, extract
 from bench.datasets.catalogue import DatasetSpec, ImageSpec, Source
 from bench.datasets.download import Downloader, DownloadFailed, unwritable
-from bench.datasets.locate import inspect_image, sha256_of
+from bench.datasets.locate import inspect_image
 from bench.errors import DatasetError
+from bench.hashing import sha256_of
 
 FAILURES_BEFORE_GIVING_UP = 2
 _LARGEST_IMAGE_BYTES = 1 << 28  # where neither size nor dimensions are known
@@ -53,7 +54,7 @@ def _fetch_archive(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, do
     for source in spec.archive.sources:
         archive = folder / archive_name(source)
         if archive.is_file():
-            if source.sha256 not in (None, sha256_of(archive)):
+            if source.sha256 is not None and _hash_of(archive) != source.sha256:
                 raise DatasetError(f"{archive}: its SHA-256 is not {source.sha256}",
                                    "delete it and fetch it again")
             return _unpack(spec, missing, archive)
@@ -70,6 +71,13 @@ def _fetch_archive(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, do
     raise DownloadFailed("\n".join(failures))
 
 
+def _hash_of(archive: Path) -> str:
+    try:
+        return sha256_of(archive)
+    except OSError as error:
+        raise DatasetError(f"{archive}: {error.strerror}", "check the file and its permissions") from None
+
+
 def archive_name(source: Source) -> str:
     """Return the file name under which an archive is kept."""
     return PurePosixPath(urlsplit(source.url).path).name or "archive"
@@ -84,7 +92,7 @@ def _unpack(spec: DatasetSpec, missing: list[ImageSpec], archive: Path) -> None:
     try:
         parts = extract(archive, folder, limits, spec.archive.members)
         states = {part: inspect_image(wanted[part.name.removesuffix(".part")], part) for part in parts}
-        for part, state in states.items():
+        for state in states.values():
             if state.fault is not None:
                 raise ArchiveError(f"{archive}: '{state.spec.name}' {state.fault}")
         for part, state in states.items():

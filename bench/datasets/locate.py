@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from pathlib import Path
 
 from bench.datasets.catalogue import DatasetSpec, ImageSpec
 from bench.datasets.images import image_size
-from bench.errors import DatasetError, ImageError
+from bench.errors import ImageError
 from bench.folders import repository_root
+from bench.hashing import sha256_of
 
 DATA_VARIABLE = "BENCH_DATA"
-
-_hashes: dict[tuple[str, int, int], str] = {}
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,8 @@ def inspect_image(spec: ImageSpec, path: Path) -> ImageState:
         return ImageState(spec)
     try:
         sha256 = sha256_of(path)
-    except DatasetError as error:
-        return ImageState(spec, path, fault=str(error))
+    except OSError as error:
+        return ImageState(spec, path, fault=error.strerror or str(error))
     return ImageState(spec, path, sha256, _fault(spec, path, sha256))
 
 
@@ -140,26 +138,6 @@ def _fault(spec: ImageSpec, path: Path, sha256: str) -> str | None:
     if spec.pixels is not None and width * height != spec.pixels:
         return f"has {width * height} pixels, not {spec.pixels}"
     return None
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, computed once per process for a path, size and modification time.
-
-    Raises:
-        DatasetError: the file can't be read.
-    """
-    try:
-        with open(path, "rb") as stream:
-            about = os.fstat(stream.fileno())
-            key = (str(path.absolute()), about.st_size, about.st_mtime_ns)
-            if key not in _hashes:
-                digest = hashlib.sha256()
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-                _hashes[key] = digest.hexdigest()
-            return _hashes[key]
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror}", "check the path and its permissions") from None
 
 
 def _package_folder(name: str) -> Path | None:
