@@ -142,6 +142,13 @@ def test_one_image_is_singular(tmp_path):
     assert resolve(put(tmp_path / "photos", ["bird1.png"])).coverage == "1 image"
 
 
+@pytest.mark.parametrize("name", ["birds", "Birds"])
+def test_a_folder_called_like_a_set_is_another_set(tmp_path, name):
+    folder = put(tmp_path / name, ["bird1.png"])
+    dataset = resolve(folder, catalogue=birds())
+    assert (dataset.name, dataset.title, dataset.total) == (f"folder-{name}", f"folder-{name}", None)
+
+
 def test_bad_folders(tmp_path):
     with pytest.raises(DatasetError, match="holds no image"):
         resolve(tmp_path)

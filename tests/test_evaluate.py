@@ -59,6 +59,13 @@ def test_second_run_measures_nothing(folder: Path, tmp_path: Path, capsys: pytes
     assert len(rows_in(tmp_path / "results")) == 6
 
 
+def test_rows_of_a_folder_do_not_join_those_of_a_set(folder: Path, tmp_path: Path) -> None:
+    own = folder.rename(folder.with_name("kodak"))
+    assert bench("--dataset", own) == EXIT_DONE
+    assert [path.name for path in (tmp_path / "results").iterdir() if path.is_dir()] == ["folder-kodak"]
+    assert {row.dataset for row in rows_in(tmp_path / "results", "folder-kodak")} == {"folder-kodak"}
+
+
 def test_summary_averages_are_those_of_the_rows(folder: Path, tmp_path: Path,
                                                 capsys: pytest.CaptureFixture) -> None:
     bench("--dataset", folder, "--points", "s16")

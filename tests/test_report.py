@@ -169,6 +169,13 @@ class TestTecnickReferences:
         assert any("QP 22 to 42" in note for note in table.notes)
 
 
+def test_a_folder_is_not_compared_with_published_averages(tmp_path):
+    """Its name may be that of a folder of published curves."""
+    rows = make_rows("webp", dataset="clic2020-pro-valid", total=None)
+    report = make_report("clic2020-pro-valid", store(tmp_path, rows))
+    assert not [table for table in report.tables if "bd_rate" in table.name]
+
+
 class TestMarks:
     def test_miniature_is_marked_everywhere(self):
         report = report_of(make_rows("vvenc") + make_rows("hpcm_base_mini", miniature=True, points=4))

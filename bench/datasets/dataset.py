@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def resolve(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False
     if name in specs:
         return _resolve_known(specs[name], allow_partial, fetch)
     if os.path.isdir(name):
-        return _folder(Path(name))
+        return _folder(Path(name), specs)
     if os.sep in name or os.path.exists(name):
         raise DatasetError(f"{name}: is no folder",
                            f"give a folder with images, or one of: {', '.join(specs)}")
@@ -170,8 +170,8 @@ def _dataset(spec: DatasetSpec, location: Location) -> Dataset:
                    spec.licence, spec.citation)
 
 
-def _folder(folder: Path) -> Dataset:
-    """Return a user's folder as a set of its own."""
+def _folder(folder: Path, taken: Collection[str]) -> Dataset:
+    """Return a user's folder as a set of its own, whose rows must not join those of a set in ``taken``."""
     try:
         paths = sorted(path for path in folder.iterdir()
                        if path.suffix.lower() in LOSSLESS_SUFFIXES and not path.name.startswith("."))
@@ -184,6 +184,8 @@ def _folder(folder: Path) -> Dataset:
                            "lossy ones and sub-folders are not taken")
     images = tuple(ImageFile(path.name, path, _readable_hash(path), None) for path in paths)
     name = folder.resolve().name
+    if name.lower() in taken:
+        name = f"folder-{name}"
     return Dataset(name, name, images, None, True, (), (), folder, "unknown", "")
 
 

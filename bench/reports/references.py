@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench import anchors
 from bench.anchors import PublishedCurve
+from bench.anchors.catalogue import FOLDERS
 from bench.reports.curves import ANCHOR, IMPORTED, PUBLISHED, Points, ReportCurve, average
 
 HPCM_BASE_PUBLISHED = "hpcm-base-mse"
@@ -43,7 +44,7 @@ def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list
         published = anchor.load()
         convention = f"{ROLES[anchor.role]}; {anchor.convention}"
         curves += _both_metrics(published, anchor.label, ANCHOR, convention, total)
-    known = set(anchors.names(dataset))
+    known = set(anchors.names(dataset)) if dataset in FOLDERS else ()  # a folder of that name is another set
     for name, label in SHOWN.items():
         if name in known:
             published = anchors.load(dataset, name)
