@@ -2,7 +2,8 @@
 
 Examples:
   python -m bench variants              every variant of variants.yaml
-  python -m bench variants hpcm_base    one of them, with every place that was looked in
+  python -m bench variants hpcm_base    one of them: every place that was looked in, and whether the
+                                        checkpoints found fit the model
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.errors import EXIT_DONE, ConfigurationError
+from bench.errors import EXIT_DONE, CheckpointError, ConfigurationError
 from bench.variants import Checkpoint, Variant, find_checkpoints, load_variants
 
 
@@ -64,13 +65,27 @@ def _details(variant: Variant) -> str:
     lines = [f"{variant.name}: {variant.label}" + (" (miniature)" if variant.miniature else "")]
     lines += [f"  {key}: {value}" for key, value in summary.items() if key != "variant"]
     lines += [f"  trained for: {variant.metric}", f"  options: {dict(variant.options) or 'the model' + chr(39) + 's own'}"]
-    return "\n".join([*lines, *(_place(checkpoint) for checkpoint in find_checkpoints(variant))])
+    return "\n".join([*lines, *(_place(variant, checkpoint) for checkpoint in find_checkpoints(variant))])
 
 
-def _place(checkpoint: Checkpoint) -> str:
+def _place(variant: Variant, checkpoint: Checkpoint) -> str:
     if checkpoint.path:
-        return f"  λ {checkpoint.point}: {_shown(checkpoint.path)}"
+        return f"  λ {checkpoint.point}: {_shown(checkpoint.path)}, {_fit(variant, checkpoint.path)}"
     return f"  λ {checkpoint.point}: missing, looked for {', '.join(_shown(path) for path in checkpoint.looked_in)}"
+
+
+def _fit(variant: Variant, path: Path) -> str:
+    """Load a checkpoint and say what was done to make it fit, or why it does not."""
+    from bench.models import create
+    from bench.models.checkpoints import load_weights, read_weights
+
+    try:
+        report = load_weights(create(variant.model, **variant.options), read_weights(path), path.name)
+    except CheckpointError as error:
+        return f"can't be used: {error}"
+    done = [f"not in the file, filled with its constant: {', '.join(report.filled)}"] if report.filled else []
+    done += [f"in the file, but rebuilt: {', '.join(report.ignored)}"] if report.ignored else []
+    return "; ".join(["fits", *done])
 
 
 def _shown(path: Path) -> str:
