@@ -38,7 +38,12 @@ def command(folder: Path, results: Path, *options: str) -> list[str]:
 def start(folder: Path, results: Path, *options: str, delay_s: float = 0.0) -> subprocess.Popen:
     return subprocess.Popen(
         command(folder, results, *options), env=faulty_codecs.environment(DEFLATE_DELAY_S=str(delay_s)),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_interrupts)
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to commands in its background: they and their children ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def lines_in(results: Path) -> list[str]:
