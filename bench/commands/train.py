@@ -53,6 +53,6 @@ def run(args: argparse.Namespace) -> int:
     trainer.run(args.data, args.validation)
     if args.export:
         note = {"variant": args.variant, "lambda": f"{args.lambda_:g}", "steps": str(args.steps), "kind": "miniature"}
-        write_float16(trainer.model.state_dict(), args.export, note)
+        write_float16(trainer.model, args.export, note)
         print(f"wrote {args.export}")
     return EXIT_DONE

@@ -8,7 +8,9 @@ unpickled into code: ``torch.load(weights_only=True)``.
 from __future__ import annotations
 
 import os
-import pickle
+import re
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ from bench.errors import CheckpointError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIX = "module."
-NAMES_SHOWN = 8
+NAMES_SHOWN, LETTERS_SHOWN = 8, 80  # of what a message lists, and of each name
+PLAIN = "save the plain state dict with torch.save(model.state_dict(), file)"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class LoadReport:
     """What loading did.
 
     Attributes:
-        filled: parameters that the file lacks and the specification gives a value for.
+        filled: parameters and constants that the file lacks and whose value is known.
         ignored: entries of the file that do not change the output (tables, rebuilt after loading).
     """
 
@@ -44,45 +47,45 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, truncated, not a checkpoint, or would run code when unpickled.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
+    if not os.path.isfile(path):
+        raise CheckpointError(f"there is no checkpoint file {path}")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"can't read {path}: permission denied")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for _ in WRAPPERS:
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
         if inner is None:
             break
         content = inner
-    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
-    if not tensors or len(tensors) < len(content):
-        raise CheckpointError(
-            f"{path} holds no state dict; its keys are {', '.join(map(str, list(content)[:NAMES_SHOWN]))}",
-            f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}",
-        )
-    return {key.removeprefix(PREFIX): value for key, value in tensors.items()}
+    if not content or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+        raise CheckpointError(f"{path} holds no state dict; its keys are {_some(map(str, content)) or 'none'}",
+                              f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}")
+    twice = [key for key in content if key.startswith(PREFIX) and key.removeprefix(PREFIX) in content]
+    if twice:
+        raise CheckpointError(f"{path} holds entries with and without the prefix: {_some(twice)}", PLAIN)
+    return {key.removeprefix(PREFIX): value for key, value in content.items()}
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "the checkpoint") -> LoadReport:
     """Copy ``weights`` into ``model`` and rebuild its coding tables.
 
     The model may have ``rebuilt_buffers`` (names never read from a file) and ``fill_missing`` (name prefix to
-    value, for parameters that some published files lack).
+    value, for parameters that some published files lack). Its buffers of one number are constants, such as the
+    bound of 1e-9: the model's own are kept, and a file may lack them or hold them rounded to float16.
 
     Raises:
-        CheckpointError: something is missing, unexpected or of another shape, so that the output would change;
-            the message lists it.
+        CheckpointError: something is missing, unexpected, of another shape or not finite, or a constant
+            differs, so that the output would change; the message lists it. The model is then unchanged.
     """
     rebuilt = set(getattr(model, "rebuilt_buffers", ()))
-    fill = getattr(model, "fill_missing", {})
     wanted = {name: value for name, value in model.state_dict().items() if name not in rebuilt}
-    missing = [name for name in wanted if name not in weights]
-    filled = {name: _filling(name, fill) for name in missing if _filling(name, fill) is not None}
+    constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
+    missing = [name for name in wanted if name not in weights and name not in constants]
+    filled = {name: value for name in missing if (value := _filling(model, name)) is not None}
     problems = {
         "missing": [name for name in missing if name not in filled],
         "unexpected": [name for name in weights if name not in wanted and name not in rebuilt],
-        "of another shape": [
-            f"{name} {tuple(weights[name].shape)} instead of {tuple(value.shape)}"
-            for name, value in wanted.items() if name in weights and weights[name].shape != value.shape
-        ],
+        **_unusable({name: weights[name] for name in wanted if name in weights}, wanted, constants),
     }
     if any(problems.values()):
         told = "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
@@ -90,52 +93,95 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
                               "check that the variant and its options are those the file was trained with")
     with torch.no_grad():
         for name, value in wanted.items():
-            value.copy_(weights[name]) if name in weights else value.fill_(filled[name])
+            if name in filled:
+                value.fill_(filled[name])
+            elif name not in constants:
+                value.copy_(weights[name])
     if hasattr(model, "update"):
         model.update(force=True)
-    return LoadReport(tuple(filled), tuple(name for name in weights if name in rebuilt))
+    absent = (*filled, *(name for name in wanted if name in constants and name not in weights))
+    return LoadReport(absent, tuple(name for name in weights if name in rebuilt))
 
 
-def write_float16(weights: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
-    """Write ``weights`` as float16 safetensors with a note of their origin.
+def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
+    """Write the weights of ``model`` as float16 safetensors with a note of their origin.
 
-    Single numbers stay float32: they are constants such as the bound of 1e-9, which float16 can't hold. Empty
-    and integer tensors, the coder's tables, are left out.
+    Single numbers stay float32: they are constants such as the bound of 1e-9, which float16 can't hold. The
+    coder's tables are left out.
+
+    Raises:
+        CheckpointError: a weight is not finite, or too large for float16.
+        OSError: the file can't be written.
     """
-    kept = {name: value.detach().contiguous() for name, value in weights.items()
-            if value.is_floating_point() and value.numel()}
-    halves = {name: value if value.numel() == 1 else value.half() for name, value in kept.items()}
+    rebuilt = set(getattr(model, "rebuilt_buffers", ()))
+    weights = {name: value.detach() for name, value in model.state_dict().items() if name not in rebuilt}
+    halves = {name: (value if value.numel() == 1 else value.half()).contiguous() for name, value in weights.items()}
+    if lost := [name for name, value in halves.items() if not torch.isfinite(value).all()]:
+        raise CheckpointError(f"float16 can't hold the weights of {_some(lost)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     safetensors.torch.save_file(halves, temporary, note)
     os.replace(temporary, path)
+
+
+def _unusable(found: dict[str, Tensor], wanted: dict[str, Tensor], constants: set[str]) -> dict[str, list[str]]:
+    """Names of the file's tensors that can't be taken over, by reason."""
+    shapes = [f"{name} {tuple(value.shape)} instead of {tuple(wanted[name].shape)}"
+              for name, value in found.items() if value.shape != wanted[name].shape]
+    floating = {name: value for name, value in found.items()
+                if value.is_floating_point() and value.layout == torch.strided and not value.is_meta}
+    return {
+        "of another shape": shapes,
+        "not floating-point numbers": [name for name in found if name not in floating],
+        # Cast first: a float64 may be finite and its float32 not.
+        "not finite": [name for name, value in floating.items()
+                       if not torch.isfinite(value.to(wanted[name].dtype)).all()],
+        "another constant": [name for name, value in floating.items()
+                             if name in constants and not _is_rounded(value, wanted[name])],
+    }
+
+
+def _is_rounded(value: Tensor, constant: Tensor) -> bool:
+    """Whether ``value`` is ``constant`` in the one's or the other's precision."""
+    return torch.equal(value, constant.to(value.dtype)) or torch.equal(value.to(constant.dtype), constant)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # damaged files raise many kinds
         raise CheckpointError(f"{path} is no safetensors file, or a truncated one: {error}") from None
 
 
-def _read_torch(path: Path) -> dict[str, Any]:
+def _read_torch(path: Path) -> dict[Any, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path} is not loaded: it is damaged, or would run code when unpickled ({refused})",
-                              "save the plain state dict with torch.save(model.state_dict(), file)") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path} is no checkpoint, or a truncated one: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise nearly any kind
+        raise _refusal(path, error) from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict")
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict", PLAIN)
     return content
 
 
-def _filling(name: str, fill: dict[str, float]) -> float | None:
+def _refusal(path: Path, error: Exception) -> CheckpointError:
+    """What to tell of a file that torch does not load; not torch's own advice, which is to trust the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return CheckpointError(f"can't read {path}: {error.strerror}")
+    if called := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return CheckpointError(f"{path} is not loaded: it would run code when unpickled ({called[1]})", PLAIN)
+    return CheckpointError(f"{path} is no checkpoint of plain tensors, or a truncated or damaged one",
+                           "fetch or copy it again and compare its checksum; or save it anew, state dict alone")
+
+
+def _filling(model: nn.Module, name: str) -> float | None:
+    fill = getattr(model, "fill_missing", {})
     return next((value for prefix, value in fill.items() if name.startswith(prefix)), None)
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = [name if len(name) <= LETTERS_SHOWN else f"{name[:LETTERS_SHOWN]}..." for name in names[:NAMES_SHOWN]]
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return ", ".join(shown) + more
