@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,9 +47,7 @@ class Checkpoint:
 
 def variants_file() -> Path:
     """The file that lists the variants: ``BENCH_VARIANTS``, else the checkout's variants.yaml."""
-    if "BENCH_VARIANTS" in os.environ:
-        return Path(os.environ["BENCH_VARIANTS"])
-    return repository_root() / "variants.yaml"
+    return Path(os.environ.get("BENCH_VARIANTS") or repository_root() / "variants.yaml")
 
 
 def load_variants(path: Path | None = None) -> dict[str, Variant]:
@@ -109,6 +109,10 @@ def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
         good, expected = CHECKS[key]
         if not good(value):
             raise ConfigurationError(f"{where}: '{key}' must be {expected}, got {value!r}")
+    files = entry.get("checkpoints")
+    if isinstance(files, dict) and set(files) != set(entry["lambdas"]):
+        raise ConfigurationError(f"{path}:{entry.line_of('checkpoints')}: variant '{name}': 'checkpoints' names files"
+                                 f" for λ {_listed(files)}, but 'lambdas' are {_listed(entry['lambdas'])}")
     return Variant(**{
         "label": name, **entry, "name": name, "lambdas": tuple(map(float, entry["lambdas"])),
         "checkpoints": _checkpoints(entry.get("checkpoints", f"checkpoints/{name}"), path.parent),
@@ -117,8 +121,12 @@ def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
 
 def _checkpoints(value: str | dict[float, str], base: Path) -> Path | dict[float, Path]:
     if isinstance(value, str):
-        return base / value
-    return {float(lambda_): base / file for lambda_, file in value.items()}
+        return base / Path(value).expanduser()
+    return {float(lambda_): base / Path(file).expanduser() for lambda_, file in value.items()}
+
+
+def _listed(lambdas: Iterable[float]) -> str:
+    return ", ".join(f"{lambda_:g}" for lambda_ in lambdas)
 
 
 def _text(value: Any) -> bool:
@@ -126,7 +134,18 @@ def _text(value: Any) -> bool:
 
 
 def _lambdas(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_positive, value))
+    """Positive numbers whose labels differ, because a label names the rate point and its files."""
+    return (isinstance(value, list) and bool(value) and all(map(_positive, value))
+            and len({f"{lambda_:g}" for lambda_ in value}) == len(value))
+
+
+def _options(value: Any) -> bool:
+    """A mapping of JSON values, as specifications are sent to other processes."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
 
 def _places(value: Any) -> bool:
@@ -136,7 +155,7 @@ def _places(value: Any) -> bool:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 CHECKS = {  # key: what its value must be, as a test and in words
@@ -144,9 +163,9 @@ CHECKS = {  # key: what its value must be, as a test and in words
     "label": (_text, "text"),
     "line": (_text, "text"),
     "changes": (_text, "text"),
-    "lambdas": (_lambdas, "a list of positive numbers"),
+    "lambdas": (_lambdas, "a list of different positive numbers (0.001, not 1e-3)"),
     "metric": (METRICS.__contains__, f"one of {', '.join(METRICS)}"),
-    "options": (lambda value: isinstance(value, dict), "a mapping"),
+    "options": (_options, "a mapping from the model's options to plain values"),
     "miniature": (lambda value: isinstance(value, bool), "true or false"),
     "checkpoints": (_places, "a folder or a mapping from λ to file"),
 }

@@ -1,0 +1,170 @@
+"""variants.yaml: what it may say, where checkpoints are looked for, and ``python -m bench variants``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.cli import main
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
+from bench.models import MODELS
+from bench.variants import SUFFIXES, find_checkpoints, load_variants, specs, variants_file
+from tiny_models import tiny_model, write_variants
+
+PUBLISHED = {"hpcm_base": "68,505,299", "hpcm_large": "89,718,803", "hpcm_phi": "63,582,419", "hpcm_1b": "1,000,328,003"}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "variants.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def one(folder: Path, **entries: str):
+    """Load a file of one good variant with some entries replaced."""
+    good = {"model": "hpcm_base", "lambdas": "[0.01, 0.02]", **entries}
+    lines = [f"    {key}: {value}" for key, value in good.items() if value]
+    return load_variants(write(folder, "\n".join(["variants:", "  mine:", *lines])))["mine"]
+
+
+def test_the_shipped_file_knows_every_model_and_marks_miniatures() -> None:
+    variants = load_variants(Path(__file__).parents[1] / "variants.yaml")
+    assert {variant.model for variant in variants.values()} == set(MODELS)
+    assert variants["hpcm_base"].lambdas == (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483)
+    for name, variant in variants.items():
+        assert variant.miniature == name.endswith("_mini") == ("miniature" in variant.label)
+
+
+def test_defaults_and_every_key(tmp_path: Path) -> None:
+    plain = one(tmp_path)
+    assert (plain.name, plain.label, plain.metric, plain.miniature, dict(plain.options)) == (
+        "mine", "mine", "mse", False, {})
+    assert plain.lambdas == (0.01, 0.02) and plain.checkpoints == tmp_path / "checkpoints" / "mine"
+    full = one(tmp_path, label="Mine", line="HPCM", changes="widths", lambdas="[1, 2.5]", metric="ms-ssim",
+               options="{M: 16, stages: [[8, 1]]}", miniature="true", checkpoints="elsewhere")
+    assert (full.label, full.line, full.changes, full.metric, full.miniature) == (
+        "Mine", "HPCM", "widths", "ms-ssim", True)
+    assert full.lambdas == (1.0, 2.5) and full.options == {"M": 16, "stages": [[8, 1]]}
+    assert full.checkpoints == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("model", ""), ("model", "[a]"), ("model", "3"),
+    ("lambdas", ""), ("lambdas", "0.01"), ("lambdas", "[]"), ("lambdas", "[0.01, -1]"), ("lambdas", "[0]"),
+    ("lambdas", "[.inf]"), ("lambdas", "[.nan]"), ("lambdas", "[true]"), ("lambdas", "[1e-3]"),
+    ("lambdas", "[0.01, 0.01]"), ("lambdas", "[0.01, 0.01000000001]"), ("lambdas", "{0.01: 0.02}"),
+    ("metric", "psnr"), ("metric", "[mse]"), ("metric", "null"), ("miniature", "1"), ("miniature", "'yes'"),
+    ("options", "[1]"), ("options", "null"), ("options", "{1: 2}"), ("options", "{M: 2024-01-01}"),
+    ("options", "{M: .nan}"),
+    ("checkpoints", "3"), ("checkpoints", "[a]"), ("checkpoints", "null"), ("checkpoints", "{0.01: 3}"),
+    ("checkpoints", "{a: b}"), ("checkpoints", "{0.01: a.pth}"),
+    ("checkpoints", "{0.01: a.pth, 0.02: b.pth, 0.03: c.pth}"),
+    ("label", "3"), ("lambda", "[0.01]"),
+])
+def test_wrong_values_name_file_variant_and_key(key: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        one(tmp_path, **{key: value})
+    assert caught.value.exit_code == EXIT_BAD_INPUT
+    for word in ("variants.yaml", "'mine'", f"'{key}'"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [
+    "variants: [", "variants: {a: {model: x", "- a", "", "variants: 3", "variants: {mine: 3}", "other: {}", "a: b: c",
+    "variants:\n\t- tab", "variants: &v [*v]", "variants: !!python/object/apply:os.system ['true']",
+    "variants:\n  a: {model: x, lambdas: [1]}\n  a: {model: y, lambdas: [1]}",
+])
+def test_malformed_files_are_refused_by_name(text: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path, text)
+    assert main(["variants", "--file", str(path)]) == EXIT_BAD_INPUT
+    assert "variants.yaml" in capsys.readouterr().err
+
+
+def test_files_that_can_not_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"variants: \xe9")
+    for path in (tmp_path / "no.yaml", tmp_path, tmp_path / "latin.yaml"):
+        with pytest.raises(ConfigurationError, match=re.escape(str(path))):
+            load_variants(path)
+
+
+def test_checkpoints_are_looked_up_in_the_documented_order(tmp_path: Path) -> None:
+    variant = one(tmp_path, lambdas="[0.0018, 60.5]")
+    folder = tmp_path / "checkpoints" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "0.0018.pt.part").touch()
+    (folder / "0.0018.pth.tar").mkdir()  # a folder is no checkpoint
+    assert [found.path for found in find_checkpoints(variant)] == [None, None] and specs(variant) == []
+    for suffix in reversed(SUFFIXES[1:]):
+        path = folder / f"0.0018{suffix}"
+        path.touch()
+        first, second = find_checkpoints(variant)
+        assert first.path == path and second.path is None
+    assert second.looked_in == tuple(folder / f"60.5{suffix}" for suffix in SUFFIXES)
+    assert (second.point, second.lambda_) == ("60.5", 60.5)
+
+
+def test_checkpoints_may_be_named_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "best.pth").touch()
+    variant = one(tmp_path, lambdas="[1, 2.0, 3]",
+                  checkpoints=f"{{1: a/best.pth, 2: {tmp_path}/absolute.pth, 3: ~/mine.pth}}")
+    assert [found.looked_in for found in find_checkpoints(variant)] == [
+        (tmp_path / "a" / "best.pth",), (tmp_path / "absolute.pth",), (tmp_path / "home" / "mine.pth",)]
+    (spec,) = specs(variant)
+    assert (spec.codec, spec.name, spec.point, spec.point_settings) == ("learned", "mine", "1", {"lambda": 1.0})
+    assert spec.location == {"checkpoint": str(tmp_path / "a" / "best.pth")}
+
+
+def test_environment_names_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = variants_file()
+    assert usual == Path(__file__).parents[1] / "variants.yaml"
+    monkeypatch.setenv("BENCH_VARIANTS", "")
+    assert variants_file() == usual
+    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
+    assert list(load_variants()) == ["tiny"]
+
+
+def test_list_shows_models_sizes_and_checkpoints(capsys: pytest.CaptureFixture) -> None:
+    assert main(["variants"]) == EXIT_DONE
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    for name, parameters in PUBLISHED.items():
+        assert parameters in lines[name] and f"of {len(load_variants()[name].lambdas)}" in lines[name]
+    assert "256" in lines["hpcm_base"] and "128" in lines["hpcm_base_mini"]
+
+
+def test_detail_shows_places_and_whether_checkpoints_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                         capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
+    folder = tmp_path / "checkpoints" / "tiny"
+    folder.mkdir(parents=True)
+    torch.save(tiny_model().state_dict(), folder / "0.01.pth")
+    assert main(["variants", "tiny"]) == EXIT_DONE
+    shown = capsys.readouterr().out
+    assert "tiny: Tiny (miniature)" in shown
+    assert re.search(r"λ 0.01: \S*0.01.pth, fits", shown)
+    assert re.search(r"λ 0.02: missing, looked for \S*0.02.pth.tar, \S*0.02.pth, \S*0.02.pt, \S*0.02.safetensors", shown)
+    (folder / "0.02.pt").write_bytes(b"not a checkpoint")
+    assert main(["variants", "tiny"]) == EXIT_DONE
+    assert re.search(r"0.02.pt, can't be used", capsys.readouterr().out)
+
+
+def test_unknown_names_give_exit_code_2(capsys: pytest.CaptureFixture) -> None:
+    assert main(["variants", "hpcm_base", "hpcm_bse"]) == EXIT_BAD_INPUT
+    captured = capsys.readouterr()
+    assert "hpcm_bse" in captured.err and "hpcm_large" in captured.err and captured.out == ""
+
+
+@pytest.mark.parametrize(("entries", "told"), [
+    ("model: hpcm_bas, lambdas: [1]", "hpcm_base"),
+    ("model: hpcm_base, lambdas: [1], options: {depth: 3}", "no option depth"),
+    ("model: hpcm_base, lambdas: [1], options: {M: wide}", "can't be built"),
+])
+def test_models_and_options_that_do_not_exist_give_exit_code_2(entries: str, told: str, tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture) -> None:
+    path = write(tmp_path, f"variants:\n  mine: {{{entries}}}\n")
+    assert main(["variants", "--file", str(path)]) == EXIT_BAD_INPUT
+    assert told in capsys.readouterr().err
