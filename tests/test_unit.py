@@ -142,6 +142,8 @@ def test_codec_that_can_not_be_built_fails_every_image(tmp_path: Path) -> None:
     assert [row.status for row in rows] == [FAILED, FAILED]
     assert all(row.reason == "CheckpointError: 0.01.pth: the weights do not fit" for row in rows)
     assert len({row.key for row in rows}) == 2
+    whole, = run(tmp_path / "whole", [(30, 20)])
+    assert all(row.machine == whole.machine for row in rows) and whole.machine["cpus"] >= 1
 
 
 def test_unreadable_image_is_a_failed_row(tmp_path: Path) -> None:
@@ -248,6 +250,23 @@ def test_ms_ssim_agrees_with_an_independent_calculation(tmp_path: Path) -> None:
     expected = np.mean([scipy_ms_ssim(original[..., c].astype(float), decoded[..., c].astype(float))
                         for c in range(3)])
     assert ms_ssim(original, decoded).linear == pytest.approx(expected, abs=2e-5)
+
+
+def test_ms_ssim_leaves_torch_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pytorch_msssim
+    import torch
+
+    during = []
+    monkeypatch.setattr(pytorch_msssim, "ms_ssim",
+                        lambda *pair, data_range: during.append(torch.get_num_threads()) or 0.5)
+    image = np.zeros((161, 161, 3), np.uint8)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert ms_ssim(image, image).linear == 0.5
+        assert during == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("height", "width", "there"),

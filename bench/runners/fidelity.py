@@ -6,7 +6,10 @@ MS-SSIM is the only use of torch outside the learned codecs, and the decoder's p
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,17 @@ def fidelity_fields(original: np.ndarray, decoded: np.ndarray) -> dict[str, Any]
     }
 
 
+@contextmanager
+def _one_thread(torch: ModuleType) -> Iterator[None]:
+    """Keep torch to one thread: more save nothing at this size, and on a busy machine wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
@@ -52,7 +66,7 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> MsSsim:
     import torch
     from pytorch_msssim import ms_ssim as compute
 
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread(torch):
         pair = [torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
                 for image in (original, decoded)]
         linear = float(compute(*pair, data_range=255))
