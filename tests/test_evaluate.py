@@ -141,16 +141,18 @@ def test_several_jobs_give_the_rows_of_one(folder: Path, tmp_path: Path) -> None
     assert {row.machine["jobs"] for row in rows_in(tmp_path / "jobs")} == {2}
 
 
-def test_dying_encoder_costs_its_own_images_only(folder: Path, tmp_path: Path,
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_dying_encoder_costs_its_own_images_only(folder: Path, tmp_path: Path, jobs: str,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEFLATE_FAULT", "die")
     arguments = ["evaluate", "--dataset", str(folder), "--codecs", "deflate,jpeg", "--points", "s4,q20",
-                 "--jobs", "2"]
+                 "--jobs", jobs]
     assert main(arguments) == EXIT_INCOMPLETE
     rows = {(row.name, row.image): row for row in rows_in(tmp_path / "results")}
     assert [rows["jpeg", f"image0{n}.png"].status for n in range(3)] == [OK] * 3
     assert [rows["deflate", f"image0{n}.png"].status for n in range(3)] == [OK, FAILED, FAILED]
-    assert "died with status 3" in rows["deflate", "image01.png"].reason
+    assert rows["deflate", "image01.png"].reason == "EncoderDied: the process that encodes died (status 3)"
+    assert rows["deflate", "image01.png"].machine["jobs"] == int(jobs)
 
 
 def test_sample_takes_the_place_of_a_set_that_can_not_be_had(folder: Path, tmp_path: Path,

@@ -33,6 +33,16 @@ class DecoderFailure(CodecError):
         self.kind = kind
 
 
+def ending(status: int) -> str:
+    """Return how a process ended, from its exit status: "status 3", "SIGKILL"."""
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
 class DecoderProcess:
     """Decodes files in a separate process that is told only the codec's specification.
 
@@ -123,16 +133,10 @@ class DecoderProcess:
     def _crash(self) -> DecoderFailure:
         status = self._process.wait()
         self._stop()
-        how = f"status {status}"
-        if status < 0:
-            try:
-                how = signal.Signals(-status).name
-            except ValueError:
-                how = f"signal {-status}"
         self._words.seek(0)
         words = self._words.read().decode(errors="replace").strip().splitlines()
         last = " | ".join(word.strip() for word in words[-3:])
-        return DecoderFailure("Crash", f"the decoder process died ({how})" + (f": {last}" if last else ""))
+        return DecoderFailure("Crash", f"the decoder process died ({ending(status)})" + (f": {last}" if last else ""))
 
     def _stop(self) -> None:
         process, self._process = self._process, None

@@ -1,4 +1,4 @@
-"""Runs units one after another, or several at a time in worker processes."""
+"""Runs units in worker processes, one or several at a time, so that a crash costs only the unit it is in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
-from bench.errors import BenchError
+from bench.errors import BenchError, CodecError
 from bench.rows import Row
-from bench.runners.unit import Unit, failed_row, run_unit
+from bench.runners.decoder_client import ending
 from bench.runners.identity import identify
+from bench.runners.machine import describe_machine
+from bench.runners.unit import Unit, failed_row, run_unit
 
 _RETRY_S = 1.0  # between looks at units that another run holds
+
+
+class EncoderDied(CodecError):
+    """The process that measures a unit crashed or was killed, for want of memory for instance."""
 
 
 class Units(Protocol):
@@ -38,21 +44,6 @@ def run_units(units: Units, jobs: int) -> Iterator[tuple[Unit, Row]]:
     Raises:
         BenchError: a unit could not go on (a full disk).
     """
-    return _serial(units) if jobs == 1 else _parallel(units, jobs)
-
-
-def _serial(units: Units) -> Iterator[tuple[Unit, Row]]:
-    while not units.exhausted:
-        unit = units.take()
-        if unit is None:
-            time.sleep(_RETRY_S)
-            continue
-        for row in run_unit(unit):
-            yield unit, row
-        units.release(unit)
-
-
-def _parallel(units: Units, jobs: int) -> Iterator[tuple[Unit, Row]]:
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
     try:
@@ -114,9 +105,11 @@ class _Worker:
 
     def _failed_rest(self) -> list[Row]:
         self._process.join()
-        error = RuntimeError(f"the process that encodes died with status {self._process.exitcode}")
+        error = EncoderDied(f"the process that encodes died ({ending(self._process.exitcode)})")
         series = identify(self.unit.spec, self.unit.device)
-        return [failed_row(self.unit, image, series, error) for image in self.unit.images[self._rows:]]
+        machine = describe_machine(self.unit.device, jobs=self.unit.jobs, torch=None)
+        return [failed_row(self.unit, image, series, error, machine)
+                for image in self.unit.images[self._rows:]]
 
 
 def _serve(connection: Connection) -> None:

@@ -73,30 +73,45 @@ def run_unit(unit: Unit) -> Iterator[Row]:
         DiskFull: encoded or decoded files can't be written.
     """
     series = identify(unit.spec, unit.device)
+    machine: dict[str, Any] = {}
     with ExitStack() as stack:
         try:
+            machine = machine_of(unit, series)
             run = _Run(unit, series, stack)
         except Exception as error:
             _stop_if_disk_is_full(error)
-            yield from (failed_row(unit, image, series, error) for image in unit.images)
+            yield from (failed_row(unit, image, series, error, machine) for image in unit.images)
             return
         for image in unit.images:
             try:
-                row = _row(unit, image, series, status=OK, **run.measure(image))
+                row = _row(unit, image, series, status=OK, machine=machine, **run.measure(image))
             except Exception as error:
                 _stop_if_disk_is_full(error)
-                row = failed_row(unit, image, series, error)
+                row = failed_row(unit, image, series, error, machine)
                 free_gpu_memory()
-            yield replace(row, machine=run.machine)
+            yield row
 
 
-def failed_row(unit: Unit, image: UnitImage, series: Series, error: BaseException) -> Row:
+def machine_of(unit: Unit, series: Series) -> dict[str, Any]:
+    """Set torch up for ``unit``, if it runs through torch, and return what its rows say of the machine."""
+    torch = _torch_options(unit, series)
+    if torch is not None:
+        configure_torch(**torch)
+    return describe_machine(unit.device if series.per_device else "cpu", jobs=unit.jobs, torch=torch)
+
+
+def _torch_options(unit: Unit, series: Series) -> dict[str, Any] | None:
+    return {"threads": unit.threads, "deterministic": unit.deterministic} if series.per_device else None
+
+
+def failed_row(unit: Unit, image: UnitImage, series: Series, error: BaseException,
+               machine: dict[str, Any] | None = None) -> Row:
     """Return the row that says why ``image`` could not be measured, without paths of this machine."""
     kind = error.kind if isinstance(error, DecoderFailure) else type(error).__name__
     text = " ".join(f"{kind}: {error}".split()).replace(image.path, image.name)
     for path in unit.spec.location.values():
         text = text.replace(path, Path(path).name)
-    return _row(unit, image, series, status=FAILED, reason=text)
+    return _row(unit, image, series, status=FAILED, reason=text, machine=machine or {})
 
 
 def _row(unit: Unit, image: UnitImage, series: Series, **values: Any) -> Row:
@@ -125,19 +140,15 @@ class _Run:
     """The codec, its decoder process and the folder of files, for the duration of one unit."""
 
     def __init__(self, unit: Unit, series: Series, stack: ExitStack) -> None:
-        spec, torch = unit.spec, None
+        spec = unit.spec
         if series.fault is not None:
             raise CodecError(series.fault)
         if series.per_device:
-            torch = {"threads": unit.threads, "deterministic": unit.deterministic}
-            configure_torch(**torch)
             spec = replace(spec, location={**spec.location, "device": unit.device})
         self.codec: Codec = build_codec(spec)
         self.unit = unit
         self.decoder = stack.enter_context(
-            DecoderProcess(spec, torch=torch, timeout_s=unit.decode_timeout_s))
-        device = unit.device if series.per_device else "cpu"
-        self.machine = describe_machine(device, jobs=unit.jobs, torch=torch)
+            DecoderProcess(spec, torch=_torch_options(unit, series), timeout_s=unit.decode_timeout_s))
         self.folder = _stream_folder(unit, stack)
         self._is_warm = False
 
