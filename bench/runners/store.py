@@ -114,14 +114,14 @@ def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
 
 
 def _write_whole(handle: int, line: bytes) -> None:
-    """Append ``line`` and sync; on failure cut the file back, so that no half row stays."""
+    """Append ``line`` and sync; where that fails cut the file back, so that no half row stays."""
     before = os.fstat(handle).st_size
     try:
         written = os.write(handle, line)
         while written < len(line):  # a nearly full disk takes a part first and refuses the rest
             written += os.write(handle, line[written:])
         os.fsync(handle)
-    except BaseException:
+    except OSError:
         os.ftruncate(handle, before)
         raise
 
