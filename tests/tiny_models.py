@@ -27,15 +27,17 @@ variants:
 
 
 def tiny_model(seed: int = 0) -> nn.Module:
-    """A model whose latents, scales and means vary over the image and which reconstructs something."""
+    """A model whose latents and means vary over the image and whose scales suit the latents."""
     torch.manual_seed(seed)
     model = create("hpcm_base", **TINY).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-        model.g_a.branch[-1].weight.mul_(60)
-        model.h_a.branch[-1].weight.mul_(20)
-        model.h_s.branch[-1].branch[-1].bias[: model.M].add_(1)
+        model.g_a.branch[-1].weight.mul_(5)
+        model.h_a.branch[-1].weight.mul_(2)
+        priors = (model.y_spatial_prior_s1_s2, model.y_spatial_prior_s3)
+        for last in (model.h_s.branch[-1].branch[-1], *(prior.branch_2[-1] for prior in priors)):
+            last.bias[: model.M].add_(2)  # scales; means follow
         model.g_s.branch[-1].bias.add_(0.5)
     model.update()
     return model

@@ -1,12 +1,14 @@
 """Learned codecs: a model, its weights, padding, and a file that a second process can decode.
 
-File: 1 byte of format, width and height (2 bytes each), length of the y stream (4 bytes), the y stream, the z
-stream; big-endian. All of it counts as rate.
+File: checksum of all that follows, width, height (2 bytes each), length of the y stream in words of 4 bytes
+(3 bytes), the y stream, the z stream; big-endian. All of it counts as rate. The checksum is there because the
+arithmetic decoder neither notices damage nor stops at its stream's end.
 """
 
 from __future__ import annotations
 
 import struct
+from binascii import crc_hqx
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +23,11 @@ from bench.hashing import sha256_of
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-REVISION = 1  # raise it when a change here or in bench/models changes streams or reconstructions
-FORMAT = 0xB1
-HEADER = struct.Struct(">BHHI")
+REVISION = 2  # raise it when a change here or in bench/models changes streams or reconstructions
+HEADER = struct.Struct(">HHH3s")
+CHECKSUM_BYTES, WORD = 2, 4
+FORMAT = 0xB2  # the checksum's start value, so that no other file's checksum fits
+LONGEST_SIDE = 2**16 - 1
 
 
 class LearnedCodec:
@@ -41,26 +45,22 @@ class LearnedCodec:
         import torch
 
         height, width = image.shape[:2]
+        if max(height, width) > LONGEST_SIDE:
+            raise CodecError(f"{width}x{height} is too large: the file's header holds sides up to {LONGEST_SIDE} pixels")
         padding = centred_padding(width, height, self._model.padding_multiple)
         left, top, right, bottom = padding
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255
         encoded = self._model.encode_image(torch.nn.functional.pad(pixels, (left, right, top, bottom)))
-        header = HEADER.pack(FORMAT, width, height, len(encoded.y_stream))
         return Encoding(
-            stream=header + encoded.y_stream + encoded.z_stream,
-            parts={"header": len(header), "y": len(encoded.y_stream), "z": len(encoded.z_stream)},
+            stream=_pack(width, height, encoded.y_stream, encoded.z_stream),
+            parts={"header": HEADER.size, "y": len(encoded.y_stream), "z": len(encoded.z_stream)},
             padding=padding,
             reconstruct=lambda: self._pixels(encoded.y_hat, width, height),
             estimate_bits=lambda: encoded.bits,
         )
 
     def decode(self, stream: bytes) -> np.ndarray:
-        if len(stream) < HEADER.size or stream[0] != FORMAT:
-            raise CodecError("this is no file of a learned codec of this suite")
-        _, width, height, y_length = HEADER.unpack_from(stream)
-        y_stream, z_stream = stream[HEADER.size :][:y_length], stream[HEADER.size + y_length :]
-        if len(y_stream) < y_length or not z_stream or not width or not height:
-            raise CodecError(f"the file is truncated: {len(stream)} bytes, its y stream alone has {y_length}")
+        width, height, y_stream, z_stream = _unpack(stream)
         left, top, right, bottom = centred_padding(width, height, self._model.padding_multiple)
         stride = self._model.hyper_stride
         shape = ((height + top + bottom) // stride, (width + left + right) // stride)
@@ -75,6 +75,28 @@ class LearnedCodec:
         if not torch.isfinite(image).all():
             raise CodecError("the model's reconstruction is not finite")
         return (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def _pack(width: int, height: int, y_stream: bytes, z_stream: bytes) -> bytes:
+    """The file's bytes; both streams are whole words, as CompressAI's coder writes them."""
+    length = (len(y_stream) // WORD).to_bytes(3, "big")
+    checked = HEADER.pack(0, width, height, length)[CHECKSUM_BYTES:] + y_stream + z_stream
+    return crc_hqx(checked, FORMAT).to_bytes(CHECKSUM_BYTES, "big") + checked
+
+
+def _unpack(stream: bytes) -> tuple[int, int, bytes, bytes]:
+    """Width, height, y stream and z stream of a file.
+
+    Raises:
+        CodecError: the file is damaged, truncated, or of another codec.
+    """
+    if len(stream) < HEADER.size:
+        raise CodecError(f"the file is truncated: {len(stream)} bytes, its header alone has {HEADER.size}")
+    checksum, width, height, length = HEADER.unpack_from(stream)
+    if crc_hqx(stream[CHECKSUM_BYTES:], FORMAT) != checksum:
+        raise CodecError("the file is damaged, truncated, or of another codec: its checksum is wrong")
+    y_end = HEADER.size + WORD * int.from_bytes(length, "big")
+    return width, height, stream[HEADER.size : y_end], stream[y_end:]
 
 
 def centred_padding(width: int, height: int, multiple: int) -> tuple[int, int, int, int]:

@@ -1,0 +1,300 @@
+"""The learned codec: files that a second process decodes exactly, damage that is noticed, identity."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import struct
+from binascii import crc_hqx
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench.cli import main
+from bench.codecs.base import CODECS, CodecSpec, build_codec
+from bench.codecs.learned import LearnedCodec, centred_padding
+from bench.errors import EXIT_BAD_INPUT, EXIT_INCOMPLETE, CodecError
+from bench.models.checkpoints import write_float16
+from bench.rows import FAILED, OK, Row
+from bench.runners.decoder_client import DecoderFailure, DecoderProcess
+from bench.runners.identity import identify
+from bench.runners.store import Store
+from bench.runners.unit import Unit, UnitImage, run_unit
+from tiny_models import TINY, picture, tiny_model, write_variants
+
+SIZES = [(1, 1), (33, 17), (130, 127), (64, 128), (128, 64)]
+HEADER = 9
+ONE_THREAD = {"threads": 1, "deterministic": True}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As the decoder's process; measuring also sets torch's algorithms, which is undone here."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> CodecSpec:
+    path = tmp_path_factory.mktemp("checkpoints") / "0.01.safetensors"
+    write_float16(tiny_model(), path, {})
+    return CodecSpec("learned", "tiny", "0.01", {"lambda": 0.01},
+                     {"model": "hpcm_base", "options": TINY, "label": "Tiny", "miniature": True, "metric": "mse"},
+                     {"checkpoint": str(path)})
+
+
+@pytest.fixture(scope="module")
+def codec(spec: CodecSpec) -> LearnedCodec:
+    return build_codec(spec)
+
+
+@pytest.fixture(scope="module")
+def stream(codec: LearnedCodec) -> bytes:
+    return codec.encode(picture(40, 30)).stream
+
+
+@pytest.fixture(scope="module")
+def measured(spec: CodecSpec, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Row], Path]:
+    """Rows of all sizes by image, and the folder of their files; one decoder process for all of it."""
+    folder, streams, images = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("streams"), []
+    for width, height in SIZES:
+        path = folder / f"{width}x{height}.png"
+        Image.fromarray(picture(width, height, seed=width)).save(path)
+        images.append(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
+    unit = Unit(spec, "set", None, tuple(images), threads=1, keep_streams=str(streams))
+    return {row.image: row for row in run_unit(unit)}, streams / "set" / "tiny" / "0.01"
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_second_process_decodes_the_encoders_image_from_the_file(width, height, measured, codec) -> None:
+    rows, folder = measured
+    row, stored = rows[f"{width}x{height}.png"], (folder / f"{width}x{height}.png.bin").read_bytes()
+    assert (row.status, row.reason, row.warnings) == (OK, None, [])
+    assert row.decode_matches is True and (row.width, row.height) == (width, height)
+    assert row.bytes_header == HEADER and row.bytes_y >= 8 and row.bytes_z >= 8
+    assert row.bytes_total == len(stored) == row.bytes_header + row.bytes_y + row.bytes_z
+    assert row.bpp == pytest.approx(8 * len(stored) / (width * height), rel=1e-12)
+    assert row.bpp == pytest.approx(row.bpp_y + row.bpp_z + row.bpp_header, rel=1e-12)
+    assert row.miniature is True and row.machine["threads"] == 1
+    encoding = codec.encode(picture(width, height, seed=width))
+    assert encoding.stream == stored
+    for pixels in (encoding.reconstruct(), codec.decode(stored)):
+        assert pixels.dtype == np.uint8 and pixels.shape == (height, width, 3)
+        assert hashlib.sha256(pixels.tobytes()).hexdigest() == row.reconstruction_sha256
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_files_hold_what_compress_gives_for_the_centred_image(width, height, codec, spec) -> None:
+    image = picture(width, height, seed=3)
+    encoding = codec.encode(image)
+    left, top, right, bottom = encoding.padding
+    assert (left + width + right) % 64 == (top + height + bottom) % 64 == 0
+    assert max(left + right, top + bottom) < 64
+    assert right - left in (0, 1) and bottom - top in (0, 1)
+    padded = np.zeros((top + height + bottom, left + width + right, 3), np.float32)
+    padded[top : top + height, left : left + width] = image.astype(np.float32) / 255
+    model = codec._model
+    coded = model.compress(torch.from_numpy(padded).permute(2, 0, 1)[None])
+    (y_stream,), (z_stream,) = coded["strings"]
+    assert encoding.stream[HEADER:] == y_stream + z_stream
+    assert encoding.parts == {"header": HEADER, "y": len(y_stream), "z": len(z_stream)}
+    decoded = model.decompress(**coded)["x_hat"][0, :, top : top + height, left : left + width]
+    assert np.array_equal(codec.decode(encoding.stream), (decoded * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def test_odd_pixel_of_padding_goes_right_and_down() -> None:
+    assert centred_padding(768, 512, 256) == (0, 0, 0, 0)
+    assert centred_padding(1, 255, 256) == (127, 0, 128, 1)
+    assert centred_padding(1200, 1201, 256) == (40, 39, 40, 40)
+
+
+def test_file_is_as_long_as_the_entropy_model_predicts(codec) -> None:
+    encoding = codec.encode(picture(512, 384))
+    ratio = 8 * len(encoding.stream) / encoding.estimate_bits()
+    assert len(encoding.stream) > 10_000 and 0.98 < ratio < 1.05
+
+
+def test_encoder_changes_neither_image_nor_later_results(codec) -> None:
+    image = picture(70, 50)
+    before = image.copy()
+    first = codec.encode(image)
+    codec.encode(picture(33, 90, seed=5))
+    assert np.array_equal(image, before)
+    assert codec.encode(image[:, ::-1][:, ::-1]).stream == first.stream
+    assert np.array_equal(first.reconstruct(), codec.decode(first.stream))
+
+
+def no_decoding(codec: LearnedCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage must be found before anything of the claimed size is made, or read by the arithmetic decoder."""
+    monkeypatch.setattr(codec._model, "decode_latents", lambda *_: pytest.fail("decodes a damaged file"))
+
+
+def test_every_truncation_is_noticed(codec, stream, monkeypatch) -> None:
+    no_decoding(codec, monkeypatch)
+    for length in range(len(stream)):
+        with pytest.raises(CodecError, match="truncated"):
+            codec.decode(stream[:length])
+    with pytest.raises(CodecError, match="damaged"):
+        codec.decode(stream + b"\0")
+
+
+def test_every_changed_byte_is_noticed(codec, stream, monkeypatch) -> None:
+    no_decoding(codec, monkeypatch)
+    for position in [*range(HEADER), *range(HEADER, len(stream), 7)]:
+        for bits in (0x01, 0x80, 0xFF, 0x5A):
+            damaged = bytearray(stream)
+            damaged[position] ^= bits
+            with pytest.raises(CodecError, match="damaged"):
+                codec.decode(bytes(damaged))
+
+
+@pytest.mark.parametrize("foreign", [
+    b"", b"\x89PNG\r\n\x1a\n" + bytes(100), bytes(500), b"\xff" * 500, bytes(range(256)) * 40,
+    struct.pack(">BHHI", 0xB1, 64, 64, 100) + bytes(200),
+])
+def test_foreign_files_are_refused(foreign, codec, monkeypatch) -> None:
+    no_decoding(codec, monkeypatch)
+    with pytest.raises(CodecError, match="truncated"):
+        codec.decode(foreign)
+
+
+def test_a_size_of_four_gigapixels_allocates_nothing(codec, stream, monkeypatch) -> None:
+    no_decoding(codec, monkeypatch)
+    with pytest.raises(CodecError):
+        codec.decode(stream[:2] + b"\xff\xff\xff\xff" + stream[6:])
+
+
+def test_header_is_as_documented(codec) -> None:
+    encoding = codec.encode(picture(300, 5))
+    checksum, width, height, high, low = struct.unpack(">HHHBH", encoding.stream[:HEADER])
+    assert (width, height) == (300, 5)
+    assert 4 * (high << 16 | low) == encoding.parts["y"]
+    assert checksum == crc_hqx(encoding.stream[2:], 0xB2)
+
+
+def test_damage_costs_the_decoder_process_one_file_only(spec, codec, stream, tmp_path) -> None:
+    files = {"whole": stream, "cut": stream[:-4], "other": b"GIF89a" + bytes(50)}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with DecoderProcess(spec, torch=ONE_THREAD, timeout_s=120) as decoder:
+        for name in ("cut", "other"):
+            with pytest.raises(DecoderFailure) as caught:
+                decoder.decode(tmp_path / name)
+            assert caught.value.kind == "CodecError"
+        pixels, _ = decoder.decode(tmp_path / "whole")
+    assert np.array_equal(pixels, codec.decode(stream))
+
+
+def test_sides_that_the_header_can_not_hold_are_refused(codec) -> None:
+    for shape in ((1, 65536, 3), (65536, 1, 3)):
+        with pytest.raises(CodecError, match="65535"):
+            codec.encode(np.zeros(shape, np.uint8))
+
+
+def test_reconstructions_that_are_not_finite_are_refused(spec, stream) -> None:
+    codec = build_codec(spec)
+    with torch.no_grad():
+        codec._model.g_s.branch[-1].bias[1] = float("nan")
+    with pytest.raises(CodecError, match="not finite"):
+        codec.decode(stream)
+    with pytest.raises(CodecError, match="not finite"):
+        codec.encode(picture(8, 8)).reconstruct()
+
+
+def digest(spec: CodecSpec) -> str:
+    return identify(spec, "cpu").digest
+
+
+def test_identity_is_weights_options_and_what_they_were_trained_for(spec, tmp_path) -> None:
+    def with_settings(**settings) -> CodecSpec:
+        return replace(spec, settings={**spec.settings, **settings})
+
+    elsewhere = tmp_path / "renamed.safetensors"
+    shutil.copy(spec.location["checkpoint"], elsewhere)
+    moved = replace(spec, location={"checkpoint": str(elsewhere)})
+    assert digest(moved) == digest(spec)
+    assert digest(with_settings(label="Other")) == digest(spec)
+    assert digest(with_settings(options=dict(reversed(TINY.items())))) == digest(spec)
+    others = [with_settings(options={**TINY, "expansion": 1}), with_settings(model="hpcm_phi"),
+              with_settings(metric="ms-ssim"), replace(spec, name="other"),
+              replace(spec, point="0.02", point_settings={"lambda": 0.02})]
+    write_float16(tiny_model(seed=1), elsewhere, {})
+    assert len({digest(one) for one in [spec, moved, *others]}) == 7
+    sha256 = hashlib.sha256(elsewhere.read_bytes()).hexdigest()
+    assert CODECS.get("learned").identify(moved)["weights_sha256"] == sha256
+
+
+BAD = [
+    ("0.0067.pth", b"\x89PNG\r\n\x1a\n", "CheckpointError: 0.0067.pth is no checkpoint"),
+    ("0.0067.safetensors", b"{}", "CheckpointError: 0.0067.safetensors is no safetensors file"),
+    ("other.pth", tiny_model, "CheckpointError: other.pth does not fit HPCM: of another shape: "),
+]
+
+
+def write_bad(path: Path, content) -> None:
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content().state_dict(), path)
+
+
+@pytest.mark.parametrize(("name", "content", "told"), BAD)
+def test_a_bad_checkpoint_fails_every_image_with_its_reason(name, content, told, spec, tmp_path) -> None:
+    write_bad(tmp_path / name, content)
+    bad = replace(spec, settings={**spec.settings, "options": {**TINY, "M": 16}},
+                  location={"checkpoint": str(tmp_path / name)})
+    images = tuple(UnitImage(f"{n}.png", f"{n}.png", "0" * 64) for n in range(2))
+    rows = list(run_unit(Unit(bad, "set", None, images, threads=1)))
+    assert [row.image for row in rows] == ["0.png", "1.png"]
+    for row in rows:
+        assert row.status == FAILED and row.bpp is None
+        assert row.reason.startswith(told) and str(tmp_path) not in row.reason
+
+
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, dict[str, Row]]:
+    """Run the verb on a folder with one small picture; return its exit code and the rows by rate point."""
+    folder, results = tmp_path / "pictures", tmp_path / "results"
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(picture(24, 16)).save(folder / "a.png")
+    monkeypatch.setenv("BENCH_RESULTS", str(results))
+    code = main(["evaluate", "--dataset", str(folder), "--threads", "1", "--device", "cpu", *arguments])
+    return code, {row.point: row for row in Store(results).read("pictures")} if results.exists() else {}
+
+
+def test_a_variants_good_checkpoint_is_measured_and_its_bad_one_fails(spec, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
+    folder = tmp_path / "checkpoints" / "tiny"
+    folder.mkdir(parents=True)
+    shutil.copy(spec.location["checkpoint"], folder / "0.01.safetensors")
+    (folder / "0.02.safetensors").write_bytes((folder / "0.01.safetensors").read_bytes()[:-100])
+    code, rows = evaluate(tmp_path, monkeypatch, "--codecs", "tiny")
+    good, bad = rows["0.01"], rows["0.02"]
+    assert code == EXIT_INCOMPLETE
+    assert (good.status, good.name, good.label, good.miniature, good.decode_matches) == (OK, "tiny", "Tiny", True, True)
+    assert (bad.status, bad.bpp) == (FAILED, None)
+    assert "0.02.safetensors is no safetensors file, or a truncated one" in bad.reason
+    shown = capsys.readouterr().out
+    assert re.search(r"tiny \(miniature\) +0.01 +1/1 +0 ", shown) and bad.reason[:60] in shown
+
+
+def test_a_bad_checkpoint_by_name_gives_exit_code_1(tmp_path, monkeypatch) -> None:
+    (tmp_path / "0.0067.pth").write_bytes(b"")
+    code, rows = evaluate(tmp_path, monkeypatch, "--variant", "hpcm_base_mini",
+                          "--checkpoint", str(tmp_path / "0.0067.pth"))
+    assert code == EXIT_INCOMPLETE and "0.0067.pth is no checkpoint" in rows["0.0067"].reason
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["--variant", "hpcm_base_mini", "--checkpoint", "no.pth"], "there is no checkpoint file no.pth"),
+    (["--variant", "hpcm_tiny", "--checkpoint", __file__], "there is no variant 'hpcm_tiny'"),
+    (["--variant", "hpcm_base_mini", "--checkpoint", __file__], "can't tell the λ"),
+])
+def test_what_can_not_be_looked_up_gives_exit_code_2(arguments, told, tmp_path, monkeypatch, capsys) -> None:
+    code, rows = evaluate(tmp_path, monkeypatch, *arguments)
+    assert (code, rows) == (EXIT_BAD_INPUT, {}) and told in capsys.readouterr().err
