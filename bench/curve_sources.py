@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.anchors.catalogue import anchors, load
 from bench.anchors.compressai_json import read_json
 from bench.anchors.csv_points import read_csv
-from bench.anchors.published import METRICS, Points, PublishedCurve, mean_points
 from bench.errors import BenchError, ConfigurationError
-from bench.metrics import Curve
 from bench.metrics.curves import MINIMUM_POINTS
+from bench.rd_curve import METRICS, Points, RDCurve, mean_points
 from bench.reports.selection import select
 from bench.rows import OK, Row
 
-ROWS_CONVENTION = "PSNR and MS-SSIM of each decoded 8-bit RGB image, then the mean; bpp from the file"
-ROW_FIELDS = {"psnr": "psnr_rgb_db", "ms-ssim": "ms_ssim"}
+ROWS_CONVENTION = ("PSNR and MS-SSIM in dB of each decoded 8-bit RGB image, then the arithmetic mean over images; "
+                   "bpp from the file")
+ROW_FIELDS = {"psnr": "psnr_rgb_db", "ms-ssim": "ms_ssim_db"}
 KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
          "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
 
 
-def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> PublishedCurve:
+class NoCommonImage(BenchError):
+    """No image is measured at every rate point, so there is no curve."""
+
+
+def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     """Return the curve that ``text`` names; see :data:`KINDS`.
 
     Args:
@@ -33,7 +38,7 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> PublishedCurve
     path_text, _, name = text.partition("#")
     path = Path(path_text)
     if path.suffix == ".jsonl":
-        return from_rows(_named(read_rows(path), name, text), metrics)
+        return _with_coverage(_named(read_rows(path), name, text), metrics)
     if path.suffix == ".json":
         return read_json(path)
     if path.suffix == ".csv":
@@ -50,21 +55,7 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> PublishedCurve
     raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")
 
 
-def read_curve(text: str, metric: str) -> Curve:
-    """Return rate and quality in dB of the curve that ``text`` names.
-
-    Raises:
-        BenchError: as :func:`read_source`, or the curve has no values of ``metric``.
-    """
-    return read_source(text, (metric,)).curve(metric)
-
-
-def curve_from_rows(rows: Iterable[Row], metric: str) -> Curve:
-    """Average rows of one codec on one dataset into a curve; see :func:`from_rows`."""
-    return from_rows(rows, (metric,)).curve(metric)
-
-
-def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> PublishedCurve:
+def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     """Average rows of one codec on one dataset: the arithmetic mean over images at each rate point.
 
     All points go over the same images, those measured at each of them with all ``metrics``. Points that
@@ -72,7 +63,8 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> Publis
     are given where all these images have them.
 
     Raises:
-        BenchError: the rows are of several codecs or datasets, or hold no usable point.
+        NoCommonImage: no image is measured at every rate point.
+        BenchError: the rows are of several codecs or datasets.
     """
     rows = list(rows)
     for what, found in (("codecs", {row.name for row in rows}), ("datasets", {row.dataset for row in rows})):
@@ -90,16 +82,15 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> Publis
     }
     points, images, remarks = common_images(measured)
     if not images:
-        raise BenchError(f"no image is measured at every rate point with {' and '.join(metrics)}",
-                         "python -m bench evaluate measures what is missing")
+        raise NoCommonImage(f"no image is measured at every rate point with {' and '.join(metrics)}",
+                            "python -m bench evaluate measures what is missing")
     per_image = {image: _points([measured[point][image] for point in points]) for image in images}
-    first, total = rows[0], max((row.dataset_total or 0 for row in rows), default=0)
-    if total > len(images):
-        remarks.append(f"{len(images)} of {total} images of {dataset}")
-    return PublishedCurve(
+    first = rows[0]
+    meta = {"metric_convention": ROWS_CONVENTION, "images": images, "points": points}
+    return RDCurve(
         dataset=dataset, name=first.name, label=first.label, points=mean_points(list(per_image.values())),
         description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
-        source="measured by this suite", meta={"metric_convention": ROWS_CONVENTION, "images": list(images)},
+        source="measured by this suite", meta=meta,
         per_image=per_image, images=len(images), remarks=tuple(remarks),
     )
 
@@ -128,25 +119,13 @@ def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[st
     return points, sorted(images), remarks
 
 
-def align(first: PublishedCurve, second: PublishedCurve) -> tuple[PublishedCurve, PublishedCurve, list[str]]:
-    """Return both curves averaged over the images they share, where single images are known, and warnings.
-
-    Raises:
-        ConfigurationError: single images are known and none is in both.
-    """
-    if not (first.per_image and second.per_image):
-        if first.images and second.images and first.images != second.images:
-            return first, second, [f"averages over different images: {first.label} {first.images}, "
-                                   f"{second.label} {second.images}"]
-        return first, second, []
-    shared = set(first.per_image) & set(second.per_image)
-    if not shared:
-        raise ConfigurationError(f"{first.label} and {second.label} have no image in common")
-    everything = set(first.per_image) | set(second.per_image)
-    first, second = first.over(shared), second.over(shared)
-    if shared == everything:
-        return first, second, []
-    return first, second, [f"over the {len(shared)} of {len(everything)} images that both have"]
+def _with_coverage(rows: Sequence[Row], metrics: Sequence[str]) -> RDCurve:
+    """Return the curve of ``rows``, with a remark where it does not cover the whole dataset."""
+    curve, total = from_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
+    if total <= (curve.images or 0):
+        return curve
+    remark = f"{curve.images} of {total} images of {curve.dataset}"
+    return replace(curve, remarks=(*curve.remarks, remark))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -189,4 +168,5 @@ def _points(rows: Sequence[Row]) -> Points:
         values = tuple(getattr(row, field_name) for row in rows)
         return None if None in values else values
 
-    return Points(column("bpp") or (), *map(column, ("psnr_rgb_db", "ms_ssim", "encode_s", "decode_s")))
+    names = ("bpp", "psnr_rgb_db", "ms_ssim", "encode_s", "decode_s", "ms_ssim_db")
+    return Points(**{name: column(name) for name in names})

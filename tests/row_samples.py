@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from bench.rows import OK, Row, digest
@@ -14,6 +15,7 @@ def row(image: str, point: str, bpp: float, psnr: float | None, name: str = "jpe
     return Row(key=digest({"series": series, "image": image}), series=series, status=OK, dataset="kodak",
                image=image, image_sha256=image, codec="jpeg", name=name, label=name.upper(), point=point,
                bpp=bpp, psnr_rgb_db=psnr, ms_ssim=1 - 1 / psnr if psnr else None,
+               ms_ssim_db=10 * math.log10(psnr) if psnr else None,
                measured_at="2026-01-01T00:00:00Z", **values)
 
 

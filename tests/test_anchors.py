@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
-from bench.anchors import anchors, datasets, imported, load, names
+from bench.anchors import anchors, catalogue, datasets, imported, load, names
 from bench.anchors.catalogue import imported_path
 from bench.anchors.check import check
-from bench.anchors.published import Points, PublishedCurve, mean_points
 from bench.errors import BenchError, ConfigurationError
 from bench.metrics import bd_rate, per_image_bd
 from bench.metrics.curves import fault
+from bench.rd_curve import Points, RDCurve, mean_points
 
+DATA = Path(catalogue.__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "anchors"
 EVERY = [(dataset, name) for dataset in datasets() for name in names(dataset)]
 
@@ -104,10 +106,13 @@ def test_figures_that_other_authors_state_for_these_points(dataset, anchor, code
 def test_single_images_average_to_the_curve(name):
     curve = load("kodak", name)
     assert curve.images == len(curve.per_image) == 24
-    means = mean_points(list(curve.per_image.values()))
-    assert means.bpp == pytest.approx(curve.bpp, abs=1e-6)
-    assert means.psnr_rgb_db == pytest.approx(curve.psnr_rgb_db, abs=1e-6)
-    assert means.ms_ssim == pytest.approx(curve.ms_ssim, abs=1e-6)
+    stated = json.loads((DATA / "kodak" / f"{name}.json").read_text())["results"]
+    assert curve.bpp == pytest.approx(stated["bpp"], abs=1e-6)
+    assert curve.psnr_rgb_db == pytest.approx(stated["psnr-rgb"], abs=1e-6)
+    assert curve.ms_ssim == pytest.approx(stated["ms-ssim-rgb"], abs=1e-6)
+    assert curve.points.decode_s == pytest.approx(stated["decoding_time"], abs=1e-6)
+    first = [-10 * math.log10(1 - points.ms_ssim[0]) for points in curve.per_image.values()]
+    assert curve.curve("ms-ssim").quality[0] == pytest.approx(sum(first) / 24)
     assert curve.over(curve.per_image) is curve
 
 
@@ -143,7 +148,7 @@ def test_unknown_names_are_answered_with_near_ones():
 
 def test_ms_ssim_is_compared_in_db():
     points = Points((0.1, 0.2), ms_ssim=(0.9, 0.99))
-    assert PublishedCurve("d", "n", "l", points).curve("ms-ssim").quality == pytest.approx((10, 20))
+    assert RDCurve("d", "n", "l", points).curve("ms-ssim").quality == pytest.approx((10, 20))
 
 
 def test_images_with_different_numbers_of_points_are_not_averaged():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from row_samples import rows_of, write
 
 from bench.cli import main
 from bench.metrics.curves import MINIMUM_POINTS
-from row_samples import rows_of, write
 
 
 def test_bdrate_of_the_paper(capsys):

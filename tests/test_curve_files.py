@@ -8,24 +8,24 @@ import pytest
 
 from bench.anchors.compressai_json import read_json, to_json, write_json
 from bench.anchors.csv_points import read_csv
-from bench.anchors.published import Points, PublishedCurve
 from bench.errors import BenchError
+from bench.rd_curve import Points, RDCurve
 
 POINTS = Points((0.1, 0.2), (30.0, 32.0), (0.9, 0.95), (1.0, 2.0), (0.5, 0.6))
 
 
 def test_what_is_written_is_read_back(tmp_path):
     meta = {"qp": [42, 37], "dataset": "kodak"}
-    curve = PublishedCurve("kodak", "mine", "Mine", POINTS, "words", "paper", meta)
+    curve = RDCurve("kodak", "mine", "Mine", POINTS, "words", "paper", meta)
     write_json(curve, tmp_path / "new" / "mine.json")
     assert read_json(tmp_path / "new" / "mine.json") == curve
 
 
 def test_written_keys_are_compressais():
-    data = to_json(PublishedCurve("kodak", "mine", "Mine", POINTS))
+    data = to_json(RDCurve("kodak", "mine", "Mine", POINTS))
     assert set(data) == {"name", "description", "results"}
     assert set(data["results"]) == {"bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"}
-    assert "ms-ssim-rgb" not in to_json(PublishedCurve("", "", "", Points((0.1,), (30.0,))))["results"]
+    assert "ms-ssim-rgb" not in to_json(RDCurve("", "", "", Points((0.1,), (30.0,))))["results"]
 
 
 @pytest.mark.parametrize("psnr", ["psnr-rgb", "psnr", "PSNR_RGB", "psnr_rgb_db"])

@@ -6,24 +6,26 @@ import json
 from dataclasses import replace
 
 import pytest
+from row_samples import row, rows_of, write
 
 from bench.anchors import load
-from bench.curve_sources import align, curve_from_rows, from_rows, read_curve, read_rows, read_source
+from bench.commands.bdrate import align
+from bench.curve_sources import from_rows, read_rows, read_source
 from bench.errors import BenchError, ConfigurationError
 from bench.rows import FAILED
-from row_samples import row, rows_of, write
 
 
 def test_mean_over_images():
-    curve = curve_from_rows(rows_of(), "psnr")
+    curve = from_rows(rows_of()).curve("psnr")
     assert curve.rate == pytest.approx([0.4, 0.8, 1.6, 3.2, 6.4])
     assert curve.quality == pytest.approx([31, 34, 37, 40, 43])
 
 
-def test_ms_ssim_is_averaged_before_it_becomes_db():
-    rows = [replace(row("a", "q1", 1, 30), ms_ssim=0.9), replace(row("b", "q1", 1, 30), ms_ssim=0.99)]
-    curve = curve_from_rows(rows, "ms-ssim")
-    assert 10 ** (-curve.quality[0] / 10) == pytest.approx(1 - 0.945)
+def test_ms_ssim_becomes_db_before_it_is_averaged():
+    rows = [replace(row(image, "q1", 1, 30), ms_ssim=linear, ms_ssim_db=db)
+            for image, linear, db in (("a", 0.9, 10), ("b", 0.99, 20))]
+    curve = from_rows(rows, ("ms-ssim",))
+    assert curve.curve("ms-ssim").quality == (15,) and curve.ms_ssim == pytest.approx((0.945,))
 
 
 def test_points_in_any_order_of_storage():
@@ -58,12 +60,13 @@ def test_a_point_without_any_image_is_named():
     assert len(curve.bpp) == 3 and "q2 (0 of 3 images)" in curve.remarks[0]
 
 
-def test_incomplete_datasets_are_named():
-    assert from_rows(rows_of(dataset_total=24)).remarks == ("3 of 24 images of kodak",)
+def test_incomplete_datasets_are_named(tmp_path):
+    path = write(tmp_path / "jpeg.jsonl", rows_of(dataset_total=24))
+    assert read_source(str(path)).remarks == ("3 of 24 images of kodak",)
 
 
 def test_images_without_ms_ssim_count_only_for_psnr():
-    rows = [replace(one, ms_ssim=None) if one.image == "0.png" else one for one in rows_of()]
+    rows = [replace(one, ms_ssim=None, ms_ssim_db=None) if one.image == "0.png" else one for one in rows_of()]
     both, psnr = from_rows(rows, ("psnr", "ms-ssim")), from_rows(rows)
     assert (both.images, psnr.images, psnr.ms_ssim) == (2, 3, None)
 
@@ -93,7 +96,7 @@ def test_files_with_several_codecs_need_a_name(tmp_path):
     path = write(tmp_path / "both.jsonl", [*rows_of(), *rows_of(name="webp")])
     with pytest.raises(ConfigurationError, match="both.jsonl#jpeg, .*both.jsonl#webp"):
         read_source(str(path))
-    assert read_curve(f"{path}#webp", "psnr").label == "WEBP"
+    assert read_source(f"{path}#webp").label == "WEBP"
     with pytest.raises(ConfigurationError, match="there are: jpeg, webp"):
         read_source(f"{path}#avif")
 
@@ -101,7 +104,7 @@ def test_files_with_several_codecs_need_a_name(tmp_path):
 def test_every_kind_of_text(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"results": {"bpp": [0.5], "psnr": [35.0]}}))
     (tmp_path / "a.csv").write_text("bpp,psnr\n0.5,35\n")
-    assert read_curve(str(tmp_path / "a.json"), "psnr") == read_curve(str(tmp_path / "a.csv"), "psnr")
+    assert read_source(str(tmp_path / "a.json")).points == read_source(str(tmp_path / "a.csv")).points
     assert read_source("kodak/hpcm-base-mse") == load("kodak", "hpcm-base-mse")
     assert read_source("kodak/anchor").name == "vtm-22.2-measured-8bit"
     assert read_source("kodak/strict-anchor").name == "vtm-22.2-measured-10bit"
@@ -117,13 +120,13 @@ def test_every_kind_of_text(tmp_path):
 
 def test_curves_are_compared_over_the_images_they_share():
     first, second = from_rows(rows_of(images=3)), from_rows(rows_of(images=2, name="webp"))
-    first, second, warnings = align(first, second)
+    first, second, warnings = align(first, second, "psnr")
     assert first.images == second.images == 2 and first.bpp == pytest.approx(second.bpp)
     assert warnings == ["over the 2 of 3 images that both have"]
     with pytest.raises(ConfigurationError, match="no image in common"):
-        align(load("kodak", "vtm-22.2-measured-8bit"), first)
+        align(load("kodak", "vtm-22.2-measured-8bit"), first, "psnr")
 
 
 def test_different_image_counts_are_a_warning():
     known = replace(load("kodak", "hpcm-base-mse"), images=24)
-    assert align(known, from_rows(rows_of()))[2] == ["averages over different images: HPCM-Base 24, JPEG 3"]
+    assert align(known, from_rows(rows_of()), "psnr")[2] == ["averages over different images: HPCM-Base 24, JPEG 3"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.rd_curve import Points, RDCurve
 from bench.reports.curves import ANCHOR, MEASURED, PUBLISHED, ReportCurve
 from bench.reports.frame import Coverage
 from bench.reports.plots import COLUMN, FULL_RATE_BPP, MOST_CURVES, WIDE, low_rate_limit, rd_plot, styles_of
@@ -20,9 +21,8 @@ COVERAGE = Coverage("kodak", "Kodak", 24, 24, 0, 0, False)
 def make_curve(label: str, origin: str = MEASURED, scale: float = 1.0, **values) -> ReportCurve:
     rate = tuple(scale * rate for rate in RATES)
     quality = tuple(36 + 6 * float(np.log2(rate)) for rate in RATES)
-    points = tuple(map(str, range(len(rate))))
-    values = {"images": 24} | values
-    return ReportCurve(label, label, "psnr_rgb_db", origin, points, rate, quality, **values)
+    data = RDCurve("kodak", label, label, Points(rate, quality), images=values.pop("images", 24))
+    return ReportCurve(data, "psnr_rgb_db", origin, **values)
 
 
 CURVES = [

@@ -16,6 +16,7 @@ import pytest
 
 from bench.cli import _parser, main
 from bench.errors import BenchError
+from bench.rd_curve import Points, RDCurve
 from bench.reports.build import assemble, build_report, make_report
 from bench.reports.curves import PUBLISHED, ReportCurve
 from bench.reports.selection import select
@@ -103,9 +104,9 @@ class TestBDRate:
         assert cell(table, "WebP", "bd_rate_percent") == pytest.approx(-20.0, abs=1e-9)
 
     def test_partial_set_is_not_compared_with_averages_over_the_whole_set(self):
-        rate = tuple(np.geomspace(0.1, 2, 6))
-        other = ReportCurve("hpcm-base-mse", "HPCM-Base (published)", "psnr_rgb_db", PUBLISHED,
-                            tuple("123456"), rate, tuple(np.linspace(27, 44.5, 6)), images=24)
+        points = Points(tuple(np.geomspace(0.1, 2, 6)), tuple(np.linspace(27, 44.5, 6)))
+        data = RDCurve("kodak", "hpcm-base-mse", "HPCM-Base (published)", points, images=24)
+        other = ReportCurve(data, "psnr_rgb_db", PUBLISHED)
         report = report_of(make_rows("webp", images=IMAGES[:3]), [other])
         table = table_of(report, "bd_rate_vs_hpcm-base-mse")
         assert cell(table, "WebP", "bd_rate_percent") is None

@@ -166,21 +166,22 @@ class TestCurves:
                 if image not in missing.get(f"q{p}", [])]
 
     def test_incomplete_point_is_left_out_while_four_remain(self):
-        frame = to_frame(self.rows(5, {"q2": IMAGES[:1]}))
-        (curve,) = measured_curves(frame, "psnr_rgb_db", 3)
-        assert curve.points == ("q0", "q1", "q3", "q4") and curve.images == 3 and curve.whole_set
+        selection = select("kodak", self.rows(5, {"q2": IMAGES[:1]}))
+        (curve,) = measured_curves(selection, "psnr_rgb_db", 3)
+        assert tuple(curve.data.meta["points"]) == ("q0", "q1", "q3", "q4") and curve.images == 3 and curve.whole_set
         assert "q2 (2 of 3 images)" in curve.remarks[0]
 
     def test_otherwise_all_points_go_over_the_shared_images(self):
-        frame = to_frame(self.rows(4, {"q2": IMAGES[:1]}))
-        (curve,) = measured_curves(frame, "psnr_rgb_db", 3)
-        assert len(curve.points) == 4 and set(curve.per_image) == set(IMAGES[1:3]) and not curve.whole_set
+        selection = select("kodak", self.rows(4, {"q2": IMAGES[:1]}))
+        (curve,) = measured_curves(selection, "psnr_rgb_db", 3)
+        assert len(curve.rate) == 4 and set(curve.image_curves) == set(IMAGES[1:3]) and not curve.whole_set
         assert curve.rate == pytest.approx([0.1 * 2**p * 2.5 for p in range(4)])
 
     def test_points_are_ordered_by_rate(self):
-        frame = to_frame([make_row(point=f"qp{qp}", bpp=2.0 ** (-qp / 6)) for qp in (22, 42, 32, 27)])
-        (curve,) = measured_curves(frame, "psnr_rgb_db", 1)
-        assert curve.points == ("qp42", "qp32", "qp27", "qp22") and list(curve.rate) == sorted(curve.rate)
+        rows = [make_row(point=f"qp{qp}", bpp=2.0 ** (-qp / 6)) for qp in (22, 42, 32, 27)]
+        (curve,) = measured_curves(select("kodak", rows), "psnr_rgb_db", 1)
+        assert curve.data.meta["points"] == ["qp42", "qp32", "qp27", "qp22"]
+        assert list(curve.rate) == sorted(curve.rate)
 
 
 TABLE = Table(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.anchors.compressai_json import parse_json, read_json
-from bench.anchors.published import PublishedCurve
 from bench.errors import ConfigurationError
+from bench.rd_curve import RDCurve
 
 FOLDERS = {"kodak": "kodak", "clic2020": "clic2020-pro-valid", "tecnick": "tecnick-rgb-1200"}
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -36,7 +36,7 @@ class Anchor:
     convention: str
     qps: tuple[int, int] | None = None
 
-    def load(self) -> PublishedCurve:
+    def load(self) -> RDCurve:
         """Return the published curve under this label, only with the points of ``qps``."""
         curve = replace(load(self.dataset, self.name), label=self.label)
         if self.qps is None:
@@ -49,8 +49,8 @@ class Anchor:
 
 
 _MEASURED = ("encoder_intra_vtm.cfg, BT.709 full-range YCbCr 4:4:4 rounded to {depth}-bit planes in and out, "
-             "internal 10-bit; PSNR of each image on 8-bit RGB, then the mean; bpp from the file; "
-             "QP 22 to 42")
+             "internal 10-bit; PSNR and MS-SSIM in dB of each image on 8-bit RGB, then the mean; "
+             "bpp from the file; QP 22 to 42")
 ANCHORS = (
     Anchor("kodak", "vtm-22.2-measured-8bit", "default", "VTM 22.2 intra (8-bit 4:4:4 planes)",
            f"VTM 22.2, {_MEASURED.format(depth=8)}"),
@@ -83,7 +83,7 @@ def names(dataset: str) -> list[str]:
     return sorted(file.name[: -len(".json")] for file in folder.iterdir() if file.name.endswith(".json"))
 
 
-def load(dataset: str, name: str) -> PublishedCurve:
+def load(dataset: str, name: str) -> RDCurve:
     """Load a published curve.
 
     Raises:
@@ -115,7 +115,7 @@ def imported_path(results: Path, dataset: str, name: str) -> Path:
     return results / dataset / "published" / f"{name}.json"
 
 
-def imported(results: Path, dataset: str) -> list[PublishedCurve]:
+def imported(results: Path, dataset: str) -> list[RDCurve]:
     """Return the curves of ``dataset`` that the user imported under ``results``, by name.
 
     Raises:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.anchors.published import Points, Values
 from bench.errors import BenchError
+from bench.rd_curve import Points, Values
 
 # Spellings by field of Points, the most specific first; compared in lower case with "-" for "_".
 SPELLINGS = {
     "bpp": ("bpp",),
     "psnr_rgb_db": ("psnr-rgb-db", "psnr-rgb", "psnr-db", "psnr"),
     "ms_ssim": ("ms-ssim-rgb", "ms-ssim"),
+    "ms_ssim_db": ("ms-ssim-rgb-db", "ms-ssim-db"),
     "encode_s": ("encoding-time", "encode-s"),
     "decode_s": ("decoding-time", "decode-s"),
 }
@@ -35,9 +36,9 @@ def points_from_columns(columns: Mapping[str, Any], where: str) -> Points:
         name = next((written[spelling] for spelling in spellings if spelling in written), None)
         if name is not None:
             found[field_name] = _numbers(columns[name], f"{where}: '{name}'")
-    if "bpp" not in found or not {"psnr_rgb_db", "ms_ssim"} & set(found):
+    if "bpp" not in found or not {"psnr_rgb_db", "ms_ssim", "ms_ssim_db"} & set(found):
         raise BenchError(f"{where} has no {'quality' if 'bpp' in found else 'bpp'} values",
-                         "needed are bpp and one of psnr-rgb (dB) and ms-ssim-rgb (linear); "
+                         "needed are bpp and one of psnr-rgb (dB), ms-ssim-rgb (linear) and ms-ssim-rgb-db; "
                          f"found: {', '.join(map(str, columns)) or 'nothing'}")
     lengths = {name: len(values) for name, values in found.items()}
     if len(set(lengths.values())) > 1:

@@ -1,25 +1,28 @@
 """CompressAI's JSON of rate-distortion points: {name, description, results{bpp, psnr-rgb, ms-ssim-rgb, ...}}.
 
-The files in ``data/`` have the same shape, with ``source``, ``meta`` and, where known, ``per_image`` added.
+The files in ``data/`` have the same shape, with ``source``, ``meta`` and, where known, ``per_image`` added;
+averages are then taken from ``per_image``. ``ms-ssim-rgb-db`` (each image's dB, then the mean) is ours too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from bench.anchors.columns import points_from_columns
-from bench.anchors.published import Points, PublishedCurve
 from bench.errors import BenchError
+from bench.rd_curve import Points, RDCurve, mean_points
 
-KEYS = {"bpp": "bpp", "psnr_rgb_db": "psnr-rgb", "ms_ssim": "ms-ssim-rgb",
+KEYS = {"bpp": "bpp", "psnr_rgb_db": "psnr-rgb", "ms_ssim": "ms-ssim-rgb", "ms_ssim_db": "ms-ssim-rgb-db",
         "encode_s": "encoding_time", "decode_s": "decoding_time"}
+BPP_TOLERANCE = 1e-3  # both are rounded
 SHAPE = 'expected {"name": ..., "description": ..., "results": {"bpp": [...], "psnr-rgb": [...]}}'
 
 
-def read_json(path: Path, dataset: str = "") -> PublishedCurve:
+def read_json(path: Path, dataset: str = "") -> RDCurve:
     """Read a file written by CompressAI or by :func:`write_json`.
 
     Raises:
@@ -33,7 +36,7 @@ def read_json(path: Path, dataset: str = "") -> PublishedCurve:
     return parse_json(text, str(path), path.stem, dataset)
 
 
-def parse_json(text: str, where: str, name: str, dataset: str = "") -> PublishedCurve:
+def parse_json(text: str, where: str, name: str, dataset: str = "") -> RDCurve:
     """Parse the text of such a file.
 
     Args:
@@ -54,15 +57,27 @@ def parse_json(text: str, where: str, name: str, dataset: str = "") -> Published
     if not isinstance(meta, dict):
         raise BenchError(f"{where}: 'meta' is not a mapping")
     per_image = _per_image(data.get("per_image", []), where)
-    return PublishedCurve(
+    return RDCurve(
         dataset=dataset or str(meta.get("dataset", "")), name=name, label=str(data.get("name") or name),
-        points=points_from_columns(data["results"], where), description=str(data.get("description", "")),
+        points=_averages(points_from_columns(data["results"], where), per_image, where), description=str(data.get("description", "")),
         source=str(data.get("source", "")), meta=meta, per_image=per_image,
         images=len(per_image) or _image_count(meta),
     )
 
 
-def to_json(curve: PublishedCurve) -> dict[str, Any]:
+def _averages(stated: Points, per_image: Mapping[str, Points], where: str) -> Points:
+    """Return the means over single images where these are known, else what the file states."""
+    if not per_image:
+        return stated
+    means = mean_points(list(per_image.values()))
+    if len(means.bpp) != len(stated.bpp) or any(
+            abs(mean - rate) > BPP_TOLERANCE * rate for mean, rate in zip(means.bpp, stated.bpp)):
+        raise BenchError(f"{where}: 'results' is not the average of 'per_image'")
+    known = {name: values for name, values in asdict(means).items() if values is not None}
+    return replace(stated, **known)
+
+
+def to_json(curve: RDCurve) -> dict[str, Any]:
     """Return the curve in CompressAI's shape; ``source`` and ``meta`` are added where there are any."""
     data: dict[str, Any] = {"name": curve.label, "description": curve.description}
     data |= {key: value for key, value in (("source", curve.source), ("meta", dict(curve.meta))) if value}
@@ -71,7 +86,7 @@ def to_json(curve: PublishedCurve) -> dict[str, Any]:
     return data
 
 
-def write_json(curve: PublishedCurve, path: Path) -> None:
+def write_json(curve: RDCurve, path: Path) -> None:
     """Write :func:`to_json`, making the folder.
 
     Raises:

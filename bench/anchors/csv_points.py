@@ -6,13 +6,13 @@ import csv
 from pathlib import Path
 
 from bench.anchors.columns import SPELLINGS, points_from_columns
-from bench.anchors.published import PublishedCurve
 from bench.errors import BenchError
+from bench.rd_curve import RDCurve
 
 NAMES = {spelling for spellings in SPELLINGS.values() for spelling in spellings}
 
 
-def read_csv(path: Path, dataset: str = "") -> PublishedCurve:
+def read_csv(path: Path, dataset: str = "") -> RDCurve:
     """Read columns such as ``bpp,psnr_rgb_db,ms_ssim`` (MS-SSIM linear); other columns are passed over.
 
     Raises:
@@ -31,7 +31,7 @@ def read_csv(path: Path, dataset: str = "") -> PublishedCurve:
         if name.strip().lower().replace("_", "-") in NAMES:
             columns[name] = [_number(row, position, f"{path}, line {line}, '{name}'") for line, row in rows]
     points = points_from_columns(columns, str(path))
-    return PublishedCurve(dataset, path.stem, path.stem, points, source=path.name)
+    return RDCurve(dataset, path.stem, path.stem, points, source=path.name)
 
 
 def _number(row: list[str], position: int, where: str) -> float:

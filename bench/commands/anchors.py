@@ -24,10 +24,10 @@ from bench.anchors.catalogue import FOLDERS, imported_path
 from bench.anchors.check import TOLERANCE_POINTS, check
 from bench.anchors.compressai_json import read_json, write_json
 from bench.anchors.csv_points import read_csv
-from bench.anchors.published import PublishedCurve
 from bench.curve_sources import read_source
 from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.folders import default_folder
+from bench.rd_curve import RDCurve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +109,7 @@ def _show(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _point_rows(curve: PublishedCurve) -> list[tuple[float | None, ...]]:
+def _point_rows(curve: RDCurve) -> list[tuple[float | None, ...]]:
     empty = (None,) * len(curve.bpp)
     return list(zip(curve.bpp, curve.psnr_rgb_db or empty, curve.ms_ssim or empty,
                     curve.points.quality_db("ms-ssim") or empty))

@@ -8,7 +8,8 @@ A and B are any of:
   DATASET/anchor         the suite's VVC anchor; DATASET/strict-anchor is the strict one
 
 Two numbers are given for each: of the averaged curves, and, where both sides know single images, the mean
-over the images, which is another number. Nothing is extrapolated. MS-SSIM becomes dB after averaging.
+over the images, which is another number. Nothing is extrapolated. MS-SSIM is the mean of each image's dB;
+where a source gives only the mean of linear values, that mean in dB.
 
 Examples:
   python -m bench bdrate kodak/anchor kodak/hpcm-base-mse
@@ -25,11 +26,11 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from bench.anchors.published import METRICS, PublishedCurve
-from bench.curve_sources import align, read_source
+from bench.curve_sources import read_source
 from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
 from bench.metrics.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
+from bench.rd_curve import METRICS, RDCurve, over_shared_images
 
 HEADERS = ("", "method", "value", "integrated over", "overlap", "images")
 
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     """Compare two curves and print the table."""
     if not 0 <= args.min_overlap <= 1:
         raise ConfigurationError(f"--min-overlap {args.min_overlap:g} is not between 0 and 1")
-    anchor, test, warnings = align(*(read_source(text, (args.metric,)) for text in (args.anchor, args.test)))
+    anchor, test = (read_source(text, (args.metric,)) for text in (args.anchor, args.test))
+    anchor, test, warnings = align(anchor, test, args.metric)
     methods = list(METHODS) if args.method == "all" else [args.method]
     found = [delta for method in methods
              for delta in deltas(anchor, test, args.metric, method, args.min_overlap)]
@@ -72,6 +74,27 @@ def run(args: argparse.Namespace) -> int:
     for side, curve in (("A", anchor), ("B", test)):
         print(f"{side}: {curve.convention or 'the source states no convention'}")
     return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE
+
+
+def align(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, RDCurve, list[str]]:
+    """Return both curves averaged over the images they share, where single images are known, and warnings.
+
+    Raises:
+        ConfigurationError: single images are known and none is in both.
+    """
+    aligned = over_shared_images(anchor, test, metric)
+    if aligned is None:
+        raise ConfigurationError(f"{anchor.label} and {test.label} have no image in common")
+    warnings = []
+    everything = anchor.images_with(metric) | test.images_with(metric)
+    shared = anchor.images_with(metric) & test.images_with(metric)
+    if shared and shared != everything:
+        warnings.append(f"over the {len(shared)} of {len(everything)} images that both have")
+    first, second = aligned
+    if first.images and second.images and first.images != second.images:
+        warnings.append(f"averages over different images: {first.label} {first.images}, "
+                        f"{second.label} {second.images}")
+    return first, second, warnings
 
 
 @dataclass(frozen=True)
@@ -96,7 +119,7 @@ class Delta:
 
 
 def deltas(
-    anchor: PublishedCurve, test: PublishedCurve, metric: str, method: str, min_overlap: float
+    anchor: RDCurve, test: RDCurve, metric: str, method: str, min_overlap: float
 ) -> list[Delta]:
     """Return BD-rate and BD-quality by one method: of the averaged curves and, where known, over images."""
     found = []
@@ -123,7 +146,7 @@ def _interval(result: BDResult, quality: bool) -> str:
     return f"{low:.2f} to {high:.2f} dB" if quality else f"{10**low:.4f} to {10**high:.4f} bpp"
 
 
-def _described(curve: PublishedCurve) -> str:
+def _described(curve: RDCurve) -> str:
     where = f", {curve.dataset}" if curve.dataset else ""
     source = f"; {curve.source}" if curve.source else ""
     return f"{curve.label}{where}, {len(curve.bpp)} points{source}"

@@ -43,7 +43,7 @@ def bd_detail(anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> 
 
 def _detail_row(comparison: Comparison) -> tuple[Cell, ...]:
     test = comparison.test
-    return (test.label, test.origin, len(test.main.points), comparison.images, comparison.bd_rate_percent,
+    return (test.label, test.origin, len(test.main.rate), comparison.images, comparison.bd_rate_percent,
             comparison.per_image_percent, comparison.per_image_count or None, comparison.bd_psnr_db,
             comparison.overlap_percent, comparison.ms_ssim_percent, "; ".join(comparison.remarks) or None)
 
@@ -60,7 +60,7 @@ def bd_overview(anchors: Sequence[Subject], tests: Sequence[Subject], coverage: 
     rows = []
     for test in tests:
         results = [_overview_pair(anchor, test) for anchor in anchors]
-        rows.append((test.label, test.origin, len(test.main.points), *(psnr for psnr, _ in results),
+        rows.append((test.label, test.origin, len(test.main.rate), *(psnr for psnr, _ in results),
                      *(results[index][1] for index in vvc)))
     notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_described(anchor)}" for anchor in anchors),
              "Reasons for N/A, overlaps and means over single images are in the table of each anchor."]

@@ -58,7 +58,7 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
     """Make all tables of a selection, and the figures unless ``with_plots`` is False, which is quicker."""
     coverage = coverage_of(selection)
     frame = to_frame(selection.rows)
-    measured = [curve for metric in METRICS for curve in measured_curves(frame, metric, coverage.total)]
+    measured = [curve for metric in METRICS for curve in measured_curves(selection, metric, coverage.total)]
     bd = _bd_tables(subjects_of(measured), subjects_of(references), coverage)
     used = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     figures = _figures(measured, references, coverage) if with_plots else []
@@ -100,7 +100,7 @@ def _bd_tables(measured: list[Subject], references: list[Subject], coverage: Cov
 def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list[Subject]:
     """Return what to compare with: VVC, HPCM-Base (measured, else published), VVenC, the miniature."""
     anchors = [subject for subject in references if subject.origin == ANCHOR]
-    here = {subject.name: subject for subject in measured if len(subject.main.points) >= MINIMUM_POINTS}
+    here = {subject.name: subject for subject in measured if len(subject.main.rate) >= MINIMUM_POINTS}
     published = [subject for subject in references if subject.name == HPCM_BASE_PUBLISHED]
     if HPCM_BASE in here:
         anchors.append(here[HPCM_BASE])

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench import metrics
-from bench.reports.curves import METRICS, ReportCurve
+from bench.rd_curve import over_shared_images
+from bench.reports.curves import CURVE_METRICS, METRICS, ReportCurve
 from bench.reports.frame import count
 
 PSNR, MS_SSIM = "psnr_rgb_db", "ms_ssim_db"
@@ -70,9 +71,11 @@ def subjects_of(curves: Sequence[ReportCurve]) -> list[Subject]:
 
 def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
     """Return both curves as averages over the same images, or the reason why that can't be done."""
-    if anchor.per_image and test.per_image:
-        shared = set(anchor.per_image) & set(test.per_image)
-        return (anchor.over(shared), test.over(shared)) if shared else "no image in common with the anchor"
+    if anchor.image_curves and test.image_curves:
+        shared = over_shared_images(anchor.data, test.data, CURVE_METRICS[anchor.metric])
+        if shared is None:
+            return "no image in common with the anchor"
+        return replace(anchor, data=shared[0]), replace(test, data=shared[1])
     for curve, other in ((test, anchor), (anchor, test)):
         if not curve.whole_set:
             covered = count(curve.images or 0, "image")
@@ -98,18 +101,18 @@ def compare(anchor: Subject, test: Subject) -> Comparison:
 
 
 def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
-    spread = metrics.method_spread(_curve(anchor), _curve(test))
+    spread = metrics.method_spread(anchor.curve, test.curve)
     rate = spread.results["pchip"]
-    quality = metrics.bd_quality(_curve(anchor), _curve(test))
+    quality = metrics.bd_quality(anchor.curve, test.curve)
     remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_small(rate), *spread.warnings]
     if quality.value is None and quality.reason != rate.reason:
         remarks.append(f"BD-PSNR N/A: {quality.reason}")
     result = replace(result, images=test.images or anchor.images, bd_rate_percent=rate.value,
                      bd_psnr_db=quality.value,
                      overlap_percent=None if rate.overlap is None else 100 * rate.overlap)
-    if anchor.per_image and test.per_image:
-        single = metrics.per_image_bd(_image_curves(anchor), _image_curves(test))
-        number, total = len(single.values), len(anchor.per_image)
+    if anchor.image_curves and test.image_curves:
+        single = metrics.per_image_bd(anchor.image_curves, test.image_curves)
+        number, total = len(single.values), len(anchor.image_curves)
         enough = number >= LEAST_SHARE_OF_IMAGES * total
         result = replace(result, per_image_percent=single.mean if enough else None, per_image_count=number)
         if not enough:
@@ -118,7 +121,7 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
 
 
 def _with_ms_ssim(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
-    rate = metrics.bd_rate(_curve(anchor), _curve(test))
+    rate = metrics.bd_rate(anchor.curve, test.curve)
     remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else _small(rate, " of MS-SSIM")
     if test.images not in (None, result.images):
         remarks.append(f"MS-SSIM over {test.images} images")
@@ -132,15 +135,6 @@ def _small(rate: metrics.BDResult, subject: str = "") -> list[str]:
 
 def _remarking(result: Comparison, remarks: Sequence[str]) -> Comparison:
     return replace(result, remarks=tuple(dict.fromkeys((*result.remarks, *remarks))))
-
-
-def _curve(curve: ReportCurve) -> metrics.Curve:
-    return metrics.Curve(curve.rate, curve.quality, curve.label)
-
-
-def _image_curves(curve: ReportCurve) -> dict[str, metrics.Curve]:
-    return {image: metrics.Curve(rate, quality, f"{curve.label}, {image}")
-            for image, (rate, quality) in curve.per_image.items()}
 
 
 def _short(metric: str) -> str:

@@ -19,8 +19,8 @@ DATASET_TITLES = {
 SHORT_TITLES = {"clic2020": "CLIC 2020 prof.", "tecnick": "Tecnick RGB", "sample": "Sample set"}
 CONVENTION = (
     "PSNR and MS-SSIM on the decoded 8-bit RGB image, per image, then the arithmetic mean over images "
-    "(MS-SSIM: mean of the per-image −10 log10(1 − MS-SSIM)); bpp from all bytes of the file over the "
-    "original pixels."
+    "(MS-SSIM: mean of the per-image −10 log10(1 − MS-SSIM); published curves known only as averages: of "
+    "their mean MS-SSIM); bpp from all bytes of the file over the original pixels."
 )
 # For CSV files, which repeat it in every row.
 SHORT_CONVENTION = "decoded 8-bit RGB; mean of per-image values (MS-SSIM in dB); bpp from file bytes"

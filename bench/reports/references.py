@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bench import anchors
-from bench.anchors import PublishedCurve
 from bench.anchors.catalogue import FOLDERS
-from bench.reports.curves import ANCHOR, IMPORTED, PUBLISHED, Points, ReportCurve, average
+from bench.rd_curve import RDCurve
+from bench.reports.curves import ANCHOR, CURVE_METRICS, IMPORTED, PUBLISHED, ReportCurve
 
 HPCM_BASE_PUBLISHED = "hpcm-base-mse"
 SHOWN = {  # published curve: how tables call it
@@ -27,7 +27,6 @@ SHOWN = {  # published curve: how tables call it
 PLOTTED = frozenset({HPCM_BASE_PUBLISHED, "hpcm-large-mse", "hpcm-base-ms-ssim", "hpcm-large-ms-ssim"})
 ROLES = {"default": "default anchor, made as papers make theirs",
          "strict": "strict anchor, without the rate that rounding colours to 8 bits costs the default one"}
-METRIC_NAMES = {"psnr_rgb_db": "psnr", "ms_ssim_db": "ms-ssim"}  # a row's column: the anchors' name for it
 
 
 def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list[ReportCurve]:
@@ -55,25 +54,10 @@ def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list
     return curves
 
 
-def _both_metrics(published: PublishedCurve, label: str, origin: str, convention: str,
+def _both_metrics(published: RDCurve, label: str, origin: str, convention: str,
                   total: int | None) -> list[ReportCurve]:
     parts = (convention, f"source: {published.source}" if published.source else "")
     source = "; ".join(part for part in parts if part)
-    curves = []
-    for metric, their_name in METRIC_NAMES.items():
-        if not published.has(their_name):
-            continue
-        curve = published.curve(their_name)
-        per_image: Mapping[str, Points] = {
-            image: (single.rate, single.quality)
-            for image, single in published.image_curves(their_name).items()
-        }
-        rate, quality = average(per_image) if per_image else (curve.rate, curve.quality)
-        order = sorted(range(len(rate)), key=rate.__getitem__)
-        curves.append(ReportCurve(
-            name=published.name, label=label, metric=metric, origin=origin,
-            points=tuple(str(index) for index in range(1, len(rate) + 1)),
-            rate=tuple(rate[index] for index in order), quality=tuple(quality[index] for index in order),
-            images=published.images or total, per_image=per_image, remarks=published.remarks, source=source,
-        ))
-    return curves
+    data = replace(published, label=label, images=published.images or total)
+    return [ReportCurve(data, metric, origin, source=source)
+            for metric, their_name in CURVE_METRICS.items() if published.has(their_name)]

@@ -11,7 +11,7 @@ from bench.runners.plan import Plan
 from bench.runners.text import align
 
 _SHOWN = 12  # failures and warnings listed; the report has them all
-_COLUMNS = ("codec", "point", "images", "failed", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s",
+_COLUMNS = ("codec", "point", "images", "failed", "bpp", "PSNR dB", "MS-SSIM dB", "encode s", "decode s",
             "mismatches", "warnings")
 
 
@@ -47,7 +47,7 @@ def exit_code(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> int:
 def _cells(rows: Sequence[Row], images: int) -> tuple[str, ...]:
     measured = [row for row in rows if row.status == OK]
     averages = [_average([getattr(row, field) for row in measured], digits) for field, digits in (
-        ("bpp", 4), ("psnr_rgb_db", 3), ("ms_ssim", 5), ("encode_s", 3), ("decode_s", 3))]
+        ("bpp", 4), ("psnr_rgb_db", 3), ("ms_ssim_db", 3), ("encode_s", 3), ("decode_s", 3))]
     mismatches = sum(row.decode_matches is False for row in measured)
     warnings = sum(len(row.warnings) for row in measured)
     failed = len(rows) - len(measured)

@@ -1,10 +1,10 @@
-"""A codec's rate-distortion points with where they come from."""
+"""A codec's rate-distortion points, measured or published, with where they come from."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from bench.errors import BenchError, ConfigurationError
@@ -26,6 +26,7 @@ class Points:
         ms_ssim: linear.
         encode_s: seconds for an image.
         decode_s: seconds for an image.
+        ms_ssim_db: -10 log10(1 - x) of each image, averaged in dB; None where only the mean x is known.
     """
 
     bpp: Values
@@ -33,6 +34,7 @@ class Points:
     ms_ssim: Values | None = None
     encode_s: Values | None = None
     decode_s: Values | None = None
+    ms_ssim_db: Values | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -40,30 +42,35 @@ class Points:
         return [metric for metric in METRICS if self.quality_db(metric) is not None]
 
     def quality_db(self, metric: str) -> Values | None:
-        """Return ``metric`` in dB (MS-SSIM as -10 log10(1 - x)), or None where it is not known.
+        """Return ``metric`` in dB, or None where it is not known.
+
+        MS-SSIM is -10 log10(1 - x) of each image, then the mean; where only the mean x is known, of that.
 
         Raises:
             ConfigurationError: no such metric.
         """
         if metric not in METRICS:
             raise ConfigurationError(f"there is no metric '{metric}'", f"known: {', '.join(METRICS)}")
-        if metric == "psnr" or self.ms_ssim is None:
-            return self.psnr_rgb_db if metric == "psnr" else None
+        if metric == "psnr":
+            return self.psnr_rgb_db
+        if self.ms_ssim_db is not None or self.ms_ssim is None:
+            return self.ms_ssim_db
         return tuple(ms_ssim_db(value) for value in self.ms_ssim)
 
     def take(self, indices: Sequence[int]) -> Points:
         """Return only the points at ``indices``."""
-        columns = (self.bpp, self.psnr_rgb_db, self.ms_ssim, self.encode_s, self.decode_s)
-        return Points(*(values and tuple(values[index] for index in indices) for values in columns))
+        columns = {name: values and tuple(values[index] for index in indices)
+                   for name, values in asdict(self).items()}
+        return Points(**columns)
 
 
 @dataclass(frozen=True)
-class PublishedCurve:
-    """Points averaged over a dataset, with their provenance. Measured rows take this shape too.
+class RDCurve:
+    """Points averaged over a dataset, with their provenance: published, imported, or measured here.
 
     Attributes:
-        dataset: name of the dataset or of the folder in ``data/``.
-        name: short name, the file's stem.
+        dataset: name of the dataset or of the folder of published curves.
+        name: short name: the file's stem, or how rows call the codec.
         label: how tables and plots call it.
         points: averages over the images.
         description: the codec and its settings in words.
@@ -97,7 +104,7 @@ class PublishedCurve:
 
     @property
     def ms_ssim(self) -> Values | None:
-        """Mean MS-SSIM, linear, or None."""
+        """Mean of linear MS-SSIM, or None."""
         return self.points.ms_ssim
 
     @property
@@ -119,10 +126,15 @@ class PublishedCurve:
 
     def image_curves(self, metric: str) -> dict[str, Curve]:
         """Return the curve of every image; empty where single images are not known."""
+        known = self.images_with(metric)
         return {image: _curve(points, metric, f"{self.label}, {image}")
-                for image, points in self.per_image.items() if points.quality_db(metric) is not None}
+                for image, points in self.per_image.items() if image in known}
 
-    def over(self, images: Collection[str]) -> PublishedCurve:
+    def images_with(self, metric: str) -> set[str]:
+        """Return the images whose own values of ``metric`` are known."""
+        return {image for image, points in self.per_image.items() if points.quality_db(metric) is not None}
+
+    def over(self, images: Collection[str]) -> RDCurve:
         """Return the curve averaged over ``images`` only; itself if these are all.
 
         Raises:
@@ -140,19 +152,35 @@ class PublishedCurve:
 def mean_points(members: Sequence[Points]) -> Points:
     """Return the arithmetic means over images, point by point; values that one image lacks are None.
 
+    MS-SSIM is averaged both ways: linear, and each image's in dB.
+
     Raises:
         BenchError: the images have different numbers of points.
     """
     if len({len(member.bpp) for member in members}) != 1:
         raise BenchError("images with different numbers of rate points can't be averaged")
 
-    def means(field_name: str) -> Values | None:
-        columns = [getattr(member, field_name) for member in members]
-        if any(column is None for column in columns):
-            return None
-        return tuple(math.fsum(values) / len(values) for values in zip(*columns))
+    columns = {one.name: [getattr(member, one.name) for member in members] for one in fields(Points)}
+    columns["ms_ssim_db"] = [member.quality_db("ms-ssim") for member in members]
+    return Points(**{name: _means(values) for name, values in columns.items()})
 
-    return Points(means("bpp") or (), *map(means, ("psnr_rgb_db", "ms_ssim", "encode_s", "decode_s")))
+
+def over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RDCurve, RDCurve] | None:
+    """Return both curves averaged over the images that both know ``metric`` of; None if there are none.
+
+    Where one of them is known only as averages, both are returned as they are.
+    """
+    own, other = first.images_with(metric), second.images_with(metric)
+    if not (own and other):
+        return first, second
+    shared = own & other
+    return (first.over(shared), second.over(shared)) if shared else None
+
+
+def _means(columns: Sequence[Values | None]) -> Values | None:
+    if any(column is None for column in columns):
+        return None
+    return tuple(math.fsum(values) / len(values) for values in zip(*columns))
 
 
 def _curve(points: Points, metric: str, label: str) -> Curve:
