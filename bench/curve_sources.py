@@ -15,8 +15,8 @@ from bench.rd_curve import METRICS, Points, RDCurve, mean_points
 from bench.reports.selection import select
 from bench.rows import OK, Row
 
-ROWS_CONVENTION = ("PSNR and MS-SSIM in dB of each decoded 8-bit RGB image, then the arithmetic mean over images; "
-                   "bpp from the file")
+ROWS_CONVENTION = ("PSNR and MS-SSIM in dB of each decoded 8-bit RGB image, then the arithmetic mean over "
+                   "images; bpp from the file")
 ROW_FIELDS = {"psnr": "psnr_rgb_db", "ms-ssim": "ms_ssim_db"}
 KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
          "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")

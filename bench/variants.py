@@ -111,8 +111,9 @@ def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
             raise ConfigurationError(f"{where}: '{key}' must be {expected}, got {value!r}")
     files = entry.get("checkpoints")
     if isinstance(files, dict) and set(files) != set(entry["lambdas"]):
-        raise ConfigurationError(f"{path}:{entry.line_of('checkpoints')}: variant '{name}': 'checkpoints' names files"
-                                 f" for λ {_listed(files)}, but 'lambdas' are {_listed(entry['lambdas'])}")
+        where = f"{path}:{entry.line_of('checkpoints')}: variant '{name}'"
+        raise ConfigurationError(f"{where}: 'checkpoints' names files for λ {_listed(files)},"
+                                 f" but 'lambdas' are {_listed(entry['lambdas'])}")
     return Variant(**{
         "label": name, **entry, "name": name, "lambdas": tuple(map(float, entry["lambdas"])),
         "checkpoints": _checkpoints(entry.get("checkpoints", f"checkpoints/{name}"), path.parent),

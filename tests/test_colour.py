@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from bench.codecs.colour import (
-    YCbCrFormat, double, halve, planes_from_bytes, planes_to_bytes, planes_to_rgb, rgb_to_planes,
+    YCbCrFormat,
+    double,
+    halve,
+    planes_from_bytes,
+    planes_to_bytes,
+    planes_to_rgb,
+    rgb_to_planes,
 )
 from bench.codecs.ffmpeg import ffmpeg_path
 from bench.errors import CodecUnavailable

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from birds import FILES, UNPINNED, birds, data, png_bytes, put  # noqa: F401 (data is a fixture)
 from PIL import Image
 
 from bench.datasets import DatasetUnavailable, load_catalogue, locate, read_rgb8, resolve
 from bench.datasets.catalogue import PackageSpec
 from bench.errors import ConfigurationError, DatasetError
-from birds import FILES, UNPINNED, birds, data, png_bytes, put  # noqa: F401 (data is a fixture)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 # Of the 24 files in order; published by NeuralCompression.

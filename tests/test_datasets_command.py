@@ -1,10 +1,10 @@
 """``python -m bench datasets``: output and exit status."""
 
 import pytest
+from birds import FILES, data, put  # noqa: F401 (data is a fixture)
 from PIL import Image
 
 from bench.cli import main
-from birds import FILES, data, put  # noqa: F401 (data is a fixture)
 
 
 def test_list(data, capsys):

@@ -18,6 +18,7 @@ from bench.datasets.download import Downloader, DownloadFailed
 from bench.errors import DatasetError
 
 BODY = bytes(range(256)) * 2000  # 512 000 bytes
+SIZE = len(BODY)
 SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
@@ -65,7 +66,7 @@ def no_proxy(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
 
 
-def source(server, path="/a.png", sha256=SHA256, size=len(BODY)):
+def source(server, path="/a.png", sha256=SHA256, size=SIZE):
     return Source(server.url + path, sha256, size)
 
 

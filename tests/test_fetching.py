@@ -6,12 +6,11 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from birds import FILES, PINNED, UNPINNED, birds, data, png_bytes, put, server  # noqa: F401 (fixtures)
 
 from bench.datasets import DatasetUnavailable, resolve
 from bench.datasets.catalogue import ArchiveSpec, Source
 from bench.errors import DatasetError
-from birds import FILES, PINNED, UNPINNED, birds, png_bytes, put
-from birds import data, server  # noqa: F401 (fixtures)
 
 
 def test_fetch_of_single_images(data, server, capsys):

@@ -163,7 +163,8 @@ class TestKodakReferences:
 class TestTecnickReferences:
     def test_published_codecs_have_numbers(self, tmp_path):
         """The paper states -18.16 and -22.20 against VTM-22.0."""
-        rows = make_rows("webp", images=[f"{number}.png" for number in range(100)], dataset="tecnick", total=100)
+        images = [f"{number}.png" for number in range(100)]
+        rows = make_rows("webp", images=images, dataset="tecnick", total=100)
         table = table_of(make_report("tecnick", store(tmp_path, rows)), "bd_rate_vs_vtm-18.0-lossyvae")
         for codec, stated in (("HPCM-Base (published)", -18.16), ("HPCM-Large (published)", -22.20)):
             assert cell(table, codec, "bd_rate_percent") == pytest.approx(stated, abs=0.3)

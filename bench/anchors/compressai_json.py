@@ -59,7 +59,8 @@ def parse_json(text: str, where: str, name: str, dataset: str = "") -> RDCurve:
     per_image = _per_image(data.get("per_image", []), where)
     return RDCurve(
         dataset=dataset or str(meta.get("dataset", "")), name=name, label=str(data.get("name") or name),
-        points=_averages(points_from_columns(data["results"], where), per_image, where), description=str(data.get("description", "")),
+        points=_averages(points_from_columns(data["results"], where), per_image, where),
+        description=str(data.get("description", "")),
         source=str(data.get("source", "")), meta=meta, per_image=per_image,
         images=len(per_image) or _image_count(meta),
     )

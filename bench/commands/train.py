@@ -19,8 +19,10 @@ from bench.errors import EXIT_DONE, ConfigurationError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", required=True, help="a variant of variants.yaml; gives model and widths")
-    parser.add_argument("--lambda", dest="lambda_", type=float, required=True, help="weight of the distortion")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of training images, searched recursively")
+    parser.add_argument("--lambda", dest="lambda_", type=float, required=True,
+                        help="weight of the distortion")
+    parser.add_argument("--data", type=Path, nargs="+", required=True,
+                        help="folders of training images, searched recursively")
     parser.add_argument("--validation", type=Path, help="folder of held-out images")
     parser.add_argument("--out", type=Path, required=True, help="folder for state and log")
     parser.add_argument("--steps", type=int, default=10_000)
@@ -52,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     trainer = Trainer(recipe, args.out, start)
     trainer.run(args.data, args.validation)
     if args.export:
-        note = {"variant": args.variant, "lambda": f"{args.lambda_:g}", "steps": str(args.steps), "kind": "miniature"}
+        note = {"variant": args.variant, "lambda": f"{args.lambda_:g}", "steps": str(args.steps),
+                "kind": "miniature"}
         write_float16(trainer.model, args.export, note)
         print(f"wrote {args.export}")
     return EXIT_DONE

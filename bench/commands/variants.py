@@ -19,7 +19,8 @@ from bench.variants import Checkpoint, Variant, find_checkpoints, load_variants
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="VARIANT", help="variants to show in detail (default: all, briefly)")
+    parser.add_argument("names", nargs="*", metavar="VARIANT",
+                        help="variants to show in detail (default: all, briefly)")
     parser.add_argument("--file", type=Path, help="another variants.yaml")
 
 
@@ -64,14 +65,16 @@ def _details(variant: Variant) -> str:
     summary = _summary(variant)
     lines = [f"{variant.name}: {variant.label}" + (" (miniature)" if variant.miniature else "")]
     lines += [f"  {key}: {value}" for key, value in summary.items() if key != "variant"]
-    lines += [f"  trained for: {variant.metric}", f"  options: {dict(variant.options) or 'the model' + chr(39) + 's own'}"]
+    options = dict(variant.options) or "the model's own"
+    lines += [f"  trained for: {variant.metric}", f"  options: {options}"]
     return "\n".join([*lines, *(_place(variant, checkpoint) for checkpoint in find_checkpoints(variant))])
 
 
 def _place(variant: Variant, checkpoint: Checkpoint) -> str:
     if checkpoint.path:
         return f"  λ {checkpoint.point}: {_shown(checkpoint.path)}, {_fit(variant, checkpoint.path)}"
-    return f"  λ {checkpoint.point}: missing, looked for {', '.join(_shown(path) for path in checkpoint.looked_in)}"
+    places = ", ".join(map(_shown, checkpoint.looked_in))
+    return f"  λ {checkpoint.point}: missing, looked for {places}"
 
 
 def _fit(variant: Variant, path: Path) -> str:

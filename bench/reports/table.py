@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Union
 
-Cell = Union[str, int, float, bool, None]
+Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,8 @@ class DecoderProcess:
         self._words.seek(0)
         words = self._words.read().decode(errors="replace").strip().splitlines()
         last = " | ".join(word.strip() for word in words[-3:])
-        return DecoderFailure("Crash", f"the decoder process died ({ending(status)})" + (f": {last}" if last else ""))
+        text = f"the decoder process died ({ending(status)})"
+        return DecoderFailure("Crash", f"{text}: {last}" if last else text)
 
     def _stop(self) -> None:
         process, self._process = self._process, None

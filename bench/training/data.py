@@ -15,12 +15,13 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def load_folders(folders: list[Path], crop: int) -> list[np.ndarray]:
-    """Decode every image below ``folders`` that is at least ``crop`` pixels on both sides: uint8 (H, W, 3) each.
+    """Decode every image below ``folders`` with at least ``crop`` pixels on both sides: uint8 (H, W, 3) each.
 
     Raises:
         DatasetError: there is no such image.
     """
-    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = (path for folder in folders for path in folder.rglob("*"))
+    paths = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
     images = []
     for path in paths:
         with Image.open(path) as image:
@@ -29,7 +30,8 @@ def load_folders(folders: list[Path], crop: int) -> list[np.ndarray]:
             images.append(pixels)
     if not images:
         raise DatasetError(
-            f"no training images of at least {crop}x{crop} pixels below {', '.join(map(str, folders))} ({len(paths)} images seen)",
+            f"no training images of at least {crop}x{crop} pixels below {', '.join(map(str, folders))}"
+            f" ({len(paths)} images seen)",
             "name a folder of photographs with --data",
         )
     return images
@@ -37,12 +39,14 @@ def load_folders(folders: list[Path], crop: int) -> list[np.ndarray]:
 
 def random_batch(images: list[np.ndarray], size: int, crop: int, generator: np.random.Generator) -> Tensor:
     """Random crops with random flips: float32 (size, 3, crop, crop) in [0, 1]."""
-    return _stack([_random_crop(images[i], crop, generator) for i in generator.integers(len(images), size=size)])
+    chosen = generator.integers(len(images), size=size)
+    return _stack([_random_crop(images[index], crop, generator) for index in chosen])
 
 
 def centre_batch(images: list[np.ndarray], crop: int) -> Tensor:
     """The centre of every image: float32 (n, 3, crop, crop) in [0, 1]."""
-    return _stack([_crop(image, (image.shape[0] - crop) // 2, (image.shape[1] - crop) // 2, crop) for image in images])
+    corners = [((image.shape[0] - crop) // 2, (image.shape[1] - crop) // 2) for image in images]
+    return _stack([_crop(image, top, left, crop) for image, (top, left) in zip(images, corners)])
 
 
 def _random_crop(image: np.ndarray, crop: int, generator: np.random.Generator) -> np.ndarray:

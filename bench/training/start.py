@@ -1,8 +1,8 @@
 """A good start for small transforms: principal components of the training images.
 
-Trained from random weights, a miniature spends most of a short training on finding low frequencies. Here every
-strided layer of g_a starts as the principal components of its input's 2x2 patches, g_s as their transposes,
-and residual blocks start as the identity.
+Trained from random weights, a miniature spends most of a short training on finding low frequencies. Here
+every strided layer of g_a starts as the principal components of its input's 2x2 patches, g_s as their
+transposes, and residual blocks start as the identity.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def principal_components(model: HPCM, images: Tensor, lambda_: float) -> None:
     Raises:
         TypeError: the model's g_a and g_s are no sequences of strided layers and residual blocks.
     """
-    if not all(isinstance(getattr(transform, "branch", None), nn.Sequential) for transform in (model.g_a, model.g_s)):
+    branches = (getattr(transform, "branch", None) for transform in (model.g_a, model.g_s))
+    if not all(isinstance(branch, nn.Sequential) for branch in branches):
         raise TypeError(f"{type(model).__name__} has transforms without a plain sequence of layers")
     for block in (*model.g_a.branch, *model.g_s.branch):
         if not _is_strided(block):
@@ -60,7 +61,7 @@ def _components(x: Tensor, number: int) -> tuple[Tensor, Tensor]:
 
 
 def _set_taps(layer: nn.Conv2d | nn.ConvTranspose2d, components: Tensor, bias: Tensor) -> None:
-    """Put components (n, 4C) on the four taps that a 2x2 or the middle of a 4x4 kernel has; the rest is zero."""
+    """Put components (n, 4C) on the four taps of a 2x2 kernel, or the middle of a 4x4 one; the rest is 0."""
     taps = components.view(len(components), -1, 2, 2)
     margin = (layer.kernel_size[0] - 2) // 2
     nn.init.zeros_(layer.weight)

@@ -20,7 +20,8 @@ from bench.models.checkpoints import load_weights
 from bench.training.data import centre_batch, load_folders, random_batch
 from bench.training.start import principal_components
 
-LOG_FIELDS = ("step", "learning_rate", "loss", "bpp", "mse", "psnr_db", "val_loss", "val_bpp", "val_psnr_db", "elapsed_s")
+LOG_FIELDS = ("step", "learning_rate", "loss", "bpp", "mse", "psnr_db", "val_loss", "val_bpp", "val_psnr_db",
+              "elapsed_s")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Recipe:
         model, options: what :func:`bench.models.create` builds.
         lambda_: weight of distortion: loss = λ 255² MSE + bpp.
         steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels.
-        learning_rate: first learning rate; it falls to a hundredth along a half cosine, after ``warmup`` steps.
+        learning_rate: first learning rate; falls to a hundredth along a half cosine, after ``warmup`` steps.
         clip: largest norm of the gradient.
         seed: seed of weights, crops and noise.
         principal_start: start the transforms from principal components, unless weights are given.
@@ -91,13 +92,16 @@ class Trainer:
     def state_path(self) -> Path:
         return self.folder / "state.pt"
 
-    def run(self, data: list[Path], validation: Path | None, log_every: int = 100, save_every: int = 500) -> None:
+    def run(self, data: list[Path], validation: Path | None, log_every: int = 100,
+            save_every: int = 500) -> None:
         """Train to the last step; logs every ``log_every`` steps, saves state every ``save_every``.
 
         A step whose gradient is not finite is skipped.
         """
         images = load_folders(data, self.recipe.crop)
-        held_out = centre_batch(load_folders([validation], self.recipe.crop)[:24], self.recipe.crop) if validation else None
+        held_out = None
+        if validation:
+            held_out = centre_batch(load_folders([validation], self.recipe.crop)[:24], self.recipe.crop)
         if self.step == 0 and self._is_fresh:
             principal_components(self.model, centre_batch(images[:64], self.recipe.crop), self.recipe.lambda_)
         started, sums = time.monotonic() - self.elapsed_s, []
@@ -106,8 +110,8 @@ class Trainer:
             self.elapsed_s = time.monotonic() - started
             last = self.step == self.recipe.steps
             if self.step % log_every == 0 or last:
-                validated = self.validate(held_out) if held_out is not None and (self.step % save_every == 0 or last) else {}
-                self._log(np.mean(sums, axis=0), validated)
+                due = held_out is not None and (self.step % save_every == 0 or last)
+                self._log(np.mean(sums, axis=0), self.validate(held_out) if due else {})
                 sums = []
             if self.step % save_every == 0 or last:
                 self._save()
@@ -129,15 +133,17 @@ class Trainer:
     def validate(self, images: Tensor) -> dict[str, float]:
         """Loss, bpp and PSNR of the forward pass on held-out crops, rounded symbols, no noise."""
         self.model.eval()
-        results = [[float(v) for v in rate_distortion(self.model, x[None], self.recipe.lambda_)] for x in images]
+        results = [[float(value) for value in rate_distortion(self.model, x[None], self.recipe.lambda_)]
+                   for x in images]
         loss, bpp, _ = np.mean(results, axis=0)
         psnr = np.mean([-10 * math.log10(mse) for _, _, mse in results])
         return {"val_loss": float(loss), "val_bpp": float(bpp), "val_psnr_db": float(psnr)}
 
     def _log(self, means: np.ndarray, validated: dict[str, float]) -> None:
         loss, bpp, mse = (float(value) for value in means)
-        row = {"step": self.step, "learning_rate": self.recipe.rate_at(self.step - 1), "loss": loss, "bpp": bpp,
-               "mse": mse, "psnr_db": -10 * math.log10(mse), "elapsed_s": round(self.elapsed_s, 1), **validated}
+        row = {"step": self.step, "learning_rate": self.recipe.rate_at(self.step - 1), "loss": loss,
+               "bpp": bpp, "mse": mse, "psnr_db": -10 * math.log10(mse),
+               "elapsed_s": round(self.elapsed_s, 1), **validated}
         path = self.folder / "log.csv"
         new = not path.exists()
         with path.open("a", newline="") as file:
