@@ -100,7 +100,10 @@ def describe_plan(plan: Plan) -> str:
             duration(sum(planned.expected_s for planned in units)) if to_run else "-",
         ))
     lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align(rows)]
-    lines += [f"missing: {one.what}: {_indent(one.reason)}" for one in plan.missing]
+    reasons: dict[str, list[str]] = {}
+    for one in plan.missing:
+        reasons.setdefault(one.reason, []).append(one.what)
+    lines += [f"missing: {', '.join(whats)}: {_indent(reason)}" for reason, whats in reasons.items()]
     for planned in plan.pending:
         if planned.series.fault is not None:
             spec = planned.unit.spec
