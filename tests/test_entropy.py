@@ -81,7 +81,8 @@ def test_coder_is_lossless_and_near_its_estimate(spread):
     model, levels = GeneralisedGaussian(), scale_table()
     tables = model.tables(levels)
     rows = torch.randint(0, 60, (5000,))
-    symbols = torch.from_numpy(gennorm.rvs(BETA, scale=np.minimum(levels[rows].numpy(), spread), random_state=1)).round()
+    drawn = gennorm.rvs(BETA, scale=np.minimum(levels[rows].numpy(), spread), random_state=1)
+    symbols = torch.from_numpy(drawn).round()
     if spread > 100:
         symbols[::50] = symbols[::50] * 40 + 3
     stream = encode(symbols, rows, tables)

@@ -74,8 +74,8 @@ def test_forward_gives_the_recorded_figures(name):
     assert float((x_hat**2).sum()) == close(recorded["x_hat_sumsq"])
     assert float(x_hat.min()) == close(recorded["x_hat_min"])
     assert float(x_hat.max()) == close(recorded["x_hat_max"])
-    torch.testing.assert_close(x_hat[0, :, 100:104, 100:104], torch.tensor(recorded["x_hat_patch"], dtype=torch.float64),
-                               rtol=CLOSE, atol=1e-10)
+    patch = torch.tensor(recorded["x_hat_patch"], dtype=torch.float64)
+    torch.testing.assert_close(x_hat[0, :, 100:104, 100:104], patch, rtol=CLOSE, atol=1e-10)
     for part in "yz":
         assert float(-likelihoods[part].log2().sum()) == close(recorded[f"bits_{part}"])
         assert float(likelihoods[part].sum()) == close(recorded[f"likelihood_{part}_sum"])

@@ -46,7 +46,7 @@ class LearnedCodec:
 
         height, width = image.shape[:2]
         if max(height, width) > LONGEST_SIDE:
-            raise CodecError(f"{width}x{height} is too large: the file's header holds sides up to {LONGEST_SIDE} pixels")
+            raise CodecError(f"{width}x{height} is too large: the header holds sides up to {LONGEST_SIDE} pixels")
         padding = centred_padding(width, height, self._model.padding_multiple)
         left, top, right, bottom = padding
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255
@@ -56,7 +56,7 @@ class LearnedCodec:
             parts={"header": HEADER.size, "y": len(encoded.y_stream), "z": len(encoded.z_stream)},
             padding=padding,
             reconstruct=lambda: self._pixels(encoded.y_hat, width, height),
-            estimate_bits=lambda: encoded.bits,
+            estimate_bits=encoded.estimate_bits,
         )
 
     def decode(self, stream: bytes) -> np.ndarray:

@@ -13,7 +13,11 @@ import numpy as np
 
 from bench.codecs.base import Encoding
 from bench.codecs.colour import (
-    YCbCrFormat, planes_from_bytes, planes_to_bytes, planes_to_rgb, rgb_to_planes,
+    YCbCrFormat,
+    planes_from_bytes,
+    planes_to_bytes,
+    planes_to_rgb,
+    rgb_to_planes,
 )
 from bench.errors import CodecError
 

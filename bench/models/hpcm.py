@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -31,14 +31,14 @@ class EncodedImage:
         y_stream, z_stream: the two arithmetic-coded streams.
         shape: (height, width) of the hyper-latents.
         y_hat: the latents that the decoder will have, (1, M, H, W).
-        bits: what the entropy model predicts for both streams.
+        estimate_bits: returns what the entropy model predicts for both streams.
     """
 
     y_stream: bytes
     z_stream: bytes
     shape: tuple[int, int]
     y_hat: Tensor
-    bits: float
+    estimate_bits: Callable[[], float]
 
 
 class HPCM(HierarchicalContext):
@@ -168,9 +168,13 @@ class HPCM(HierarchicalContext):
         y_hat = self.code_latents(self.h_s(z_symbols + self.means_hyper), quantiser)
         symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
         y_stream = coders.encode(symbols.flatten(), scale_index(scales, self.scale_table).flatten(), self.tables("y"))
-        bits = (_bits(self.entropy_estimation(symbols, scales))
-                + _bits(self.entropy_estimation(z_symbols, self.scales_hyper)))
-        return EncodedImage(y_stream, z_stream, tuple(z_symbols.shape[2:]), y_hat, bits)
+
+        @torch.no_grad()
+        def estimate_bits() -> float:
+            return (_bits(self.entropy_estimation(symbols, scales))
+                    + _bits(self.entropy_estimation(z_symbols, self.scales_hyper)))
+
+        return EncodedImage(y_stream, z_stream, tuple(z_symbols.shape[2:]), y_hat, estimate_bits)
 
     @torch.no_grad()
     def decode_latents(self, y_stream: bytes, z_stream: bytes, shape: Iterable[int]) -> Tensor:
