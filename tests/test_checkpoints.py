@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tiny_models import TINY, picture, tiny_model
 from torch import Tensor, nn
 
 from bench.errors import CheckpointError
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_weights, write_float16
-from tiny_models import TINY, picture, tiny_model
 
 TABLES = ("scale_table", "quantized_cdf_z", "cdf_length_z", "offset_z", "quantized_cdf_y", "cdf_length_y", "offset_y")
 CONSTANTS = {"entropy_estimation.beta": 1.5, "entropy_estimation.scale_lower_bound.bound": 0.12,

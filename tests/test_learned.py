@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_models import TINY, picture, tiny_model, write_variants
 
 from bench.cli import main
 from bench.codecs.base import CODECS, CodecSpec, build_codec
@@ -26,7 +27,6 @@ from bench.runners.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.identity import identify
 from bench.runners.store import Store
 from bench.runners.unit import Unit, UnitImage, run_unit
-from tiny_models import TINY, picture, tiny_model, write_variants
 
 SIZES = [(1, 1), (33, 17), (130, 127), (64, 128), (128, 64)]
 HEADER = 9

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_models import tiny_model, write_variants
 
 from bench.cli import main
 from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
 from bench.models import MODELS
 from bench.variants import SUFFIXES, find_checkpoints, load_variants, specs, variants_file
-from tiny_models import tiny_model, write_variants
 
 PUBLISHED = {"hpcm_base": "68,505,299", "hpcm_large": "89,718,803", "hpcm_phi": "63,582,419", "hpcm_1b": "1,000,328,003"}
 
