@@ -65,6 +65,18 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
             for name, entry in entries.items()}
 
 
+def get_variant(name: str, path: Path | None = None) -> Variant:
+    """Return the variant called ``name``.
+
+    Raises:
+        ConfigurationError: there is none, or the file is wrong.
+    """
+    variants = load_variants(path)
+    if name not in variants:
+        raise ConfigurationError(f"there is no variant '{name}'", f"known: {', '.join(variants)}")
+    return variants[name]
+
+
 def find_checkpoints(variant: Variant) -> list[Checkpoint]:
     """Look for the checkpoint of each λ of a variant."""
     found = []

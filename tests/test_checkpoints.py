@@ -141,7 +141,8 @@ def test_published_constants_may_be_absent_but_not_differ(state, trained, tmp_pa
 @pytest.mark.parametrize(("change", "told"), [
     (lambda s: s.pop(WEIGHT), f"missing: {WEIGHT}"),
     (lambda s: s.update(extra=torch.ones(2)), "unexpected: extra"),
-    (lambda s: s.update({WEIGHT: torch.ones(3, 4)}), rf"of another shape: {WEIGHT} \(3, 4\) instead of \(16, 16, 1, 1\)"),
+    (lambda s: s.update({WEIGHT: torch.ones(3, 4)}),
+     rf"of another shape: {WEIGHT} \(3, 4\) instead of \(16, 16, 1, 1\)"),
     (lambda s: s.update({WEIGHT: torch.ones(16, 16, 1, 1, dtype=torch.int8)}), f"not floating-point.*: {WEIGHT}"),
     (lambda s: s.update({WEIGHT: torch.ones(16, 16, 1, 1, dtype=torch.complex64)}), f"not floating.*: {WEIGHT}"),
     (lambda s: s.update({WEIGHT: s[WEIGHT].to_sparse()}), f"not floating-point numbers: {WEIGHT}"),

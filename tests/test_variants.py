@@ -14,7 +14,8 @@ from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
 from bench.models import MODELS
 from bench.variants import SUFFIXES, find_checkpoints, load_variants, specs, variants_file
 
-PUBLISHED = {"hpcm_base": "68,505,299", "hpcm_large": "89,718,803", "hpcm_phi": "63,582,419", "hpcm_1b": "1,000,328,003"}
+PUBLISHED = {"hpcm_base": "68,505,299", "hpcm_large": "89,718,803", "hpcm_phi": "63,582,419",
+             "hpcm_1b": "1,000,328,003"}
 
 
 def write(folder: Path, text: str) -> Path:
@@ -146,7 +147,8 @@ def test_detail_shows_places_and_whether_checkpoints_fit(tmp_path: Path, monkeyp
     shown = capsys.readouterr().out
     assert "tiny: Tiny (miniature)" in shown
     assert re.search(r"λ 0.01: \S*0.01.pth, fits", shown)
-    assert re.search(r"λ 0.02: missing, looked for \S*0.02.pth.tar, \S*0.02.pth, \S*0.02.pt, \S*0.02.safetensors", shown)
+    assert re.search(r"λ 0.02: missing, looked for \S*0.02.pth.tar, \S*0.02.pth, \S*0.02.pt, "
+                     r"\S*0.02.safetensors", shown)
     (folder / "0.02.pt").write_bytes(b"not a checkpoint")
     assert main(["variants", "tiny"]) == EXIT_DONE
     assert re.search(r"0.02.pt, can't be used", capsys.readouterr().out)

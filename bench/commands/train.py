@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for state and log")
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--crop", type=int, default=256, help="side of a crop in pixels (default: %(default)s)")
+    parser.add_argument("--save-every", type=int, default=500, metavar="STEPS",
+                        help="how often the state is saved (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="a state.pt or checkpoint whose weights to start from")
@@ -41,18 +44,19 @@ def run(args: argparse.Namespace) -> int:
 
     from bench.models.checkpoints import read_weights, write_float16
     from bench.training.trainer import Recipe, Trainer
-    from bench.variants import load_variants
+    from bench.variants import get_variant
 
-    if args.lambda_ <= 0 or args.steps <= 0 or args.batch <= 0:
-        raise ConfigurationError("--lambda, --steps and --batch must be positive")
+    if args.lambda_ <= 0 or args.steps <= 0 or args.batch <= 0 or args.crop <= 0 or args.save_every <= 0:
+        raise ConfigurationError("--lambda, --steps, --batch, --crop and --save-every must be positive")
     if args.threads:
         torch.set_num_threads(args.threads)
-    variant = load_variants().get(args.variant)
+    variant = get_variant(args.variant)
     recipe = Recipe(variant.model, args.lambda_, dict(variant.options), steps=args.steps, batch=args.batch,
-                    learning_rate=args.learning_rate, seed=args.seed, principal_start=not args.random_start)
+                    crop=args.crop, learning_rate=args.learning_rate, seed=args.seed,
+                    principal_start=not args.random_start)
     start = read_weights(args.start) if args.start else None
     trainer = Trainer(recipe, args.out, start)
-    trainer.run(args.data, args.validation)
+    trainer.run(args.data, args.validation, save_every=args.save_every)
     if args.export:
         note = {"variant": args.variant, "lambda": f"{args.lambda_:g}", "steps": str(args.steps),
                 "kind": "miniature"}

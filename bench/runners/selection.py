@@ -9,7 +9,7 @@ from pathlib import Path
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
 from bench.errors import ConfigurationError
-from bench.variants import Variant, find_checkpoints, load_variants, spec, specs
+from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec, specs
 
 LEARNED = "learned"
 CLASSICAL = "classical"
@@ -71,9 +71,7 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
     Raises:
         ConfigurationError: no such variant or file, or a λ that can't be read.
     """
-    variants, path = load_variants(), Path(file)
-    if variant not in variants:
-        raise ConfigurationError(f"there is no variant '{variant}'", f"known: {', '.join(variants)}")
+    entry, path = get_variant(variant), Path(file)
     if not path.is_file():
         raise ConfigurationError(f"there is no checkpoint file {file}")
     if len(points) > 1:
@@ -81,10 +79,12 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
     text = points[0] if points else path.name.removesuffix(".tar").rpartition(".")[0]
     try:
         lambda_ = float(text)
+        if not 0 < lambda_ < float("inf"):
+            raise ValueError
     except ValueError:
         raise ConfigurationError(f"can't tell the λ of {file} from '{text}'",
                                  "give it with --points, such as --points 0.0067") from None
-    return Chosen((spec(variants[variant], lambda_, path),), ())
+    return Chosen((spec(entry, lambda_, path),), ())
 
 
 def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[str, bool]]:

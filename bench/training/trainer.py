@@ -80,6 +80,9 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.crops = np.random.default_rng(recipe.seed)
         self.model = create(recipe.model, **recipe.options)
+        if recipe.crop % self.model.padding_multiple:
+            raise ConfigurationError(f"crops of {recipe.crop} pixels don't fit the model",
+                                     f"their side must be a multiple of {self.model.padding_multiple}")
         self._is_fresh = start is None and recipe.principal_start
         if start is not None:
             load_weights(self.model, start, "the start")
@@ -91,6 +94,10 @@ class Trainer:
     @property
     def state_path(self) -> Path:
         return self.folder / "state.pt"
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "log.csv"
 
     def run(self, data: list[Path], validation: Path | None, log_every: int = 100,
             save_every: int = 500) -> None:
@@ -144,9 +151,8 @@ class Trainer:
         row = {"step": self.step, "learning_rate": self.recipe.rate_at(self.step - 1), "loss": loss,
                "bpp": bpp, "mse": mse, "psnr_db": -10 * math.log10(mse),
                "elapsed_s": round(self.elapsed_s, 1), **validated}
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
+        new = not self.log_path.exists()
+        with self.log_path.open("a", newline="") as file:
             writer = csv.DictWriter(file, LOG_FIELDS)
             if new:
                 writer.writeheader()
@@ -177,6 +183,20 @@ class Trainer:
         torch.set_rng_state(state["noise"])
         self.crops.bit_generator.state = state["crops"]
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+        self._forget_log_after(self.step)
+
+    def _forget_log_after(self, step: int) -> None:
+        """Drop lines of steps that were logged, but not saved, before an interruption: they come again."""
+        if not self.log_path.exists():
+            return
+        with self.log_path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        temporary = self.log_path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, LOG_FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, self.log_path)
 
 
 def _plain(value: Any) -> Any:
