@@ -58,7 +58,7 @@ def _failures(rows: Iterable[Row]) -> list[str]:
     """Return one line for each reason, which is often the same for all images of a rate point."""
     images: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        reason = (row.reason or "").replace(row.image, "the image")
+        reason = (row.reason or "").replace(f"{row.image}: ", "").replace(row.image, "the image")
         images.setdefault((f"{row.name} {row.point}", reason), []).append(row.image)
     return [f"{what}: {names[0] if len(names) == 1 else f'{len(names)} images'}: {reason}"
             for (what, reason), names in images.items()]

@@ -108,7 +108,8 @@ def failed_row(unit: Unit, image: UnitImage, series: Series, error: BaseExceptio
                machine: dict[str, Any] | None = None) -> Row:
     """Return the row that says why ``image`` could not be measured, without paths of this machine."""
     kind = error.kind if isinstance(error, DecoderFailure) else type(error).__name__
-    text = " ".join(f"{kind}: {error}".split()).replace(image.path, image.name)
+    lines = f"{kind}: {error}".replace(image.path, image.name).splitlines()  # what is wrong, then what to do
+    text = "; ".join(" ".join(line.split()) for line in lines if line.strip())
     for path in unit.spec.location.values():
         text = text.replace(path, Path(path).name)
     return _row(unit, image, series, status=FAILED, reason=text, machine=machine or {})
