@@ -34,7 +34,7 @@ test: $(READY) ## run the tests
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13) and "Python 3.10 to 3.12 is needed: make PYTHON=python3.12")'
 	@echo "Setting up $(VENV): a few minutes and about 6 GB, once"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'

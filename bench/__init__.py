@@ -1,3 +1,3 @@
-"""Benchmarks of learned image codecs: real bitstreams, BD-rate with its uncertainty, checked claims."""
+"""Benchmarks of learned image codecs: real bitstreams, BD-rate, reports."""
 
 __version__ = "0.1.0"

@@ -23,12 +23,12 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the process' exit status (0 done, 1 something failed, 2 bad input)."""
     arguments = sys.argv[1:] if argv is None else argv
-    parser = _parser(arguments[0] if arguments else "")
-    args = parser.parse_args(arguments)
-    if args.verb is None:
-        parser.print_help()
-        return EXIT_BAD_INPUT
     try:
+        parser = _parser(arguments[0] if arguments else "")
+        args = parser.parse_args(arguments)
+        if args.verb is None:
+            parser.print_help()
+            return EXIT_BAD_INPUT
         return args.run(args)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -76,7 +76,7 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurv
     dataset = rows[0].dataset if rows else ""
     needed = ("bpp", *(ROW_FIELDS[metric] for metric in metrics))
     measured = {
-        choice.point: {row.image: row for row in choice.rows
+        choice.point: {_paired_as(row): row for row in choice.rows
                        if row.status == OK and all(getattr(row, name) is not None for name in needed)}
         for choice in select(dataset, rows).choices  # ordered by mean rate
     }
@@ -93,6 +93,11 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurv
         source="measured by this suite", meta=meta,
         per_image=per_image, images=len(images), remarks=tuple(remarks),
     )
+
+
+def _paired_as(row: Row) -> str:
+    """The name under which an image is paired with other curves' values; an altered one pairs with nothing."""
+    return f"{row.image} (altered)" if row.image_verified is False else row.image
 
 
 def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str], list[str]]:

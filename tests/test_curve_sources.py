@@ -131,3 +131,16 @@ def test_different_image_counts_are_a_warning():
     known = replace(load("kodak", "hpcm-base-mse"), images=24)
     warnings = align(known, from_rows(rows_of()), "psnr")[2]
     assert warnings == ["averages over different images: HPCM-Base 24, JPEG 3"]
+
+
+def test_an_altered_image_is_not_paired_with_values_of_the_true_one():
+    true = from_rows(rows_of())
+    altered = from_rows([replace(one, image_verified=False) if one.image == "0.png" else one for one in rows_of()])
+    first, second, warnings = align(true, altered, "psnr")
+    assert first.images == second.images == 2
+    assert any("2 of 4 images" in warning for warning in warnings)
+
+
+def test_curves_of_different_datasets_are_compared_only_with_a_warning():
+    _, _, warnings = align(load("kodak", "hpcm-base-mse"), load("clic2020", "hpcm-base-mse"), "psnr")
+    assert any("different datasets" in warning for warning in warnings)

@@ -22,7 +22,7 @@ class CodecSpec:
     Attributes:
         codec: name in :data:`CODECS` ("jpeg", "vvenc", "learned", ...).
         name: how the codec is called in rows and tables ("hpcm_base"); equals ``codec`` for classical ones.
-        point: label of the rate point, unique within the codec ("q50", "qp32", "0.0067").
+        point: label of the rate point, unique within the codec ("q55", "qp32", "0.0067").
         point_settings: the rate point as values ({"quality": 50}, {"qp": 32}, {"lambda": 0.0067}).
         settings: all other options that change the bitstream or the reconstruction.
         location: where to find what the codec needs (a checkpoint file, a binary); not part of its identity.

@@ -22,6 +22,6 @@ def load_plugins() -> None:
     for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:  # whatever a module of the user's raises
             raise ConfigurationError(f"{VARIABLE} names '{name}', which can't be imported: {error}",
                                      "install it, or put its folder on PYTHONPATH") from None

@@ -86,6 +86,9 @@ def align(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, RDCurve
     if aligned is None:
         raise ConfigurationError(f"{anchor.label} and {test.label} have no image in common")
     warnings = []
+    if anchor.dataset and test.dataset and anchor.dataset != test.dataset:
+        warnings.append(f"different datasets: {anchor.label} on {anchor.dataset}, {test.label} on {test.dataset}; "
+                        "the number mixes codecs with images")
     everything = anchor.images_with(metric) | test.images_with(metric)
     shared = anchor.images_with(metric) & test.images_with(metric)
     if shared and shared != everything:

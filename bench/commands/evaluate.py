@@ -7,7 +7,7 @@ stored is not measured again, so an interrupted run goes on where it was.
 Examples:
   python -m bench evaluate --dataset kodak --plan
   python -m bench evaluate --dataset kodak --codecs hpcm_base,vvenc
-  python -m bench evaluate --dataset ~/pictures --codecs jpeg,webp --points q50,q90
+  python -m bench evaluate --dataset ~/pictures --codecs jpeg,webp --points q10,q55
   python -m bench evaluate --dataset kodak --variant hpcm_base --checkpoint my.pth --points 0.0067
   python -m bench evaluate --dataset clic2020 --allow-partial --report
 """
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--codecs", type=_names, default=[ALL], metavar="A,B,...",
                       help="codecs, variants, or the groups all, classical, learned (default: all)")
     what.add_argument("--points", type=_names, default=[], metavar="P,Q,...",
-                      help="only these rate points, such as q50 or 0.0067 (default: all)")
+                      help="only these rate points, such as q55 or 0.0067 (default: all)")
     what.add_argument("--checkpoint", metavar="FILE",
                       help="measure this checkpoint of --variant; its λ is --points or the file's name")
     what.add_argument("--variant", metavar="NAME", help="the variant that --checkpoint belongs to")

@@ -153,7 +153,10 @@ def _inner_folder(value: Any) -> str | None:
 
 
 def _url(value: Any) -> str | None:
-    good = isinstance(value, str) and urlsplit(value).scheme in ("http", "https") and urlsplit(value).netloc
+    try:
+        good = isinstance(value, str) and urlsplit(value).scheme in ("http", "https") and urlsplit(value).netloc
+    except ValueError:  # an address that can't be taken apart
+        good = False
     return None if good else "must be an http or https address"
 
 

@@ -48,5 +48,5 @@ def create(name: str, **options: Any) -> nn.Module:
         raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {', '.join(allowed)}")
     try:
         return entry.model(**{**entry.options, **options})
-    except (TypeError, ValueError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
         raise ConfigurationError(f"model '{name}' can't be built with {options}: {error}") from None

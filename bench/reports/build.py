@@ -9,7 +9,7 @@ from bench.errors import BenchError
 from bench.metrics.curves import MINIMUM_POINTS
 from bench.reports import plots, tables
 from bench.reports.bd_tables import bd_detail, bd_overview
-from bench.reports.comparison import Subject, subjects_of
+from bench.reports.comparison import Subject, compare, subjects_of
 from bench.reports.curves import ANCHOR, METRICS, PUBLISHED, ReportCurve, measured_curves
 from bench.reports.files import write_folder
 from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SAMPLE_NOTE, Coverage, coverage_of, to_frame
@@ -93,8 +93,15 @@ def _bd_tables(measured: list[Subject], references: list[Subject], coverage: Cov
     anchors = _anchors(measured, references)
     if not anchors or not tests:
         return []
+    anchors = [anchor for anchor in anchors if not anchor.main.miniature or _says_something(anchor, tests)]
     details = [bd_detail(anchor, tests, coverage) for anchor in anchors]
     return [bd_overview(anchors, tests, coverage), *details]
+
+
+def _says_something(anchor: Subject, tests: Sequence[Subject]) -> bool:
+    """Whether any other codec has a BD-rate against ``anchor``."""
+    found = (compare(anchor, test) for test in tests if test.label != anchor.label)
+    return any(one.bd_rate_percent is not None or one.ms_ssim_percent is not None for one in found)
 
 
 def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list[Subject]:

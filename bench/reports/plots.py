@@ -108,10 +108,13 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
     """Plot quality over rate.
 
     Args:
-        curves: of one metric, at least one; the first :data:`MOST_CURVES` are drawn.
+        curves: of one metric, at least one; VVC anchors and the first others, :data:`MOST_CURVES` in all, are drawn.
         limit: largest rate shown, in bpp; None for all up to :data:`FULL_RATE_BPP`.
     """
-    curves = list(curves)[:MOST_CURVES]
+    anchors = [curve for curve in curves if curve.origin == ANCHOR]  # always drawn
+    others = [curve for curve in curves if curve.origin != ANCHOR][: MOST_CURVES - len(anchors)]
+    left_out = [curve.label for curve in curves if curve not in anchors and curve not in others]
+    curves = [curve for curve in curves if curve in anchors or curve in others]
     metric = curves[0].metric
     limit = limit if limit is not None else _full_limit(curves)
     with matplotlib.rc_context(_settings(name, layout)):
@@ -125,7 +128,7 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
         _finish_axes(axes, curves, metric, limit)
         _title(axes, coverage, metric, layout)
         _legend(canvas, axes, layout)
-        return Figure(f"{name}_{layout.name}", _caption(curves, coverage, metric, limit),
+        return Figure(f"{name}_{layout.name}", _caption(curves, coverage, metric, limit) + _left_out(left_out),
                       _save(canvas, "png", dpi=layout.dpi), _save(canvas, "svg"))
 
 
@@ -218,6 +221,10 @@ def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, lim
     text += f" VVC anchor: {'; '.join(anchors)}." if anchors else ""
     beyond = sum(rate > limit for curve in curves for rate in curve.rate)
     return f"{text} Shown up to {limit:.2f} bpp; {count(beyond, 'point')} beyond." if beyond else text
+
+
+def _left_out(labels: Sequence[str]) -> str:
+    return f" Not drawn, to keep the plot readable: {', '.join(labels)}." if labels else ""
 
 
 def _save(canvas: Canvas, kind: str, **options: int) -> bytes:
