@@ -21,8 +21,8 @@ def test_streams_decode_exactly_on_a_gpu(name):
     model.update()
     image = picture(256, 512, seed=3).float().cuda()
     encoded = model.encode_image(image)
-    decoded = model.decode_latents(encoded.y_stream, encoded.z_stream, encoded.shape)
-    assert torch.equal(decoded, encoded.y_hat)
+    decoded = model.decode_image(tuple(encoded.streams.values()), encoded.shape)
+    assert torch.equal(decoded, encoded.reconstruct())
 
 
 def test_float64_figures_are_the_recorded_ones_on_a_gpu():

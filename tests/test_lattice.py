@@ -38,17 +38,16 @@ def sampled(plane, offsets):
 def test_every_latent_is_coded_once(shape):
     plan = lattice(*shape, CPU)
     total = shape[0] * shape[1] * shape[2]
-    order = torch.cat([step.source for scale in plan.scales for step in scale.steps])
+    order = torch.cat([step.source for scale in plan for step in scale.steps])
     assert torch.equal(order.sort().values, torch.arange(total))
-    assert torch.equal(order[plan.order], torch.arange(total))
-    shares = [sum(len(step.index) for step in scale.steps) for scale in plan.scales]
+    shares = [sum(len(step.index) for step in scale.steps) for scale in plan]
     assert shares == [total // 16, 3 * total // 16, 12 * total // 16]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_steps_are_the_masks_packed_over_groups(shape):
     plan = lattice(*shape, CPU)
-    for scale, steps in zip(plan.scales, STEPS):
+    for scale, steps in zip(plan, STEPS):
         channels, height, width = scale.shape
         plane = torch.randn(channels, height, width)
         for step, groups in zip(scale.steps, steps):
@@ -62,11 +61,11 @@ def test_scales_sample_on_their_lattices():
     y = torch.arange(16 * 16 * 24.0).view(16, 16, 24)
     y2 = sampled(y, EIGHTH_OFFSET)
     y1 = sampled(y2, QUARTER_OFFSET)
-    for scale, plane in zip(plan.scales, (y1, y2, y)):
+    for scale, plane in zip(plan, (y1, y2, y)):
         for step in scale.steps:
             assert torch.equal(plane.flatten()[step.index], y.flatten()[step.source])
-    assert torch.equal(y2.flatten()[plan.scales[1].known], y1.flatten())
-    assert torch.equal(y.flatten()[plan.scales[2].known], y2.flatten())
+    assert torch.equal(y2.flatten()[plan[1].known], y1.flatten())
+    assert torch.equal(y.flatten()[plan[2].known], y2.flatten())
 
 
 @pytest.mark.parametrize("shape", SHAPES[:3])
@@ -88,24 +87,24 @@ def test_hyper_parameters_fill_scale_2_by_rank(shape):
         free[row::2, column::2] = False
         expected[channel][free] = reduced[channel][kept]
         expected[channel][~free] = before[channel].flatten()
-    entered = torch.cat((before.flatten(), hyper.flatten()))[plan.scales[1].context]
+    entered = torch.cat((before.flatten(), hyper.flatten()))[plan[1].context]
     assert torch.equal(entered.view_as(expected), expected)
 
 
 def test_hyper_parameters_fill_scale_3_in_place():
     plan = lattice(8, 8, 16, CPU)
     hyper, before = torch.randn(8, 8, 16), torch.randn(8, 4, 8)
-    entered = torch.cat((before.flatten(), hyper.flatten()))[plan.scales[2].context]
+    entered = torch.cat((before.flatten(), hyper.flatten()))[plan[2].context]
     expected = hyper.flatten().clone()
-    expected[plan.scales[2].known] = before.flatten()
+    expected[plan[2].known] = before.flatten()
     assert torch.equal(entered, expected)
 
 
 def test_at_a_width_of_16_most_of_the_filled_cells_come_from_elsewhere():
     """The specification counts 92 % and 96 % at a scale-2 width of 16 for eighths 4-5 and 6-7, a third for 2-3."""
     plan = lattice(8, 32, 32, CPU)
-    scale = plan.scales[1]
-    offset = len(plan.scales[0].context)
+    scale = plan[1]
+    offset = len(plan[0].context)
     aligned = sampled(torch.arange(8 * 32 * 32).view(8, 32, 32), EIGHTH_OFFSET) + offset
     filled = scale.context.view(scale.shape)
     moved = [float(((filled[j] != aligned[j]) & (filled[j] >= offset)).sum() / (filled[j] >= offset).sum())

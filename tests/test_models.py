@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.errors import ConfigurationError
-from bench.models import MODELS, create
+from bench.models import create
 from bench.models.coders import Quantiser
 from tests.reference_models import fill, manifest, picture
 
@@ -42,13 +42,13 @@ class Recorder(Quantiser):
         super().__init__(latents)
         self.means, self.latents = [], []
 
-    def code(self, step, scales, means):
+    def code(self, source, scales, means):
         self.means.append(means)
-        self.latents.append(super().code(step, scales, means))
+        self.latents.append(super().code(source, scales, means))
         return self.latents[-1]
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ["hpcm_base", "hpcm_large", "hpcm_phi", "hpcm_1b"])
 def test_state_dict_has_the_published_names_and_shapes(name):
     figures = manifest(name)
     with torch.device("meta"):

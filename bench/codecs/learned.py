@@ -31,7 +31,7 @@ LONGEST_SIDE = 2**16 - 1
 
 
 class LearnedCodec:
-    """Codes 8-bit images with a model that has ``encode_image``, ``decode_latents`` and ``reconstruct``.
+    """Codes 8-bit images with a model that has ``encode_image`` and ``decode_image``.
 
     Images are padded with zeros to the model's ``padding_multiple``, centred, as the published evaluation
     does; the rate is over the original pixels.
@@ -52,10 +52,10 @@ class LearnedCodec:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255
         encoded = self._model.encode_image(torch.nn.functional.pad(pixels, (left, right, top, bottom)))
         return Encoding(
-            stream=_pack(width, height, encoded.y_stream, encoded.z_stream),
-            parts={"header": HEADER.size, "y": len(encoded.y_stream), "z": len(encoded.z_stream)},
+            stream=_pack(width, height, encoded.streams["y"], encoded.streams["z"]),
+            parts={"header": HEADER.size, **{name: len(stream) for name, stream in encoded.streams.items()}},
             padding=padding,
-            reconstruct=lambda: self._pixels(encoded.y_hat, width, height),
+            reconstruct=lambda: self._pixels(encoded.reconstruct(), width, height),
             estimate_bits=encoded.estimate_bits,
         )
 
@@ -64,14 +64,14 @@ class LearnedCodec:
         left, top, right, bottom = centred_padding(width, height, self._model.padding_multiple)
         stride = self._model.hyper_stride
         shape = ((height + top + bottom) // stride, (width + left + right) // stride)
-        return self._pixels(self._model.decode_latents(y_stream, z_stream, shape), width, height)
+        return self._pixels(self._model.decode_image((y_stream, z_stream), shape), width, height)
 
-    def _pixels(self, y_hat: Tensor, width: int, height: int) -> np.ndarray:
-        """Reconstruct, crop and round to 8 bits: uint8 (height, width, 3)."""
+    def _pixels(self, padded: Tensor, width: int, height: int) -> np.ndarray:
+        """Crop and round to 8 bits: uint8 (height, width, 3)."""
         import torch
 
         left, top, _, _ = centred_padding(width, height, self._model.padding_multiple)
-        image = self._model.reconstruct(y_hat)[0, :, top : top + height, left : left + width]
+        image = padded[0, :, top : top + height, left : left + width]
         if not torch.isfinite(image).all():
             raise CodecError("the model's reconstruction is not finite")
         return (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()

@@ -42,7 +42,7 @@ def create(name: str, **options: Any) -> nn.Module:
         ConfigurationError: no such model, an option that it does not have, or an impossible value.
     """
     entry = MODELS.get(name)
-    allowed = list(inspect.signature(entry.model).parameters)
+    allowed = options_of(entry.model)
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {', '.join(allowed)}")
@@ -50,3 +50,16 @@ def create(name: str, **options: Any) -> nn.Module:
         return entry.model(**{**entry.options, **options})
     except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
         raise ConfigurationError(f"model '{name}' can't be built with {options}: {error}") from None
+
+
+def options_of(model: type[nn.Module]) -> list[str]:
+    """Names of a model's options, its bases' included where it hands ``**options`` on to them."""
+    names: dict[str, None] = {}
+    for cls in model.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        names.update({p.name: None for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)})
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            break
+    return list(names)

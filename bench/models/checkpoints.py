@@ -69,22 +69,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "the checkpoint") -> LoadReport:
     """Copy ``weights`` into ``model`` and rebuild its coding tables.
 
-    The model may have ``rebuilt_buffers`` (names never read from a file) and ``fill_missing`` (name prefix to
-    value, for parameters that some published files lack). Its buffers of one number are constants, such as the
-    bound of 1e-9: the model's own are kept, and a file may lack them or hold them rounded to float16.
+    The model may have ``rebuilt`` (entries never read from a file, by name or by the last parts of a name),
+    ``fill_missing`` (name prefix to value, or to None for what the model has, for entries that some published
+    files lack) and ``rename`` (brings a file's entries to the model's names). Its buffers of one number are
+    constants, such as the bound of 1e-9: the model's own are kept, and a file may lack them or hold them rounded
+    to float16.
 
     Raises:
         CheckpointError: something is missing, unexpected, of another shape or not finite, or a constant
             differs, so that the output would change; the message lists it. The model is then unchanged.
     """
-    rebuilt = set(getattr(model, "rebuilt_buffers", ()))
-    wanted = {name: value for name, value in model.state_dict().items() if name not in rebuilt}
+    weights = model.rename(weights) if hasattr(model, "rename") else weights
+    wanted = {name: value for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
     constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
     missing = [name for name in wanted if name not in weights and name not in constants]
-    filled = {name: value for name in missing if (value := _filling(model, name)) is not None}
+    filled = [name for name in missing if name.startswith(tuple(_fillings(model)))]
     problems = {
         "missing": [name for name in missing if name not in filled],
-        "unexpected": [name for name in weights if name not in wanted and name not in rebuilt],
+        "unexpected": [name for name in weights if name not in wanted and not _is_rebuilt(model, name)],
         **_unusable({name: weights[name] for name in wanted if name in weights}, wanted, constants),
     }
     if any(problems.values()):
@@ -94,13 +96,13 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
     with torch.no_grad():
         for name, value in wanted.items():
             if name in filled:
-                value.fill_(filled[name])
+                _fill(value, model, name)
             elif name not in constants:
                 value.copy_(weights[name])
     if hasattr(model, "update"):
         model.update(force=True)
     absent = (*filled, *(name for name in wanted if name in constants and name not in weights))
-    return LoadReport(absent, tuple(name for name in weights if name in rebuilt))
+    return LoadReport(absent, tuple(name for name in weights if _is_rebuilt(model, name)))
 
 
 def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
@@ -113,8 +115,7 @@ def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
         CheckpointError: a weight is not finite, or too large for float16.
         OSError: the file can't be written.
     """
-    rebuilt = set(getattr(model, "rebuilt_buffers", ()))
-    weights = {name: value.detach() for name, value in model.state_dict().items() if name not in rebuilt}
+    weights = {name: value.detach() for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
     halves = {name: (value if value.numel() == 1 else value.half()).contiguous() for name, value in weights.items()}
     if lost := [name for name, value in halves.items() if not torch.isfinite(value).all()]:
         raise CheckpointError(f"float16 can't hold the weights of {_some(lost)}")
@@ -175,9 +176,19 @@ def _refusal(path: Path, error: Exception) -> CheckpointError:
                            "fetch or copy it again and compare its checksum; or save it anew, state dict alone")
 
 
-def _filling(model: nn.Module, name: str) -> float | None:
-    fill = getattr(model, "fill_missing", {})
-    return next((value for prefix, value in fill.items() if name.startswith(prefix)), None)
+def _is_rebuilt(model: nn.Module, name: str) -> bool:
+    return any(f".{name}".endswith(f".{tail}") for tail in getattr(model, "rebuilt", ()))
+
+
+def _fillings(model: nn.Module) -> dict[str, float | None]:
+    return getattr(model, "fill_missing", {})
+
+
+def _fill(entry: Tensor, model: nn.Module, name: str) -> None:
+    """Give an entry that the file lacks its known value; None leaves what the model has."""
+    value = next(value for prefix, value in _fillings(model).items() if name.startswith(prefix))
+    if value is not None:
+        entry.fill_(value)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ that conditions the entropy model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -13,13 +14,22 @@ from compressai.ans import BufferedRansEncoder, RansDecoder
 from torch import Tensor
 
 from bench.models.entropy import CodingTables, scale_index
-from bench.models.lattice import Step
 
 
 class StepCoder(Protocol):
-    """Gives the latents of one step, packed (B, n), from their scales and means, packed likewise."""
+    """Gives the latents of one step."""
 
-    def code(self, step: Step, scales: Tensor, means: Tensor) -> Tensor: ...
+    def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
+        """Return the latents at ``source``, packed (B, n), from their scales and means, packed likewise.
+
+        ``source``: int64 (n,), positions in the flattened (C, H, W) of what is coded.
+        """
+
+    def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Where the latents are known, (B, C, H, W), go on with ``function`` of them; a decoder does nothing.
+
+        It is for what only the encoder may do, so that this too has its place in the one walk.
+        """
 
 
 class Quantiser:
@@ -31,21 +41,31 @@ class Quantiser:
     """
 
     def __init__(self, latents: Tensor, straight_through: bool = False) -> None:
-        self._latents = latents.flatten(1)
+        self._latents = latents
         self._straight_through = straight_through
+        self.sources: list[Tensor] = []
         self.residuals: list[Tensor] = []  # before rounding
         self.symbols: list[Tensor] = []
         self.scales: list[Tensor] = []
 
-    def code(self, step: Step, scales: Tensor, means: Tensor) -> Tensor:
-        residual = self._latents.index_select(1, step.source) - means
+    def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
+        residual = self._latents.flatten(1).index_select(1, source) - means
         symbols = torch.round(residual)
         if self._straight_through:
             symbols = residual + (symbols - residual).detach()
+        self.sources.append(source)
         self.residuals.append(residual)
         self.symbols.append(symbols)
         self.scales.append(scales)
         return symbols + means
+
+    def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
+        self._latents = function(self._latents)
+
+    def unpack(self, packed: list[Tensor]) -> Tensor:
+        """Bring packed steps, such as ``symbols``, into raster order: (B, C, H, W)."""
+        flat = torch.empty_like(self._latents.flatten(1))
+        return flat.index_copy(1, torch.cat(self.sources), torch.cat(packed, dim=1)).view_as(self._latents)
 
 
 class Reader:
@@ -62,10 +82,13 @@ class Reader:
         self._decoder = RansDecoder()
         self._decoder.set_stream(stream)
 
-    def code(self, step: Step, scales: Tensor, means: Tensor) -> Tensor:
+    def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
         rows = scale_index(scales, self._levels).flatten().tolist()
         symbols = self._decoder.decode_stream(rows, *self._tables)
         return torch.tensor(symbols, dtype=means.dtype, device=means.device).view_as(means) + means
+
+    def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
+        pass  # a decoder knows only what was sent
 
 
 def encode(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:

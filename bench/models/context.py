@@ -1,7 +1,7 @@
 """The hierarchical progressive context model of HPCM (arXiv 2507.19125, section 3.3).
 
-:meth:`HierarchicalContext.code_latents` is the one walk over scales and steps. Variants change the small
-methods that it calls, never the walk.
+:meth:`HierarchicalContext.walk` is the one walk over scales and steps. Variants change the small methods that
+it calls and the networks that it uses, never the walk.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.coders import StepCoder
-from bench.models.lattice import Lattice, Scale, lattice
+from bench.models.lattice import Scale, lattice
 from bench.models.layers import DWConvRB, WindowCrossAttention, conv1x1
 
 STEPS = (2, 3, 6)  # coded steps of each scale
@@ -40,27 +40,28 @@ def depthwise_prior(M: int, depths: tuple[int, ...], expansion: float) -> Spatia
 
 
 class HierarchicalContext(nn.Module):
-    """Context model for latents of ``M`` channels; a base class, so that names stay those of checkpoints.
+    """Context model for latents of ``M`` channels; a base class, so that names stay those of checkpoints."""
 
-    Args:
-        M: channels of the latents.
-        prior_s1_s2, prior_s3: blocks in the spatial priors, see :func:`depthwise_prior`.
-        adaptor_depths: DWConvRB in each adaptor of the three scales, or None for one 1x1 convolution.
-        expansion: hidden width of the DWConvRB over their width.
-        head_width: channels of an attention head, or None for a model without attention.
-    """
+    M: int
 
-    def __init__(
+    def build_context(
         self,
-        M: int,
         prior_s1_s2: tuple[int, ...],
         prior_s3: tuple[int, ...],
         adaptor_depths: tuple[int, int, int] | None = None,
         expansion: float = 2,
         head_width: int | None = 20,
     ) -> None:
-        super().__init__()
-        self.M = M
+        """Add the networks.
+
+        Args:
+            prior_s1_s2, prior_s3: blocks in the spatial priors, see :func:`depthwise_prior`.
+            adaptor_depths: DWConvRB in each adaptor of the three scales, or None for one 1x1 convolution.
+            expansion: hidden width of the DWConvRB over their width.
+            head_width: channels of an attention head, or None for a model without attention.
+        """
+        M = self.M
+        self.expansion, self.head_width = expansion, head_width
 
         def adaptor(scale: int) -> nn.Module:
             if adaptor_depths is None:
@@ -70,45 +71,61 @@ class HierarchicalContext(nn.Module):
         self.y_spatial_prior_adaptor_list_s1 = nn.ModuleList([adaptor(0)])
         self.y_spatial_prior_adaptor_list_s2 = nn.ModuleList([adaptor(1) for _ in range(3)])
         self.y_spatial_prior_adaptor_list_s3 = nn.ModuleList([adaptor(2) for _ in range(6)])
-        self.y_spatial_prior_s1_s2 = depthwise_prior(M, prior_s1_s2, expansion)
-        self.y_spatial_prior_s3 = depthwise_prior(M, prior_s3, expansion)
+        self.y_spatial_prior_s1_s2 = self.build_prior(prior_s1_s2)
+        self.y_spatial_prior_s3 = self.build_prior(prior_s3)
         self.adaptive_params_list = nn.ParameterList([nn.Parameter(torch.ones(1, 3 * M, 1, 1)) for _ in range(10)])
-        self.context_net = nn.ModuleList([conv1x1(2 * M, 2 * M) for _ in range(2)])
-        self.has_attention = head_width is not None
+        self.context_net = nn.ModuleList([self.build_fusion() for _ in range(2)])
         if head_width is not None:
-            heads = 2 * M // head_width
-            self.attn_s1, self.attn_s2, self.attn_s3 = (WindowCrossAttention(2 * M, w, heads) for w in WINDOWS)
+            self.attn_s1, self.attn_s2, self.attn_s3 = (self.build_attention(number) for number in range(3))
+
+    def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
+        """Build a network from adapted context (B, 3M, h, w) and q to scales and means (B, 2M, h, w)."""
+        return depthwise_prior(self.M, depths, self.expansion)
+
+    def build_fusion(self) -> nn.Module:
+        """Build a network over the context on its way to the next scale: (B, 2M, h, w) to the same shape."""
+        return conv1x1(2 * self.M, 2 * self.M)
+
+    def build_attention(self, number: int) -> nn.Module:
+        """Build what joins new parameters and running context of scale ``number`` (0 to 2) to the next context."""
+        return WindowCrossAttention(2 * self.M, WINDOWS[number], 2 * self.M // self.head_width)
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
-        """Code latents step by step.
+        """Code latents (B, M, H, W); ``hyper``: (B, 2M, H, W), scales, then means."""
+        return self.walk(hyper, coder, self.new_state(len(hyper)))
+
+    def walk(self, hyper: Tensor, coder: StepCoder, state: Any, first: int = 0) -> Tensor:
+        """Code one plane of latents step by step.
 
         Args:
             hyper: (B, 2M, H, W), what the hyper decoder gives: scales, then means.
             coder: quantises, reads or otherwise supplies the latents of each step.
+            state: what this pass remembers, handed to every hook.
+            first: position of the plane's first value in all that the coder codes.
 
         Returns:
             The reconstructed latents, (B, M, H, W).
         """
-        plan = lattice(self.M, *hyper.shape[2:], hyper.device)
         batch = len(hyper)
-        memory = self.new_memory(batch)
         context, latents = None, hyper.new_empty(batch, 0)
-        coded = []
-        for number, scale in enumerate(plan.scales):
-            context = self.enter_scale(number, scale, context, hyper, memory)
+        for number, scale in enumerate(lattice(self.M, *hyper.shape[2:], hyper.device)):
+            context = self.enter_scale(number, scale, context, hyper, state)
             parameters = context
             latents = hyper.new_zeros(batch, scale.context.numel()).index_copy(1, scale.known, latents)
             for i, step in enumerate(scale.steps):
                 if (number, i) != (0, 0):
-                    parameters = self.predict(number, i, context, latents.view(batch, *scale.shape))
+                    parameters = self.predict(number, i, context, latents.view(batch, *scale.shape), state)
                     if not (number == 2 and i == len(scale.steps) - 1):  # nothing reads the last context
-                        context = self.next_context(number, i, parameters, context, memory)
-                scales, means = self.packed(parameters, step.index)
-                coded.append(coder.code(step, scales, means))
-                latents = latents.index_copy(1, step.index, coded[-1])
-        return unpack(coded, plan, hyper)
+                        context = self.next_context(number, i, parameters, context, state)
+                coded = coder.code(step.source + first, *self.packed(parameters, step.index))
+                latents = latents.index_copy(1, step.index, coded)
+        return latents.view(batch, *scale.shape)
 
-    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, memory: Any) -> Tensor:
+    def new_state(self, batch: int) -> Any:
+        """Return what one coding pass remembers between its steps; the base remembers nothing."""
+        return None
+
+    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: Any) -> Tensor:
         """Return the first context of a scale: that of the scale before, completed by hyper parameters."""
         halves = hyper.reshape(2 * len(hyper), -1)
         if context is not None:
@@ -116,7 +133,7 @@ class HierarchicalContext(nn.Module):
         entered = halves.index_select(1, scale.context).view(len(hyper), 2 * self.M, *scale.shape[1:])
         return entered if number == 0 else self.context_net[number - 1](entered)
 
-    def predict(self, number: int, i: int, context: Tensor, latents: Tensor) -> Tensor:
+    def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: Any) -> Tensor:
         """Return scales and means, (B, 2M, h, w), for step ``i`` of a scale from what is decoded so far.
 
         Adaptors of scales 2 and 3 are used in a rotated order: published checkpoints were trained so.
@@ -127,22 +144,13 @@ class HierarchicalContext(nn.Module):
         prior = self.y_spatial_prior_s3 if number == 2 else self.y_spatial_prior_s1_s2
         return prior(adapted, self.adaptive_params_list[sum(STEPS[:number]) + i - 1])
 
-    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, memory: Any) -> Tensor:
+    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: Any) -> Tensor:
         """Return the context that the step after step ``i`` of a scale sees."""
-        if not self.has_attention:
+        if self.head_width is None:
             return parameters
         return (self.attn_s1, self.attn_s2, self.attn_s3)[number](parameters, context)
-
-    def new_memory(self, batch: int) -> Any:
-        """Return what one coding pass remembers between its steps; the base remembers nothing."""
-        return None
 
     def packed(self, parameters: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Gather scales and means, (B, n) each, of the positions of one step."""
         scales, means = parameters.reshape(len(parameters), 2, -1).unbind(1)
         return scales.index_select(1, index), means.index_select(1, index)
-
-
-def unpack(packed: list[Tensor], plan: Lattice, like: Tensor) -> Tensor:
-    """Bring packed steps, (B, n) each in order of coding, back into raster order: (B, C, H, W)."""
-    return torch.cat(packed, dim=1).index_select(1, plan.order).view(len(like), *plan.scales[-1].shape)

@@ -80,22 +80,9 @@ class Scale:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True)
-class Lattice:
-    """The schedule for latents of one shape.
-
-    Attributes:
-        scales: the three scales.
-        order: int64 (C * H * W,): for every latent in raster order, its place in the order of coding.
-    """
-
-    scales: tuple[Scale, Scale, Scale]
-    order: Tensor
-
-
 @lru_cache(maxsize=16)
-def lattice(channels: int, height: int, width: int, device: torch.device) -> Lattice:
-    """Return the schedule for (channels, height, width) latents, as index tensors on ``device``.
+def lattice(channels: int, height: int, width: int, device: torch.device) -> tuple[Scale, Scale, Scale]:
+    """Return the schedule for (channels, height, width) latents: three scales, as index tensors on ``device``.
 
     Raises:
         ValueError: channels are no multiple of 8, or height or width no multiple of 4.
@@ -121,9 +108,7 @@ def lattice(channels: int, height: int, width: int, device: torch.device) -> Lat
         (raster2, source2, known2, context2, SCALE2_STEPS),
         (raster3, raster3, source2, context3, SCALE3_STEPS),
     )
-    scales = tuple(_scale(*part, device) for part in plan)
-    order = torch.cat([step.source for scale in scales for step in scale.steps]).argsort()
-    return Lattice(scales, order)
+    return tuple(_scale(*part, device) for part in plan)
 
 
 def _raster(*shape: int) -> np.ndarray:

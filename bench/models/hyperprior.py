@@ -1,0 +1,220 @@
+"""A hyperprior codec: transforms, hyper-latents, real bitstreams. What conditions the latents is left to a subclass.
+
+:meth:`HyperpriorCodec.code_latents` is called by the forward pass, the encoder and the decoder alike, so they
+cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.models import coders
+from bench.models.coders import Quantiser, Reader, StepCoder
+from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index
+from bench.models.entropy import scale_table as default_scale_table
+
+TABLE_BUFFERS = (
+    "scale_table", "quantized_cdf_z", "cdf_length_z", "offset_z", "quantized_cdf_y", "cdf_length_y", "offset_y",
+)
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One encoded image.
+
+    Attributes:
+        streams: the arithmetic-coded streams by name, in the order in which the decoder takes them.
+        shape: (height, width) of the hyper-latents.
+        reconstruct: returns the image that the decoder will have, (1, 3, H, W), clamped to [0, 1].
+        estimate_bits: returns what the entropy model predicts for all streams together.
+    """
+
+    streams: Mapping[str, bytes]
+    shape: tuple[int, int]
+    reconstruct: Callable[[], Tensor]
+    estimate_bits: Callable[[], float]
+
+
+class HyperpriorCodec(nn.Module):
+    """Latents y, coded step by step, and hyper-latents z, coded under one scale a channel.
+
+    Attributes:
+        M, N: channels of latents and hyper-latents.
+        latent_stride, hyper_stride: pixels a latent, a hyper-latent spans in each direction.
+        padding_multiple: what the sides of an image must be multiples of.
+        rebuilt: state-dict entries, by name or last parts of a name, that are never read from a checkpoint.
+        fill_missing: name prefix of entries that a checkpoint may lack, to their value (None: as initialised).
+        native_operators: operators of bench.operators that the model runs.
+        stream_tag: a number that differs where the same weights read streams differently.
+    """
+
+    rebuilt: tuple[str, ...] = TABLE_BUFFERS
+    fill_missing: Mapping[str, float | None] = {}
+    native_operators: tuple[str, ...] = ()
+    stream_tag: int = 0
+    M: int
+    N: int
+    latent_stride: int
+    hyper_stride: int
+    padding_multiple: int
+
+    def build_entropy_models(self) -> None:
+        """Add the entropy model of y and z and room for the coder's tables."""
+        self.means_hyper = nn.Parameter(torch.zeros(1, self.N, 1, 1))
+        self.scales_hyper = nn.Parameter(torch.ones(1, self.N, 1, 1))
+        self.entropy_estimation = GeneralisedGaussian()
+        for name in TABLE_BUFFERS:
+            self.register_buffer(name, torch.empty(0))
+
+    def analysis(self, x: Tensor) -> Tensor:
+        """Image (B, 3, H, W) to latents y."""
+        return self.g_a(x)
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        """What ``code_latents`` returns to the image, (B, 3, H, W), not clamped."""
+        return self.g_s(y_hat)
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        """Latents y to hyper-latents z, (B, N, h, w)."""
+        return self.h_a(y)
+
+    def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
+        """Hyper-latents to what ``code_latents`` takes."""
+        return self.h_s(z_hat)
+
+    def to_code(self, y: Tensor) -> Tensor:
+        """What is coded of the latents y: y itself, unless a model codes another form of it."""
+        return y
+
+    def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
+        """Code latents step by step; the same for the forward pass, the encoder and the decoder.
+
+        Args:
+            hyper: what the hyper decoder gives.
+            coder: quantises, reads or otherwise supplies the latents of each step.
+
+        Returns:
+            The reconstructed latents, in the shape of ``to_code(y)``.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> dict:
+        """Return ``x_hat`` (B, 3, H, W), not clamped, and ``likelihoods`` {"y": as coded, "z": (B, N, ., .)}.
+
+        In training mode symbols are rounded with straight-through gradients, and likelihoods are those of
+        residuals with uniform noise.
+        """
+        y = self.analysis(x)
+        centred = self.hyper_analysis(y) - self.means_hyper
+        z_symbols = self._round(centred)
+        quantiser = Quantiser(self.to_code(y), straight_through=self.training)
+        y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
+        y_values = quantiser.unpack(quantiser.residuals if self.training else quantiser.symbols)
+        z_values = centred if self.training else z_symbols
+        likelihoods = {
+            "y": self.entropy_estimation(self._noisy(y_values), quantiser.unpack(quantiser.scales)),
+            "z": self.entropy_estimation(self._noisy(z_values), self.scales_hyper),
+        }
+        return {"x_hat": self.synthesis(y_hat), "likelihoods": likelihoods}
+
+    def _round(self, values: Tensor) -> Tensor:
+        rounded = torch.round(values)
+        return values + (rounded - values).detach() if self.training else rounded
+
+    def _noisy(self, values: Tensor) -> Tensor:
+        return values + torch.rand_like(values) - 0.5 if self.training else values
+
+    @torch.no_grad()
+    def update(self, scale_table: Tensor | None = None, force: bool = True) -> bool:
+        """Build the coder's tables from the weights; returns True when they were built.
+
+        Call it after loading weights and before ``compress`` or ``decompress``. Unlike CompressAI's, it
+        rebuilds by default: tables of other weights decode nothing.
+        """
+        if not force and self.scale_table.numel():
+            return False
+        device = self.means_hyper.device
+        self.scale_table = (default_scale_table() if scale_table is None else scale_table.float()).to(device)
+        for name, scales in (("y", self.scale_table), ("z", self.scales_hyper.flatten())):
+            tables = self.entropy_estimation.tables(scales)
+            setattr(self, f"quantized_cdf_{name}", tables.cdf.to(device))
+            setattr(self, f"cdf_length_{name}", tables.lengths.to(device))
+            setattr(self, f"offset_{name}", tables.offsets.to(device))
+        return True
+
+    def tables(self, name: str) -> CodingTables:
+        """Return the coder's tables of "y" or "z".
+
+        Raises:
+            RuntimeError: ``update`` was not called, or the model is in training mode, in which some layers
+                depend on the batch.
+        """
+        if self.training:
+            raise RuntimeError("call eval() before compress and decompress")
+        if not self.scale_table.numel():
+            raise RuntimeError("the coder's tables are empty: call update() after loading weights")
+        return CodingTables(*(getattr(self, f"{kind}_{name}") for kind in ("quantized_cdf", "cdf_length", "offset")))
+
+    @torch.no_grad()
+    def encode_image(self, x: Tensor) -> EncodedImage:
+        """Encode one image, (1, 3, H, W) with H and W multiples of ``padding_multiple``."""
+        y = self.analysis(x)
+        z_symbols = torch.round(self.hyper_analysis(y) - self.means_hyper)
+        z_stream = coders.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:]), self.tables("z"))
+        quantiser = Quantiser(self.to_code(y))
+        y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
+        symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
+        y_stream = coders.encode(symbols.flatten(), scale_index(scales, self.scale_table).flatten(), self.tables("y"))
+
+        @torch.no_grad()
+        def estimate_bits() -> float:
+            return (_bits(self.entropy_estimation(symbols, scales))
+                    + _bits(self.entropy_estimation(z_symbols, self.scales_hyper)))
+
+        return EncodedImage({"y": y_stream, "z": z_stream}, tuple(z_symbols.shape[2:]),
+                            lambda: self.reconstruct(y_hat), estimate_bits)
+
+    @torch.no_grad()
+    def decode_latents(self, y_stream: bytes, z_stream: bytes, shape: Iterable[int]) -> Tensor:
+        """Decode the latents of one image, in the shape of ``to_code(y)``."""
+        height, width = shape
+        z_symbols = coders.decode(z_stream, self._z_rows((height, width)), self.tables("z"))
+        z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
+        reader = Reader(y_stream, self.tables("y"), self.scale_table)
+        return self.code_latents(self.hyper_synthesis(z_hat), reader)
+
+    @torch.no_grad()
+    def reconstruct(self, y_hat: Tensor) -> Tensor:
+        """Image of decoded latents: (B, 3, H, W), clamped to [0, 1]."""
+        return self.synthesis(y_hat).clamp(0, 1)
+
+    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
+        """Decode the streams of one image, in the order of ``EncodedImage.streams``: (1, 3, H, W) in [0, 1]."""
+        y_stream, z_stream = streams
+        return self.reconstruct(self.decode_latents(y_stream, z_stream, shape))
+
+    def compress(self, x: Tensor) -> dict:
+        """Encode (B, 3, H, W) in [0, 1] into {"strings": [y streams, z streams], "shape": (h, w)}.
+
+        Images are coded one after another, so that a batch gives the streams of its images alone.
+        """
+        images = [self.encode_image(image[None]) for image in x]
+        return {"strings": [[image.streams[name] for image in images] for name in ("y", "z")],
+                "shape": images[0].shape}
+
+    def decompress(self, strings: list[list[bytes]], shape: Iterable[int]) -> dict:
+        """Decode what ``compress`` gave: {"x_hat": (B, 3, H, W), clamped to [0, 1]}."""
+        shape = tuple(shape)
+        return {"x_hat": torch.cat([self.decode_image(streams, shape) for streams in zip(*strings)])}
+
+    def _z_rows(self, shape: Iterable[int]) -> Tensor:
+        height, width = shape
+        return torch.arange(self.N).repeat_interleave(height * width)
+
+
+def _bits(likelihoods: Tensor) -> float:
+    return float(-likelihoods.double().log2().sum())
