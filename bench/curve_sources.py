@@ -12,7 +12,7 @@ from bench.anchors.csv_points import read_csv
 from bench.errors import BenchError, ConfigurationError
 from bench.metrics.curves import MINIMUM_POINTS
 from bench.rd_curve import METRICS, Points, RDCurve, mean_points
-from bench.reports.selection import select
+from bench.row_selection import select
 from bench.rows import OK, Row
 
 ROWS_CONVENTION = ("PSNR and MS-SSIM in dB of each decoded 8-bit RGB image, then the arithmetic mean over "

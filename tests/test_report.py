@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.rd_curve import Points, RDCurve
 from bench.reports.build import assemble, build_report, make_report
 from bench.reports.curves import PUBLISHED, ReportCurve
-from bench.reports.selection import select
+from bench.row_selection import select
 from bench.rows import FAILED, Row, digest
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]

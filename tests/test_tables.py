@@ -14,9 +14,9 @@ import pytest
 from bench.reports.curves import measured_curves
 from bench.reports.frame import coverage_of, to_frame
 from bench.reports.render import escape_latex, to_csv, to_html, to_latex, to_markdown, to_text
-from bench.reports.selection import select
 from bench.reports.table import Column, Table
 from bench.reports.tables import failures, per_image, provenance, summary
+from bench.row_selection import select
 from bench.rows import FAILED, Row, digest
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]

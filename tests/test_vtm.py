@@ -142,7 +142,6 @@ def test_the_version_is_the_banner_s(install, tmp_path):
     entry = CODECS.get("vtm-8bit")
     identity = entry.identify(spec("vtm-8bit"))
     assert identity["codec_version"].startswith("VTM 22.2, encoder_intra_vtm.cfg ")
-    assert identity["label"] == "VTM 22.2 (YCbCr 4:4:4 8-bit)"
     assert identity["settings"]["input_bits"] == 8 and identity["settings"]["internal_bits"] == 10
     assert str(tmp_path) not in json.dumps(identity)
     (tmp_path / "encoder_intra_vtm.cfg").write_text("IntraPeriod : 32\n")

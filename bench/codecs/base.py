@@ -84,9 +84,8 @@ class CodecEntry:
         build: makes the codec; may be slow (loads weights).
         identify: what makes two measurements of a specification the same measurement, without
             building the codec: {"codec_version": str, "revision": int, "settings": {...},
-            "weights_sha256": str | None, ...}; "label", where given, is preferred to ``label`` (it has a
-            version that only the program knows). ``revision`` is raised by hand whenever the code
-            changes what is measured.
+            "weights_sha256": str | None, ...}. ``revision`` is raised by hand whenever the code changes
+            what is measured.
         default_specs: the specifications evaluated when the user names only the codec.
         label: how plots and tables call it.
         colour: the colour path in a few words ("RGB", "YCbCr 4:4:4 8-bit, rounded").

@@ -39,7 +39,6 @@ class ClassicalCodec:
         settings: what a specification may set, with defaults.
         facts: what it may not set but a row should state among the settings.
         missing: None, or what is missing here and how to get it; may start a program.
-        versioned_label: the label with the version, where only the program knows it.
         revision: raised by hand whenever the code changes what is measured.
     """
 
@@ -52,7 +51,6 @@ class ClassicalCodec:
     settings: Mapping[str, Json] = field(default_factory=dict)
     facts: Mapping[str, Json] = field(default_factory=dict)
     missing: Callable[[], str | None] = lambda: None
-    versioned_label: Callable[[], str] | None = None
     seconds_per_megapixel: float = 1.0
     revision: int = 1
 
@@ -71,15 +69,12 @@ class ClassicalCodec:
         return self.build(settings, value)
 
     def _identify(self, spec: CodecSpec) -> dict[str, Any]:
-        identity: dict[str, Any] = {
+        return {
             "codec_version": self.version(),
             "revision": self.revision,
             "settings": {**self._merged_settings(spec), **self.facts},
             "point_settings": dict(spec.point_settings),
         }
-        if self.versioned_label is not None:
-            identity["label"] = self.versioned_label()
-        return identity
 
     def _default_specs(self) -> list[CodecSpec]:
         return [

@@ -93,6 +93,5 @@ ClassicalCodec(
     rate=RateParameter("qp", "qp", (0, 63), (52, 47, 42, 37, 32, 27, 22)),
     settings={"preset": "medium", "perceptual_qpa": False}, facts={"threads": 1, "file": ANNEX_B},
     build=_vvenc, version=lambda: _with_ffmpeg(f"VVenC {_vvenc_version()}"),
-    versioned_label=lambda: f"VVenC {_vvenc_version()} (4:2:0 10-bit)",
     missing=lambda: missing("vvc", "libvvenc"), seconds_per_megapixel=8.0,
 ).register()

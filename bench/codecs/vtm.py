@@ -140,7 +140,6 @@ def _register(depth: int) -> None:
             "frames": 1, "threads": 1, "file": "4 bytes with the image's size, Annex B stream",
         },
         build=build, version=_version, missing=missing, seconds_per_megapixel=150.0,
-        versioned_label=lambda: f"VTM {banner_version(vtm_paths()['encoder'])} ({layout})",
     ).register()
 
 

@@ -16,8 +16,8 @@ from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SAMPLE_NOTE, Coverag
 from bench.reports.pages import FIGURES, TABLES, Report, Section, html_page, readme
 from bench.reports.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
 from bench.reports.render import to_csv, to_latex, to_markdown
-from bench.reports.selection import Selection, select
 from bench.reports.table import Table
+from bench.row_selection import Selection, select
 
 HPCM_BASE, HPCM_BASE_MINI, VVENC = "hpcm_base", "hpcm_base_mini", "vvenc"
 

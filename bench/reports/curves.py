@@ -8,7 +8,7 @@ from bench.curve_sources import NoCommonImage, from_rows
 from bench.metrics import Curve
 from bench.rd_curve import RDCurve
 from bench.reports.frame import codec_labels
-from bench.reports.selection import Selection
+from bench.row_selection import Selection
 
 METRICS = {"psnr_rgb_db": "PSNR", "ms_ssim_db": "MS-SSIM"}  # columns of a row, with their short names
 CURVE_METRICS = {"psnr_rgb_db": "psnr", "ms_ssim_db": "ms-ssim"}  # and their names in an RDCurve

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from bench.reports.selection import Selection
+from bench.row_selection import Selection
 from bench.rows import OK, Row
 
 DATASET_TITLES = {

@@ -14,8 +14,8 @@ from bench.reports.frame import (
     codec_labels,
     count,
 )
-from bench.reports.selection import Selection
 from bench.reports.table import Cell, Column, Table
+from bench.row_selection import Selection
 from bench.rows import OK, Row
 
 CODEC = Column("codec", "Codec")
