@@ -1,0 +1,136 @@
+"""LALIC: linear attention modelling for learned image compression (sjtu-medialab/RwkvCompress).
+
+The entropy model is CompressAI's space-channel context model, with RWKV networks inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+
+import torch
+from compressai.entropy_models import EntropyBottleneck
+from compressai.latent_codecs import (
+    ChannelGroupsLatentCodec,
+    CheckerboardLatentCodec,
+    GaussianConditionalLatentCodec,
+    HyperLatentCodec,
+    HyperpriorLatentCodec,
+)
+from compressai.layers import CheckerboardMaskedConv2d
+from compressai.models import SimpleVAECompressionModel
+from compressai.models.utils import conv, deconv, remap_old_keys
+from torch import Tensor, nn
+
+from bench.models.layers import conv1x1
+from bench.models.rwkv_layers import MERGED, GatedProjection, PreNormBlock
+
+LATENTS_PER_HYPER = 4  # in each direction
+CONTEXT_RATE = 8  # hidden rate of the blocks between channel groups
+
+
+class LALIC(SimpleVAECompressionModel):
+    """LALIC with CompressAI's interface; the defaults are the published widths.
+
+    Its 65 621 045 parameters are the published ones without ``conv5x5_reparam``, which is derived here.
+
+    Args:
+        N: half the least width inside the entropy-parameter networks.
+        dims: channels of the three stages of g_a, of the latents, of the hyper transforms and of the hyper-latents.
+        depths: blocks of the three stages of g_a and of the hyper transforms.
+        groups: channels of the groups in which latents are coded; each group is coded knowing those before.
+        rate: hidden rate of the blocks in all transforms.
+        runs: runs of the Bi-WKV operator. Published checkpoints may have been trained with 64.
+        use_checkpoint: compute blocks again in the backward pass instead of keeping their activations.
+
+    Raises:
+        ValueError: an impossible value.
+    """
+
+    padding_multiple = 128  # as the published evaluation; the strides need 64
+    rebuilt = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table", MERGED)
+    native_operators = ("biwkv",)
+
+    def __init__(
+        self,
+        N: int = 128,
+        dims: Sequence[int] = (96, 144, 256, 320, 256, 192),
+        depths: Sequence[int] = (2, 4, 6, 6),
+        groups: Sequence[int] = (16, 16, 32, 64, 192),
+        rate: float = 4,
+        runs: int = 32,
+        use_checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        if len(dims) != 6 or len(depths) != 4:
+            raise ValueError(f"dims must be six widths and depths four numbers, not {dims} and {depths}")
+        if sum(groups) != dims[3] or min(groups) < 1:
+            raise ValueError(f"groups must be positive and add up to the latents' {dims[3]} channels, not {groups}")
+        self.N, self.M, self.groups = N, dims[3], tuple(groups)
+        self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
+
+        def transform(layer: Callable, widths: Sequence[int], kernels: Sequence[int], *depths: int) -> nn.Sequential:
+            """Strided layers from width to width, with ``depths`` blocks after each but the last."""
+            layers = []
+            for a, b, kernel, depth in zip(widths, widths[1:], kernels, (*depths, 0)):
+                layers += [layer(a, b, kernel), *self._blocks(b, rate, depth)]
+            return nn.Sequential(*layers)
+
+        first, second, third, M, hyper, hyper_latents = dims
+        self.g_a = transform(conv, (3, first, second, third, M), (5, 3, 3, 3), *depths[:3])
+        self.g_s = transform(deconv, (M, third, second, first, 3), (3, 3, 3, 5), *depths[2::-1])
+        h_a = transform(conv, (M, hyper, hyper_latents), (5, 5), depths[3])
+        h_s = transform(deconv, (hyper_latents, hyper, M), (5, 5), depths[3])
+        numbers = range(len(groups))
+        self.latent_codec = HyperpriorLatentCodec({
+            "y": ChannelGroupsLatentCodec({f"y{k}": self._group_codec(k) for k in numbers},
+                                          {f"y{k}": self._group_context(k) for k in numbers[1:]}, groups=groups),
+            "hyper": HyperLatentCodec(EntropyBottleneck(hyper_latents), h_a, h_s, quantizer="ste"),
+        })
+        self.h_a, self.h_s = h_a, h_s  # published state dicts hold them a second time, after the codec's
+
+    def _blocks(self, width: int, rate: float, number: int) -> list[nn.Module]:
+        return [PreNormBlock(width, rate, **self.block_options) for _ in range(number)]
+
+    def _group_context(self, k: int) -> nn.Sequential:
+        """Network from the groups before group ``k`` to its channel context."""
+        return nn.Sequential(nn.Conv2d(sum(self.groups[:k]), self.M, 3, padding=1),
+                             *self._blocks(self.M, CONTEXT_RATE, 2), conv1x1(self.M, 2 * self.groups[k]))
+
+    def _group_codec(self, k: int) -> CheckerboardLatentCodec:
+        """Codec of group ``k`` in two passes, from hyper parameters and the groups before."""
+        wanted = 2 * self.groups[k]
+        given = wanted + (wanted if k else 0) + self.M  # spatial context, channel context, hyper parameters
+        inner = [max(2 * self.N, ((3 - i) * given + i * wanted) // 3) for i in (1, 2)]  # a linear ramp
+        layers = [GatedProjection(a, b) for a, b in pairwise((given, *inner, wanted))]
+        return CheckerboardLatentCodec(
+            {"y": GaussianConditionalLatentCodec(quantizer="ste")},
+            entropy_parameters=nn.Sequential(layers[0], nn.Identity(), layers[1], nn.Identity(), layers[2]),
+            context_prediction=CheckerboardMaskedConv2d(self.groups[k], wanted, 5, padding=2),
+        )
+
+    @torch.no_grad()
+    def compress(self, x: Tensor) -> dict:
+        """Encode (B, 3, H, W) in [0, 1] into {"strings": lists of one entry an image, "shape": (h, w) of z}.
+
+        The lists are those of the two passes of each group, then that of z. Images are coded one after another,
+        so that a batch gives the streams of its images alone.
+        """
+        # Contiguous, as the decoder's latents are: convolutions round differently in another memory format.
+        images = [self.latent_codec.compress(self.g_a(image[None]).contiguous()) for image in x]
+        strings = zip(*([string for [string] in image["strings"]] for image in images))
+        return {"strings": [list(string) for string in strings], "shape": tuple(images[0]["shape"]["hyper"])}
+
+    @torch.no_grad()
+    def decompress(self, strings: list[list[bytes]], shape: Iterable[int]) -> dict:
+        """Decode what ``compress`` gave: {"x_hat": (B, 3, H, W), clamped to [0, 1]}."""
+        height, width = shape
+        latents = [(group, LATENTS_PER_HYPER * height, LATENTS_PER_HYPER * width) for group in self.groups]
+        shapes = {"y": latents, "hyper": (height, width)}
+        images = [super(LALIC, self).decompress([[string] for string in image], shapes)["x_hat"]
+                  for image in zip(*strings)]
+        return {"x_hat": torch.cat(images)}
+
+    def rename(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring the names that CompressAI gave its entropy bottleneck before 1.2.8 to today's."""
+        return remap_old_keys("latent_codec.hyper.entropy_bottleneck", weights)

@@ -1,0 +1,113 @@
+"""The RWKV line: HPCM with linear-complexity mixing in cells, fusion and priors (yutendo0714/LIC-HPCM-LALIC).
+
+The four phases replace, one after another, the attention of scale 3, that of scales 1 and 2, the fusion between
+scales, and the spatial priors; a phase is a choice of options (``bench/models/__init__.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.context import SpatialPrior
+from bench.models.hpcm import HPCM
+from bench.models.hyperprior import TABLE_BUFFERS
+from bench.models.layers import conv1x1
+from bench.models.rwkv_layers import MERGED, MixingBlock
+
+
+class ContextCell(MixingBlock):
+    """Joins new parameters and running context, (B, width, H, W) each, to the next context."""
+
+    def __init__(self, width: int, rate: float, **options: Any) -> None:
+        super().__init__(width, rate, **options)
+        self.input_proj = conv1x1(2 * width, width)
+        self.output_proj = conv1x1(width, width)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        return self.output_proj(super().forward(self.input_proj(torch.cat((x, h), dim=1))))
+
+
+class FusionNet(nn.Module):
+    """Mixing blocks and a 1x1 convolution over the context on its way to the next scale."""
+
+    def __init__(self, width: int, blocks: list[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+        self.out_proj = conv1x1(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out_proj(self.blocks(x))
+
+
+class RWKV(HPCM):
+    """HPCM whose networks are replaced, one by one, by RWKV mixing blocks.
+
+    ``padding_multiple`` stays 256, as in the published evaluation: decay and boost are divided by the number of
+    tokens, so results depend on the padded size. Where no cross-attention is left (phases 2 to 4), sides that are
+    multiples of 128 can be coded too.
+
+    Parameter counts are the published ones without ``conv5x5_reparam``, which is derived here, plus 9 600 for the
+    ten adaptive vectors, which the published code leaves out of its state dict.
+
+    Args:
+        cell_rates: hidden rate of the cell of each of the three scales, None for the base's cross-attention.
+        fusion_rate, fusion_blocks: hidden rate of the fusion between scales, None for the base's 1x1
+            convolution, and its number of blocks.
+        prior_rate: hidden rate of the blocks of both spatial priors, None for the base's DWConvRB; their
+            numbers are the base's ``prior_s1_s2`` and ``prior_s3``.
+        runs: runs of the Bi-WKV operator.
+        use_checkpoint: compute blocks again in the backward pass instead of keeping their activations.
+
+    Raises:
+        ValueError: an impossible value.
+    """
+
+    rebuilt = (*TABLE_BUFFERS, MERGED)
+    native_operators = ("biwkv",)
+
+    def __init__(
+        self,
+        cell_rates: Sequence[float | None] = (2, 3, 4),
+        fusion_rate: float | None = None,
+        fusion_blocks: int = 1,
+        prior_rate: float | None = None,
+        runs: int = 32,
+        use_checkpoint: bool = False,
+        **options: Any,
+    ) -> None:
+        if len(cell_rates) != 3:
+            raise ValueError(f"cell_rates must be three hidden rates or None, one a scale, not {cell_rates}")
+        if fusion_blocks < 1:
+            raise ValueError(f"fusion_blocks must be at least 1, not {fusion_blocks}")
+        if options.get("head_width", 20) is None:
+            raise ValueError("head_width can't be None here: that leaves out the cells; give a number of channels")
+        self.cell_rates, self.prior_rate = cell_rates, prior_rate
+        self.fusion_rate, self.fusion_blocks = fusion_rate, fusion_blocks
+        self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
+        super().__init__(**options)
+
+    def build_attention(self, number: int) -> nn.Module:
+        rate = self.cell_rates[number]
+        if rate is None:
+            return super().build_attention(number)
+        return ContextCell(2 * self.M, rate, **self.block_options)
+
+    def build_fusion(self) -> nn.Module:
+        if self.fusion_rate is None:
+            return super().build_fusion()
+        return FusionNet(2 * self.M, self._blocks(2 * self.M, self.fusion_rate, self.fusion_blocks))
+
+    def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
+        if self.prior_rate is None:
+            return super().build_prior(depths)
+        if len(depths) != 2:
+            raise ValueError(f"a prior of RWKV blocks has two depths, before and after the vector, not {depths}")
+        before, after = (self._blocks(3 * self.M, self.prior_rate, depth) for depth in depths)
+        return SpatialPrior(before, [*after, conv1x1(3 * self.M, 2 * self.M)])
+
+    def _blocks(self, width: int, rate: float, number: int) -> list[nn.Module]:
+        return [MixingBlock(width, rate, **self.block_options) for _ in range(number)]
