@@ -1,0 +1,116 @@
+"""The file of a learned codec: a checksum, sizes, and the arithmetic-coded streams.
+
+Layout: CRC-16 of all that follows (2 bytes, big-endian), then whole numbers in LEB128 (7 bits a byte, low bits
+first): width, height, twice the number of streams plus 1 if shape numbers follow, these (their number, then
+each), the length of each stream but the last; then the streams. The checksum starts at a tag of what encoder and
+decoder must agree on, so a file of another codec, or of another setting of the same one, is refused too. It is
+there because an arithmetic decoder neither notices damage nor stops at its stream's end.
+"""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.errors import CodecError
+
+CHECKSUM_BYTES = 2
+LARGEST_NUMBER = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    Attributes:
+        width, height: of the image in pixels.
+        shape: of the hyper-latents, for models of which it can't be derived; else empty.
+        streams: in the order in which the decoder takes them.
+    """
+
+    width: int
+    height: int
+    shape: tuple[int, ...]
+    streams: tuple[bytes, ...]
+
+
+def pack(width: int, height: int, shape: Sequence[int], streams: Sequence[bytes], tag: int) -> bytes:
+    """Return the bytes of a file; :func:`unpack` tells what the arguments mean.
+
+    Raises:
+        CodecError: a number can't be stored, or there is no stream.
+    """
+    if not streams:
+        raise CodecError("the model gives no stream")
+    numbers = [width, height, 2 * len(streams) + bool(shape)]
+    numbers += [len(shape), *shape] if shape else []
+    numbers += [len(stream) for stream in streams[:-1]]
+    content = b"".join([*map(_varint, numbers), *streams])
+    return crc_hqx(content, tag).to_bytes(CHECKSUM_BYTES, "big") + content
+
+
+def unpack(data: bytes, tag: int) -> Contents:
+    """Return what a file holds.
+
+    Args:
+        data: the file's bytes.
+        tag: 16 bits that must be those it was packed with.
+
+    Raises:
+        CodecError: the file is damaged, truncated, of another codec, or was coded with other options.
+    """
+    if len(data) <= CHECKSUM_BYTES or crc_hqx(data[CHECKSUM_BYTES:], tag) != int.from_bytes(data[:2], "big"):
+        raise CodecError("the file is damaged, truncated, of another codec, or was coded with other options:"
+                         " its checksum is wrong")
+    reader = _Reader(data, CHECKSUM_BYTES)
+    width, height, layout = reader.number(), reader.number(), reader.number()
+    shape = tuple(reader.numbers(reader.number())) if layout % 2 else ()
+    if not (width and height and layout > 1) or layout % 2 > len(shape):
+        raise CodecError(f"the file's header is wrong: {width}x{height} pixels, {layout // 2} streams, shape {shape}")
+    lengths = reader.numbers(layout // 2 - 1)
+    streams = tuple(reader.take(length) for length in lengths)
+    return Contents(width, height, shape, (*streams, reader.rest()))
+
+
+def _varint(number: int) -> bytes:
+    if not 0 <= number <= LARGEST_NUMBER:
+        raise CodecError(f"the file's header can't hold {number}")
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
+
+
+class _Reader:
+    """Takes numbers and streams from the front of a file."""
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self._data = data
+        self._position = position
+
+    def number(self) -> int:
+        """Next number; each has one spelling only, without leading zeros."""
+        value = shift = 0
+        for byte in self._data[self._position : self._position + 5]:
+            self._position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                if value > LARGEST_NUMBER or byte == 0 and shift > 7:
+                    break
+                return value
+        raise CodecError("the file's header is wrong: a number is cut off or too long")
+
+    def numbers(self, count: int) -> list[int]:
+        return [self.number() for _ in range(count)]
+
+    def take(self, length: int) -> bytes:
+        if length > len(self._data) - self._position:
+            raise CodecError("the file's header is wrong: a stream reaches beyond the file's end")
+        self._position += length
+        return self._data[self._position - length : self._position]
+
+    def rest(self) -> bytes:
+        return self._data[self._position :]
