@@ -11,6 +11,7 @@ from torch import nn
 
 from bench.errors import ConfigurationError
 from bench.models.hpcm import HPCM, HPCM1B
+from bench.models.multiref import MultiRefPhase1, MultiRefPhase2, MultiRefPhase3
 from bench.registry import Registry
 
 
@@ -33,6 +34,9 @@ MODELS.add("hpcm_1b", ModelEntry(HPCM1B, {
     "M": 512, "stages": ((192, 3), (384, 9), (768, 3)), "hyper_blocks": (4, 9, 9, 4),
     "prior_s1_s2": (5, 3, 2), "prior_s3": (6, 4, 2), "adaptor_depths": (5, 5, 7), "head_width": None,
 }))
+MODELS.add("multiref_phase1", ModelEntry(MultiRefPhase1))
+MODELS.add("multiref_phase2", ModelEntry(MultiRefPhase2))
+MODELS.add("multiref_phase3", ModelEntry(MultiRefPhase3))
 
 
 def create(name: str, **options: Any) -> nn.Module:

@@ -1,0 +1,228 @@
+"""Memory banks of the multi-reference line (yutendo0714/LIC-HPCM-MultiRef).
+
+A bank (a module) holds networks only. What is remembered is in a :class:`Memory`, which belongs to one coding
+pass, so images and passes can't see each other's. Contexts are (B, C, h, w), keys and queries (B, K).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.models.layers import conv1x1
+
+KERNELS = {"elu": lambda x: F.elu(x) + 1, "relu": lambda x: F.relu(x) + 1e-6}  # make features positive
+
+
+@dataclass(frozen=True)
+class BankOptions:
+    """Options of a bank.
+
+    Attributes:
+        slots: contexts remembered.
+        chosen: how many of them a query retrieves; fewer where fewer are stored.
+        detach: store keys and values without gradients.
+        temperature: divides similarities; the initial value in phase 3, where it learns.
+        pair_values: see :class:`Memory` (phase 1).
+        compress_ratio: channels of a context over the length of keys (phases 1 and 2).
+        value_resolution: height and width of stored values (phases 2 and 3).
+        kernel_type, num_heads: one of ``KERNELS``; groups in which queries and keys are normalised (phase 3).
+    """
+
+    slots: int
+    chosen: int
+    detach: bool
+    temperature: float
+    pair_values: bool = True
+    compress_ratio: int = 4
+    value_resolution: int = 8
+    kernel_type: str = "elu"
+    num_heads: int = 8
+
+    def __post_init__(self) -> None:
+        for name, told in (("slots", "max_refs"), ("chosen", "topk_refs"), ("compress_ratio", "compress_ratio"),
+                           ("value_resolution", "value_resolution"), ("num_heads", "num_heads")):
+            value, least = getattr(self, name), 0 if name == "slots" else 1
+            if type(value) is not int or value < least:
+                raise ValueError(f"{told} must be a whole number of at least {least}, not {value!r}")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must be a positive number, not {self.temperature!r}")
+        if self.kernel_type not in KERNELS:
+            raise ValueError(f"kernel_type must be one of {', '.join(KERNELS)}, not {self.kernel_type!r}")
+
+
+class Memory:
+    """Ring of slots: keys (B, K) and values (B, C, r, r) of the contexts added in one pass.
+
+    Args:
+        size: number of slots; context number n goes to slot n mod ``size``.
+        pair_values: False keeps the values in order of age instead, so that from the first turn of the ring on
+            key and value of a slot belong to different contexts.
+    """
+
+    def __init__(self, size: int, pair_values: bool = True) -> None:
+        self.size, self.pair_values, self.count = size, pair_values, 0
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def add(self, key: Tensor, value: Tensor) -> None:
+        """Store a pair, in place of the oldest when the ring is full."""
+        slot = slice(self.count % self.size, self.count % self.size + 1)
+        self.keys[slot] = [key]
+        if self.pair_values:
+            self.values[slot] = [value]
+        else:
+            self.values = [*self.values, value][-self.size :]
+        self.count += 1
+
+    def copy_from(self, other: Memory) -> None:
+        """Add every pair that ``other`` holds, in the order of its slots."""
+        for key, value in zip(other.keys, other.values):
+            self.add(key, value)
+
+
+class CosineBank(nn.Module):
+    """Bank of phase 1: cosine similarity, values at a quarter of the context's size, a gate for each channel.
+
+    Args:
+        width: channels C of a context.
+    """
+
+    def __init__(self, width: int, options: BankOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.build_networks(width)
+
+    def build_networks(self, width: int) -> None:
+        """Add the networks under their published names."""
+        if self.options.compress_ratio > width:
+            raise ValueError(f"compress_ratio must be at most {width}, the context's channels, "
+                             f"not {self.options.compress_ratio}")
+        length = width // self.options.compress_ratio
+        self.key_encoder = nn.Sequential(nn.Conv2d(width, length, 1, bias=False), group_norm(8, length))
+        self.query_proj = conv1x1(width, length)
+        self.value_proj = conv1x1(width, width)
+        self.fusion_gate = nn.Sequential(conv1x1(2 * width, width), nn.Sigmoid())
+
+    def add(self, memory: Memory, context: Tensor) -> None:
+        """Remember a context."""
+        key, value = self.key(context), self.value(context)
+        memory.add(*((key.detach(), value.detach()) if self.options.detach else (key, value)))
+
+    def enhance(self, memory: Memory, context: Tensor) -> Tensor:
+        """Return a context joined with the remembered ones that are most similar; each image has its own choice."""
+        slots, weights = self.choose(memory, context)
+        images = torch.arange(len(context), device=context.device)[:, None]
+        values = torch.stack(memory.values, dim=1)[images, slots].flatten(0, 1)
+        resized = F.interpolate(values, context.shape[2:], mode="bilinear", align_corners=False)
+        maps = self.decode(resized).unflatten(0, slots.shape)
+        return self.fuse(context, (weights[:, :, None, None, None] * maps).sum(dim=1))
+
+    def choose(self, memory: Memory, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return slots and weights, (B, k) each, of the best matches, best first; of equals the lower slot."""
+        scores = self.scores(self.query(context), torch.stack(memory.keys, dim=1))
+        scores, slots = torch.sort(scores, dim=1, descending=True, stable=True)
+        return slots[:, : self.options.chosen], scores[:, : self.options.chosen].softmax(dim=1)
+
+    def key(self, context: Tensor) -> Tensor:
+        return self.key_encoder(context).mean(dim=(2, 3))
+
+    def query(self, context: Tensor) -> Tensor:
+        return self.query_proj(context).mean(dim=(2, 3))
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """Query (B, K) and keys (B, n, K) to the logits of their weights, (B, n)."""
+        cosines = (F.normalize(query, dim=1)[:, None] * F.normalize(keys, dim=2)).sum(dim=2)
+        return cosines / self.options.temperature
+
+    def value(self, context: Tensor) -> Tensor:
+        """What is stored of a context, (B, C, r, r)."""
+        return F.adaptive_avg_pool2d(self.value_proj(context), [max(1, side // 4) for side in context.shape[2:]])
+
+    def decode(self, value: Tensor) -> Tensor:
+        """Stored values, resized to (n, C, h, w), to what is retrieved, in the same shape."""
+        return value
+
+    def fuse(self, context: Tensor, retrieved: Tensor) -> Tensor:
+        """Join a context and what was retrieved for it to a context."""
+        return torch.lerp(context, retrieved, self.fusion_gate(torch.cat((context, retrieved), dim=1)))
+
+
+class FusionBank(CosineBank):
+    """Bank of phase 2: values of fixed size through an encoder and a decoder, fused by a network."""
+
+    def build_networks(self, width: int) -> None:
+        super().build_networks(width)
+        del self.value_proj
+        self.query_proj = nn.Sequential(self.query_proj, nn.GELU())
+        self.value_encoder = nn.Sequential(depthwise(width), conv1x1(width, width), nn.GELU())
+        self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width))
+        self.fusion_net = nn.Sequential(conv1x1(2 * width, width), group_norm(32, width), nn.GELU(), depthwise(width),
+                                        conv1x1(width, width))
+        # In published checkpoints, and never used.
+        length = width // self.options.compress_ratio
+        self.mha_query, self.mha_key, self.mha_value = (nn.Linear(length, length) for _ in range(3))
+
+    def value(self, context: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(self.value_encoder(context), self.options.value_resolution)
+
+    def decode(self, value: Tensor) -> Tensor:
+        return self.value_decoder(value)
+
+    def fuse(self, context: Tensor, retrieved: Tensor) -> Tensor:
+        both = torch.cat((context, retrieved), dim=1)
+        return torch.lerp(context, self.fusion_net(both), self.gate(both))
+
+    def gate(self, both: Tensor) -> Tensor:
+        """Context and retrieved map, (B, 2C, h, w), to the share of the fused one, (B, C or 1, h, w)."""
+        return self.fusion_gate(both)
+
+
+class KernelBank(FusionBank):
+    """Bank of phase 3: products of positive features with a temperature that learns, one gate for all channels."""
+
+    def build_networks(self, width: int) -> None:
+        heads = self.options.num_heads
+        self.temperature = nn.Parameter(torch.tensor([float(self.options.temperature)]))
+        # value_proj is in published checkpoints, and never used.
+        self.query_proj, self.key_proj, self.value_proj = (normalised(width, heads) for _ in range(3))
+        self.value_encoder = nn.Sequential(depthwise(width), conv1x1(width, width), nn.GELU(), conv1x1(width, width))
+        self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width), conv1x1(width, width))
+        self.fusion_net = nn.Sequential(
+            conv1x1(2 * width, width), group_norm(8, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
+            group_norm(8, width), nn.GELU(), conv1x1(width, width))
+        self.gate_net = nn.Sequential(conv1x1(2 * width, width // 2), nn.GELU(), conv1x1(width // 2, 1), nn.Sigmoid())
+
+    def key(self, context: Tensor) -> Tensor:
+        return KERNELS[self.options.kernel_type](self.key_proj(context)).mean(dim=(2, 3))
+
+    def query(self, context: Tensor) -> Tensor:
+        return KERNELS[self.options.kernel_type](self.query_proj(context)).mean(dim=(2, 3))
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        return (query[:, None] * keys).sum(dim=2) / (self.temperature + 1e-8)
+
+    def gate(self, both: Tensor) -> Tensor:
+        return self.gate_net(both)
+
+
+def depthwise(width: int) -> nn.Conv2d:
+    """Depthwise 3x3 convolution."""
+    return nn.Conv2d(width, width, 3, padding=1, groups=width)
+
+
+def normalised(width: int, groups: int) -> nn.Sequential:
+    """1x1 convolution and normalisation in ``groups`` groups of channels."""
+    if width % groups:
+        divisors = ", ".join(str(n) for n in range(1, width + 1) if width % n == 0)
+        raise ValueError(f"num_heads must divide the context's {width} channels ({divisors}), not be {groups}")
+    return nn.Sequential(conv1x1(width, width), nn.GroupNorm(groups, width))
+
+
+def group_norm(groups: int, width: int) -> nn.GroupNorm:
+    """Normalisation in ``groups`` groups of channels, at widths that they don't divide in fewer."""
+    return nn.GroupNorm(math.gcd(groups, width), width)

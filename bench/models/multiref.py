@@ -1,0 +1,201 @@
+"""The multi-reference line: HPCM whose context steps look up earlier contexts (yutendo0714/LIC-HPCM-MultiRef).
+
+Phases 1 and 2 join what they find to the context of the next step, phase 3 to the entropy parameters of the step
+itself. The published phase 3 runs without a context model; this is the smallest repair of what it was meant to be.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from bench.models.context import WINDOWS
+from bench.models.hpcm import HPCM
+from bench.models.hyperprior import TABLE_BUFFERS
+from bench.models.lattice import Scale
+from bench.models.layers import conv1x1
+from bench.models.memory import BankOptions, CosineBank, FusionBank, KernelBank, Memory, normalised
+
+State = dict[int, Memory]  # of the scales (0 to 2) that have one
+BANK_NAMES = ("memory_bank_s1", "memory_bank_s2", "memory_bank_s3")
+
+
+class MultiReference(HPCM):
+    """HPCM with memory banks, whose contents belong to one pass.
+
+    Args:
+        enable_multiref: use the memory; also an attribute, read at the start of each pass. Without, the model is
+            HPCM, and loads checkpoints that hold no banks.
+        detach_memory: store keys and values without gradients; the networks that make them then don't learn.
+        temperature: see :class:`BankOptions`.
+        options: those of HPCM.
+
+    Attributes:
+        unused: parts of the names of parameters in published checkpoints that have no effect, by default.
+
+    Raises:
+        ValueError: an impossible value.
+    """
+
+    rebuilt = (*TABLE_BUFFERS, "memory_keys", "memory_values", "memory_initialized", "memory_valid", "memory_count")
+    unused: tuple[str, ...] = ()
+    bank_type: type[CosineBank]
+    bank_options: dict[str, Any]
+
+    def __init__(self, enable_multiref: bool = True, detach_memory: bool = True, temperature: float = 0.1,
+                 **options: Any) -> None:
+        if not isinstance(enable_multiref, bool):
+            raise ValueError(f"enable_multiref must be true or false, not {enable_multiref!r}")
+        super().__init__(**options)
+        self.enable_multiref = enable_multiref
+        self.bank_options = {**self.bank_options, "detach": detach_memory, "temperature": temperature}
+
+    def add_bank(self, number: int, slots: int, chosen: int) -> None:
+        """Give scale ``number`` a bank, unless ``slots`` is 0."""
+        options = BankOptions(slots, chosen, **self.bank_options)
+        if slots:
+            self.add_module(BANK_NAMES[number], self.bank_type(2 * self.M, options))
+
+    @property
+    def fill_missing(self) -> dict[str, float | None]:
+        banks = {} if self.enable_multiref else {"memory_": None, "hierarchical_manager.": None}
+        return {**HPCM.fill_missing, **banks}
+
+    @property
+    def stream_tag(self) -> int:
+        return 0 if self.enable_multiref else 1
+
+    def new_state(self, batch: int) -> State:
+        if not self.enable_multiref:
+            return {}
+        return {number: Memory(getattr(self, name).options.slots, self.bank_options.get("pair_values", True))
+                for number, name in enumerate(BANK_NAMES) if hasattr(self, name)}
+
+    def remember(self, number: int, context: Tensor, state: State) -> Tensor:
+        """Add a context to the memory of its scale, where there is one; returns the context."""
+        if number in state:
+            getattr(self, BANK_NAMES[number]).add(state[number], context)
+        return context
+
+    def recall(self, number: int, context: Tensor, state: State) -> Tensor:
+        """Join to a context what the memory of its scale, where there is one, finds for it."""
+        return getattr(self, BANK_NAMES[number]).enhance(state[number], context) if number in state else context
+
+    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:
+        return self.remember(number, super().enter_scale(number, scale, context, hyper, state), state)
+
+
+class ContextMemory(MultiReference):
+    """What phases 1 and 2 share: memory changes the context of the next step, from step 1 of a scale on."""
+
+    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: State) -> Tensor:
+        context = super().next_context(number, i, parameters, context, state)
+        if i > 0:
+            context = self.recall(number, context, state)
+        return self.remember(number, context, state)
+
+
+class MemoryAtEachScale(MultiReference):
+    """What phases 2 and 3 share: a bank at each scale.
+
+    Args:
+        max_refs_s1 to max_refs_s3: contexts remembered; 0: no bank at this scale.
+        topk_refs_s1 to topk_refs_s3: contexts retrieved.
+        value_resolution: see :class:`BankOptions`.
+        options: those of :class:`MultiReference`.
+    """
+
+    def __init__(self, max_refs_s1: int = 2, max_refs_s2: int = 3, max_refs_s3: int = 4, topk_refs_s1: int = 1,
+                 topk_refs_s2: int = 2, topk_refs_s3: int = 2, value_resolution: int = 8, **options: Any) -> None:
+        self.bank_options = {**self.bank_options, "value_resolution": value_resolution}
+        super().__init__(**options)
+        for number, sizes in enumerate(((max_refs_s1, topk_refs_s1), (max_refs_s2, topk_refs_s2),
+                                        (max_refs_s3, topk_refs_s3))):
+            self.add_bank(number, *sizes)
+
+
+class MultiRefPhase1(ContextMemory):
+    """Phase 1: one bank, at scale 3.
+
+    Args:
+        max_refs, topk_refs: contexts remembered (0: no bank) and retrieved.
+        compress_ratio: see :class:`BankOptions`.
+        pair_values: give each key its own value. The published code takes others once the memory is full, and
+            checkpoints are trained so.
+        options: those of :class:`MultiReference`.
+    """
+
+    bank_type = CosineBank
+
+    def __init__(self, max_refs: int = 4, topk_refs: int = 2, compress_ratio: int = 4, pair_values: bool = False,
+                 **options: Any) -> None:
+        self.bank_options = {"compress_ratio": compress_ratio, "pair_values": pair_values}
+        super().__init__(**options)
+        self.add_bank(2, max_refs, topk_refs)
+
+
+class MultiRefPhase2(ContextMemory, MemoryAtEachScale):
+    """Phase 2: a bank at each scale, with richer values and fusion.
+
+    Args:
+        compress_ratio: see :class:`BankOptions`.
+        enable_hierarchical_transfer: have the published adapters between scales, which transfer nothing.
+        options: those of :class:`MemoryAtEachScale`.
+    """
+
+    bank_type = FusionBank
+    # The one query at scale 1 finds one context, whose weight is 1.
+    unused = ("mha_query", "mha_key", "mha_value", "memory_bank_s1.key_encoder", "memory_bank_s1.query_proj",
+              "hierarchical_manager")
+
+    def __init__(self, compress_ratio: int = 4, enable_hierarchical_transfer: bool = False, **options: Any) -> None:
+        self.bank_options = {"compress_ratio": compress_ratio}
+        super().__init__(**options)
+        if enable_hierarchical_transfer:
+            names = ("s1_to_s2_adapter", "s2_to_s3_adapter")
+            self.hierarchical_manager = nn.ModuleDict(
+                {name: nn.Sequential(conv1x1(2 * self.M, 2 * self.M)) for name in names})
+
+
+class MultiRefPhase3(MemoryAtEachScale):
+    """Phase 3: memory changes the entropy parameters of every context step, and moves on to the next scale.
+
+    Args:
+        kernel_type, num_heads: see :class:`BankOptions`.
+        enable_hierarchical_transfer: begin the memory of a scale with a copy of that of the scale before.
+        attn_s3_window: side of the attention windows of scale 3, 1, 2, 4, 8 or 16; 16 in the published class.
+        detach_memory: False by default, as published: all that makes keys and values learns.
+        options: those of :class:`MemoryAtEachScale`.
+    """
+
+    bank_type = KernelBank
+    unused = ("value_proj", "cross_proj", "memory_bank_s1.query_proj", "memory_bank_s1.temperature")
+
+    def __init__(self, kernel_type: str = "elu", num_heads: int = 8, enable_hierarchical_transfer: bool = True,
+                 attn_s3_window: int = WINDOWS[2], detach_memory: bool = False, **options: Any) -> None:
+        if attn_s3_window not in (1, 2, 4, 8, 16):  # sides of the latents are multiples of 16
+            raise ValueError(f"attn_s3_window must be 1, 2, 4, 8 or 16, not {attn_s3_window!r}")
+        self.attn_s3_window, self.enable_hierarchical_transfer = attn_s3_window, enable_hierarchical_transfer
+        self.bank_options = {"kernel_type": kernel_type, "num_heads": num_heads}
+        super().__init__(detach_memory=detach_memory, **options)
+        if enable_hierarchical_transfer:  # published checkpoints hold networks for it, which do nothing
+            for name in ("memory_manager_s1_to_s2", "memory_manager_s2_to_s3"):
+                self.add_module(name, nn.ModuleDict({"cross_proj": normalised(2 * self.M, num_heads)}))
+
+    def build_attention(self, number: int) -> nn.Module:
+        attention = super().build_attention(number)
+        if number == 2:
+            attention.window = self.attn_s3_window
+        return attention
+
+    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:
+        if self.enable_hierarchical_transfer and number in state and number - 1 in state:
+            state[number].copy_from(state[number - 1])
+        return super().enter_scale(number, scale, context, hyper, state)
+
+    def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: State) -> Tensor:
+        return self.recall(number, super().predict(number, i, context, latents, state), state)
+
+    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: State) -> Tensor:
+        return self.remember(number, super().next_context(number, i, parameters, context, state), state)
