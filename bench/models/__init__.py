@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from bench.errors import ConfigurationError
+from bench.models.compressai_models import ZOO, prepare, zoo_model
 from bench.models.hpcm import HPCM, HPCM1B
+from bench.models.lalic import LALIC
 from bench.models.multiref import MultiRefPhase1, MultiRefPhase2, MultiRefPhase3
+from bench.models.own_models import check_interface, imported, is_import_path
+from bench.models.rwkv import RWKV
 from bench.registry import Registry
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model: its class, and the options in which it differs from the class' defaults."""
+    """A model: its class or factory, and the options in which it differs from the class' defaults."""
 
-    model: type[nn.Module]
+    model: Callable[..., nn.Module]
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -37,29 +42,66 @@ MODELS.add("hpcm_1b", ModelEntry(HPCM1B, {
 MODELS.add("multiref_phase1", ModelEntry(MultiRefPhase1))
 MODELS.add("multiref_phase2", ModelEntry(MultiRefPhase2))
 MODELS.add("multiref_phase3", ModelEntry(MultiRefPhase3))
+MODELS.add("rwkv_phase1", ModelEntry(RWKV, {"cell_rates": (None, None, 4)}))
+MODELS.add("rwkv_phase2", ModelEntry(RWKV))
+MODELS.add("rwkv_phase3", ModelEntry(RWKV, {"fusion_rate": 4}))
+MODELS.add("rwkv_phase4", ModelEntry(RWKV, {"fusion_rate": 4, "prior_rate": 4}))
+MODELS.add("lalic", ModelEntry(LALIC))
+
+
+def find_model(name: str) -> ModelEntry:
+    """Return the entry of a model of the suite, of CompressAI's zoo ("compressai:mbt2018-mean"), or of a user's own
+    ("my_package.my_module:MyCodec").
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if is_import_path(name):
+        return ModelEntry(imported(name))
+    if name.startswith(ZOO):
+        return ModelEntry(partial(zoo_model, name.removeprefix(ZOO)))
+    return MODELS.get(name)
 
 
 def create(name: str, **options: Any) -> nn.Module:
-    """Build the model called ``name`` with fresh weights; ``options`` change its widths and depths.
+    """Build the model called ``name``, see :func:`find_model`, with fresh weights.
+
+    Args:
+        options: change its widths and depths. A user's own model also has ``padding_multiple``.
 
     Raises:
         ConfigurationError: no such model, an option that it does not have, or an impossible value.
     """
-    entry = MODELS.get(name)
+    entry, own = find_model(name), is_import_path(name)
     allowed = options_of(entry.model)
-    unknown = sorted(set(options) - set(allowed))
+    padding = options.pop("padding_multiple", None) if own and "padding_multiple" not in (allowed or ()) else None
+    unknown = sorted(set(options) - set(options if allowed is None else allowed))
     if unknown:
-        raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {', '.join(allowed)}")
+        has = ", ".join(allowed) or "none"
+        raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {has}")
+    expected = Exception if own else (TypeError, ValueError, ZeroDivisionError, RuntimeError)
     try:
-        return entry.model(**{**entry.options, **options})
-    except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+        model = entry.model(**{**entry.options, **options})
+        if own:
+            check_interface(model, name)
+            prepare(model, padding)
+        return model
+    except ConfigurationError:
+        raise
+    except expected as error:
         raise ConfigurationError(f"model '{name}' can't be built with {options}: {error}") from None
 
 
-def options_of(model: type[nn.Module]) -> list[str]:
-    """Names of a model's options, its bases' included where it hands ``**options`` on to them."""
+def options_of(factory: Callable[..., nn.Module]) -> list[str] | None:
+    """Names of the options of a class, its bases' included where it hands ``**options`` on to them, or of a function.
+
+    None for a function that takes any.
+    """
+    if not isinstance(factory, type):
+        parameters = inspect.signature(factory).parameters.values()
+        return None if any(p.kind == p.VAR_KEYWORD for p in parameters) else [p.name for p in parameters]
     names: dict[str, None] = {}
-    for cls in model.__mro__:
+    for cls in factory.__mro__:
         if "__init__" not in vars(cls):
             continue
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]

@@ -47,7 +47,8 @@ class LALIC(SimpleVAECompressionModel):
         ValueError: an impossible value.
     """
 
-    padding_multiple = 128  # as the published evaluation; the strides need 64
+    hyper_stride = 64
+    padding_multiple = 128  # as the published evaluation; hyper_stride would do
     rebuilt = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table", MERGED)
     native_operators = ("biwkv",)
 
@@ -66,7 +67,7 @@ class LALIC(SimpleVAECompressionModel):
             raise ValueError(f"dims must be six widths and depths four numbers, not {dims} and {depths}")
         if sum(groups) != dims[3] or min(groups) < 1:
             raise ValueError(f"groups must be positive and add up to the latents' {dims[3]} channels, not {groups}")
-        self.N, self.M, self.groups = N, dims[3], tuple(groups)
+        self.N, self.M, self.groups, self.stream_tag = N, dims[3], tuple(groups), runs
         self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
 
         def transform(layer: Callable, widths: Sequence[int], kernels: Sequence[int], *depths: int) -> nn.Sequential:
