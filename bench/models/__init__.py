@@ -64,32 +64,25 @@ def find_model(name: str) -> ModelEntry:
 
 
 def create(name: str, **options: Any) -> nn.Module:
-    """Build the model called ``name``, see :func:`find_model`, with fresh weights.
-
-    Args:
-        options: change its widths and depths. A user's own model also has ``padding_multiple``.
+    """Build the model called ``name`` (see :func:`find_model`) with fresh weights; ``options`` change its widths.
 
     Raises:
         ConfigurationError: no such model, an option that it does not have, or an impossible value.
     """
     entry, own = find_model(name), is_import_path(name)
     allowed = options_of(entry.model)
-    padding = options.pop("padding_multiple", None) if own and "padding_multiple" not in (allowed or ()) else None
-    unknown = sorted(set(options) - set(options if allowed is None else allowed))
-    if unknown:
+    if allowed is not None and (unknown := sorted(set(options) - set(allowed))):
         has = ", ".join(allowed) or "none"
         raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {has}")
-    expected = Exception if own else (TypeError, ValueError, ZeroDivisionError, RuntimeError)
+    expected = (Exception,) if own else (TypeError, ValueError, ZeroDivisionError, RuntimeError)
     try:
         model = entry.model(**{**entry.options, **options})
-        if own:
-            check_interface(model, name)
-            prepare(model, padding)
-        return model
-    except ConfigurationError:
-        raise
     except expected as error:
         raise ConfigurationError(f"model '{name}' can't be built with {options}: {error}") from None
+    if own:
+        check_interface(model, name)
+        prepare(model)
+    return model
 
 
 def options_of(factory: Callable[..., nn.Module]) -> list[str] | None:

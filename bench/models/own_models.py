@@ -1,0 +1,91 @@
+"""A user's own model by import path: ``create("my_package.my_module:MyCodec")``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from bench.errors import ConfigurationError
+from bench.hashing import sha256_of
+from bench.models.compressai_models import ZOO
+
+OURS = ("encode_image", "decode_image", "padding_multiple")
+COMPRESSAIS = ("forward", "compress", "decompress", "update")
+EXPECTED = (f"a model is a torch.nn.Module with {', '.join(OURS)} (bench/models/hyperprior.py),"
+            f" or with CompressAI's {', '.join(COMPRESSAIS)}")
+
+
+def is_import_path(name: str) -> bool:
+    """Whether ``name`` is "module:attribute" and not one of CompressAI's zoo."""
+    return ":" in name and not name.startswith(ZOO)
+
+
+def imported(name: str) -> Callable[..., nn.Module]:
+    """Import the class or factory function that ``name``, "module:attribute", stands for.
+
+    The decoder's process imports it too: the module must be installed, on ``PYTHONPATH``, or in the current folder.
+
+    Raises:
+        ConfigurationError: there is no such module or attribute, the module raises, or it is something else.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+        raise ConfigurationError(f"'{name}' is no import path", "write it as my_package.my_module:MyCodec")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever a module of the user's raises
+        raise ConfigurationError(f"can't import '{module_name}' of model '{name}': {type(error).__name__}: {error}",
+                                 "install it, put its folder on PYTHONPATH, or run in its folder") from None
+    if not hasattr(module, attribute):
+        models = [key for key, value in vars(module).items() if _is_model(value)]
+        raise ConfigurationError(f"module '{module_name}' has no '{attribute}'",
+                                 f"its models: {', '.join(models) or 'none'}")
+    factory = getattr(module, attribute)
+    if not (_is_model(factory) or inspect.isfunction(factory)):
+        raise ConfigurationError(f"'{name}' is neither a model's class nor a function that builds one", EXPECTED)
+    return factory
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, nn.Module)
+
+
+def check_interface(model: object, name: str) -> None:
+    """Check that a built model can be measured.
+
+    Raises:
+        ConfigurationError: it is no module, or has neither interface; the message lists what it lacks.
+    """
+    if not isinstance(model, nn.Module):
+        raise ConfigurationError(f"'{name}' gives a {type(model).__name__}, not a model", EXPECTED)
+    wanted = OURS if hasattr(model, "encode_image") else COMPRESSAIS
+    if type(model).forward is nn.Module.forward and wanted is COMPRESSAIS:
+        raise ConfigurationError(f"model '{name}' lacks forward", EXPECTED)
+    if lacking := [method for method in wanted if not hasattr(model, method)]:
+        raise ConfigurationError(f"model '{name}' lacks {', '.join(lacking)}", EXPECTED)
+
+
+def source_sha256(name: str) -> str:
+    """SHA-256 of a model's source: of all Python files of its top-level package, or of its module's file.
+
+    What these import from elsewhere is not in it.
+
+    Raises:
+        ConfigurationError: the module can't be imported.
+    """
+    imported(name)
+    own_name = name.partition(":")[0]
+    # A folder without __init__.py has no file: then the module's own counts.
+    places = [getattr(sys.modules[part], "__file__", None) for part in (own_name.partition(".")[0], own_name)]
+    if not any(places):
+        raise ConfigurationError(f"module '{own_name}' has no source file", EXPECTED)
+    file = Path(next(filter(None, places)))
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    lines = [f"{path.relative_to(file.parent).as_posix()} {sha256_of(path)}" for path in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
