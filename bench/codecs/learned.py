@@ -1,14 +1,10 @@
-"""Learned codecs: a model, its weights, padding, and a file that a second process can decode.
-
-File: checksum of all that follows, width, height (2 bytes each), length of the y stream in words of 4 bytes
-(3 bytes), the y stream, the z stream; big-endian. All of it counts as rate. The checksum is there because the
-arithmetic decoder neither notices damage nor stops at its stream's end.
-"""
+"""Learned codecs: a model, its weights, padding, and a file that a second process can decode."""
 
 from __future__ import annotations
 
-import struct
+import json
 from binascii import crc_hqx
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,54 +13,75 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
+from bench.codecs.container import pack, unpack
 from bench.errors import CodecError
 from bench.hashing import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-REVISION = 2  # raise it when a change here or in bench/models changes streams or reconstructions
-HEADER = struct.Struct(">HHH3s")
-CHECKSUM_BYTES, WORD = 2, 4
-FORMAT = 0xB2  # the checksum's start value, so that no other file's checksum fits
-LONGEST_SIDE = 2**16 - 1
+REVISION = 3  # raise it when a change here or in bench/models changes streams or reconstructions
+FORMAT = 0xB3  # where the checksum of a file's tag starts
 
 
 class LearnedCodec:
-    """Codes 8-bit images with a model that has ``encode_image`` and ``decode_image``.
+    """Codes 8-bit images with a model.
 
-    Images are padded with zeros to the model's ``padding_multiple``, centred, as the published evaluation
-    does; the rate is over the original pixels.
+    Images are padded with zeros to the model's ``padding_multiple``, centred, as the published evaluation does;
+    the rate is over the original pixels.
+
+    Args:
+        model: has ``encode_image``, ``decode_image`` and ``padding_multiple``, see
+            :class:`bench.models.hyperprior.HyperpriorCodec`; ``hyper_stride`` (None: files hold the shape of the
+            hyper-latents) and ``stream_tag`` (0) where it needs them. Or CompressAI's interface, see
+            :class:`bench.models.compressai_models.CompressAIAdapter`.
+        device: "cpu" or "cuda".
+        tag: 16 bits that a file must have been coded with, see :func:`bench.codecs.container.unpack`.
     """
 
-    def __init__(self, model: nn.Module, device: str) -> None:
-        self._model = model.eval().to(device)
+    def __init__(self, model: nn.Module, device: str, tag: int = 0) -> None:
+        from bench.models.compressai_models import CompressAIAdapter
+
+        native = hasattr(model, "encode_image")
+        self._model = (model if native else CompressAIAdapter(model)).eval().to(device)
         self._device = device
+        self._spec_tag = tag
 
     def encode(self, image: np.ndarray) -> Encoding:
         import torch
 
         height, width = image.shape[:2]
-        if max(height, width) > LONGEST_SIDE:
-            raise CodecError(f"{width}x{height} is too large: the header holds sides up to {LONGEST_SIDE} pixels")
         padding = centred_padding(width, height, self._model.padding_multiple)
         left, top, right, bottom = padding
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255
         encoded = self._model.encode_image(torch.nn.functional.pad(pixels, (left, right, top, bottom)))
+        shape = tuple(encoded.shape)
+        stored = () if shape == self._shape(width, height) else shape
+        data = pack(width, height, stored, tuple(encoded.streams.values()), self._tag())
         return Encoding(
-            stream=_pack(width, height, encoded.streams["y"], encoded.streams["z"]),
-            parts={"header": HEADER.size, **{name: len(stream) for name, stream in encoded.streams.items()}},
+            stream=data,
+            parts=_parts(encoded.streams, len(data)),
             padding=padding,
             reconstruct=lambda: self._pixels(encoded.reconstruct(), width, height),
             estimate_bits=encoded.estimate_bits,
         )
 
     def decode(self, stream: bytes) -> np.ndarray:
-        width, height, y_stream, z_stream = _unpack(stream)
+        contents = unpack(stream, self._tag())
+        shape = contents.shape or self._shape(contents.width, contents.height)
+        if shape is None:
+            raise CodecError("the file lacks the shape of the hyper-latents")
+        return self._pixels(self._model.decode_image(contents.streams, shape), contents.width, contents.height)
+
+    def _shape(self, width: int, height: int) -> tuple[int, int] | None:
+        """(height, width) of the hyper-latents, where the model's stride tells."""
         left, top, right, bottom = centred_padding(width, height, self._model.padding_multiple)
-        stride = self._model.hyper_stride
-        shape = ((height + top + bottom) // stride, (width + left + right) // stride)
-        return self._pixels(self._model.decode_image((y_stream, z_stream), shape), width, height)
+        stride = getattr(self._model, "hyper_stride", None)
+        return stride and ((height + top + bottom) // stride, (width + left + right) // stride)
+
+    def _tag(self) -> int:
+        """Of the specification and of what the model may change at run time."""
+        return crc_hqx(str(getattr(self._model, "stream_tag", 0)).encode(), self._spec_tag)
 
     def _pixels(self, padded: Tensor, width: int, height: int) -> np.ndarray:
         """Crop and round to 8 bits: uint8 (height, width, 3)."""
@@ -77,32 +94,25 @@ class LearnedCodec:
         return (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
-def _pack(width: int, height: int, y_stream: bytes, z_stream: bytes) -> bytes:
-    """The file's bytes; both streams are whole words, as CompressAI's coder writes them."""
-    length = (len(y_stream) // WORD).to_bytes(3, "big")
-    checked = HEADER.pack(0, width, height, length)[CHECKSUM_BYTES:] + y_stream + z_stream
-    return crc_hqx(checked, FORMAT).to_bytes(CHECKSUM_BYTES, "big") + checked
-
-
-def _unpack(stream: bytes) -> tuple[int, int, bytes, bytes]:
-    """Width, height, y stream and z stream of a file.
-
-    Raises:
-        CodecError: the file is damaged, truncated, or of another codec.
-    """
-    if len(stream) < HEADER.size:
-        raise CodecError(f"the file is truncated: {len(stream)} bytes, its header alone has {HEADER.size}")
-    checksum, width, height, length = HEADER.unpack_from(stream)
-    if crc_hqx(stream[CHECKSUM_BYTES:], FORMAT) != checksum:
-        raise CodecError("the file is damaged, truncated, or of another codec: its checksum is wrong")
-    y_end = HEADER.size + WORD * int.from_bytes(length, "big")
-    return width, height, stream[HEADER.size : y_end], stream[y_end:]
+def _parts(streams: Mapping[str, bytes], total: int) -> dict[str, int]:
+    """Bytes of each stream, of numbered ones ("y0", "y1", ...) together, and of the header: all that is no stream."""
+    parts = Counter()
+    for name, stream in streams.items():
+        parts[name.rstrip("0123456789")] += len(stream)
+    return {"header": total - parts.total(), **parts}
 
 
 def centred_padding(width: int, height: int, multiple: int) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) that bring an image to multiples of ``multiple``; the odd pixel goes right, down."""
     across, down = -width % multiple, -height % multiple
     return across // 2, down // 2, across - across // 2, down - down // 2
+
+
+def spec_tag(settings: Mapping[str, Any]) -> int:
+    """16 bits that differ for files of another model, or of the same one with other options."""
+    agreed = [settings["model"], settings["options"]]
+    text = json.dumps(agreed, sort_keys=True, separators=(",", ":"), default=_plain)
+    return crc_hqx(text.encode(), FORMAT)
 
 
 def _build(spec: CodecSpec) -> LearnedCodec:
@@ -112,7 +122,7 @@ def _build(spec: CodecSpec) -> LearnedCodec:
     model = create(spec.settings["model"], **spec.settings["options"])
     checkpoint = Path(spec.location["checkpoint"])
     load_weights(model, read_weights(checkpoint), checkpoint.name)
-    return LearnedCodec(model, spec.location.get("device", "cpu"))
+    return LearnedCodec(model, spec.location.get("device", "cpu"), spec_tag(spec.settings))
 
 
 def _identify(spec: CodecSpec) -> dict[str, Any]:
@@ -124,7 +134,16 @@ def _identify(spec: CodecSpec) -> dict[str, Any]:
         "label": spec.settings["label"],
         "miniature": spec.settings["miniature"],
         "per_device": True,
+        **_code(spec.settings["model"]),
     }
+
+
+def _code(model: str) -> dict[str, Any]:
+    """What a model's code adds to its identity: the source of a user's own, and how its operators are implemented."""
+    from bench.models.own_models import is_import_path, source_sha256
+
+    code = {"source_sha256": source_sha256(model)} if is_import_path(model) else {}
+    return code
 
 
 def _plain(value: Any) -> Any:
