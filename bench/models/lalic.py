@@ -67,7 +67,7 @@ class LALIC(SimpleVAECompressionModel):
             raise ValueError(f"dims must be six widths and depths four numbers, not {dims} and {depths}")
         if sum(groups) != dims[3] or min(groups) < 1:
             raise ValueError(f"groups must be positive and add up to the latents' {dims[3]} channels, not {groups}")
-        self.N, self.M, self.groups, self.stream_tag = N, dims[3], tuple(groups), runs
+        self.N, self.M, self.groups = N, dims[3], tuple(groups)
         self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
 
         def transform(layer: Callable, widths: Sequence[int], kernels: Sequence[int], *depths: int) -> nn.Sequential:

@@ -89,7 +89,6 @@ class RWKV(HPCM):
         self.fusion_rate, self.fusion_blocks = fusion_rate, fusion_blocks
         self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
         super().__init__(**options)
-        self.stream_tag = runs
 
     def build_attention(self, number: int) -> nn.Module:
         rate = self.cell_rates[number]
