@@ -129,9 +129,11 @@ class CosineBank(nn.Module):
         return slots[:, : self.options.chosen], scores[:, : self.options.chosen].softmax(dim=1)
 
     def key(self, context: Tensor) -> Tensor:
+        """What a context is found by, (B, K)."""
         return self.key_encoder(context).mean(dim=(2, 3))
 
     def query(self, context: Tensor) -> Tensor:
+        """What a context looks for, (B, K)."""
         return self.query_proj(context).mean(dim=(2, 3))
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
@@ -140,7 +142,7 @@ class CosineBank(nn.Module):
         return cosines / self.options.temperature
 
     def value(self, context: Tensor) -> Tensor:
-        """What is stored of a context, (B, C, r, r)."""
+        """What is found, (B, C, r, r)."""
         return F.adaptive_avg_pool2d(self.value_proj(context), [max(1, side // 4) for side in context.shape[2:]])
 
     def decode(self, value: Tensor) -> Tensor:

@@ -69,8 +69,8 @@ class MultiReference(HPCM):
     def new_state(self, batch: int) -> State:
         if not self.enable_multiref:
             return {}
-        return {number: Memory(getattr(self, name).options.slots, self.bank_options.get("pair_values", True))
-                for number, name in enumerate(BANK_NAMES) if hasattr(self, name)}
+        banks = {number: getattr(self, name).options for number, name in enumerate(BANK_NAMES) if hasattr(self, name)}
+        return {number: Memory(options.slots, options.pair_values) for number, options in banks.items()}
 
     def remember(self, number: int, context: Tensor, state: State) -> Tensor:
         """Add a context to the memory of its scale, where there is one; returns the context."""
