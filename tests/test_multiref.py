@@ -15,7 +15,8 @@ from tiny_models import picture as small_picture
 from torch import Tensor, nn
 
 from bench.codecs.base import CodecSpec
-from bench.errors import CheckpointError, ConfigurationError
+from bench.codecs.learned import LearnedCodec
+from bench.errors import CheckpointError, CodecError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 from bench.models.coders import Quantiser
@@ -269,6 +270,18 @@ def test_a_second_process_decodes_files_of_odd_sizes(phase, enabled, tmp_path):
         pictures.append(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
     rows = list(run_unit(Unit(spec, "set", None, tuple(pictures), threads=1)))
     assert [(row.status, row.reason, row.decode_matches) for row in rows] == [(OK, None, True)] * 2
+
+
+def test_a_file_coded_with_memory_is_refused_without():
+    model = tiny(1)
+    codec, image = LearnedCodec(model, "cpu"), small_picture(40, 30)
+    stream = codec.encode(image).stream
+    model.enable_multiref = False
+    with pytest.raises(CodecError):
+        codec.decode(stream)
+    assert codec.encode(image).stream != stream
+    model.enable_multiref = True
+    assert codec.decode(stream).shape == (30, 40, 3)
 
 
 CHANGES = [

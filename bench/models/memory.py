@@ -23,8 +23,8 @@ class BankOptions:
     """Options of a bank.
 
     Attributes:
-        slots: contexts remembered.
-        chosen: how many of them a query retrieves; fewer where fewer are stored.
+        max_refs: contexts remembered.
+        topk_refs: how many of them a query retrieves; fewer where fewer are stored.
         detach: store keys and values without gradients.
         temperature: divides similarities; the initial value in phase 3, where it learns.
         pair_values: see :class:`Memory` (phase 1).
@@ -33,8 +33,8 @@ class BankOptions:
         kernel_type, num_heads: one of ``KERNELS``; groups in which queries and keys are normalised (phase 3).
     """
 
-    slots: int
-    chosen: int
+    max_refs: int
+    topk_refs: int
     detach: bool
     temperature: float
     pair_values: bool = True
@@ -44,11 +44,10 @@ class BankOptions:
     num_heads: int = 8
 
     def __post_init__(self) -> None:
-        for name, told in (("slots", "max_refs"), ("chosen", "topk_refs"), ("compress_ratio", "compress_ratio"),
-                           ("value_resolution", "value_resolution"), ("num_heads", "num_heads")):
-            value, least = getattr(self, name), 0 if name == "slots" else 1
+        for name in ("max_refs", "topk_refs", "compress_ratio", "value_resolution", "num_heads"):
+            value, least = getattr(self, name), 0 if name == "max_refs" else 1
             if type(value) is not int or value < least:
-                raise ValueError(f"{told} must be a whole number of at least {least}, not {value!r}")
+                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature must be a positive number, not {self.temperature!r}")
         if self.kernel_type not in KERNELS:
@@ -126,7 +125,7 @@ class CosineBank(nn.Module):
         """Return slots and weights, (B, k) each, of the best matches, best first; of equals the lower slot."""
         scores = self.scores(self.query(context), torch.stack(memory.keys, dim=1))
         scores, slots = torch.sort(scores, dim=1, descending=True, stable=True)
-        return slots[:, : self.options.chosen], scores[:, : self.options.chosen].softmax(dim=1)
+        return slots[:, : self.options.topk_refs], scores[:, : self.options.topk_refs].softmax(dim=1)
 
     def key(self, context: Tensor) -> Tensor:
         """What a context is found by, (B, K)."""
@@ -165,7 +164,7 @@ class FusionBank(CosineBank):
         self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width))
         self.fusion_net = nn.Sequential(conv1x1(2 * width, width), group_norm(32, width), nn.GELU(), depthwise(width),
                                         conv1x1(width, width))
-        # In published checkpoints, and never used.
+        # Published, and never used.
         length = width // self.options.compress_ratio
         self.mha_query, self.mha_key, self.mha_value = (nn.Linear(length, length) for _ in range(3))
 
@@ -190,7 +189,7 @@ class KernelBank(FusionBank):
     def build_networks(self, width: int) -> None:
         heads = self.options.num_heads
         self.temperature = nn.Parameter(torch.tensor([float(self.options.temperature)]))
-        # value_proj is in published checkpoints, and never used.
+        # value_proj is published, and never used.
         self.query_proj, self.key_proj, self.value_proj = (normalised(width, heads) for _ in range(3))
         self.value_encoder = nn.Sequential(depthwise(width), conv1x1(width, width), nn.GELU(), conv1x1(width, width))
         self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width), conv1x1(width, width))

@@ -32,7 +32,7 @@ class MultiReference(HPCM):
         options: those of HPCM.
 
     Attributes:
-        unused: parts of the names of parameters in published checkpoints that have no effect, by default.
+        unused: parts of the names of the published parameters that have no effect with the default options.
 
     Raises:
         ValueError: an impossible value.
@@ -51,10 +51,10 @@ class MultiReference(HPCM):
         self.enable_multiref = enable_multiref
         self.bank_options = {**self.bank_options, "detach": detach_memory, "temperature": temperature}
 
-    def add_bank(self, number: int, slots: int, chosen: int) -> None:
-        """Give scale ``number`` a bank, unless ``slots`` is 0."""
-        options = BankOptions(slots, chosen, **self.bank_options)
-        if slots:
+    def add_bank(self, number: int, max_refs: int, topk_refs: int) -> None:
+        """Give scale ``number`` a bank, unless ``max_refs`` is 0."""
+        options = BankOptions(max_refs, topk_refs, **self.bank_options)
+        if max_refs:
             self.add_module(BANK_NAMES[number], self.bank_type(2 * self.M, options))
 
     @property
@@ -70,7 +70,7 @@ class MultiReference(HPCM):
         if not self.enable_multiref:
             return {}
         banks = {number: getattr(self, name).options for number, name in enumerate(BANK_NAMES) if hasattr(self, name)}
-        return {number: Memory(options.slots, options.pair_values) for number, options in banks.items()}
+        return {number: Memory(options.max_refs, options.pair_values) for number, options in banks.items()}
 
     def remember(self, number: int, context: Tensor, state: State) -> Tensor:
         """Add a context to the memory of its scale, where there is one; returns the context."""
@@ -121,8 +121,7 @@ class MultiRefPhase1(ContextMemory):
     Args:
         max_refs, topk_refs: contexts remembered (0: no bank) and retrieved.
         compress_ratio: see :class:`BankOptions`.
-        pair_values: give each key its own value. The published code takes others once the memory is full, and
-            checkpoints are trained so.
+        pair_values: give each key its own value. The published code takes others once the memory is full.
         options: those of :class:`MultiReference`.
     """
 
@@ -179,7 +178,7 @@ class MultiRefPhase3(MemoryAtEachScale):
         self.attn_s3_window, self.enable_hierarchical_transfer = attn_s3_window, enable_hierarchical_transfer
         self.bank_options = {"kernel_type": kernel_type, "num_heads": num_heads}
         super().__init__(detach_memory=detach_memory, **options)
-        if enable_hierarchical_transfer:  # published checkpoints hold networks for it, which do nothing
+        if enable_hierarchical_transfer:  # the published networks for it, which do nothing
             for name in ("memory_manager_s1_to_s2", "memory_manager_s2_to_s3"):
                 self.add_module(name, nn.ModuleDict({"cross_proj": normalised(2 * self.M, num_heads)}))
 
