@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.codecs.base import CodecSpec
+from bench.codecs.base import CODECS, CodecSpec
 from bench.errors import ConfigurationError
 from bench.folders import repository_root
 from bench.lined_yaml import LinedMapping, read_yaml
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
 METRICS = ("mse", "ms-ssim")
+GROUPS = ("all", "classical", "learned")  # of codecs, on the command line
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,19 @@ class Variant:
     label: str
     lambdas: tuple[float, ...]
     line: str = ""
+    phase: int | None = None
+    after: str | None = None
     changes: str = ""
     metric: str = "mse"
     options: Mapping[str, Any] = field(default_factory=dict)
+    options_at: Mapping[float, Mapping[str, Any]] = field(default_factory=dict)
     miniature: bool = False
     checkpoints: Path | Mapping[float, Path] = Path()
+    where: str = ""  # file and line, for messages
+
+    def options_for(self, lambda_: float) -> dict[str, Any]:
+        """The model's options at one rate point."""
+        return {**self.options, **self.options_at.get(lambda_, {})}
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,15 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
     if not isinstance(content, dict) or not isinstance(content.get("variants"), dict):
         raise ConfigurationError(f"{path} must hold a mapping 'variants'")
     entries = content["variants"]
-    return {str(name): _variant(str(name), entry, path, entries.line_of(name))
-            for name, entry in entries.items()}
+    if not entries:
+        raise ConfigurationError(f"{path}:{entries.line} names no variant", "add one; the file's head explains how")
+    variants = {str(name): _variant(str(name), entry, path, entries.line_of(name)) for name, entry in entries.items()}
+    for name, variant in variants.items():
+        if variant.after is not None and (variant.after == name or variant.after not in variants):
+            where = f"{path}:{entries[name].line_of('after')}: variant '{name}'"
+            raise ConfigurationError(f"{where} comes after '{variant.after}', which is no other variant",
+                                     f"known: {', '.join(variants)}")
+    return variants
 
 
 def get_variant(name: str, path: Path | None = None) -> Variant:
@@ -102,13 +118,16 @@ def spec(variant: Variant, lambda_: float, checkpoint: Path) -> CodecSpec:
         name=variant.name,
         point=f"{lambda_:g}",
         point_settings={"lambda": lambda_},
-        settings={"model": variant.model, "options": dict(variant.options), "label": variant.label,
+        settings={"model": variant.model, "options": variant.options_for(lambda_), "label": variant.label,
                   "miniature": variant.miniature, "metric": variant.metric},
         location={"checkpoint": str(checkpoint)},
     )
 
 
 def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
+    if name in CODECS or name in GROUPS:
+        raise ConfigurationError(f"{path}:{line}: variant '{name}' has the name of a codec or of a group of codecs",
+                                 "give it another")
     if not isinstance(entry, LinedMapping):
         raise ConfigurationError(f"{path}:{line}: variant '{name}' must be a mapping")
     for key in ("model", "lambdas"):
@@ -121,15 +140,27 @@ def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
         good, expected = CHECKS[key]
         if not good(value):
             raise ConfigurationError(f"{where}: '{key}' must be {expected}, got {value!r}")
-    files = entry.get("checkpoints")
-    if isinstance(files, dict) and set(files) != set(entry["lambdas"]):
+    _check_lambdas(name, entry, path)
+    return Variant(**{
+        "label": name, **entry, "name": name, "lambdas": tuple(map(float, entry["lambdas"])),
+        "options_at": {float(lambda_): options for lambda_, options in entry.get("options_at", {}).items()},
+        "checkpoints": _checkpoints(entry.get("checkpoints", f"checkpoints/{name}"), path.parent),
+        "where": f"{path}:{line}",
+    })
+
+
+def _check_lambdas(name: str, entry: LinedMapping, path: Path) -> None:
+    """Check that what is given for single λ is given for λ of the variant, and that no checkpoint is left out."""
+    wanted = set(entry["lambdas"])
+    files, options = entry.get("checkpoints"), entry.get("options_at", {})
+    if isinstance(files, dict) and set(files) != wanted:
         where = f"{path}:{entry.line_of('checkpoints')}: variant '{name}'"
         raise ConfigurationError(f"{where}: 'checkpoints' names files for λ {_listed(files)},"
                                  f" but 'lambdas' are {_listed(entry['lambdas'])}")
-    return Variant(**{
-        "label": name, **entry, "name": name, "lambdas": tuple(map(float, entry["lambdas"])),
-        "checkpoints": _checkpoints(entry.get("checkpoints", f"checkpoints/{name}"), path.parent),
-    })
+    if strange := [lambda_ for lambda_ in options if lambda_ not in wanted]:
+        where = f"{path}:{options.line_of(strange[0])}: variant '{name}'"
+        raise ConfigurationError(f"{where}: 'options_at' has λ {_listed(strange)},"
+                                 f" but 'lambdas' are {_listed(entry['lambdas'])}")
 
 
 def _checkpoints(value: str | dict[float, str], base: Path) -> Path | dict[float, Path]:
@@ -161,6 +192,10 @@ def _options(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
 
+def _options_at(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_positive, value)) and all(map(_options, value.values()))
+
+
 def _places(value: Any) -> bool:
     files = isinstance(value, dict) and all(
         _positive(lambda_) and isinstance(file, str) for lambda_, file in value.items())
@@ -175,10 +210,13 @@ CHECKS = {  # key: what its value must be, as a test and in words
     "model": (_text, "text"),
     "label": (_text, "text"),
     "line": (_text, "text"),
+    "phase": (lambda value: type(value) is int and value > 0, "a positive whole number"),
+    "after": (_text, "the name of a variant"),
     "changes": (_text, "text"),
     "lambdas": (_lambdas, "a list of different positive numbers (0.001, not 1e-3)"),
     "metric": (METRICS.__contains__, f"one of {', '.join(METRICS)}"),
     "options": (_options, "a mapping from the model's options to plain values"),
+    "options_at": (_options_at, "a mapping from λ to a mapping from the model's options to plain values"),
     "miniature": (lambda value: isinstance(value, bool), "true or false"),
     "checkpoints": (_places, "a folder or a mapping from λ to file"),
 }

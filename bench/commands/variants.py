@@ -4,6 +4,8 @@ Examples:
   python -m bench variants              every variant of variants.yaml
   python -m bench variants hpcm_base    one of them: every place that was looked in, and whether the
                                         checkpoints found fit the model
+  python -m bench variants mbt2018_mean --fetch
+                                        download CompressAI's weights of a variant of its zoo first
 """
 
 from __future__ import annotations
@@ -11,16 +13,24 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from bench.errors import EXIT_DONE, CheckpointError, ConfigurationError
 from bench.variants import Checkpoint, Variant, find_checkpoints, load_variants
 
+if TYPE_CHECKING:
+    from torch import nn
+
+CHANGES_WIDTH = 42  # columns of the table
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="VARIANT",
                         help="variants to show in detail (default: all, briefly)")
+    parser.add_argument("--fetch", action="store_true",
+                        help="download the published weights of the named variants of CompressAI's zoo")
     parser.add_argument("--file", type=Path, help="another variants.yaml")
 
 
@@ -28,62 +38,97 @@ def run(args: argparse.Namespace) -> int:
     variants = load_variants(args.file)
     if unknown := [name for name in args.names if name not in variants]:
         raise ConfigurationError(f"no variant {', '.join(unknown)}", f"known: {', '.join(variants)}")
+    if args.fetch:
+        _fetch([variants[name] for name in args.names])
     if args.names:
         print("\n\n".join(_details(variants[name]) for name in args.names))
     else:
-        print(tabulate([_summary(variant) for variant in variants.values()], headers="keys"))
+        rows = [_summary(variant) for variant in variants.values()]
+        widths = [CHANGES_WIDTH if key == "changes" else None for key in rows[0]]
+        print(tabulate(rows, headers="keys", maxcolwidths=widths, disable_numparse=True))
         print("\nCheckpoints go to checkpoints/<variant>/<λ>.pth.tar, .pth, .pt or .safetensors,"
               " or where variants.yaml says.")
     return EXIT_DONE
 
 
+def _fetch(variants: list[Variant]) -> None:
+    from bench.zoo_weights import fetch_weights
+
+    if not variants:
+        raise ConfigurationError("--fetch needs the names of the variants", "such as: variants mbt2018_mean --fetch")
+    for variant in variants:
+        fetch_weights(variant)
+
+
 def _summary(variant: Variant) -> dict[str, object]:
-    model = _model(variant)
+    models = _models(variant)
     found = find_checkpoints(variant)
-    here = [checkpoint.point for checkpoint in found if checkpoint.path]
+    counts = sorted({sum(parameter.numel() for parameter in model.parameters()) for model in models})
+    against = f"against {variant.after}: " if variant.after else ""
     return {
-        "variant": variant.name,
         "line": variant.line,
-        "changes": variant.changes,
-        "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
-        "padding": model.padding_multiple,
-        "checkpoints": f"{len(here)} of {len(found)}" + (f" (λ {', '.join(here)})" if here else ""),
+        "phase": variant.phase or "",
+        "variant": variant.name,
+        "changes": against + variant.changes,
+        "parameters": "\n".join(f"{count:,}" for count in counts),
+        "padding": models[0].padding_multiple,
+        "checkpoints": f"{sum(checkpoint.path is not None for checkpoint in found)} of {len(found)}",
+        "operators": _operators(models[0]),
     }
 
 
-def _model(variant: Variant):
-    """Build the variant without memory for its weights."""
-    import torch
+def _models(variant: Variant) -> list[nn.Module]:
+    """Build the variant with the options of each of its λ, those that differ once, without memory where that works."""
+    wanted = [variant.options_for(lambda_) for lambda_ in variant.lambdas]
+    return [_model(variant, options) for number, options in enumerate(wanted) if options not in wanted[:number]]
+
+
+def _model(variant: Variant, options: dict[str, object]) -> nn.Module:
+    from torch._subclasses.fake_tensor import FakeTensorMode  # unlike the meta device, knows CompressAI's GDN
 
     from bench.models import create
 
-    with torch.device("meta"):
-        return create(variant.model, **variant.options)
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return create(variant.model, **options)
+    except ConfigurationError:  # perhaps only because a user's own model looks at its numbers when it is built
+        pass
+    try:
+        return create(variant.model, **options)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{variant.where}: variant '{variant.name}': {error}") from None
+
+
+def _operators(model: nn.Module) -> str:
+    return "-"
 
 
 def _details(variant: Variant) -> str:
-    summary = _summary(variant)
     lines = [f"{variant.name}: {variant.label}" + (" (miniature)" if variant.miniature else "")]
-    lines += [f"  {key}: {value}" for key, value in summary.items() if key != "variant"]
-    options = dict(variant.options) or "the model's own"
-    lines += [f"  trained for: {variant.metric}", f"  options: {options}"]
+    shown = {key: str(value).replace("\n", " or ") for key, value in _summary(variant).items() if key != "variant"}
+    lines += [f"  {key}: {value}" for key, value in shown.items() if value]
+    lines += [f"  model: {variant.model}", f"  trained for: {variant.metric}"]
+    lines += [f"  options: {dict(variant.options) or 'its own'}"]
     return "\n".join([*lines, *(_place(variant, checkpoint) for checkpoint in find_checkpoints(variant))])
 
 
 def _place(variant: Variant, checkpoint: Checkpoint) -> str:
+    more = variant.options_at.get(checkpoint.lambda_)
+    point = f"  λ {checkpoint.point}" + (f" {dict(more)}" if more else "")
     if checkpoint.path:
-        return f"  λ {checkpoint.point}: {_shown(checkpoint.path)}, {_fit(variant, checkpoint.path)}"
+        return f"{point}: {_shown(checkpoint.path)}, {_fit(variant, checkpoint)}"
     places = ", ".join(map(_shown, checkpoint.looked_in))
-    return f"  λ {checkpoint.point}: missing, looked for {places}"
+    return f"{point}: missing, looked for {places}"
 
 
-def _fit(variant: Variant, path: Path) -> str:
+def _fit(variant: Variant, checkpoint: Checkpoint) -> str:
     """Load a checkpoint and say what was done to make it fit, or why it does not."""
     from bench.models import create
     from bench.models.checkpoints import load_weights, read_weights
 
+    model = create(variant.model, **variant.options_for(checkpoint.lambda_))
     try:
-        report = load_weights(create(variant.model, **variant.options), read_weights(path), path.name)
+        report = load_weights(model, read_weights(checkpoint.path), checkpoint.path.name)
     except CheckpointError as error:
         return f"can't be used: {error}"
     done = [f"not in the file, filled with its constant: {', '.join(report.filled)}"] if report.filled else []
