@@ -21,7 +21,7 @@ from bench.codecs.container import unpack
 from bench.codecs.learned import LearnedCodec, centred_padding, spec_tag
 from bench.errors import EXIT_BAD_INPUT, EXIT_INCOMPLETE, CodecError
 from bench.models.checkpoints import write_float16
-from bench.models.hyperprior import EncodedImage
+from bench.models.image_codec import EncodedImage
 from bench.rows import FAILED, OK, Row
 from bench.runners.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.identity import identify

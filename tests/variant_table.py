@@ -44,7 +44,8 @@ def measure(name: str) -> tuple[object, ...]:
     """One line of the table."""
     figures = manifest(FIGURES.get(name, name))
     model = create(name).eval()
-    fill(model, figures)
+    names = {name for name, _ in model.named_parameters()}
+    fill(model, {**figures, "parameters": [entry for entry in figures["parameters"] if entry["name"] in names]})
     model.update()
     size = figures["image"]
     x = picture(size["height"], size["width"], size["seed"]).float()
@@ -61,15 +62,12 @@ def _meta(name: str) -> nn.Module:
         return create(name)
 
 
-@torch.no_grad()
 def _round_trip(model: nn.Module, x: torch.Tensor) -> tuple[float, float, bool]:
-    """Real bits, estimated bits, and whether the decoded image is the encoder's."""
-    forward = model(x)
-    coded = model.compress(x)
-    decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"]
-    estimated = sum(float(-part.double().log2().sum()) for part in forward["likelihoods"].values())
-    real = 8 * sum(len(streams[0]) for streams in coded["strings"])
-    return real, estimated, torch.equal(decoded, forward["x_hat"].clamp(0, 1))
+    """Real bits, estimated bits, and whether the decoded image is the encoder's own."""
+    encoded = model.encode_image(x)
+    decoded = model.decode_image(tuple(encoded.streams.values()), encoded.shape)
+    real = 8 * sum(map(len, encoded.streams.values()))
+    return real, encoded.estimate_bits(), torch.equal(decoded, encoded.reconstruct())
 
 
 if __name__ == "__main__":

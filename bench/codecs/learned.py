@@ -32,7 +32,7 @@ class LearnedCodec:
 
     Args:
         model: has ``encode_image``, ``decode_image`` and ``padding_multiple``, see
-            :class:`bench.models.hyperprior.HyperpriorCodec`; ``hyper_stride`` (None: files hold the shape of the
+            :class:`bench.models.image_codec.ImageCodec`; ``hyper_stride`` (None: files hold the shape of the
             hyper-latents) and ``stream_tag`` (0) where it needs them. Or CompressAI's interface, see
             :class:`bench.models.compressai_models.CompressAIAdapter`.
         device: "cpu" or "cuda".

@@ -13,7 +13,7 @@ from compressai.zoo import image, image_models, image_vbr, load_state_dict
 from torch import Tensor, nn
 
 from bench.errors import CodecError
-from bench.models.hyperprior import EncodedImage
+from bench.models.image_codec import EncodedImage
 
 ZOO = "compressai:"  # prefix of the zoo's names
 METRICS = ("mse", "ms-ssim")

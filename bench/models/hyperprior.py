@@ -6,8 +6,7 @@ cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,51 +15,25 @@ from bench.models import coders
 from bench.models.coders import Quantiser, Reader, StepCoder
 from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
+from bench.models.image_codec import EncodedImage, ImageCodec
 
 TABLE_BUFFERS = (
     "scale_table", "quantized_cdf_z", "cdf_length_z", "offset_z", "quantized_cdf_y", "cdf_length_y", "offset_y",
 )
 
 
-@dataclass(frozen=True)
-class EncodedImage:
-    """One encoded image.
-
-    Attributes:
-        streams: the arithmetic-coded streams by name, in the order in which the decoder takes them.
-        shape: (height, width) of the hyper-latents.
-        reconstruct: returns the image that the decoder will have, (1, 3, H, W), clamped to [0, 1].
-        estimate_bits: returns what the entropy model predicts for all streams together.
-    """
-
-    streams: Mapping[str, bytes]
-    shape: tuple[int, int]
-    reconstruct: Callable[[], Tensor]
-    estimate_bits: Callable[[], float]
-
-
-class HyperpriorCodec(nn.Module):
+class HyperpriorCodec(ImageCodec, nn.Module):
     """Latents y, coded step by step, and hyper-latents z, coded under one scale a channel.
 
     Attributes:
         M, N: channels of latents and hyper-latents.
-        latent_stride, hyper_stride: pixels a latent, a hyper-latent spans in each direction.
-        padding_multiple: what the sides of an image must be multiples of.
-        rebuilt: state-dict entries, by name or last parts of a name, that are never read from a checkpoint.
-        fill_missing: name prefix of entries that a checkpoint may lack, to their value (None: as initialised).
-        native_operators: operators of bench.operators that the model runs.
-        stream_tag: a number that differs where the same weights read streams differently.
+        latent_stride: pixels that a latent spans in each direction.
     """
 
-    rebuilt: tuple[str, ...] = TABLE_BUFFERS
-    fill_missing: Mapping[str, float | None] = {}
-    native_operators: tuple[str, ...] = ()
-    stream_tag: int = 0
+    rebuilt = TABLE_BUFFERS
     M: int
     N: int
     latent_stride: int
-    hyper_stride: int
-    padding_multiple: int
 
     def build_entropy_models(self) -> None:
         """Add the entropy model of y and z and room for the coder's tables."""
@@ -196,20 +169,6 @@ class HyperpriorCodec(nn.Module):
         """Decode the streams of one image, in the order of ``EncodedImage.streams``: (1, 3, H, W) in [0, 1]."""
         y_stream, z_stream = streams
         return self.reconstruct(self.decode_latents(y_stream, z_stream, shape))
-
-    def compress(self, x: Tensor) -> dict:
-        """Encode (B, 3, H, W) in [0, 1] into {"strings": [y streams, z streams], "shape": (h, w)}.
-
-        Images are coded one after another, so that a batch gives the streams of its images alone.
-        """
-        images = [self.encode_image(image[None]) for image in x]
-        return {"strings": [[image.streams[name] for image in images] for name in ("y", "z")],
-                "shape": images[0].shape}
-
-    def decompress(self, strings: list[list[bytes]], shape: Iterable[int]) -> dict:
-        """Decode what ``compress`` gave: {"x_hat": (B, 3, H, W), clamped to [0, 1]}."""
-        shape = tuple(shape)
-        return {"x_hat": torch.cat([self.decode_image(streams, shape) for streams in zip(*strings)])}
 
     def _z_rows(self, shape: Iterable[int]) -> Tensor:
         height, width = shape

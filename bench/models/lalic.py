@@ -22,6 +22,7 @@ from compressai.models import SimpleVAECompressionModel
 from compressai.models.utils import conv, deconv, remap_old_keys
 from torch import Tensor, nn
 
+from bench.models.image_codec import EncodedImage, ImageCodec
 from bench.models.layers import conv1x1
 from bench.models.rwkv_layers import MERGED, GatedProjection, PreNormBlock
 
@@ -29,7 +30,7 @@ LATENTS_PER_HYPER = 4  # in each direction
 CONTEXT_RATE = 8  # hidden rate of the blocks between channel groups
 
 
-class LALIC(SimpleVAECompressionModel):
+class LALIC(ImageCodec, SimpleVAECompressionModel):
     """LALIC with CompressAI's interface; the defaults are the published widths.
 
     Its 65 621 045 parameters are the published ones without ``conv5x5_reparam``, which is derived here.
@@ -111,26 +112,31 @@ class LALIC(SimpleVAECompressionModel):
         )
 
     @torch.no_grad()
-    def compress(self, x: Tensor) -> dict:
-        """Encode (B, 3, H, W) in [0, 1] into {"strings": lists of one entry an image, "shape": (h, w) of z}.
-
-        The lists are those of the two passes of each group, then that of z. Images are coded one after another,
-        so that a batch gives the streams of its images alone.
-        """
+    def encode_image(self, x: Tensor) -> EncodedImage:
+        """Encode one image; its streams are those of the two passes of each group, then that of z."""
         # Contiguous, as the decoder's latents are: convolutions round differently in another memory format.
-        images = [self.latent_codec.compress(self.g_a(image[None]).contiguous()) for image in x]
-        strings = zip(*([string for [string] in image["strings"]] for image in images))
-        return {"strings": [list(string) for string in strings], "shape": tuple(images[0]["shape"]["hyper"])}
+        coded = self.latent_codec.compress(self.g_a(x).contiguous())
+        names = [*(f"y{number}" for number in range(2 * len(self.groups))), "z"]
+
+        @torch.no_grad()
+        def estimate_bits() -> float:
+            return sum(float(-part.double().log2().sum()) for part in self(x)["likelihoods"].values())
+
+        return EncodedImage({name: stream for name, [stream] in zip(names, coded["strings"])},
+                            tuple(coded["shape"]["hyper"]), lambda: self.reconstruct(coded["y_hat"]), estimate_bits)
 
     @torch.no_grad()
-    def decompress(self, strings: list[list[bytes]], shape: Iterable[int]) -> dict:
-        """Decode what ``compress`` gave: {"x_hat": (B, 3, H, W), clamped to [0, 1]}."""
+    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
+        """Decode the streams of one image: (1, 3, H, W), clamped to [0, 1]."""
         height, width = shape
         latents = [(group, LATENTS_PER_HYPER * height, LATENTS_PER_HYPER * width) for group in self.groups]
         shapes = {"y": latents, "hyper": (height, width)}
-        images = [super(LALIC, self).decompress([[string] for string in image], shapes)["x_hat"]
-                  for image in zip(*strings)]
-        return {"x_hat": torch.cat(images)}
+        return self.reconstruct(self.latent_codec.decompress([[stream] for stream in streams], shapes)["y_hat"])
+
+    @torch.no_grad()
+    def reconstruct(self, y_hat: Tensor) -> Tensor:
+        """Image of decoded latents: (B, 3, H, W), clamped to [0, 1]."""
+        return self.g_s(y_hat).clamp(0, 1)
 
     def rename(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Bring the names that CompressAI gave its entropy bottleneck before 1.2.8 to today's."""

@@ -16,9 +16,9 @@ from bench.hashing import sha256_of
 from bench.models.compressai_models import ZOO
 
 OURS = ("encode_image", "decode_image", "padding_multiple")
-COMPRESSAIS = ("forward", "compress", "decompress", "update")
-EXPECTED = (f"a model is a torch.nn.Module with {', '.join(OURS)} (bench/models/hyperprior.py),"
-            f" or with CompressAI's {', '.join(COMPRESSAIS)}")
+COMPRESSAIS = ("compress", "decompress", "update")
+EXPECTED = (f"a model is a torch.nn.Module with {', '.join(OURS)} (bench/models/image_codec.py),"
+            f" or with CompressAI's forward, {', '.join(COMPRESSAIS)}")
 
 
 def is_import_path(name: str) -> bool:
@@ -63,11 +63,12 @@ def check_interface(model: object, name: str) -> None:
         ConfigurationError: it is no module, or has neither interface; the message lists what it lacks.
     """
     if not isinstance(model, nn.Module):
-        raise ConfigurationError(f"'{name}' gives a {type(model).__name__}, not a model", EXPECTED)
+        raise ConfigurationError(f"'{name}' gives no model, but {model!r}", EXPECTED)
     wanted = OURS if hasattr(model, "encode_image") else COMPRESSAIS
-    if type(model).forward is nn.Module.forward and wanted is COMPRESSAIS:
-        raise ConfigurationError(f"model '{name}' lacks forward", EXPECTED)
-    if lacking := [method for method in wanted if not hasattr(model, method)]:
+    lacking = [method for method in wanted if not hasattr(model, method)]
+    if wanted is COMPRESSAIS and type(model).forward is nn.Module.forward:  # torch's own, which only raises
+        lacking.insert(0, "forward")
+    if lacking:
         raise ConfigurationError(f"model '{name}' lacks {', '.join(lacking)}", EXPECTED)
 
 

@@ -1,0 +1,68 @@
+"""What the evaluation needs of a model: one image to streams, and back from nothing but these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One encoded image.
+
+    Attributes:
+        streams: the arithmetic-coded streams by name, in the order in which the decoder takes them.
+        shape: (height, width) of the hyper-latents.
+        reconstruct: returns the image that the decoder will have, (1, 3, H, W), clamped to [0, 1].
+        estimate_bits: returns what the entropy model predicts for all streams together.
+    """
+
+    streams: Mapping[str, bytes]
+    shape: tuple[int, int]
+    reconstruct: Callable[[], Tensor]
+    estimate_bits: Callable[[], float]
+
+
+class ImageCodec:
+    """Gives a model CompressAI's ``compress`` and ``decompress`` from ``encode_image`` and ``decode_image``.
+
+    Attributes:
+        hyper_stride: pixels that a hyper-latent spans in each direction.
+        padding_multiple: what the sides of an image must be multiples of.
+        rebuilt: state-dict entries, by name or last parts of a name, that are never read from a checkpoint.
+        fill_missing: name prefix of entries that a checkpoint may lack, to their value (None: as initialised).
+        native_operators: operators of bench.operators that the model runs.
+        stream_tag: a number that differs where the same weights read streams differently.
+    """
+
+    hyper_stride: int
+    padding_multiple: int
+    rebuilt: tuple[str, ...] = ()
+    fill_missing: Mapping[str, float | None] = {}
+    native_operators: tuple[str, ...] = ()
+    stream_tag: int = 0
+
+    def encode_image(self, x: Tensor) -> EncodedImage:
+        """Encode one image, (1, 3, H, W) in [0, 1] with H and W multiples of ``padding_multiple``."""
+        raise NotImplementedError
+
+    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
+        """Decode the streams of one image, in the order of ``EncodedImage.streams``: (1, 3, H, W) in [0, 1]."""
+        raise NotImplementedError
+
+    def compress(self, x: Tensor) -> dict:
+        """Encode (B, 3, H, W) in [0, 1] into {"strings": one list of B for each stream, "shape": (h, w)}.
+
+        Images are coded one after another, so that a batch gives the streams of its images alone.
+        """
+        images = [self.encode_image(image[None]) for image in x]
+        strings = zip(*(image.streams.values() for image in images))
+        return {"strings": [list(streams) for streams in strings], "shape": images[0].shape}
+
+    def decompress(self, strings: list[list[bytes]], shape: Iterable[int]) -> dict:
+        """Decode what ``compress`` gave: {"x_hat": (B, 3, H, W), clamped to [0, 1]}."""
+        shape = tuple(shape)
+        return {"x_hat": torch.cat([self.decode_image(streams, shape) for streams in zip(*strings)])}
