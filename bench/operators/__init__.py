@@ -1,5 +1,6 @@
 """Operators that models share."""
 
 from bench.operators.biwkv import biwkv
+from bench.operators.kernels import Implementation, identity, status
 
-__all__ = ["biwkv"]
+__all__ = ["Implementation", "biwkv", "identity", "status"]

@@ -1,80 +1,127 @@
-"""Bi-WKV, the bidirectional linear attention of RWKV codecs, as the public GPU kernel computes it."""
+"""Bi-WKV, the bidirectional linear attention of RWKV codecs, as the public GPU kernel computes it.
+
+Source of the definition: the CUDA kernel of sjtu-medialab/RwkvCompress, on which checkpoints were trained. It isn't
+the formula of the papers: tokens are cut into ``runs`` runs of ceil(T / runs) tokens, and inside its run a token
+sees the tokens before it one step nearer than they are. For output i of a run that starts at s,
+
+    y_i = N_i / (D_i + 1e-6 e^M_i),    N_i = e^(u + k_i) v_i + sum_j W_ij e^k_j v_j,    D_i the same with v = 1,
+
+    W_ij = e^(-w (i-j))                                           for j < s
+           e^(-w (i-1-j)), and for j > s also (1 - e^w) e^(w (i-j))    for s <= j < i
+           1 - e^w, but 0 for i = s                               for j = i
+           e^(-w (j-i))                                           for j > i
+
+and M_i is the largest exponent that the kernel normalises by. The cost is O(T).
+
+Encoder and decoder must use the same implementation on the same kind of device: the C++ kernel, the CUDA kernel and
+plain torch agree to rounding only, and one unit in the last place can move a scale into another entry of the coding
+tables. `bench.operators.identity` names the implementation in use.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.utils.flop_counter import register_flop_formula
 
-EPS = 1e-6
-FLOOR = -1e38  # exponent of an empty sum
+from bench.operators import kernels, plain
+from bench.operators.kernels import KERNELS
+
+DTYPES = (torch.float32, torch.float64)
+# Additions, multiplications, divisions, maxima and exponentials for a token of a channel, one each, as in biwkv.h.
+FORWARD_OPERATIONS = 66
+BACKWARD_OPERATIONS = 199
 
 
 def biwkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int = 32) -> Tensor:
-    """Mix tokens over a sequence: w, u (C,); k, v (B, T, C); result (B, T, C). float32 or float64."""
-    batch, tokens, channels = k.shape
-    length = -(-tokens // runs)
-    count = -(-tokens // length)
-    fill = (0, 0, 0, count * length - tokens)
-    ks = functional.pad(k, fill, value=FLOOR).view(batch, count, length, channels).unbind(2)
-    vs = functional.pad(v, fill).view(batch, count, length, channels).unbind(2)
+    """Mix tokens over the whole sequence.
 
-    left, right = _run_sums(w, ks, vs)
-    a, b, o2 = _scan(left, w * length, reverse=False)
-    c, d, o1 = _scan(right, w * length, reverse=True)
-    first = (ks[0] - o1).exp()
-    c, d = c - first * vs[0], d - first
-    outputs = []
-    for i in range(length):
-        uk = u + ks[i]
-        n = torch.maximum(torch.maximum(o1, o2), uk)
-        e1, e2, e3 = (o1 - n).exp(), (o2 - n).exp(), (uk - n).exp()
-        outputs.append((c * e1 + a * e2 + e3 * vs[i]) / (d * e1 + b * e2 + e3 + EPS))
-        if i + 1 < length:
-            a, b, o2 = _add((a, b, o2 - w), ks[i], vs[i])
-            n = torch.maximum(o1, ks[i + 1])
-            e1, e3 = (o1 - n).exp(), (ks[i + 1] - n).exp()
-            c, d, o1 = c * e1 - e3 * vs[i + 1], d * e1 - e3, n + w
-    return torch.stack(outputs, 2).view(batch, count * length, channels)[:, :tokens]
+    The gradient is the exact one of this forward, which the public kernel's backward is not.
+    The operator is ``torch.ops.bench.biwkv``. On a CPU and on CUDA devices it is a compiled kernel, built at the
+    first call; elsewhere, without a compiler or with BENCH_NATIVE=0 in the environment it is plain torch. The
+    result doesn't depend on the number of threads or on the rest of the batch. Under autocast it computes in float32.
+
+    Args:
+        w: decay of each channel for a step of one token, of either sign, (C,).
+        u: bonus of each token for itself, (C,).
+        k: keys, (B, T, C) with T tokens in raster order.
+        v: values, (B, T, C).
+        runs: 32 in the public kernel, 64 in its earlier version.
+
+    Returns:
+        (B, T, C), contiguous, of the inputs' dtype.
+
+    Raises:
+        TypeError: the dtypes are not all float32 or all float64.
+        ValueError: shapes don't fit, a dimension is empty, devices differ or runs is below 1.
+    """
+    return torch.ops.bench.biwkv(w, u, k, v, runs)
 
 
-def _run_sums(w, ks, vs):
-    """Sums of each run as seen from the start of the next one, and from its own start."""
-    empty = torch.zeros_like(ks[0]), torch.zeros_like(ks[0]), torch.full_like(ks[0], FLOOR)
-    left = right = empty
-    for j in range(len(ks)):
-        a, b, o = _add(left, ks[j], vs[j])
-        left = a, b, o - w
-        c, d, o = right
-        right = _add((c, d, o - w), ks[-1 - j], vs[-1 - j])
-    return left, right
+def _check(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> None:
+    dtypes = {x.dtype for x in (w, u, k, v)}
+    if len(dtypes) > 1 or k.dtype not in DTYPES:
+        found = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
+        raise TypeError(f"Bi-WKV takes inputs all of float32 or all of float64, not {found}; use autocast for less")
+    if k.dim() != 3 or k.shape != v.shape or 0 in k.shape:
+        raise ValueError(f"k and v must be (B, T, C) alike and not empty, not {tuple(k.shape)} and {tuple(v.shape)}")
+    if w.shape != k.shape[2:] or u.shape != k.shape[2:]:
+        raise ValueError(f"w and u must be ({k.shape[2]},), not {tuple(w.shape)} and {tuple(u.shape)}")
+    if len({x.device for x in (w, u, k, v)}) > 1:
+        raise ValueError("w, u, k and v must be on one device")
+    if runs < 1:
+        raise ValueError(f"runs must be at least 1, not {runs}")
 
 
-def _scan(sums, shift, reverse):
-    """Add up the runs before each run (reverse: each run and those after it)."""
-    state = tuple(torch.zeros_like(part[:, 0]) for part in sums[:2]) + (torch.full_like(sums[2][:, 0], FLOOR),)
-    states = []
-    count = sums[0].shape[1]
-    for r in reversed(range(count)) if reverse else range(count):
-        a, b, o = state
-        own = tuple(part[:, r] for part in sums)
-        if reverse:
-            state = _join((a, b, o - shift), own)
-            states.insert(0, state)
-        else:
-            states.append(state)
-            state = _join((a, b, o - shift), own)
-    return tuple(torch.stack(parts, 1) for parts in zip(*states))
+@torch.library.custom_op("bench::biwkv", mutates_args=())
+def _forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
+    _check(w, u, k, v, runs)
+    library = KERNELS.get(k.device.type)
+    inputs = [x.contiguous() for x in (w, u, k, v)]
+    return kernels.forward(library, *inputs, runs) if library else plain.forward(*inputs, runs)
 
 
-def _join(one, other):
-    n = torch.maximum(one[2], other[2])
-    e, f = (one[2] - n).exp(), (other[2] - n).exp()
-    return one[0] * e + other[0] * f, one[1] * e + other[1] * f, n
+@torch.library.custom_op("bench::biwkv_backward", mutates_args=())
+def _backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
+              runs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    _check(w, u, k, v, runs)
+    library = KERNELS.get(k.device.type)
+    inputs = [x.contiguous() for x in (grad, w, u, k, v)]
+    return kernels.backward(library, *inputs, runs) if library else plain.backward(*inputs, runs)
 
 
-def _add(state, k, v):
-    a, b, o = state
-    n = torch.maximum(o, k)
-    e, f = (o - n).exp(), (k - n).exp()
-    return a * e + f * v, b * e + f, n
+@_forward.register_fake
+def _forward_shape(w, u, k, v, runs):
+    _check(w, u, k, v, runs)
+    return torch.empty_like(k, memory_format=torch.contiguous_format)
+
+
+@_backward.register_fake
+def _backward_shapes(grad, w, u, k, v, runs):
+    return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (w, u, k, v))
+
+
+def _keep_inputs(ctx, inputs, output) -> None:
+    *tensors, ctx.runs = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx, grad: Tensor):
+    return *torch.ops.bench.biwkv_backward(grad, *ctx.saved_tensors, ctx.runs), None
+
+
+_forward.register_autograd(_differentiate, setup_context=_keep_inputs)
+for _device in ("cpu", "cuda"):
+    _forward.register_autocast(_device, torch.float32)
+
+
+@register_flop_formula(torch.ops.bench.biwkv)
+def _forward_flops(w: tuple, u: tuple, k: tuple, *args, out_shape=None, **kwargs) -> int:
+    """Every arithmetic operation of the kernel, exponentials as one; comparisons and selections are not counted."""
+    return FORWARD_OPERATIONS * k[0] * k[1] * k[2]
+
+
+@register_flop_formula(torch.ops.bench.biwkv_backward)
+def _backward_flops(grad: tuple, *args, out_shape=None, **kwargs) -> int:
+    """As for the forward; the backward pass computes the forward again."""
+    return BACKWARD_OPERATIONS * grad[0] * grad[1] * grad[2]

@@ -1,0 +1,230 @@
+"""Bi-WKV in plain torch, for where no kernel can be built: all runs at once, a loop over the tokens of a run.
+
+The same sums and the same gradient as in biwkv.h; its comments explain them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+EPS = 1e-6
+FLOOR = -1e38  # exponent of an empty sum, and of the tokens that fill up the last run
+
+
+@dataclass
+class Sum:
+    """Two sums over tokens, x e^top and one e^top, where top is their largest exponent; in the backward pass also
+    their derivatives by w, as parts of e^top, and that of top. A token (k, v) is the sum (v, 1, k)."""
+
+    x: Tensor
+    one: Tensor | float
+    top: Tensor
+    slopes: tuple[Tensor | float, Tensor | float, Tensor | float] | None = None
+
+    def __add__(self, other: Sum) -> Sum:
+        top = torch.maximum(self.top, other.top)
+        old, new = (self.top - top).exp(), (other.top - top).exp()
+        slopes = None
+        if self.slopes:
+            (x, one, own), (its_x, its_one, its) = self.slopes, other.slopes
+            slopes = x * old + its_x * new, one * old + its_one * new, torch.where(self.top >= other.top, own, its)
+        return Sum(self.x * old + other.x * new, self.one * old + other.one * new, top, slopes)
+
+    def faded(self, w: Tensor, distance: int = 1) -> Sum:
+        """Multiply by e^(-w distance)."""
+        slopes = None
+        if self.slopes:
+            x, one, top = self.slopes
+            slopes = x - distance * self.x, one - distance * self.one, top - distance
+        return Sum(self.x, self.one, self.top - w * distance, slopes)
+
+    def without(self, k: Tensor, v: Tensor) -> Sum:
+        """Take away a token that is in the sums; their exponent stays."""
+        weight = (k - self.top).exp()
+        return Sum(self.x - weight * v, self.one - weight, self.top, self.slopes)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Sum:
+        slopes = tuple(map(function, self.slopes)) if self.slopes else None
+        return Sum(function(self.x), function(self.one), function(self.top), slopes)
+
+
+@dataclass
+class Shares:
+    """Weights of the left sums, the right sums and the token itself, as parts of the largest, e^top."""
+
+    left: Tensor
+    right: Tensor
+    own: Tensor
+    top: Tensor
+    winner: Tensor  # 0, 1, 2: which of the three is the largest
+
+
+def forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
+    """w, u (C,); k, v (B, T, C); result (B, T, C)."""
+    tokens = k.shape[1]
+    ks, vs = _cut(k, runs, FLOOR), _cut(v, runs, 0.0)
+    _, _, left, right = _sums(w, ks, vs, slopes=False)
+    outputs = [_output(left, right, _shares(left, right, u + ks[i]), vs[i])[0]
+               for i, left, right in _walk(w, ks, vs, left, right)]
+    return _uncut(outputs, tokens)
+
+
+def backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
+             runs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of w, u (C,) and k, v (B, T, C) from that of the output."""
+    tokens = k.shape[1]
+    ks, vs, grads = _cut(k, runs, FLOOR), _cut(v, runs, 0.0), _cut(grad, runs, 0.0)
+    length = len(ks)
+    own_left, own_right, left, right = _sums(w, ks, vs, slopes=True)
+    gw, gu = torch.zeros_like(ks[0]), torch.zeros_like(ks[0])
+    tops, gs, hs = [], [], []
+    for i, before, after in _walk(w, ks, vs, left, right):
+        share = _shares(before, after, u + ks[i])
+        y, under = _output(before, after, share, vs[i])
+        g = grads[i] / under
+        h = g * y
+        by_top = -EPS * h
+        (lx, lone, ltop), (rx, rone, rtop) = before.slopes, after.slopes
+        gw = gw + g * (rx * share.right + lx * share.left) - h * (rone * share.right + lone * share.left)
+        gw = gw + by_top * torch.where(share.winner == 0, ltop, torch.where(share.winner == 1, rtop, 0.0))
+        gu = gu + share.own * (g * vs[i] - h) + torch.where(share.winner == 2, by_top, 0.0)
+        tops.append((before.top, after.top, share))
+        gs.append(g)
+        hs.append(h)
+    gk, gv, ends = _token_gradients(w, u, ks, vs, gs, hs, tops)
+    grad_left, left_top, grad_right, right_top = _scan_gradients(w, length, own_left, own_right, left, right, *ends)
+    for i in range(length):
+        e = (ks[i] - w * (length - i) + grad_left.top).exp()
+        f = (ks[i] - w * i + grad_right.top).exp()
+        x, one = grad_left.x * e + grad_right.x * f, grad_left.one * e + grad_right.one * f
+        gv[i] = gv[i] + x
+        gk[i] = (gk[i] + x * vs[i] - one + torch.where(own_left.slopes[2] == i - length, left_top, 0.0)
+                 + torch.where(own_right.slopes[2] == -i, right_top, 0.0))
+    return gw.sum((0, 1)), gu.sum((0, 1)), _uncut(gk, tokens), _uncut(gv, tokens)
+
+
+def _cut(x: Tensor, runs: int, fill: float) -> list[Tensor]:
+    """(B, T, C) as a list over the tokens of a run of (B, runs, C), the last run filled up."""
+    batch, tokens, channels = x.shape
+    length = -(-tokens // runs)
+    count = -(-tokens // length)
+    padded = functional.pad(x, (0, 0, 0, count * length - tokens), value=fill)
+    return list(padded.view(batch, count, length, channels).unbind(2))
+
+
+def _uncut(parts: list[Tensor], tokens: int) -> Tensor:
+    return torch.stack(parts, 2).flatten(1, 2)[:, :tokens].contiguous()
+
+
+def _token(k: Tensor, v: Tensor, slopes: bool) -> Sum:
+    return Sum(v, 1.0, k, (0.0, 0.0, torch.zeros_like(k)) if slopes else None)
+
+
+def _empty(like: Tensor, slopes: bool) -> Sum:
+    zero = torch.zeros_like(like)
+    return Sum(zero, zero, torch.full_like(like, FLOOR), (zero, zero, zero) if slopes else None)
+
+
+def _sums(w: Tensor, ks: list[Tensor], vs: list[Tensor], slopes: bool) -> tuple[Sum, Sum, Sum, Sum]:
+    """Each run's own sums as the next run's start sees them and as its own does; then those of all runs before it,
+    and of it and all runs after it."""
+    length, count = len(ks), ks[0].shape[1]
+    own_left = own_right = _empty(ks[0], slopes)
+    for k, v in zip(ks, vs):
+        own_left = (own_left + _token(k, v, slopes)).faded(w)
+    for k, v in zip(reversed(ks), reversed(vs)):
+        own_right = own_right.faded(w) + _token(k, v, slopes)
+    left, right = [], []
+    state = _empty(ks[0][:, 0], slopes)
+    for r in range(count):
+        left.append(state)
+        state = state.faded(w, length) + own_left.map(lambda part, r=r: part[:, r])
+    state = _empty(ks[0][:, 0], slopes)
+    for r in reversed(range(count)):
+        state = state.faded(w, length) + own_right.map(lambda part, r=r: part[:, r])
+        right.insert(0, state)
+    return own_left, own_right, _stack(left), _stack(right)
+
+
+def _stack(sums: list[Sum]) -> Sum:
+    slopes = tuple(torch.stack(parts, 1) for parts in zip(*(s.slopes for s in sums))) if sums[0].slopes else None
+    return Sum(*(torch.stack([getattr(s, name) for s in sums], 1) for name in ("x", "one", "top")), slopes)
+
+
+def _walk(w: Tensor, ks: list[Tensor], vs: list[Tensor], left: Sum, right: Sum) -> Iterator[tuple[int, Sum, Sum]]:
+    """The left and the right sums of each token of the runs."""
+    right = right.without(ks[0], vs[0])
+    for i in range(len(ks)):
+        yield i, left, right
+        if i + 1 < len(ks):
+            left = left.faded(w) + _token(ks[i], vs[i], left.slopes is not None)
+            leaving = _token(ks[i + 1], -vs[i + 1], right.slopes is not None)
+            leaving.one = -1.0
+            right = (right + leaving).faded(w, -1)
+
+
+def _shares(left: Sum, right: Sum, own_top: Tensor) -> Shares:
+    sides = torch.maximum(left.top, right.top)
+    top = torch.maximum(sides, own_top)
+    winner = torch.where(sides >= own_top, (right.top >= left.top).to(torch.uint8), 2)
+    return Shares((left.top - top).exp(), (right.top - top).exp(), (own_top - top).exp(), top, winner)
+
+
+def _output(left: Sum, right: Sum, share: Shares, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The output and its denominator."""
+    under = right.one * share.right + left.one * share.left + share.own + EPS
+    return (right.x * share.right + left.x * share.left + share.own * v) / under, under
+
+
+def _token_gradients(w, u, ks, vs, gs, hs, tops):
+    """Gradients of k and v through the outputs of their own run, and those of each run's left and right sums."""
+    left = right = _empty(ks[0], slopes=False)
+    left_top = right_top = torch.zeros_like(ks[0])
+    gk, gv = list(ks), list(vs)
+    for i in reversed(range(len(ks))):
+        top_left, top_right, share = tops[i]
+        by_top = -EPS * hs[i]
+        e, own = (ks[i] + left.top).exp(), (u + ks[i] - share.top).exp()
+        x, one = left.x * e + gs[i] * own, left.one * e + hs[i] * own
+        kept = top_left - w >= ks[i]
+        top = torch.where(kept, 0.0, left_top) + torch.where(share.winner == 2, by_top, 0.0)
+        left_top = torch.where(kept, left_top, 0.0) + torch.where(share.winner == 0, by_top, 0.0)
+        new = Sum(gs[i], hs[i], -share.top)
+        left, right = left.faded(w) + new, right.faded(w, -1) + new
+        right_top = right_top + torch.where(share.winner == 1, by_top, 0.0)
+        f = (ks[i] + right.top + (w if i else 0.0)).exp()
+        x, one = x - right.x * f, one - right.one * f
+        if i:
+            stayed = tops[i - 1][1] >= ks[i]
+            top = top + torch.where(stayed, 0.0, right_top)
+            right_top = torch.where(stayed, right_top, 0.0)
+        gv[i], gk[i] = x, x * vs[i] - one + top
+    return gk, gv, (left, left_top, right, right_top)
+
+
+def _scan_gradients(w, length, own_left, own_right, left, right, grad_left, left_top, grad_right, right_top):
+    """From the gradients of the sums before each run (and from it on) to those of each run's own sums."""
+    count = left.top.shape[1]
+    lefts, left_tops, rights, right_tops = [], [], [], []
+    state, top = _empty(left.top[:, 0], slopes=False), torch.zeros_like(left.top[:, 0])
+    for r in reversed(range(count)):
+        kept = left.top[:, r] - w * length >= own_left.top[:, r]
+        lefts.insert(0, state)
+        left_tops.insert(0, torch.where(kept, 0.0, top))
+        state = state.faded(w, length) + grad_left.map(lambda part, r=r: part[:, r])
+        top = torch.where(kept, top, 0.0) + left_top[:, r]
+    state, top = _empty(left.top[:, 0], slopes=False), torch.zeros_like(left.top[:, 0])
+    for r in range(count):
+        state = state.faded(w, length) + grad_right.map(lambda part, r=r: part[:, r])
+        rights.append(state)
+        top = top + right_top[:, r]
+        after = right.top[:, r + 1] - w * length if r + 1 < count else torch.full_like(top, FLOOR)
+        kept = after >= own_right.top[:, r]
+        right_tops.append(torch.where(kept, 0.0, top))
+        top = torch.where(kept, top, 0.0)
+    return _stack(lefts), torch.stack(left_tops, 1), _stack(rights), torch.stack(right_tops, 1)
