@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from tiny_models import TINY, picture, tiny_model, write_variants
 
+from bench import operators
 from bench.cli import main
 from bench.codecs.base import CODECS, CodecSpec, build_codec
 from bench.codecs.container import unpack
@@ -269,6 +270,17 @@ def test_identity_is_weights_options_and_what_they_were_trained_for(spec, tmp_pa
     assert len({digest(one) for one in [spec, moved, *others]}) == 7
     sha256 = hashlib.sha256(elsewhere.read_bytes()).hexdigest()
     assert CODECS.get("learned").identify(moved)["weights_sha256"] == sha256
+
+
+def test_identity_says_what_computes_a_models_operators(spec, monkeypatch) -> None:
+    rwkv = replace(spec, settings={**spec.settings, "model": "rwkv_phase1"})
+    assert "operators" not in identify(spec, "cpu").values
+    native = identify(rwkv, "cpu")
+    assert native.values["operators"] == operators.identity("cpu")
+    monkeypatch.setenv("BENCH_NATIVE", "0")
+    plain = identify(rwkv, "cpu")
+    assert plain.values["operators"] == "biwkv plain torch"
+    assert (plain.digest == native.digest) == (native.values["operators"] == "biwkv plain torch")
 
 
 BAD = [

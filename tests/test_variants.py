@@ -186,6 +186,14 @@ def test_table_shows_models_sizes_and_checkpoints_in_140_columns(capsys: pytest.
         "hpcm_base": "256", "hpcm_base_mini": "128", "mbt2018_mean": "64", "lalic": "128"}
     assert rows["rwkv_phase2"][:4] == ["RWKV", "2", "rwkv_phase2", "against rwkv_phase1: RWKV cells at scales"]
     assert rows["hpcm_base"][7] == rows["mbt2018_mean"][7] == "-"
+    assert rows["rwkv_phase1"][7] == rows["lalic"][7] in ("native", "plain")
+
+
+def test_detail_says_why_an_operator_is_not_native(monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv("BENCH_NATIVE", "0")
+    assert main(["variants", "rwkv_phase1"]) == EXIT_DONE
+    assert "operators: biwkv: plain torch (BENCH_NATIVE=0)" in capsys.readouterr().out
 
 
 def test_detail_shows_places_and_whether_checkpoints_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

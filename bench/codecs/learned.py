@@ -134,15 +134,20 @@ def _identify(spec: CodecSpec) -> dict[str, Any]:
         "label": spec.settings["label"],
         "miniature": spec.settings["miniature"],
         "per_device": True,
-        **_code(spec.settings["model"]),
+        **_code(spec.settings["model"], spec.location.get("device", "cpu")),
     }
 
 
-def _code(model: str) -> dict[str, Any]:
-    """What a model's code adds to its identity: the source of a user's own, and how its operators are implemented."""
+def _code(model: str, device: str) -> dict[str, Any]:
+    """What a model's code adds to its identity: a user's own source, and what computes its operators on a device."""
+    from bench.models import find_model
     from bench.models.own_models import is_import_path, source_sha256
 
-    code = {"source_sha256": source_sha256(model)} if is_import_path(model) else {}
+    code: dict[str, Any] = {"source_sha256": source_sha256(model)} if is_import_path(model) else {}
+    if getattr(find_model(model).model, "native_operators", ()):
+        from bench.operators import identity
+
+        code["operators"] = identity(device)
     return code
 
 

@@ -60,7 +60,7 @@ def _fetch(variants: list[Variant]) -> None:
         fetch_weights(variant)
 
 
-def _summary(variant: Variant) -> dict[str, object]:
+def _summary(variant: Variant, brief: bool = True) -> dict[str, object]:
     models = _models(variant)
     found = find_checkpoints(variant)
     counts = sorted({sum(parameter.numel() for parameter in model.parameters()) for model in models})
@@ -73,7 +73,7 @@ def _summary(variant: Variant) -> dict[str, object]:
         "parameters": "\n".join(f"{count:,}" for count in counts),
         "padding": models[0].padding_multiple,
         "checkpoints": f"{sum(checkpoint.path is not None for checkpoint in found)} of {len(found)}",
-        "operators": _operators(models[0]),
+        "operators": _operators(models[0], brief),
     }
 
 
@@ -99,13 +99,24 @@ def _model(variant: Variant, options: dict[str, object]) -> nn.Module:
         raise ConfigurationError(f"{variant.where}: variant '{variant.name}': {error}") from None
 
 
-def _operators(model: nn.Module) -> str:
-    return "-"
+def _operators(model: nn.Module, brief: bool) -> str:
+    """How the operators that a model runs are computed here, by default; builds none of them."""
+    from bench.operators import status
+    from bench.runners.machine import resolve_device
+
+    names = getattr(model, "native_operators", ())
+    if not names:
+        return "-"
+    found = status(resolve_device("auto"))
+    if brief:
+        return "native" if found.native else "plain"
+    return f"{', '.join(names)}: {found.label}"
 
 
 def _details(variant: Variant) -> str:
     lines = [f"{variant.name}: {variant.label}" + (" (miniature)" if variant.miniature else "")]
-    shown = {key: str(value).replace("\n", " or ") for key, value in _summary(variant).items() if key != "variant"}
+    summary = _summary(variant, brief=False)
+    shown = {key: str(value).replace("\n", " or ") for key, value in summary.items() if key != "variant"}
     lines += [f"  {key}: {value}" for key, value in shown.items() if value]
     lines += [f"  model: {variant.model}", f"  trained for: {variant.metric}"]
     lines += [f"  options: {dict(variant.options) or 'its own'}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
@@ -42,7 +42,7 @@ def identify(spec: CodecSpec, device: str) -> Series:
     entry = CODECS.get(spec.codec)
     fault = None
     try:
-        values |= entry.identify(spec)
+        values |= entry.identify(replace(spec, location={**spec.location, "device": device}))
     except (BenchError, OSError) as error:
         fault = f"{type(error).__name__}: {error}"
         values |= {"settings": dict(spec.settings), "unidentified": True}
