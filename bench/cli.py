@@ -17,6 +17,7 @@ VERBS = {
     "bdrate": "BD-rate between any two curves",
     "report": "rebuild tables, plots and the HTML page from stored rows",
     "train": "train a miniature",
+    "benchmark": "time parts of the suite on this machine",
 }
 
 

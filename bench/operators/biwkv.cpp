@@ -1,10 +1,12 @@
-// Bi-WKV on the CPU: one thread takes a pack of neighbouring channels of one batch entry through all runs, so the
-// result depends neither on the number of threads nor on what else is in the batch.
+// Bi-WKV on the CPU: a task is one run of a pack of neighbouring channels of one batch entry. How tasks are spread
+// over threads changes no result, nor does what else is in the batch.
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
+
+#define BIWKV_INLINE inline __attribute__((always_inline))
 
 namespace biwkv {
 
@@ -41,7 +43,7 @@ struct Pack {
   Vector p[VECTORS];
 
   Pack() = default;
-  explicit Pack(double value) {
+  BIWKV_INLINE explicit Pack(double value) {
     for (auto& part : p) part = Vector{} + static_cast<T>(value);
   }
 };
@@ -49,14 +51,14 @@ struct Pack {
 #define EACH for (int i = 0; i < Pack<T>::VECTORS; ++i)
 #define BINARY(OP)                                              \
   template <class T>                                            \
-  inline Pack<T> operator OP(const Pack<T>& a, const Pack<T>& b) { \
+  BIWKV_INLINE Pack<T> operator OP(const Pack<T>& a, const Pack<T>& b) { \
     Pack<T> r;                                                  \
     EACH r.p[i] = a.p[i] OP b.p[i];                             \
     return r;                                                   \
   }
 #define COMPARISON(OP)                                          \
   template <class T>                                            \
-  inline typename Pack<T>::Mask operator OP(const Pack<T>& a, const Pack<T>& b) { \
+  BIWKV_INLINE typename Pack<T>::Mask operator OP(const Pack<T>& a, const Pack<T>& b) { \
     typename Pack<T>::Mask r;                                   \
     EACH r.m[i] = a.p[i] OP b.p[i];                             \
     return r;                                                   \
@@ -68,19 +70,19 @@ BINARY(/)
 COMPARISON(>=)
 COMPARISON(==)
 template <class T>
-inline Pack<T> choose(const typename Pack<T>::Mask& m, const Pack<T>& a, const Pack<T>& b) {
+BIWKV_INLINE Pack<T> choose(const typename Pack<T>::Mask& m, const Pack<T>& a, const Pack<T>& b) {
   Pack<T> r;
   EACH r.p[i] = m.m[i] ? a.p[i] : b.p[i];
   return r;
 }
 template <class T>
-inline Pack<T> larger(const Pack<T>& a, const Pack<T>& b) {
+BIWKV_INLINE Pack<T> larger(const Pack<T>& a, const Pack<T>& b) {
   Pack<T> r;
   EACH r.p[i] = a.p[i] > b.p[i] ? a.p[i] : b.p[i];
   return r;
 }
 template <class T>
-inline Pack<T> smaller(const Pack<T>& a, const Pack<T>& b) {
+BIWKV_INLINE Pack<T> smaller(const Pack<T>& a, const Pack<T>& b) {
   Pack<T> r;
   EACH r.p[i] = a.p[i] < b.p[i] ? a.p[i] : b.p[i];
   return r;
@@ -90,7 +92,7 @@ constexpr double inverse_factorial(int n) { return n == 0 ? 1. : inverse_factori
 
 // The Taylor series of e^x from the term of degree N on, divided by x^N.
 template <class T, int N>
-inline typename Lanes<T>::Vector series(typename Lanes<T>::Vector x) {
+BIWKV_INLINE typename Lanes<T>::Vector series(typename Lanes<T>::Vector x) {
   constexpr T coefficient = static_cast<T>(inverse_factorial(N));
   if constexpr (N == Lanes<T>::DEGREE) {
     return typename Lanes<T>::Vector{} + coefficient;
@@ -101,7 +103,7 @@ inline typename Lanes<T>::Vector series(typename Lanes<T>::Vector x) {
 
 // e^x = 2^n e^rest with |rest| <= ln(2)/2; 0 below LOWEST. The kernels need no x above 0 (but for rounding).
 template <class T>
-inline Pack<T> exponential(const Pack<T>& x) {
+BIWKV_INLINE Pack<T> exponential(const Pack<T>& x) {
   using L = Lanes<T>;
   using Vector = typename L::Vector;
   using Bits = typename L::Bits;
@@ -128,80 +130,103 @@ struct Column {
   T* first;
   int64_t stride, channels;
   bool full() const { return channels == Pack<T>::WIDTH; }  // then the size is a constant, and a copy one instruction
-  Pack<T> operator()(int64_t i) const {
+  BIWKV_INLINE Pack<T> operator()(int64_t i) const {
     Pack<T> r(0);
+    for (int p = 0; p < Pack<T>::VECTORS; ++p) {  // rows lie too far apart for the processor to see them coming
+      __builtin_prefetch(first + (i + 8) * stride + p * 64 / sizeof(T));
+    }
     std::memcpy(&r, first + i * stride, full() ? sizeof(r) : sizeof(T) * channels);
     return r;
   }
-  void put(int64_t i, const Pack<T>& value) const { 
+  BIWKV_INLINE void put(int64_t i, const Pack<T>& value) const { 
     std::memcpy(first + i * stride, &value, full() ? sizeof(value) : sizeof(T) * channels);
   }
-  Column from(int64_t row) const { return {first + row * stride, stride, channels}; }
 };
 
-// Call task(entry of the batch, first channel, number of channels) for every pack.
+template <class T>
+int64_t pack_count(const Shape& s) {
+  return (s.channels + Pack<T>::WIDTH - 1) / Pack<T>::WIDTH;
+}
+
+// One run of one pack of channels, and the columns of the arrays that belong to it.
+template <class T>
+struct Place {
+  int64_t index, channel, channels, length, row, first, all_channels;
+  Place(const Shape& s, int64_t i) : index(i), all_channels(s.channels) {
+    const int64_t packs = pack_count<T>(s), run = i / packs % s.count, entry = i / packs / s.count;
+    channel = i % packs * Pack<T>::WIDTH;
+    channels = std::min<int64_t>(Pack<T>::WIDTH, s.channels - channel);
+    length = s.run_length(run);
+    row = entry * s.count + run;
+    first = (entry * s.tokens + run * s.length) * s.channels + channel;
+  }
+  Column<T> of(T* x) const { return {x + first, all_channels, channels}; }
+  Pack<T> parameter(T* x) const { return Column<T>{x + channel, 0, channels}(0); }
+  Column<T> in_rows(T* x) const { return {x + row * all_channels + channel, 0, channels}; }
+};
+
 template <class T, class Task>
-void each_pack(const Shape& s, Task&& task) {
-  const int64_t packs = (s.channels + Pack<T>::WIDTH - 1) / Pack<T>::WIDTH;
+void each_run(const Shape& s, Task&& task) {
+  at::parallel_for(0, s.batch * s.count * pack_count<T>(s), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) task(Place<T>(s, i));
+  });
+}
+
+// Call task(first of its runs, place of that run) for each pack of channels of each batch entry.
+template <class T, class R, class Task>
+void each_sequence(const Shape& s, std::vector<R>& runs, Task&& task) {
+  const int64_t packs = pack_count<T>(s);
   at::parallel_for(0, s.batch * packs, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t channel = i % packs * Pack<T>::WIDTH;
-      task(i / packs, channel, std::min<int64_t>(Pack<T>::WIDTH, s.channels - channel));
+      const Place<T> at(s, i / packs * s.count * packs + i % packs);
+      task(&runs[at.index], at);
     }
   });
+}
+
+// The runs' sums, and those of all runs before and after each.
+template <class T, class R>
+std::vector<R> all_sums(T* w, T* k, T* v, const Shape& s) {
+  std::vector<R> runs(s.batch * s.count * pack_count<T>(s));
+  each_run<T>(s, [&](const Place<T>& at) {
+    run_sums(runs[at.index], at.parameter(w), at.of(k), at.of(v), at.length);
+  });
+  each_sequence<T>(s, runs, [&](R* first, const Place<T>& at) {
+    scan(first, s.count, pack_count<T>(s), at.parameter(w), s.length);
+  });
+  return runs;
 }
 
 template <class T>
 void forward(T* w, T* u, T* k, T* v, T* y, const Shape& s) {
-  each_pack<T>(s, [&](int64_t entry, int64_t channel, int64_t channels) {
-    const auto column = [&](T* x) {
-      return Column<T>{x + entry * s.tokens * s.channels + channel, s.channels, channels};
-    };
-    const Pack<T> ws = Column<T>{w + channel, 0, channels}(0), us = Column<T>{u + channel, 0, channels}(0);
-    std::vector<Run<Pack<T>, false>> runs(s.count);
-    for (int64_t r = 0; r < s.count; ++r) {
-      run_sums(runs[r], ws, column(k).from(r * s.length), column(v).from(r * s.length), s.run_length(r));
-    }
-    scan<Pack<T>>(runs.data(), s.count, 1, ws, s.length);
-    for (int64_t r = 0; r < s.count; ++r) {
-      const int64_t start = r * s.length;
-      outputs(runs[r], ws, us, column(k).from(start), column(v).from(start), column(y).from(start), s.run_length(r));
-    }
+  const auto runs = all_sums<T, Run<Pack<T>, false>>(w, k, v, s);
+  each_run<T>(s, [&](const Place<T>& at) {
+    outputs(runs[at.index], at.parameter(w), at.parameter(u), at.of(k), at.of(v), at.of(y), at.length);
   });
 }
 
-// gw and gu are (batch, channels): the caller adds up the batch.
+// gw and gu are (batch * runs, channels): the caller adds up the rows.
 template <class T>
 void backward(T* w, T* u, T* k, T* v, T* gy, T* gw, T* gu, T* gk, T* gv, const Shape& s) {
-  each_pack<T>(s, [&](int64_t entry, int64_t channel, int64_t channels) {
-    const auto column = [&](T* x) {
-      return Column<T>{x + entry * s.tokens * s.channels + channel, s.channels, channels};
-    };
-    const Pack<T> ws = Column<T>{w + channel, 0, channels}(0), us = Column<T>{u + channel, 0, channels}(0);
-    std::vector<GradRun<Pack<T>>> runs(s.count);
+  auto runs = all_sums<T, GradRun<Pack<T>>>(w, k, v, s);
+  each_run<T>(s, [&](const Place<T>& at) {
+    const Pack<T> ws = at.parameter(w), us = at.parameter(u);
     std::vector<Pack<T>> tops(2 * s.length);
     const Column<T> tops_left{reinterpret_cast<T*>(tops.data()), Pack<T>::WIDTH, Pack<T>::WIDTH};
-    const Column<T> tops_right = tops_left.from(s.length);
+    const Column<T> tops_right{tops_left.first + s.length * Pack<T>::WIDTH, Pack<T>::WIDTH, Pack<T>::WIDTH};
     Pack<T> sum_w(0), sum_u(0);
-    for (int64_t r = 0; r < s.count; ++r) {
-      run_sums(runs[r], ws, column(k).from(r * s.length), column(v).from(r * s.length), s.run_length(r));
-    }
-    scan<Pack<T>>(runs.data(), s.count, 1, ws, s.length);
-    for (int64_t r = 0; r < s.count; ++r) {
-      const int64_t start = r * s.length, length = s.run_length(r);
-      const auto ks = column(k).from(start), vs = column(v).from(start), gys = column(gy).from(start);
-      const auto gks = column(gk).from(start), gvs = column(gv).from(start);
-      output_gradients(runs[r], ws, us, ks, vs, gys, gks, gvs, tops_left, tops_right, length, sum_w, sum_u);
-      token_gradients(runs[r], ws, us, ks, vs, gks, gvs, tops_left, tops_right, length);
-    }
-    scan_gradients(runs.data(), s.count, 1, ws, s.length);
-    for (int64_t r = 0; r < s.count; ++r) {
-      const int64_t start = r * s.length;
-      add_sum_gradients(runs[r], ws, column(k).from(start), column(v).from(start), column(gk).from(start),
-                        column(gv).from(start), s.length, s.run_length(r));
-    }
-    Column<T>{gw + entry * s.channels + channel, 0, channels}.put(0, sum_w);
-    Column<T>{gu + entry * s.channels + channel, 0, channels}.put(0, sum_u);
+    output_gradients(runs[at.index], ws, us, at.of(k), at.of(v), at.of(gy), at.of(gk), at.of(gv), tops_left,
+                     tops_right, at.length, sum_w, sum_u);
+    token_gradients(runs[at.index], ws, us, at.of(k), at.of(v), at.of(gk), at.of(gv), tops_left, tops_right,
+                    at.length);
+    at.in_rows(gw).put(0, sum_w);
+    at.in_rows(gu).put(0, sum_u);
+  });
+  each_sequence<T>(s, runs, [&](GradRun<Pack<T>>* first, const Place<T>& at) {
+    scan_gradients(first, s.count, pack_count<T>(s), at.parameter(w), s.length);
+  });
+  each_run<T>(s, [&](const Place<T>& at) {
+    add_sum_gradients(runs[at.index], at.parameter(w), at.of(k), at.of(v), at.of(gk), at.of(gv), s.length, at.length);
   });
 }
 

@@ -1,15 +1,15 @@
 // Bi-WKV: the arithmetic of one run of tokens, shared by the CPU's and the GPU's kernels.
 //
-// V is one value (CUDA) or a pack of channels (CPU); it has + - * /, >=, V(number), and the functions exponential, larger,
-// smaller and choose(mask, a, b). A sequence is read and written through k(i) and k.put(i, value), i from 0.
-// See biwkv.py for the definition.
+// V is one value (CUDA) or a pack of channels (CPU), with + - * / >= == and the functions exponential, larger, smaller
+// and choose(mask, a, b). A sequence is read and written as k(i) and k.put(i, value), i from 0. biwkv.py has the
+// definition.
 #pragma once
 #include <cstdint>
 
 #ifdef __CUDACC__
 #define BIWKV_FUNCTION __device__ __forceinline__
 #else
-#define BIWKV_FUNCTION inline
+#define BIWKV_FUNCTION inline __attribute__((always_inline))  // a pack that is passed in memory costs more than its sum
 #endif
 
 namespace biwkv {

@@ -74,6 +74,8 @@ class Extension:
 
     def missing(self) -> str | None:
         """What is not here that a build needs; None where it can be tried or was done already."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            return "no GPU"
         if self.file.exists():
             return None
         compiler = os.environ.get("CXX", "c++").split()[0]

@@ -116,11 +116,8 @@ def backward(library: ctypes.CDLL, grad: Tensor, w: Tensor, u: Tensor, k: Tensor
     """Run the compiled backward: the gradients of w, u (C,) and k, v (B, T, C)."""
     batch, tokens, channels = k.shape
     gk, gv = torch.empty_like(k), torch.empty_like(v)
-    parts, memory = batch, []
-    if k.is_cuda:
-        parts *= _run_count(tokens, runs)
-        memory = [k.new_empty(2, *k.shape), _run_memory(library, k, runs, backward=True)]
-    gw, gu = k.new_empty(parts, channels), k.new_empty(parts, channels)
+    gw, gu = (k.new_empty(batch * _run_count(tokens, runs), channels) for _ in range(2))
+    memory = [k.new_empty(2, *k.shape), _run_memory(library, k, runs, backward=True)] if k.is_cuda else []
     _call(library, "backward", k, runs, [w, u, k, v, grad, gw, gu, gk, gv, *memory])
     return _sum_rows(gw), _sum_rows(gu), gk, gv
 
