@@ -24,13 +24,13 @@ def manifest(name: str) -> dict[str, Any]:
 
 
 def fill(model: nn.Module, figures: dict[str, Any]) -> None:
-    """Give every parameter its recorded random values, whatever order the model has them in."""
-    parameters = dict(model.named_parameters())
+    """Give every recorded parameter, and statistics that are buffers, random values, in whatever order they come."""
+    parameters = dict((*model.named_parameters(), *model.named_buffers()))
     with torch.no_grad():
         for entry in figures["parameters"]:
             key = (figures["weights_seed"] << 32) | zlib.crc32(entry["name"].encode())
             noise = np.random.Generator(np.random.Philox(key=key)).standard_normal(tuple(entry["shape"]))
-            parameters[entry["name"]].copy_(torch.from_numpy(entry["mean"] + entry["std"] * noise))
+            parameters[entry["name"]].copy_(torch.as_tensor(entry["mean"] + entry["std"] * noise))
 
 
 def picture(height: int, width: int, seed: int) -> Tensor:

@@ -17,6 +17,8 @@ from bench.models.lalic import LALIC
 from bench.models.multiref import MultiRefPhase1, MultiRefPhase2, MultiRefPhase3
 from bench.models.own_models import check_interface, imported, is_import_path
 from bench.models.rwkv import RWKV
+from bench.models.weconv import WeConvPhase1, WeConvPhase2, WeConvPhase3
+from bench.models.weconv_fusion import WeConvPhase4, WeConvPhase5
 from bench.registry import Registry
 
 
@@ -46,6 +48,8 @@ MODELS.add("rwkv_phase1", ModelEntry(RWKV, {"cell_rates": (None, None, 4)}))
 MODELS.add("rwkv_phase2", ModelEntry(RWKV))
 MODELS.add("rwkv_phase3", ModelEntry(RWKV, {"fusion_rate": 4}))
 MODELS.add("rwkv_phase4", ModelEntry(RWKV, {"fusion_rate": 4, "prior_rate": 4}))
+for phase, model in enumerate((WeConvPhase1, WeConvPhase2, WeConvPhase3, WeConvPhase4, WeConvPhase5), 1):
+    MODELS.add(f"weconv_phase{phase}", ModelEntry(model))
 MODELS.add("lalic", ModelEntry(LALIC))
 
 

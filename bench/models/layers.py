@@ -15,6 +15,16 @@ def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 1)
 
 
+def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    """3x3 convolution that keeps height and width."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def depthwise(channels: int) -> nn.Conv2d:
+    """3x3 convolution of each channel by itself."""
+    return nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+
+
 def down2(inputs: int, outputs: int) -> nn.Conv2d:
     """2x2 convolution of stride 2: halves height and width."""
     return nn.Conv2d(inputs, outputs, 2, stride=2)
@@ -41,7 +51,7 @@ class PartialConv(nn.Module):
     def __init__(self, channels: int, ratio: int) -> None:
         super().__init__()
         self.touched = channels // ratio
-        self.pconv = nn.Conv2d(self.touched, self.touched, 3, padding=1)
+        self.pconv = conv3x3(self.touched, self.touched)
 
     def forward(self, x: Tensor) -> Tensor:
         head, tail = x.split((self.touched, x.shape[1] - self.touched), dim=1)
@@ -64,8 +74,7 @@ class DWConvRB(nn.Module):
 
     def __init__(self, channels: int, expansion: float = 2) -> None:
         super().__init__()
-        depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.branch = nn.Sequential(depthwise, *_pointwise(channels, expansion))
+        self.branch = nn.Sequential(depthwise(channels), *_pointwise(channels, expansion))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.branch(x)
@@ -99,20 +108,22 @@ class WindowCrossAttention(nn.Module):
         self.conv_out = conv1x1(channels, channels)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        query, key, value = (self._windows(t) for t in (self.conv_q(x), self.conv_k(h), self.conv_v(h)))
-        attended = F.scaled_dot_product_attention(query, key, value)
-        return self._unwindow(attended, x.shape) + self.conv_out(x)
+        return self.attend(x, h, self.window) + self.conv_out(x)
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B * windows, heads, window * window, C / heads)."""
+    def attend(self, x: Tensor, h: Tensor, window: int) -> Tensor:
+        """What attention gives in windows of ``window`` x ``window``, (B, channels, H, W)."""
+        query, key, value = (self._windows(t, window) for t in (self.conv_q(x), self.conv_k(h), self.conv_v(h)))
+        return self._unwindow(F.scaled_dot_product_attention(query, key, value), x.shape, window)
+
+    def _windows(self, x: Tensor, p: int) -> Tensor:
+        """(B, C, H, W) to (B * windows, heads, p * p, C / heads)."""
         batch, channels, height, width = x.shape
-        p, width_of_head = self.window, channels // self.heads
+        width_of_head = channels // self.heads
         x = x.reshape(batch, self.heads, width_of_head, height // p, p, width // p, p)
         return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(-1, self.heads, p * p, width_of_head)
 
-    def _unwindow(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def _unwindow(self, x: Tensor, shape: tuple[int, ...], p: int) -> Tensor:
         batch, channels, height, width = shape
-        p = self.window
         x = x.reshape(batch, height // p, width // p, self.heads, p, p, channels // self.heads)
         return x.permute(0, 3, 6, 1, 4, 2, 5).reshape(shape)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.layers import conv1x1
+from bench.models.layers import conv1x1, depthwise
 
 KERNELS = {"elu": lambda x: F.elu(x) + 1, "relu": lambda x: F.relu(x) + 1e-6}  # make features positive
 
@@ -209,11 +209,6 @@ class KernelBank(FusionBank):
 
     def gate(self, both: Tensor) -> Tensor:
         return self.gate_net(both)
-
-
-def depthwise(width: int) -> nn.Conv2d:
-    """Depthwise 3x3 convolution."""
-    return nn.Conv2d(width, width, 3, padding=1, groups=width)
 
 
 def normalised(width: int, groups: int) -> nn.Sequential:

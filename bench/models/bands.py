@@ -1,0 +1,190 @@
+"""Networks over wavelet bands: what phases 4 and 5 of the WeConv line add (yutendo0714/LIC-HPCM-WeConvene).
+
+Attribute names are those of the published classes; bands are (B, C, h, w).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.models.layers import conv1x1, conv3x3, depthwise
+from bench.models.wavelets import BANDS
+
+
+class TokenAttention(nn.MultiheadAttention):
+    """Multi-head attention over tokens (B, n, C) with the parameters of torch's module.
+
+    One computation in every mode (torch's own switches to another without gradients, which rounds differently), and
+    no matrix of all weights.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__(channels, heads, batch_first=True)
+
+    def forward(self, query: Tensor, memory: Tensor) -> Tensor:
+        parts = zip((query, memory, memory), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3))
+        heads = (F.linear(*part).unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
+        return self.out_proj(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
+
+
+class LLContextEncoder(nn.Module):
+    """From the decoded low band to what the high bands look at."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.self_attn = TokenAttention(channels, heads)
+        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.BatchNorm2d(channels)
+        convolutions = [conv3x3(channels, channels) for _ in range(3)]
+        self.conv_layers = nn.Sequential(convolutions[0], nn.ReLU(), convolutions[1], nn.ReLU(), convolutions[2])
+        self.refine = nn.Sequential(conv1x1(channels, channels), nn.ReLU(), conv1x1(channels, channels))
+
+    def forward(self, low: Tensor) -> Tensor:
+        tokens = to_tokens(low)
+        normed = self.norm1(tokens)
+        attended = to_map(tokens + self.self_attn(normed, normed), low)
+        context = self.norm2(self.conv_layers(attended)) + low
+        return context + self.refine(context)
+
+
+class FrequencyAttentionFusion(nn.Module):
+    """A high band attends to the context of the low one: quadratic in the number of positions."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.cross_attn = TokenAttention(channels, heads)
+        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        # Identities where published classes have dropout, which is 0.
+        self.ffn = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), nn.Identity(),
+                                 nn.Linear(4 * channels, channels), nn.Identity())
+
+    def forward(self, high: Tensor, context: Tensor) -> Tensor:
+        tokens = to_tokens(high)
+        tokens = tokens + self.cross_attn(self.norm1(tokens), to_tokens(context))
+        return to_map(tokens + self.ffn(self.norm2(tokens)), high)
+
+
+class ChannelwiseFrequencyGate(nn.Module):
+    """Scales the three high bands, each by channel weights of its own and all by a gate that sees their means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        for band, start in zip(BANDS[1:], (1.0, 1.0, 0.8)):
+            self.register_parameter(f"weight_{band}", nn.Parameter(torch.full((1, channels, 1, 1), start)))
+        hidden = max(1, channels // 4)
+        self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
+
+    def forward(self, bands: list[Tensor]) -> list[Tensor]:
+        gate = self.fc(torch.stack(bands).mean(dim=(0, 3, 4)))[..., None, None]
+        weights = (self.weight_lh, self.weight_hl, self.weight_hh)
+        return [band * weight * gate for band, weight in zip(bands, weights)]
+
+
+class AdaptiveQuantisation(nn.Module):
+    """A quantisation step for each band, which learns; ``forward()`` returns the four."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for band, start in zip(BANDS, (1.0, 1.2, 1.2, 1.5)):
+            self.register_parameter(f"log_delta_{band}", nn.Parameter(torch.tensor(math.log(start))))
+
+    def forward(self) -> list[Tensor]:
+        return [self.get_parameter(f"log_delta_{band}").exp() for band in BANDS]
+
+
+class EnhancedContext(nn.Module):
+    """Context (B, 3M, h, w) to scales and means (B, 2M, h, w): a weight for each position, then 3x3 convolutions."""
+
+    def __init__(self, M: int, use_attention: bool = True) -> None:
+        super().__init__()
+        if use_attention:
+            self.spatial_attn = nn.Sequential(conv1x1(3 * M, M), nn.ReLU(), conv1x1(M, M // 4), nn.ReLU(),
+                                              conv1x1(M // 4, 1), nn.Sigmoid())
+        widths = (3 * M, 2 * M, 2 * M, 2 * M, M)
+        layers = [layer for a, b in zip(widths, widths[1:]) for layer in (conv3x3(a, b), nn.ReLU())]
+        self.conv_stack = nn.Sequential(*layers, conv1x1(M, 2 * M))
+        self.residual_proj = conv1x1(3 * M, 2 * M)
+
+    def forward(self, context: Tensor) -> Tensor:
+        weighted = context * self.spatial_attn(context) if hasattr(self, "spatial_attn") else context
+        return self.conv_stack(weighted) + self.residual_proj(context)
+
+
+class LightweightEnhancedContext(EnhancedContext):
+    """The same with one grouped 3x3 convolution."""
+
+    def __init__(self, M: int) -> None:
+        nn.Module.__init__(self)
+        self.spatial_attn = nn.Sequential(depthwise(3 * M), conv1x1(3 * M, 1), nn.Sigmoid())
+        grouped = nn.Conv2d(3 * M, 3 * M, 3, padding=1, groups=M)
+        self.conv_stack = nn.Sequential(grouped, nn.ReLU(), conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, 2 * M))
+        self.residual_proj = conv1x1(3 * M, 2 * M)
+
+
+class MultiResolutionContext(nn.Module):
+    """What is decoded so far, seen at a quarter, at half and at full resolution: (B, M, h, w) to the same shape."""
+
+    def __init__(self, M: int) -> None:
+        super().__init__()
+
+        def stack(*pooling: nn.Module) -> nn.Sequential:
+            return nn.Sequential(*pooling, conv3x3(M, M), nn.ReLU(), conv3x3(M, M), nn.ReLU())
+
+        self.coarse_context, self.medium_context = stack(nn.AvgPool2d(4)), stack(nn.AvgPool2d(2))
+        self.fine_context = stack()
+        self.fusion = nn.Sequential(conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, M))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.fusion(torch.cat(self.views(latents), dim=1))
+
+    def views(self, latents: Tensor) -> list[Tensor]:
+        """The coarse, medium and fine maps, at the size of ``latents``."""
+        size = latents.shape[2:]
+        return [F.interpolate(self.coarse_context(latents), size), F.interpolate(self.medium_context(latents), size),
+                self.fine_context(latents)]
+
+
+class LightweightMultiResolutionContext(MultiResolutionContext):
+    """The same with depthwise-separable convolutions."""
+
+    def __init__(self, M: int) -> None:
+        nn.Module.__init__(self)
+        self.coarse_context, self.medium_context, self.fine_context = (self.stack(M) for _ in range(3))
+        self.fusion = nn.Sequential(conv1x1(3 * M, M), nn.ReLU())
+
+    def stack(self, M: int) -> nn.Sequential:
+        return nn.Sequential(depthwise(M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
+
+    def views(self, latents: Tensor) -> list[Tensor]:
+        size = latents.shape[2:]
+        return [F.interpolate(self.coarse_context(F.avg_pool2d(latents, 4)), size),
+                F.interpolate(self.medium_context(F.avg_pool2d(latents, 2)), size), self.fine_context(latents)]
+
+
+class AdaptiveMultiResolutionContext(LightweightMultiResolutionContext):
+    """The same with one 3x3 convolution a resolution, and weights of the resolutions that depend on the input."""
+
+    def __init__(self, M: int) -> None:
+        super().__init__(M)
+        self.scale_weights = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv1x1(M, M // 4), nn.ReLU(), conv1x1(M // 4, 3),
+                                           nn.Softmax(dim=1))
+
+    def stack(self, M: int) -> nn.Sequential:
+        return nn.Sequential(conv3x3(M, M), nn.ReLU())
+
+    def views(self, latents: Tensor) -> list[Tensor]:
+        weights = self.scale_weights(latents).split(1, dim=1)
+        return [view * weight for view, weight in zip(super().views(latents), weights)]
+
+
+def to_tokens(x: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, H * W, C)."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def to_map(tokens: Tensor, like: Tensor) -> Tensor:
+    """(B, H * W, C) to the shape of ``like``."""
+    return tokens.transpose(1, 2).reshape(like.shape)

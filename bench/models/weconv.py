@@ -1,0 +1,212 @@
+"""The WeConv line, phases 1 to 3: HPCM over wavelet bands of the latents (yutendo0714/LIC-HPCM-WeConvene).
+
+The published decoder of phase 1 adds the prior to what it returns, so that no stream decodes; phases 2 and 3 do not
+run as published. Here the prior enters contexts only, and the later phases take over phase 1's coder.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.models.coders import StepCoder
+from bench.models.context import WINDOWS
+from bench.models.hpcm import HPCM, Stages
+from bench.models.hyperprior import TABLE_BUFFERS
+from bench.models.lattice import Scale
+from bench.models.layers import PConvRB, WindowCrossAttention, conv1x1, down2, down4, up2, up4
+from bench.models.wavelets import FILTER_BUFFERS, HaarDWT, HaarIDWT, WeConv, WeConvSimple, split_bands
+
+
+class BandAttention(WindowCrossAttention):
+    """The base's attention on planes that may be smaller than its window; below 2x2 there is none."""
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        window = min(self.window, *x.shape[2:])
+        return (self.attend(x, h, window) if window > 1 else x) + self.conv_out(x)
+
+
+@dataclass(frozen=True)
+class BandPass:
+    """What the coding of one band knows.
+
+    Attributes:
+        prior: for each scale what is added to the latents in the contexts; None for the low band.
+        skips_scale_3: scale 3 is coded from the hyper parameters alone.
+    """
+
+    prior: tuple[Tensor, Tensor, Tensor] | None
+    skips_scale_3: bool
+
+
+class WeConvPhase1(HPCM):
+    """Phase 1: the bands of the latents are coded one by one, by the same networks; LL is the prior of the others.
+
+    Sides must be multiples of 512, or of 256 where the shorter is 256; ``padding_multiple`` is 512.
+
+    Args:
+        skip_s3_for_hf: code scale 3 of the high bands from the hyper parameters alone. The published code ignores it.
+        options: those of HPCM.
+    """
+
+    rebuilt = (*TABLE_BUFFERS, *FILTER_BUFFERS)
+
+    def __init__(self, skip_s3_for_hf: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.skip_s3_for_hf = skip_s3_for_hf
+        self.padding_multiple = 32 * self.latent_stride
+        self.dwt, self.idwt = HaarDWT(), HaarIDWT()
+
+    def build_attention(self, number: int) -> nn.Module:
+        return BandAttention(2 * self.M, WINDOWS[number], 2 * self.M // self.head_width)
+
+    def to_code(self, y: Tensor) -> Tensor:
+        return self.dwt(y)
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        return super().synthesis(self.idwt(y_hat))
+
+    def band_parameters(self, hyper: Tensor) -> list[Tensor]:
+        """Hyper parameters of the four bands, (B, 2M, h, w) each, from what the hyper decoder gives."""
+        return [F.avg_pool2d(hyper, 2)] * 4
+
+    def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
+        """Code the four bands; returns them stacked, (B, 4M, h, w)."""
+        low, *high = self.band_parameters(hyper)
+        bands = [self.code_band(0, low, coder, None)]
+        prior = self.prior_of_high_bands(bands[0], coder)
+        bands += [self.code_band(number, parameters, coder, prior) for number, parameters in enumerate(high, 1)]
+        return torch.cat(bands, dim=1)
+
+    def prior_of_high_bands(self, low: Tensor, coder: StepCoder) -> Tensor:
+        """What the high bands may know of the decoded low one, (B, M, h, w)."""
+        return low
+
+    def code_band(self, number: int, parameters: Tensor, coder: StepCoder, prior: Tensor | None) -> Tensor:
+        """Code one band from its hyper parameters (B, 2M, h, w); returns it decoded, (B, M, h, w)."""
+        pyramid = None if prior is None else (F.avg_pool2d(prior, 4), F.avg_pool2d(prior, 2), prior)
+        state = BandPass(pyramid, self.skip_s3_for_hf and prior is not None)
+        return self.walk(parameters, coder, state, first=number * parameters[0].numel() // 2)
+
+    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: BandPass) -> Tensor:
+        if number == 2 and state.skips_scale_3:
+            return hyper
+        return super().enter_scale(number, scale, context, hyper, state)
+
+    def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: BandPass) -> Tensor:
+        if number == 2 and state.skips_scale_3:
+            return context
+        if state.prior is not None:
+            latents = latents + state.prior[number]
+        return super().predict(number, i, context, latents, state)
+
+    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: BandPass) -> Tensor:
+        if number == 2 and state.skips_scale_3:
+            return context
+        return super().next_context(number, i, parameters, context, state)
+
+
+class WeConvPhase2(WeConvPhase1):
+    """Phase 2: in the innermost stage of g_a and g_s every second block is a wavelet block.
+
+    Args:
+        use_simple_weconv: the simple block, not the full one.
+        options: those of phase 1; ``stages`` has two or more.
+    """
+
+    def __init__(self, use_simple_weconv: bool = True, **options: Any) -> None:
+        self.weconv = WeConvSimple if use_simple_weconv else WeConv
+        super().__init__(**options)
+
+    def mixed_blocks(self, width: int, number: int, weconv_first: bool = False) -> list[nn.Module]:
+        """Residual and wavelet blocks in turn."""
+        return [(self.weconv if i % 2 != weconv_first else PConvRB)(width) for i in range(number)]
+
+    def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
+        widths, depths = check_stages(stages)
+        inner, depth = widths[-1], depths[-1]
+        analysis = [nn.Sequential(down, *blocks(width, number))
+                    for down, width, number in zip(downsampling(widths), widths, depths[:-1])]
+        analysis += [nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth)), down2(inner, self.M)]
+        synthesis = [up2(self.M, inner), nn.Sequential(*self.mixed_blocks(inner, depth, weconv_first=True)),
+                     *outer_synthesis(widths, depths)]
+        return in_stages(analysis), in_stages(synthesis)
+
+
+class WeConvPhase3(WeConvPhase2):
+    """Phase 3: hyper transforms over wavelet bands, with hyper-latents at half the side.
+
+    The hyper decoder ends at the size of the bands, so the pooling of phase 1 is left out. ``hyper_blocks`` has no
+    effect.
+    """
+
+    def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
+        self.hyper_stride = 8 * self.latent_stride
+        return WaveletHyperAnalysis(self.M, self.N, self.weconv), WaveletHyperSynthesis(self.M, self.N, self.weconv)
+
+    def band_parameters(self, hyper: Tensor) -> list[Tensor]:
+        return [hyper] * 4
+
+
+class WaveletHyperAnalysis(nn.Module):
+    """Phase 3: latents (B, M, H, W) to hyper-latents (B, N, H/8, W/8)."""
+
+    def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
+        super().__init__()
+        self.input_conv, self.down1, self.dwt = PConvRB(M), down2(M, N), HaarDWT()
+        self.ll_branch = nn.Sequential(PConvRB(N), weconv(N), PConvRB(N))
+        self.hf_branch = nn.Sequential(*blocks(3 * N, 2))
+        self.fusion = nn.Sequential(conv1x1(4 * N, N), PConvRB(N))
+        self.down2 = down2(N, N)
+
+    def forward(self, y: Tensor) -> Tensor:
+        low, high = split_bands(self.dwt(self.down1(self.input_conv(y))))
+        return self.down2(self.fusion(torch.cat((self.ll_branch(low), self.hf_branch(high)), dim=1)))
+
+
+class WaveletHyperSynthesis(nn.Module):
+    """Phase 3: hyper-latents (B, N, h, w) to hyper parameters at the size of the bands, (B, 2M, 4h, 4w)."""
+
+    def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
+        super().__init__()
+        self.up1, self.spatial_process = up2(N, N), nn.Sequential(*blocks(N, 3))
+        self.expand, self.up2 = conv1x1(N, 8 * M), up2(8 * M, 2 * M)
+        self.final_refine = nn.Sequential(weconv(2 * M), PConvRB(2 * M))
+        self.idwt = HaarIDWT()  # in published state dicts, and never used
+
+    def forward(self, z_hat: Tensor) -> Tensor:
+        return self.final_refine(self.up2(self.expand(self.spatial_process(self.up1(z_hat)))))
+
+
+def check_stages(stages: Stages) -> tuple[list[int], list[int]]:
+    """Widths and depths of the stages."""
+    if len(stages) < 2:
+        raise ValueError(f"stages must be two or more (width, blocks), not {stages}")
+    widths, depths = zip(*stages)
+    return list(widths), list(depths)
+
+
+def blocks(width: int, number: int) -> list[nn.Module]:
+    return [PConvRB(width) for _ in range(number)]
+
+
+def downsampling(widths: list[int]) -> list[nn.Module]:
+    """The strided layers at the start of all stages of g_a."""
+    return [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, widths[1:]))]
+
+
+def outer_synthesis(widths: list[int], depths: list[int]) -> list[nn.Module]:
+    """The stages of g_s that mirror all but the innermost of g_a."""
+    outer = [nn.Sequential(up2(b, a), *blocks(a, number)) for a, b, number in zip(widths, widths[1:], depths)]
+    outer[0].append(up4(widths[0], 3))
+    return outer[::-1]
+
+
+def in_stages(stages: list[nn.Module]) -> nn.Module:
+    """A sequence whose parts are called stage1, stage2, ..."""
+    return nn.Sequential(OrderedDict((f"stage{number}", stage) for number, stage in enumerate(stages, 1)))

@@ -1,0 +1,221 @@
+"""The WeConv line, phases 4 and 5, in the decodable form of what their published classes are meant to do.
+
+Fusion and gate need the undecoded high bands, so they belong to the encoder; the context of the decoded low band is
+the prior of the others; quantisation steps scale the bands before they are coded.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.bands import (
+    AdaptiveMultiResolutionContext,
+    AdaptiveQuantisation,
+    ChannelwiseFrequencyGate,
+    EnhancedContext,
+    FrequencyAttentionFusion,
+    LightweightEnhancedContext,
+    LightweightMultiResolutionContext,
+    LLContextEncoder,
+    MultiResolutionContext,
+)
+from bench.models.coders import StepCoder
+from bench.models.hpcm import Stages
+from bench.models.layers import conv1x1, down2, down4, up2, up4
+from bench.models.wavelets import BANDS, HaarDWT, split_bands
+from bench.models.weconv import (
+    BandPass,
+    WeConvPhase2,
+    blocks,
+    check_stages,
+    downsampling,
+    in_stages,
+    outer_synthesis,
+)
+
+GROUPS = {2: (((0, 0), (1, 1)), ((0, 1), (1, 0))), 4: (((0, 0),), ((0, 1),), ((1, 0),), ((1, 1),))}
+
+
+class WeConvPhase4(WeConvPhase2):
+    """Phase 4: the encoder fuses and gates the high bands; hyper parameters and a quantisation step for each band.
+
+    Its published ``forward`` can't run; ``hyper_blocks`` has no effect.
+
+    Args:
+        use_adaptive_quant: learn a quantisation step for each band, instead of 1.
+        attention_heads: of the fusion and the low band's context; divides M.
+        options: those of phase 2.
+    """
+
+    rebuilt = (*WeConvPhase2.rebuilt, "num_batches_tracked")
+
+    def __init__(self, use_adaptive_quant: bool = True, attention_heads: int = 8, **options: Any) -> None:
+        super().__init__(**options)
+        M = self.M
+        if type(attention_heads) is not int or attention_heads < 1 or M % attention_heads:
+            divisors = ", ".join(str(n) for n in range(1, M + 1) if M % n == 0)
+            raise ValueError(f"attention_heads must divide M = {M} ({divisors}), not be {attention_heads}")
+        self.ll_context_encoder = LLContextEncoder(M, attention_heads)
+        for band in BANDS[1:]:
+            self.add_module(f"freq_attention_{band}", FrequencyAttentionFusion(M, attention_heads))
+        self.channel_gate = ChannelwiseFrequencyGate(M)
+        self.adaptive_quant = AdaptiveQuantisation() if use_adaptive_quant else None
+        self.param_aggregator_ll, self.param_aggregator_hf = (pointwise(2 * M, 2 * M, 2 * M) for _ in range(2))
+
+    def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
+        widths, depths = check_stages(stages)
+        inner, depth = widths[-1], depths[-1] + 1
+        analysis = [nn.Sequential(down, *blocks(width, number))
+                    for down, width, number in zip(downsampling(widths), widths, depths[:-1])]
+        analysis.append(nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth), down2(inner, self.M)))
+        synthesis = [nn.Sequential(up2(self.M, inner), *self.mixed_blocks(inner, depth)),
+                     *outer_synthesis(widths, depths)]
+        self.g_a_weconv, self.g_s_weconv = in_stages(analysis), in_stages(synthesis)
+        self.h_a_wavelet, self.h_s_wavelet = SplitHyperAnalysis(self.M, self.N), SplitHyperSynthesis(self.M, self.N)
+
+    def analysis(self, x: Tensor) -> Tensor:
+        return self.g_a_weconv(x)
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        return self.g_s_weconv(self.idwt(y_hat))
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        return self.h_a_wavelet(y)
+
+    def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
+        return self.h_s_wavelet(z_hat)
+
+    def band_parameters(self, hyper: Tensor) -> list[Tensor]:
+        low, *high = hyper.chunk(4, dim=1)
+        return [self.param_aggregator_ll(low), *map(self.param_aggregator_hf, high)]
+
+    def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
+        coder.adjust(self.scale_low_band)
+        return super().code_latents(hyper, coder)
+
+    def prior_of_high_bands(self, low: Tensor, coder: StepCoder) -> Tensor:
+        context = self.ll_context_encoder(low)
+        coder.adjust(lambda bands: self.fuse_high_bands(bands, context))
+        return context
+
+    def code_band(self, number: int, parameters: Tensor, coder: StepCoder, prior: Tensor | None) -> Tensor:
+        return self.steps()[number] * super().code_band(number, parameters, coder, prior)
+
+    def steps(self) -> list[Tensor] | tuple[int, ...]:
+        """The quantisation steps of the four bands."""
+        return self.adaptive_quant() if self.adaptive_quant is not None else (1, 1, 1, 1)
+
+    def scale_low_band(self, bands: Tensor) -> Tensor:
+        """Encoder only: the low band in units of its step."""
+        low, high = split_bands(bands)
+        return torch.cat((low / self.steps()[0], high), dim=1)
+
+    def fuse_high_bands(self, bands: Tensor, context: Tensor) -> Tensor:
+        """Encoder only: the high bands fused with the context, gated, and in units of their steps."""
+        low, *high = bands.chunk(4, dim=1)
+        fusions = (self.freq_attention_lh, self.freq_attention_hl, self.freq_attention_hh)
+        gated = self.channel_gate([fusion(band, context) for fusion, band in zip(fusions, high)])
+        return torch.cat((low, *(band / step for band, step in zip(gated, self.steps()[1:]))), dim=1)
+
+
+class WeConvPhase5(WeConvPhase4):
+    """Phase 5: in place of the three scales, the positions of a band are coded in two or four groups.
+
+    Multiples of 128 suffice for the sides; ``padding_multiple`` is that of the line. Options of the networks of the
+    three scales have no effect.
+
+    Args:
+        num_checkerboard_groups: 2 or 4; with ``skip_s3_for_hf`` the high bands have 2.
+        use_enhanced_context: a context network each for the low and the high bands, instead of the base's prior.
+        lightweight_context: smaller context networks.
+        adaptive_context: weigh the three resolutions by what is decoded; no published class selects it.
+        options: those of phase 4.
+    """
+
+    def __init__(self, num_checkerboard_groups: int = 4, use_enhanced_context: bool = True,
+                 lightweight_context: bool = False, adaptive_context: bool = False, **options: Any) -> None:
+        if num_checkerboard_groups not in GROUPS:
+            raise ValueError(f"num_checkerboard_groups must be 2 or 4, not {num_checkerboard_groups}")
+        if lightweight_context and adaptive_context:
+            raise ValueError("lightweight_context and adaptive_context can't both be true")
+        self.num_checkerboard_groups = num_checkerboard_groups
+        self.use_enhanced_context, self.lightweight_context = use_enhanced_context, lightweight_context
+        self.builder = (LightweightMultiResolutionContext if lightweight_context else
+                        AdaptiveMultiResolutionContext if adaptive_context else MultiResolutionContext)
+        super().__init__(**options)
+
+    def build_context(self, prior_s1_s2: tuple[int, ...], prior_s3: tuple[int, ...], adaptor_depths: Any,
+                      expansion: float, head_width: int | None) -> None:
+        self.expansion = expansion
+        self.multi_res_builder = self.builder(self.M)
+        if self.use_enhanced_context:
+            network = LightweightEnhancedContext if self.lightweight_context else EnhancedContext
+            self.enhanced_context_ll, self.enhanced_context_hf = network(self.M), network(self.M)
+        else:
+            self.y_spatial_prior_s1_s2 = self.build_prior(prior_s1_s2)
+
+    def walk(self, hyper: Tensor, coder: StepCoder, state: BandPass, first: int = 0) -> Tensor:
+        latents = hyper.new_zeros(len(hyper), hyper[0].numel() // 2)
+        parameters, shape = hyper, (self.M, *hyper.shape[2:])
+        groups = 2 if state.skips_scale_3 else self.num_checkerboard_groups
+        for number, index in enumerate(checkerboard(shape, groups, hyper.device)):
+            if number > 0:
+                parameters = self.predict_group(latents.view(-1, *shape), hyper, state)
+            coded = coder.code(index + first, *self.packed(parameters, index))
+            latents = latents.index_copy(1, index, coded)
+        return latents.view(-1, *shape)
+
+    def predict_group(self, latents: Tensor, hyper: Tensor, state: BandPass) -> Tensor:
+        """Scales and means, (B, 2M, h, w), from what is decoded of a band."""
+        context = self.multi_res_builder(latents if state.prior is None else latents + state.prior[2])
+        if not self.use_enhanced_context:
+            return self.y_spatial_prior_s1_s2(torch.cat((hyper, context), dim=1), 1)
+        network = self.enhanced_context_ll if state.prior is None else self.enhanced_context_hf
+        return network(torch.cat((context, hyper), dim=1))
+
+
+class SplitHyperAnalysis(nn.Module):
+    """Phases 4 and 5: latents (B, M, H, W) to hyper-latents (B, N, H/4, W/4), half from LL, half from the others."""
+
+    def __init__(self, M: int, N: int) -> None:
+        super().__init__()
+        self.initial = nn.Sequential(conv1x1(M, M), nn.ReLU())
+        self.down = nn.Sequential(down4(M, M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
+        self.dwt = HaarDWT()
+        self.ll_path, self.hf_path = pointwise(M, M, N // 2), pointwise(3 * M, M, N - N // 2)
+
+    def forward(self, y: Tensor) -> Tensor:
+        low, high = split_bands(self.dwt(self.down(self.initial(y))))
+        return torch.cat((self.ll_path(low), self.hf_path(high)), dim=1)
+
+
+class SplitHyperSynthesis(nn.Module):
+    """Phases 4 and 5: hyper-latents (B, N, h, w) to 2M hyper parameters of each band in turn, (B, 8M, 2h, 2w)."""
+
+    def __init__(self, M: int, N: int) -> None:
+        super().__init__()
+        wide = 3 * M // 2
+        self.initial = nn.Sequential(conv1x1(N, M), nn.ReLU())
+        self.up = nn.Sequential(up4(M, M), nn.ReLU(), conv1x1(M, wide), nn.ReLU())
+        self.ll_params, self.hf_params = pointwise(wide, M, 2 * M), pointwise(wide, M, 6 * M)
+
+    def forward(self, z_hat: Tensor) -> Tensor:
+        features = self.up(self.initial(z_hat))
+        return torch.cat((self.ll_params(features), self.hf_params(features)), dim=1)
+
+
+def pointwise(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Two 1x1 convolutions."""
+    return nn.Sequential(conv1x1(inputs, hidden), nn.ReLU(), conv1x1(hidden, outputs))
+
+
+@lru_cache(maxsize=16)
+def checkerboard(shape: tuple[int, int, int], groups: int, device: torch.device) -> tuple[Tensor, ...]:
+    """Positions of each group in the flattened (C, H, W) plane, int64, channel by channel in raster order."""
+    positions = torch.arange(shape[0] * shape[1] * shape[2], device=device).view(shape)
+    cells = {cell: positions[:, cell[0] :: 2, cell[1] :: 2] for group in GROUPS[groups] for cell in group}
+    return tuple(torch.cat([cells[cell].flatten() for cell in group]).sort().values for group in GROUPS[groups])
