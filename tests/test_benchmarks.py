@@ -62,3 +62,4 @@ def test_a_slow_function_gets_three_rounds():
 
 def test_a_timing_shows_its_median_and_percentiles():
     assert str(Timing(tuple(number / 1000 for number in range(11)))) == "5 (1 to 9)"
+    assert str(Timing((1.2345, 1.2345))) == "1234 (1234 to 1234)"

@@ -35,8 +35,13 @@ class Timing:
 
     def __str__(self) -> str:
         """Milliseconds: the median, and the 10th and 90th percentiles."""
-        low, high = np.percentile(self.seconds, [10, 90]) * 1e3
-        return f"{self.median * 1e3:.3g} ({low:.3g} to {high:.3g})"
+        low, high = np.percentile(self.seconds, [10, 90])
+        return f"{milliseconds(self.median)} ({milliseconds(low)} to {milliseconds(high)})"
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds as text in milliseconds, with three digits or whole."""
+    return f"{seconds * 1e3:.3g}" if seconds < 0.1 else f"{seconds * 1e3:.0f}"
 
 
 def time_together(functions: Mapping[str, Callable[[], object]], device: str, repeats: int = 20,

@@ -8,7 +8,7 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from bench.benchmarks.benchmark import Timing, time_together
+from bench.benchmarks.benchmark import Timing, milliseconds, time_together
 from bench.operators import kernels, plain, status
 from bench.runners.machine import device_name
 
@@ -82,6 +82,6 @@ def _row(place: str, tokens: int, channels: int, which: str, timings: dict[str, 
         "used by": place, "T": tokens, "C": channels, "pass": which,
         "plain torch": str(slow), "kernel": str(kernel) if kernel else "none",
         "faster": f"{slow.median / kernel.median:.1f}x" if kernel else "",
-        "floor": f"{floor * 1e3:.3g}",
+        "floor": milliseconds(floor),
         "above floor": f"{kernel.median / floor:.1f}x" if kernel else "",
     }

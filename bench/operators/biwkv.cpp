@@ -120,7 +120,7 @@ BIWKV_INLINE Pack<T> exponential(const Pack<T>& x) {
 
 }  // namespace biwkv
 
-#include "biwkv.h"
+#include "biwkv_gradient.h"
 
 namespace biwkv {
 

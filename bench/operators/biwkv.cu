@@ -18,7 +18,7 @@ __device__ __forceinline__ T choose(bool condition, T a, T b) {
 }
 }  // namespace biwkv
 
-#include "biwkv.h"
+#include "biwkv_gradient.h"
 
 namespace biwkv {
 

@@ -28,7 +28,7 @@ from bench.operators import kernels, plain
 from bench.operators.kernels import KERNELS
 
 DTYPES = (torch.float32, torch.float64)
-# Additions, multiplications, divisions, maxima and exponentials for a token of a channel, one each, as in biwkv.h.
+# Additions, multiplications, divisions, maxima and exponentials for a token of a channel, one each, as in the kernels.
 FORWARD_OPERATIONS = 66
 BACKWARD_OPERATIONS = 199
 

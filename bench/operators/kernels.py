@@ -44,7 +44,7 @@ def native_allowed() -> bool:
 
 def extension(device: str) -> Extension:
     """The source of the kernel for "cpu" or "cuda"."""
-    return Extension("bench_biwkv", device, SOURCES[device][1], (HERE / "biwkv.h",))
+    return Extension("bench_biwkv", device, SOURCES[device][1], (HERE / "biwkv.h", HERE / "biwkv_gradient.h"))
 
 
 class Kernels:

@@ -1,6 +1,6 @@
 """Bi-WKV in plain torch, for where no kernel can be built: all runs at once, a loop over the tokens of a run.
 
-The same sums and the same gradient as in biwkv.h; its comments explain them.
+The same sums and the same gradient as in biwkv.h and biwkv_gradient.h; their comments explain them.
 """
 
 from __future__ import annotations
