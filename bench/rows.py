@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 SCHEMA = 1
 
 OK = "ok"
 FAILED = "failed"
+
+R = TypeVar("R", bound="StoredRow")
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -20,8 +22,37 @@ def digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+class StoredRow:
+    """A dataclass that is stored as one line of JSON; it has a field ``schema``."""
+
+    schema: int
+
+    def to_json(self) -> str:
+        """Return the row as one line of JSON without the line end."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls: type[R], line: str) -> R:
+        """Parse one line.
+
+        Raises:
+            ValueError: the line is no row of a schema that this version reads.
+        """
+        values, schema = json.loads(line), cls.schema
+        if not isinstance(values, dict) or values.get("schema") != schema:
+            raise ValueError(f"not a row of schema {schema}")
+        known = {entry.name for entry in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"unknown fields {unknown}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+
 @dataclass(frozen=True)
-class Row:
+class Row(StoredRow):
     """One measurement, or one failure with its reason.
 
     ``series`` identifies what was run (codec, point, settings, weights, versions, device); ``key`` is the
@@ -78,26 +109,3 @@ class Row:
     machine: dict[str, Any] = field(default_factory=dict)  # device, threads, library versions
     measured_at: str = ""  # ISO 8601, UTC
     schema: int = SCHEMA
-
-    def to_json(self) -> str:
-        """Return the row as one line of JSON without the line end."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, line: str) -> Row:
-        """Parse one line.
-
-        Raises:
-            ValueError: the line is no row of a schema that this version reads.
-        """
-        values = json.loads(line)
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-            raise ValueError(f"not a row of schema {SCHEMA}")
-        known = {entry.name for entry in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"unknown fields {unknown}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(str(error)) from None
