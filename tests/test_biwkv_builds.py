@@ -17,7 +17,7 @@ from bench.operators.extension import BuildError, Extension
 from tests.test_biwkv import assert_close, random_inputs
 
 ROOT = Path(__file__).parent.parent
-SOURCE = kernels.SOURCES["cuda"][1]
+SOURCE = kernels.SOURCES["cuda"]
 RUN_ONCE = "import torch; from bench.operators import *; k = torch.ones(1, 3, 2); w = k[0, 0]; "
 needs_compiler = pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "c++")), reason="no C++ compiler")
 
@@ -39,7 +39,7 @@ def finish(process: subprocess.Popen) -> tuple[str, str]:
 def test_two_processes_share_one_build_despite_what_a_killed_one_left(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
     monkeypatch.delenv("BENCH_NATIVE", raising=False)
-    library = kernels.extension("cpu").file
+    library = kernels.KERNELS.extension("cpu").file
     left_over = library.parent / "build-left" / "lock"
     left_over.parent.mkdir(parents=True)
     left_over.touch()
@@ -76,7 +76,7 @@ def test_a_source_that_does_not_compile_says_why(tmp_path, monkeypatch):
 
 
 def test_the_name_changes_with_sources_and_headers(tmp_path):
-    extension = kernels.extension("cpu")
+    extension = kernels.KERNELS.extension("cpu")
     header = tmp_path / "biwkv.h"
     header.write_bytes(extension.headers[0].read_bytes())
     assert replace(extension, headers=(header, *extension.headers[1:])).digest == extension.digest
@@ -90,7 +90,7 @@ def test_identity_names_the_kernel(monkeypatch):
     assert identity("cpu") == "biwkv plain torch"
     monkeypatch.delenv("BENCH_NATIVE")
     if status("cpu").native:
-        assert identity("cpu") == f"biwkv C++ {kernels.extension('cpu').digest}"
+        assert identity("cpu") == f"biwkv C++ {kernels.KERNELS.extension('cpu').digest}"
     assert status("mps").identity == "biwkv plain torch"
 
 
@@ -136,7 +136,7 @@ def test_the_cuda_source_is_right_thread_by_thread(tokens, runs, cuda_on_cpu):
 def cuda_on_cpu(tmp_path_factory) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp("cuda")
     shutil.copy(Path(__file__).parent / "cuda_on_cpu.h", folder / "cuda_runtime.h")
-    for header in kernels.extension("cpu").headers:
+    for header in kernels.KERNELS.extension("cpu").headers:
         shutil.copy(header, folder)
     source, launches = re.subn(r"(\w+)<<<(\w+), (\w+), 0, stream>>>(\(.*?\));", r"launch(\2, \3, [&] { \1\4; });",
                                SOURCE.read_text())

@@ -1,106 +1,20 @@
-"""Which implementation of Bi-WKV runs on which device, and the calls into the compiled ones."""
+"""The compiled versions of Bi-WKV, and the calls into them."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import threading
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.operators.extension import BuildError, Extension
+from bench.operators.native import NativeOperator
 
 HERE = Path(__file__).parent
-SOURCES = {"cpu": ("C++", HERE / "biwkv.cpp"), "cuda": ("CUDA", HERE / "biwkv.cu")}
-
-
-@dataclass(frozen=True)
-class Implementation:
-    """How the operator runs on a kind of device.
-
-    Args:
-        device: "cpu", "cuda", ...
-        native: compiled, not plain torch.
-        label: for people, such as "native (C++)" or "plain torch (no C++ compiler (c++))".
-        identity: for records, such as "biwkv C++ 0123abcd": two results can differ in their last bits, and a stream
-            may fail to decode, where the identities do.
-    """
-
-    device: str
-    native: bool
-    label: str
-    identity: str
-
-
-def native_allowed() -> bool:
-    """Whether the environment leaves the choice: BENCH_NATIVE=0 asks for plain torch."""
-    return os.environ.get("BENCH_NATIVE") != "0"
-
-
-def extension(device: str) -> Extension:
-    """The source of the kernel for "cpu" or "cuda"."""
-    return Extension("bench_biwkv", device, SOURCES[device][1], (HERE / "biwkv.h", HERE / "biwkv_gradient.h"))
-
-
-class Kernels:
-    """The compiled kernels of this process, each built at its first use."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._libraries: dict[str, ctypes.CDLL] = {}
-        self._failures: dict[str, str] = {}
-
-    def get(self, device: str) -> ctypes.CDLL | None:
-        """The library for a device; None where plain torch must do. The first None of a device is a warning."""
-        if not native_allowed() or device not in SOURCES:
-            return None
-        with self._lock:
-            if device not in self._libraries and device not in self._failures:
-                try:
-                    self._libraries[device] = extension(device).load()
-                except BuildError as error:
-                    self._failures[device] = str(error)
-                    warnings.warn(f"Bi-WKV runs in plain torch on {device}, many times slower: {error} "
-                                  "(python -m bench benchmark biwkv measures it)", stacklevel=2)
-            return self._libraries.get(device)
-
-    def status(self, device: str) -> Implementation:
-        """What runs on a device, or would: builds nothing."""
-        if device not in SOURCES:
-            return _plain(device, f"no kernel for {device}")
-        if not native_allowed():
-            return _plain(device, "BENCH_NATIVE=0")
-        if missing := self._failures.get(device) or extension(device).missing():
-            return _plain(device, missing)
-        language = SOURCES[device][0]
-        return Implementation(device, True, f"native ({language})", f"biwkv {language} {extension(device).digest}")
-
-
-def _plain(device: str, reason: str) -> Implementation:
-    return Implementation(device, False, f"plain torch ({reason})", "biwkv plain torch")
-
-
-KERNELS = Kernels()
-
-
-def status(device: str = "cpu") -> Implementation:
-    """What computes Bi-WKV on a kind of device. Nothing is built for it: a build that is still to come may yet fail.
-
-    Args:
-        device: "cpu" or "cuda".
-    """
-    return KERNELS.status(device)
-
-
-def identity(device: str = "cpu") -> str:
-    """A short name of what computes Bi-WKV on a kind of device, for stored rows. Builds the kernel if need be."""
-    KERNELS.get(device)
-    return KERNELS.status(device).identity
+SOURCES = {"cpu": HERE / "biwkv.cpp", "cuda": HERE / "biwkv.cu"}
+KERNELS = NativeOperator("biwkv", "Bi-WKV", "plain torch", SOURCES, (HERE / "biwkv.h", HERE / "biwkv_gradient.h"),
+                         hint="python -m bench benchmark biwkv measures it")
 
 
 def forward(library: ctypes.CDLL, w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
