@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from compressai.ans import BufferedRansEncoder, RansDecoder
 from torch import Tensor
 
 from bench.models.entropy import CodingTables, scale_index
+from bench.operators.rans import Decoder
 
 
 class StepCoder(Protocol):
@@ -72,32 +72,17 @@ class Reader:
     """Knows the stream of one image: decodes the symbols of each step.
 
     Args:
-        stream: what :func:`encode` wrote.
+        stream: what :func:`bench.operators.rans.encode` wrote.
         tables, levels: the coder's tables and the scales that index them.
     """
 
     def __init__(self, stream: bytes, tables: CodingTables, levels: Tensor) -> None:
-        self._tables = tables.as_lists()
+        self._decoder = Decoder(stream, tables)
         self._levels = levels
-        self._decoder = RansDecoder()
-        self._decoder.set_stream(stream)
 
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
-        rows = scale_index(scales, self._levels).flatten().tolist()
-        symbols = self._decoder.decode_stream(rows, *self._tables)
-        return torch.tensor(symbols, dtype=means.dtype, device=means.device).view_as(means) + means
+        symbols = self._decoder.decode(scale_index(scales, self._levels).flatten())
+        return symbols.to(means).view_as(means) + means
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
         pass  # a decoder knows only what was sent
-
-
-def encode(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
-    """Code integer-valued ``symbols`` with the table rows ``rows`` (both flat, same length) into one stream."""
-    encoder = BufferedRansEncoder()
-    encoder.encode_with_indexes(symbols.int().tolist(), rows.int().tolist(), *tables.as_lists())
-    return encoder.flush()
-
-
-def decode(stream: bytes, rows: Tensor, tables: CodingTables) -> Tensor:
-    """Decode what :func:`encode` wrote: int32, as long as ``rows``."""
-    return torch.tensor(RansDecoder().decode_with_indexes(stream, rows.int().tolist(), *tables.as_lists()))

@@ -7,7 +7,7 @@ function, F(t) = (1 + sign(t) P(1/β, |t|^β)) / 2 and p(v) = F((v + 1/2) / s) -
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from compressai._CXX import pmf_to_quantized_cdf
@@ -83,17 +83,12 @@ class GeneralisedGaussian(nn.Module):
         return CodingTables(cdf, lengths, torch.tensor([-centre for centre in centres], dtype=torch.int32))
 
 
-@dataclass(frozen=True)
-class CodingTables:
-    """Tables of the arithmetic coder: int32 ``cdf`` (rows, longest), ``lengths`` (rows,), ``offsets`` (rows,)."""
+class CodingTables(NamedTuple):
+    """Tables of the entropy coder: int32 ``cdf`` (rows, longest), ``lengths`` (rows,), ``offsets`` (rows,)."""
 
     cdf: Tensor
     lengths: Tensor
     offsets: Tensor
-
-    def as_lists(self) -> tuple[list[list[int]], list[int], list[int]]:
-        """The form that CompressAI's coder takes."""
-        return self.cdf.tolist(), self.lengths.tolist(), self.offsets.tolist()
 
 
 def scale_table() -> Tensor:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from bench.models import coders
 from bench.models.coders import Quantiser, Reader, StepCoder
 from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
 from bench.models.image_codec import EncodedImage, ImageCodec
+from bench.operators import rans
 
 TABLE_BUFFERS = (
     "scale_table", "quantized_cdf_z", "cdf_length_z", "offset_z", "quantized_cdf_y", "cdf_length_y", "offset_y",
@@ -137,11 +137,11 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         """Encode one image, (1, 3, H, W) with H and W multiples of ``padding_multiple``."""
         y = self.analysis(x)
         z_symbols = torch.round(self.hyper_analysis(y) - self.means_hyper)
-        z_stream = coders.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:]), self.tables("z"))
+        z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:]), self.tables("z"))
         quantiser = Quantiser(self.to_code(y))
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
         symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
-        y_stream = coders.encode(symbols.flatten(), scale_index(scales, self.scale_table).flatten(), self.tables("y"))
+        y_stream = rans.encode(symbols.flatten(), scale_index(scales, self.scale_table).flatten(), self.tables("y"))
 
         @torch.no_grad()
         def estimate_bits() -> float:
@@ -155,7 +155,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
     def decode_latents(self, y_stream: bytes, z_stream: bytes, shape: Iterable[int]) -> Tensor:
         """Decode the latents of one image, in the shape of ``to_code(y)``."""
         height, width = shape
-        z_symbols = coders.decode(z_stream, self._z_rows((height, width)), self.tables("z"))
+        z_symbols = rans.Decoder(z_stream, self.tables("z")).decode(self._z_rows((height, width)))
         z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
         reader = Reader(y_stream, self.tables("y"), self.scale_table)
         return self.code_latents(self.hyper_synthesis(z_hat), reader)

@@ -1,0 +1,66 @@
+"""Time the entropy coder on what one image needs, beside CompressAI's with its tables converted on each call."""
+
+from __future__ import annotations
+
+import torch
+from compressai.ans import BufferedRansEncoder, RansDecoder
+from tabulate import tabulate
+from torch import Tensor
+
+from bench.benchmarks.benchmark import time_together
+from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_table
+from bench.operators import rans
+from bench.runners.machine import device_name
+
+STEPS = (*2 * (15360,), *3 * (30720,), *6 * (61440,))  # symbols of each step for a 768x512 image
+NOTES = """\
+Milliseconds for all {total:,} symbols of y; median (10th to 90th percentile). Encoding takes one call, decoding
+{calls}, one for each step of the context model. faster: CompressAI's coder over this one. Same bytes: {same}."""
+
+
+def run(device: str, quick: bool = False) -> str:
+    """Time both coders in turns and return the table; the coder runs on the host whatever the device."""
+    tables = GeneralisedGaussian().tables(scale_table())
+    rows, symbols = drawn(sum(STEPS))
+    stream = rans.encode(symbols, rows, tables)
+    functions = {
+        "encode, CompressAI": lambda: compressai_encode(symbols, rows, tables),
+        "encode": lambda: rans.encode(symbols, rows, tables),
+        "decode, CompressAI": lambda: compressai_decode(stream, rows, tables),
+        "decode": lambda: decode(stream, rows, tables),
+    }
+    timings = time_together(functions, "cpu", 5 if quick else 30)
+    table = [{"": name, "this": timings[name], "CompressAI": timings[f"{name}, CompressAI"],
+              "faster": f"{timings[f'{name}, CompressAI'].median / timings[name].median:.1f}x"}
+             for name in ("encode", "decode")]
+    head = (f"{rans.CODER.status().identity}; {device_name('cpu')}, one thread; "
+            f"{8 * len(stream) / len(rows):.2f} bits a symbol")
+    same = "yes" if compressai_encode(symbols, rows, tables) == stream else "NO"
+    return "\n".join([head, tabulate(table, headers="keys", disable_numparse=True),
+                      NOTES.format(total=len(rows), calls=len(STEPS), same=same)])
+
+
+def drawn(number: int) -> tuple[Tensor, Tensor]:
+    """Table rows and symbols that suit them, as of an image at a middle rate."""
+    generator = torch.Generator().manual_seed(0)
+    rows = (18 + 9 * torch.randn(number, generator=generator)).round().clamp(0, 59).long()
+    return rows, (0.7 * scale_table()[rows] * torch.randn(number, generator=generator)).round()
+
+
+def decode(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+    decoder = rans.Decoder(stream, tables)
+    for part in rows.split(STEPS):
+        decoder.decode(part)
+
+
+def compressai_encode(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
+    encoder = BufferedRansEncoder()
+    encoder.encode_with_indexes(symbols.int().tolist(), rows.int().tolist(), *(table.tolist() for table in tables))
+    return encoder.flush()
+
+
+def compressai_decode(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+    decoder = RansDecoder()
+    decoder.set_stream(stream)
+    for part in rows.split(STEPS):
+        decoder.decode_stream(part.int().tolist(), *(table.tolist() for table in tables))

@@ -1,0 +1,103 @@
+"""Entropy coding from arrays: the streams of CompressAI's rANS coder, with tables taken as they are.
+
+CompressAI's own coder takes Python lists, and converts all tables on every call. It is used where there is no
+compiler; both write the same bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import torch
+from compressai.ans import BufferedRansEncoder, RansDecoder
+from torch import Tensor
+
+from bench.errors import CodecError
+from bench.operators.native import NativeOperator
+
+CODER = NativeOperator("rans", "Entropy coding", "CompressAI's coder", {"cpu": Path(__file__).with_name("rans.cpp")})
+WORD_BYTES = 4
+ROW_OUT_OF_RANGE, IMPOSSIBLE_SYMBOL = -1, -2
+Tables = tuple[Tensor, Tensor, Tensor]  # int32: cumulated probabilities (rows, longest), lengths and offsets (rows,)
+
+
+class StreamError(CodecError):
+    """A stream ends before all symbols are decoded: it is damaged, truncated, or of other tables."""
+
+
+def encode(symbols: Tensor, rows: Tensor, tables: Tables) -> bytes:
+    """Code integer-valued ``symbols`` (n,) with the rows ``rows`` (n,) of ``tables`` into one stream.
+
+    Raises:
+        ValueError: a row is not in the tables, or a table has no room for one of its symbols.
+    """
+    symbols, rows, *tables = (_int32(tensor) for tensor in (symbols, rows, *tables))
+    library = CODER.get("cpu")
+    if library is None:
+        encoder = BufferedRansEncoder()
+        encoder.encode_with_indexes(symbols.tolist(), rows.tolist(), *(table.tolist() for table in tables))
+        return encoder.flush()
+    words = torch.empty(2 * len(symbols) + 2, dtype=torch.int32)  # no symbol takes more than two
+    count = _call(library.rans_encode, symbols, rows, len(symbols), *_with_shape(tables), words, len(words))
+    if count == ROW_OUT_OF_RANGE:
+        raise ValueError(f"a row of the coder's tables is not one of {len(tables[1])}")
+    if count == IMPOSSIBLE_SYMBOL:
+        raise ValueError("the coder's tables give a symbol no probability")
+    return words[:count].numpy().tobytes()
+
+
+class Decoder:
+    """Decodes one stream, in as many calls as it takes.
+
+    Args:
+        stream: what :func:`encode` wrote.
+        tables: those it was coded with.
+    """
+
+    def __init__(self, stream: bytes, tables: Tables) -> None:
+        self._tables = [_int32(table) for table in tables]
+        self._library = CODER.get("cpu")
+        if self._library is None:
+            self._lists = [table.tolist() for table in self._tables]
+            self._decoder = RansDecoder()
+            self._decoder.set_stream(stream)
+        else:
+            whole = stream[: len(stream) // WORD_BYTES * WORD_BYTES]
+            self._words = torch.frombuffer(bytearray(whole), dtype=torch.int32) if whole else torch.empty(0)
+            self._position, self._state = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+
+    def decode(self, rows: Tensor) -> Tensor:
+        """Decode one symbol for each of ``rows`` (n,): int32 (n,).
+
+        Raises:
+            StreamError: the stream is at its end.
+            ValueError: a row is not in the tables.
+        """
+        rows = _int32(rows)
+        if self._library is None:
+            return torch.tensor(self._decoder.decode_stream(rows.tolist(), *self._lists), dtype=torch.int32)
+        symbols = torch.empty(len(rows), dtype=torch.int32)
+        failure = _call(self._library.rans_decode, self._words, len(self._words), self._position, self._state,
+                        rows, len(rows), *_with_shape(self._tables), symbols)
+        if failure == ROW_OUT_OF_RANGE:
+            raise ValueError(f"a row of the coder's tables is not one of {len(self._tables[1])}")
+        if failure:
+            raise StreamError("the stream ends too early",
+                              "it is damaged, truncated, or was coded with another model or other weights")
+        return symbols
+
+
+def _int32(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.int32).contiguous()
+
+
+def _with_shape(tables: list[Tensor]) -> list[Tensor | int]:
+    return [*tables, *tables[0].shape]
+
+
+def _call(function: ctypes._CFuncPtr, *arguments: Tensor | int) -> int:
+    """Call a C function with pointers to tensors and 64-bit integers."""
+    function.restype = ctypes.c_int64
+    return function(*(ctypes.c_void_p(value.data_ptr()) if isinstance(value, Tensor) else ctypes.c_int64(value)
+                      for value in arguments))

@@ -1,0 +1,132 @@
+"""The entropy coder against CompressAI's, byte by byte."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from compressai.ans import BufferedRansEncoder, RansDecoder
+
+from bench.models.entropy import GeneralisedGaussian, scale_table
+from bench.operators import rans
+from bench.operators.native import native_allowed
+
+TABLES = GeneralisedGaussian().tables(scale_table())
+LISTS = [table.tolist() for table in TABLES]
+native = pytest.mark.skipif(rans.CODER.get("cpu") is None, reason="needs a C++ compiler")
+
+
+@pytest.fixture(params=["native", "CompressAI's"])
+def implementation(request, monkeypatch):
+    """Either coder behind the same functions."""
+    if request.param != "native":
+        monkeypatch.setenv("BENCH_NATIVE", "0")
+        assert not native_allowed()
+    elif rans.CODER.get("cpu") is None:
+        pytest.skip("needs a C++ compiler")
+    return request.param
+
+
+def drawn(number, spread=1.0, seed=0):
+    """Rows of the tables, and symbols of about their scales times ``spread``: beyond 5, many are escaped."""
+    random = np.random.default_rng(seed)
+    rows = torch.from_numpy(random.integers(0, 60, number))
+    symbols = torch.from_numpy(random.laplace(0, 1, number)) * scale_table()[rows] * spread
+    return symbols.round(), rows
+
+
+def compressais_stream(symbols, rows):
+    encoder = BufferedRansEncoder()
+    encoder.encode_with_indexes(symbols.int().tolist(), rows.int().tolist(), *LISTS)
+    return encoder.flush()
+
+
+@pytest.mark.parametrize("number, spread", [(100, 1), (20000, 0.5), (20000, 1), (5000, 30), (5000, 1e5)])
+def test_streams_are_compressais(implementation, number, spread):
+    symbols, rows = drawn(number, spread)
+    stream = rans.encode(symbols, rows, TABLES)
+    assert stream == compressais_stream(symbols, rows)
+    assert torch.equal(rans.Decoder(stream, TABLES).decode(rows), symbols.int())
+    assert RansDecoder().decode_with_indexes(stream, rows.int().tolist(), *LISTS) == symbols.int().tolist()
+
+
+def test_every_symbol_around_the_ends_of_a_row_is_coded(implementation):
+    for row in (0, 20, 59):
+        reach = int(TABLES.lengths[row])
+        symbols = torch.arange(-reach - 40, reach + 40)
+        rows = torch.full_like(symbols, row)
+        stream = rans.encode(symbols, rows, TABLES)
+        assert stream == compressais_stream(symbols, rows)
+        assert torch.equal(rans.Decoder(stream, TABLES).decode(rows), symbols.int())
+
+
+def test_a_stream_is_decoded_in_parts(implementation):
+    symbols, rows = drawn(9000, spread=8)
+    decoder = rans.Decoder(rans.encode(symbols, rows, TABLES), TABLES)
+    parts = [decoder.decode(part) for part in rows.split([1, 2000, 6000, 999])]
+    assert torch.equal(torch.cat(parts), symbols.int())
+
+
+def test_floats_and_strided_tensors_are_taken(implementation):
+    symbols, rows = drawn(600)
+    expected = rans.encode(symbols, rows, TABLES)
+    assert rans.encode(symbols.float().repeat_interleave(2)[::2], rows.int(), TABLES) == expected
+
+
+@native
+@pytest.mark.parametrize("number", range(1, 6))
+def test_few_symbols_are_coded(number):
+    """CompressAI's coder writes beyond its buffer here, so there is nothing to compare with."""
+    symbols, rows = drawn(number, spread=20, seed=number)
+    assert torch.equal(rans.Decoder(rans.encode(symbols, rows, TABLES), TABLES).decode(rows), symbols.int())
+
+
+@native
+def test_no_symbols_are_the_bare_state():
+    stream = rans.encode(torch.empty(0), torch.empty(0), TABLES)
+    assert int.from_bytes(stream, "little") == 2**31
+    assert rans.Decoder(stream, TABLES).decode(torch.empty(0)).shape == (0,)
+
+
+@native
+@pytest.mark.parametrize("kept", [0, 3, 4, 8, 100])
+def test_a_truncated_stream_is_an_error(kept):
+    symbols, rows = drawn(4000)
+    stream = rans.encode(symbols, rows, TABLES)[:kept]
+    with pytest.raises(rans.StreamError, match="ends too early"):
+        rans.Decoder(stream, TABLES).decode(rows)
+
+
+@native
+def test_damaged_streams_never_read_beyond_their_end():
+    random = np.random.default_rng(0)
+    for length in range(0, 400, 7):
+        decoder = rans.Decoder(random.bytes(length), TABLES)
+        try:
+            decoder.decode(drawn(3000, seed=length)[1])
+        except rans.StreamError:
+            continue
+        pytest.fail("3000 symbols can't come from so few bytes")
+
+
+@native
+@pytest.mark.parametrize("row", [-1, 60])
+def test_rows_outside_the_tables_are_refused(row):
+    stream = rans.encode(*drawn(10), TABLES)
+    with pytest.raises(ValueError, match="not one of 60"):
+        rans.encode(torch.zeros(3), torch.tensor([0, row, 1]), TABLES)
+    with pytest.raises(ValueError, match="not one of 60"):
+        rans.Decoder(stream, TABLES).decode(torch.tensor([0, row, 1]))
+
+
+def test_without_a_compiler_there_is_one_warning_and_the_same_stream(tmp_path):
+    symbols, rows = drawn(500)
+    torch.save((symbols, rows), tmp_path / "drawn.pt")
+    program = ("import sys, torch; from tests.test_rans import TABLES, rans; symbols, rows = torch.load(sys.argv[1])\n"
+               "streams = {rans.encode(symbols, rows, TABLES) for _ in range(3)}; print(streams.pop().hex())")
+    environment = {"PATH": "/nowhere", "CXX": "no-such-compiler", "TORCH_EXTENSIONS_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-W", "always", "-c", program, tmp_path / "drawn.pt"], env=environment,
+                          capture_output=True, text=True, timeout=120, check=True)
+    assert bytes.fromhex(done.stdout) == compressais_stream(symbols, rows)
+    assert done.stderr.count("Entropy coding runs in CompressAI's coder") == 1
