@@ -57,6 +57,7 @@ class WeConvPhase1(HPCM):
     rebuilt = (*TABLE_BUFFERS, *FILTER_BUFFERS)
 
     def __init__(self, skip_s3_for_hf: bool = False, **options: Any) -> None:
+        check_flags(skip_s3_for_hf=skip_s3_for_hf)
         super().__init__(**options)
         self.skip_s3_for_hf = skip_s3_for_hf
         self.padding_multiple = 32 * self.latent_stride
@@ -120,6 +121,7 @@ class WeConvPhase2(WeConvPhase1):
     """
 
     def __init__(self, use_simple_weconv: bool = True, **options: Any) -> None:
+        check_flags(use_simple_weconv=use_simple_weconv)
         self.weconv = WeConvSimple if use_simple_weconv else WeConv
         super().__init__(**options)
 
@@ -181,6 +183,13 @@ class WaveletHyperSynthesis(nn.Module):
 
     def forward(self, z_hat: Tensor) -> Tensor:
         return self.final_refine(self.up2(self.expand(self.spatial_process(self.up1(z_hat)))))
+
+
+def check_flags(**flags: bool) -> None:
+    """Refuse what is neither true nor false: a text such as "false" would count as true."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be true or false, not {value!r}")
 
 
 def check_stages(stages: Stages) -> tuple[list[int], list[int]]:

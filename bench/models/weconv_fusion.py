@@ -31,6 +31,7 @@ from bench.models.weconv import (
     BandPass,
     WeConvPhase2,
     blocks,
+    check_flags,
     check_stages,
     downsampling,
     in_stages,
@@ -54,6 +55,7 @@ class WeConvPhase4(WeConvPhase2):
     rebuilt = (*WeConvPhase2.rebuilt, "num_batches_tracked")
 
     def __init__(self, use_adaptive_quant: bool = True, attention_heads: int = 8, **options: Any) -> None:
+        check_flags(use_adaptive_quant=use_adaptive_quant)
         super().__init__(**options)
         M = self.M
         if type(attention_heads) is not int or attention_heads < 1 or M % attention_heads:
@@ -138,7 +140,9 @@ class WeConvPhase5(WeConvPhase4):
 
     def __init__(self, num_checkerboard_groups: int = 4, use_enhanced_context: bool = True,
                  lightweight_context: bool = False, adaptive_context: bool = False, **options: Any) -> None:
-        if num_checkerboard_groups not in GROUPS:
+        check_flags(use_enhanced_context=use_enhanced_context, lightweight_context=lightweight_context,
+                    adaptive_context=adaptive_context)
+        if num_checkerboard_groups not in (2, 4):
             raise ValueError(f"num_checkerboard_groups must be 2 or 4, not {num_checkerboard_groups}")
         if lightweight_context and adaptive_context:
             raise ValueError("lightweight_context and adaptive_context can't both be true")
