@@ -6,6 +6,7 @@ import copy
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ PARAMETERS = [
     (2, {"use_simple_weconv": False}, 70_019_027), (4, {"use_simple_weconv": False}, 77_392_471),
     (5, {"use_enhanced_context": False}, 48_988_379), (5, {"lightweight_context": True}, 34_905_821),
 ]
-STREAM_BYTES = {1: (60232, 2304), 2: (60936, 1848), 3: (61920, 484), 4: (83668, 2540), 5: (96332, 2540)}
+STREAM_BYTES = {1: (60232, 2304), 4: (83668, 2540), 5: (96332, 2540)}  # of one phase for each kind of coder
 TAPPED = ("h_s_wavelet", "ll_context_encoder", "freq_attention_lh", "freq_attention_hl", "freq_attention_hh",
           "channel_gate", "param_aggregator_ll", "param_aggregator_hf")
 
@@ -53,7 +54,8 @@ def close(value: Any) -> Any:
 
 
 def filled(phase: int, options: dict, entries: list[dict]) -> nn.Module:
-    model = create(f"weconv_phase{phase}", **options).double().eval()
+    with mock.patch("torch.nn.init.kaiming_uniform_"):  # slow, and all weights are replaced
+        model = create(f"weconv_phase{phase}", **options).double().eval()
     fill(model, {"weights_seed": 0, "parameters": entries})
     return model
 
@@ -167,7 +169,8 @@ def test_every_network_gives_the_recorded_figures(recorded):
             name: (entry["shape"], *of(entry)) for name, entry in outputs["intermediate"].items()}
 
 
-@pytest.mark.parametrize("recorded", RECORDED[:5], indirect=True, ids=lambda case: f"{case[0]}-{case[1]}")
+@pytest.mark.parametrize("recorded", [RECORDED[phase - 1] for phase in STREAM_BYTES], indirect=True,
+                         ids=lambda case: f"{case[0]}-{case[1]}")
 def test_streams_decode_exactly_and_have_the_recorded_sizes(recorded):
     model = copy.deepcopy(recorded.model).float()
     model.update()

@@ -9,6 +9,7 @@ from multiref_models import images
 from torch import Tensor, nn
 
 from bench.models import create
+from bench.models.wavelets import WeConv
 
 __all__ = ["CASES", "PHASES", "TINY", "coded", "images", "tiny"]
 
@@ -45,7 +46,12 @@ def tiny(phase: int, seed: int = 0, **options: Any) -> nn.Module:
             if name in transforms:
                 last(transforms[name]).bias[: model.M].add_(2)  # scales; means follow
         last(transforms.get("g_s") or transforms["g_s_weconv"]).bias.add_(0.5)
+        for block in model.modules():
+            if isinstance(block, WeConv):  # what its normalisations add would outgrow all else
+                for norm in (block.norm1, block.norm2):
+                    norm.weight.mul_(0.2)
         if phase > 3:
+            model.channel_gate.fc[0].bias.add_(1)  # else its two rectified units may both be off
             model.ll_context_encoder.norm2.running_mean.normal_(0, 0.1)
             model.ll_context_encoder.norm2.running_var.uniform_(0.8, 1.2)
     model.update()
