@@ -3,21 +3,30 @@
 import pytest
 import torch
 
-from bench.models import create
+from bench.models import MODELS, create
 from tests.reference_models import fill, manifest, picture
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
 ]
+FIGURES = {"multiref_phase3": "multiref_phase3_repaired"}
 
 
-@pytest.mark.parametrize("name", ["hpcm_base", "hpcm_phi"])
+def filled(name, dtype=torch.float32):
+    """The model with the weights of its reference figures."""
+    figures = manifest(FIGURES.get(name, name))
+    model = create(name).to(dtype).eval()
+    names = set(model.state_dict())
+    fill(model, {**figures, "parameters": [
+        entry for entry in figures["parameters"]
+        if entry["name"] in names and not entry["name"].endswith("conv5x5_reparam.weight")]})
+    return model
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "hpcm_1b"])
 def test_streams_decode_exactly_on_a_gpu(name):
-    figures = manifest(name)
-    model = create(name).eval()
-    fill(model, figures)
-    model = model.cuda()
+    model = filled(name).cuda()
     model.update()
     image = picture(256, 512, seed=3).float().cuda()
     encoded = model.encode_image(image)
@@ -25,10 +34,10 @@ def test_streams_decode_exactly_on_a_gpu(name):
     assert torch.equal(decoded, encoded.reconstruct())
 
 
-def test_float64_figures_are_the_recorded_ones_on_a_gpu():
-    figures = manifest("hpcm_phi")
-    model = create("hpcm_phi").double().eval()
-    fill(model, figures)
+@pytest.mark.parametrize("name", ["hpcm_phi", "multiref_phase2", "rwkv_phase2", "weconv_phase4"])
+def test_float64_figures_are_the_recorded_ones_on_a_gpu(name):
+    figures = manifest(name)
+    model = filled(name, torch.float64)
     with torch.no_grad():
         output = model.cuda()(picture(256, 256, figures["image"]["seed"]).cuda())
     recorded = figures["outputs"]
