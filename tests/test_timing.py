@@ -1,82 +1,161 @@
-"""Statistics of timings against scipy, by hand and by simulation."""
+"""Statistics of timings: against scipy, by hand, and by simulation with fixed seeds."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from bench.metrics.timing import is_stable, ratio, summarise
+from bench.metrics.timing import (
+    BOOTSTRAP,
+    STUDENT,
+    Summary,
+    is_stable,
+    median_interval,
+    ratio,
+    summarise,
+)
 
 
-def test_quantiles_are_numpys():
-    samples = np.random.default_rng(0).gamma(5, size=31)
-    summary = summarise(samples)
-    assert (summary.p10, summary.median, summary.p90) == pytest.approx(np.quantile(samples, [0.1, 0.5, 0.9]))
-    assert summary.n == 31
+def test_summary_of_a_known_series():
+    assert summarise([5.0, 1.0, 2.0, 4.0, 3.0]) == Summary(3.0, pytest.approx(1.4), pytest.approx(4.6), 5)
+    assert summarise([7]) == Summary(7.0, 7.0, 7.0, 1)
 
 
-@pytest.mark.parametrize("number, ranks", [(6, (1, 6)), (8, (1, 8)), (9, (2, 8)), (10, (2, 9)), (20, (6, 15))])
-def test_the_median_lies_between_the_tabulated_ranks(number, ranks):
-    """Ranks of the 95 % sign-test interval, as printed in tables of order statistics."""
-    samples = np.random.default_rng(1).permutation(np.arange(1.0, number + 1))
-    assert summarise(samples).interval == ranks
-    low, high = ranks
-    assert stats.binom.cdf(high - 1, number, 0.5) - stats.binom.cdf(low - 1, number, 0.5) >= 0.95
+def test_summary_does_not_depend_on_the_order():
+    values = np.random.default_rng(0).gamma(2, size=31)
+    assert summarise(values) == summarise(values[::-1])
 
 
-def test_few_samples_have_no_interval():
-    assert summarise([1.0, 2.0, 3.0, 4.0, 5.0]).interval is None
+@pytest.mark.parametrize("samples", ([], [1.0, float("nan")], [float("inf")], [[1.0, 2.0]]))
+def test_summary_refuses_what_has_no_median(samples):
+    with pytest.raises(ValueError, match="finite"):
+        summarise(samples)
 
 
-def test_the_medians_interval_covers():
-    random = np.random.default_rng(2)
-    intervals = [summarise(random.exponential(size=15)).interval for _ in range(2000)]
-    covered = np.mean([low <= np.log(2) <= high for low, high in intervals])
-    assert 0.945 < covered < 0.985  # at least 95 %, and not by far, as ranks are whole
+def test_steady_noise_is_stable_and_a_drift_is_not():
+    generator = np.random.default_rng(3)
+    steady = 1 + 0.01 * generator.standard_normal(40)
+    assert is_stable(steady)
+    drifting = steady * 0.9 ** np.arange(40)
+    assert not any(is_stable(drifting[:n]) for n in range(41))
 
 
-def test_warm_up_ends_when_times_settle():
-    assert not is_stable([5.0, 1, 1, 1, 1])  # too few
-    assert not is_stable([9.0, 7, 5, 3, 2, 1])
-    assert is_stable([9.0, 2, 1.01, 1, 1.02, 1, 1.01])
-    assert not is_stable([1.0] * 3 + [1.05] * 3)
-    assert is_stable([1.0] * 3 + [1.05] * 3, tolerance=0.06)
+def test_warm_up_ends_where_a_decaying_series_has_levelled():
+    times = 1 + 4 * 0.5 ** np.arange(30)
+    first = next(n for n in range(len(times)) if is_stable(times[:n]))
+    assert times[first - 5] <= 1.05 * times[first - 2] < 1.05 * times[first - 5]  # medians of its two windows
+    assert times[first - 6] > 1.05 * times[first - 3]
 
 
-def test_a_real_difference_is_told_and_noise_is_not():
-    random = np.random.default_rng(3)
-    base = 1 + 0.02 * random.exponential(size=30)
-    assert ratio(1.2 * base, base).differs
-    again = 1 + 0.02 * random.exponential(size=30)
-    result = ratio(again, base)
-    assert not result.differs and result.low <= result.value <= result.high
-    exact = ratio(1.02 * base, base, paired=True)
-    assert exact.low > 1 and not exact.differs  # beyond its interval, yet below the noise floor
-    assert ratio(1.02 * base, base, paired=True, noise_floor=0.01).differs
+def test_one_outlier_in_a_window_does_not_make_a_series_unstable():
+    assert is_stable([1, 1, 9, 1, 9, 1])
+    assert not is_stable([1, 1, 1, 9, 9, 1])
 
 
-def test_pairs_take_out_what_slows_whole_rounds():
-    random = np.random.default_rng(4)
-    rounds = random.uniform(1, 3, size=25)
-    paired, unpaired = (ratio(1.1 * rounds, rounds, paired=kind) for kind in (True, False))
-    assert paired.high - paired.low < 1e-9 < unpaired.high - unpaired.low
-    assert paired.value == unpaired.value == pytest.approx(1.1)
+@pytest.mark.parametrize("n", range(6))
+def test_fewer_than_two_windows_are_never_stable(n):
+    assert not is_stable([1.0] * n)
+    assert is_stable([1.0] * 6)
 
 
-def test_the_ratios_interval_covers():
-    random = np.random.default_rng(5)
-    covered = [ratio_holds(random.gamma(50, size=25), random.gamma(50, size=25)) for _ in range(400)]
-    assert 0.91 < np.mean(covered) < 0.99
+def test_tolerance_and_window_count():
+    assert is_stable([1.0, 1.04], window=1)
+    assert not is_stable([1.0, 1.04], window=1, tolerance=0.03)
+    assert not is_stable([1.04, 1.0], window=1, tolerance=0.03)
 
 
-def ratio_holds(a, b):
-    result = ratio(a, b, resamples=500)
-    return result.low <= 1 <= result.high
+@pytest.mark.parametrize("n", (6, 7, 10, 11, 25, 60))
+def test_median_interval_is_that_of_scipy(n):
+    values = np.random.default_rng(n).gamma(2, size=n)
+    ours = median_interval(values)
+    theirs = stats.quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
+    assert (ours.low, ours.high) == (theirs.low, theirs.high)
+    assert ours.confidence >= 0.95
 
 
-@pytest.mark.parametrize("a, b, paired, told", [
-    ([], [1.0], False, "at least one"), ([float("nan")], [1.0], False, "finite"), ([0.0], [1.0], False, "positive"),
-    ([1.0, 2.0], [1.0], True, "as many"),
-])
-def test_impossible_timings_are_refused(a, b, paired, told):
-    with pytest.raises(ValueError, match=told):
-        ratio(a, b, paired=paired)
+@pytest.mark.parametrize(("n", "confidence"), ((1, 0.0), (2, 0.5), (3, 0.75), (5, 0.9375)))
+def test_few_samples_give_their_range_and_its_confidence(n, confidence):
+    found = median_interval(np.arange(n, dtype=float))
+    assert (found.low, found.high, found.confidence) == (0, n - 1, pytest.approx(confidence))
+
+
+def test_median_interval_covers_as_often_as_it_says():
+    generator = np.random.default_rng(5)
+    intervals = [median_interval(generator.exponential(size=10)) for _ in range(2000)]
+    covered = np.mean([one.low <= np.log(2) <= one.high for one in intervals])
+    assert covered == pytest.approx(intervals[0].confidence, abs=0.01)
+
+
+def interleaved(generator, n, true_ratio, drift):
+    """Times of two functions in n rounds, skewed, on a machine whose speed changes by up to ``drift``."""
+    speed = 1 + drift * np.sin(np.linspace(0, 3, n) + generator.uniform(0, 6))
+    noise = 1 + generator.gamma(1.0, 0.02, (2, n))
+    return true_ratio * speed * noise[0], speed * noise[1]
+
+
+@pytest.mark.parametrize(("n", "paired"), ((3, True), (5, True), (10, True), (5, False), (10, False), (20, False)))
+def test_ratio_interval_covers_the_true_ratio(n, paired):
+    generator = np.random.default_rng(7)
+    found = [ratio(*interleaved(generator, n, 1.2, 0.1 if paired else 0), paired=paired) for _ in range(250)]
+    covered = np.mean([one.low <= 1.2 <= one.high for one in found])
+    assert 0.92 <= covered <= 0.995
+    assert np.mean([one.low for one in found]) > 1.1  # and it isn't just wide
+
+
+def test_equal_functions_hardly_ever_differ_and_unequal_ones_do():
+    generator = np.random.default_rng(9)
+    equal = [ratio(*interleaved(generator, 10, 1.0, 0.1), paired=True) for _ in range(200)]
+    assert np.mean([one.differs for one in equal]) <= 0.02
+    unequal = [ratio(*interleaved(generator, 10, 1.15, 0.1), paired=True) for _ in range(100)]
+    assert np.mean([one.differs for one in unequal]) >= 0.98
+
+
+def test_pairing_takes_out_what_both_share():
+    generator = np.random.default_rng(11)
+    a, b = interleaved(generator, 12, 1.1, 0.3)
+    paired, unpaired = ratio(a, b, paired=True), ratio(a, b)
+    assert paired.value == unpaired.value == pytest.approx(np.median(a) / np.median(b))
+    assert paired.high - paired.low < 0.4 * (unpaired.high - unpaired.low)
+
+
+def test_noise_floor_holds_back_a_difference_that_the_interval_shows():
+    a, b = [1.02] * 10, [1.0] * 10
+    assert not ratio(a, b).differs
+    assert ratio(a, b, noise_floor=0.01).differs
+    assert ratio(a, b).low == pytest.approx(1.02)
+    assert not ratio(b, a).differs
+
+
+def test_few_samples_take_student_t_on_logarithms():
+    a, b = np.array([2.0, 2.1, 2.05, 2.2]), np.array([1.0, 1.02, 1.01, 1.1])
+    paired, unpaired = ratio(a, b, paired=True), ratio(a, b)
+    assert (paired.method, unpaired.method) == (STUDENT, STUDENT)
+    one = stats.ttest_1samp(np.log(a) - np.log(b), 0).confidence_interval()
+    two = stats.ttest_ind(np.log(a), np.log(b), equal_var=False).confidence_interval()
+    assert (paired.low, paired.high) == pytest.approx(tuple(np.exp([one.low, one.high])))
+    assert (unpaired.low, unpaired.high) == pytest.approx(tuple(np.exp([two.low, two.high])))
+    assert ratio(a, b, paired=True).differs
+
+
+def test_bootstrap_is_near_scipys_and_the_same_in_each_run():
+    generator = np.random.default_rng(13)
+    a, b = generator.gamma(50, 0.02, 25), generator.gamma(50, 0.01, 25)
+    found = ratio(a, b)
+    theirs = stats.bootstrap((a, b), lambda x, y, axis: np.median(x, axis) / np.median(y, axis), method="percentile",
+                             random_state=1).confidence_interval
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=0.01)
+    assert found.method == BOOTSTRAP
+    assert ratio(a, b) == found
+
+
+def test_ratio_of_single_samples_has_no_interval():
+    found = ratio([2.0], [1.0, 1.0])
+    assert (found.value, found.low, found.high, found.differs, found.method) == (2.0, None, None, False, None)
+
+
+def test_ratio_refuses_what_is_no_time_or_no_pair():
+    with pytest.raises(ValueError, match="positive"):
+        ratio([1.0, 0.0], [1.0, 1.0])
+    with pytest.raises(ValueError, match="paired"):
+        ratio([1.0, 1.0], [1.0], paired=True)

@@ -1,6 +1,6 @@
-"""Statistics of repeated timings: robust summaries, a rule for the end of warm-up, ratios with intervals.
+"""Statistics of timings: summaries, when a function is warm, ratios of medians with an interval.
 
-Times on a shared machine have a long tail towards slow ones, so everything here rests on medians and ranks.
+Times are skewed and have outliers, so that everything here goes by medians and ranks where there are samples enough.
 """
 
 from __future__ import annotations
@@ -11,104 +11,157 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-NOISE_FLOOR = 0.03  # ratios nearer to 1 are not told apart, however many samples there are
-WINDOW = 3
-TOLERANCE = 0.03
-RESAMPLES = 10_000
+NOISE_FLOOR = 0.03  # relative; smaller differences come and go between two runs of the same code
+LEVEL = 0.95
+RESAMPLES = 9999
+FEWEST_TO_RESAMPLE = 6  # below, not even the range of n values covers their median in 95 % of cases: 1 - 2^(1-n)
+SEED = 0
+
+BOOTSTRAP, STUDENT = "bootstrap", "t"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Quantiles of ``n`` samples, and a 95 % interval of the median (None below 6 samples)."""
+    """Median, 10th and 90th percentile (linear between samples) and number of samples."""
 
     median: float
     p10: float
     p90: float
     n: int
-    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval and the confidence that it has, which few samples keep below the wanted one."""
+
+    low: float
+    high: float
+    confidence: float
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Ratio of two medians.
+    """A ratio of two medians.
 
     Attributes:
         value: median of a over median of b.
-        low, high: 95 % interval.
-        differs: the interval leaves out 1, and the value is further from 1 than the noise floor.
+        low, high: interval of 95 % unless another level was asked for; None where a side has a single sample.
+        n_a, n_b: samples.
+        differs: the interval leaves out 1 and the value is further from 1 than the noise floor.
+        method: :data:`BOOTSTRAP`, or :data:`STUDENT` with few samples; None without an interval.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n_a: int
     n_b: int
     differs: bool
+    method: str | None
 
 
 def summarise(samples: Sequence[float]) -> Summary:
-    """Summarise samples.
-
-    The interval of the median is between two order statistics, chosen by the binomial distribution of how many
-    samples fall below the true median (Conover, Practical Nonparametric Statistics, section 3.2).
+    """Summarise times in any unit.
 
     Raises:
-        ValueError: there are no samples, or one is not finite.
+        ValueError: there are none, or one is no finite number.
     """
-    values = np.sort(_checked(samples))
-    p10, median, p90 = np.percentile(values, [10, 50, 90])
-    return Summary(float(median), float(p10), float(p90), len(values), _median_interval(values))
+    values = _checked(samples)
+    p10, median, p90 = np.percentile(values, (10, 50, 90)).tolist()
+    return Summary(median, p10, p90, len(values))
 
 
-def is_stable(samples: Sequence[float], window: int = WINDOW, tolerance: float = TOLERANCE) -> bool:
-    """Whether warm-up has ended: the medians of the last two windows agree within ``tolerance`` (relative)."""
-    if len(samples) < 2 * window:
-        return False
-    before, last = np.median(samples[-2 * window : -window]), np.median(samples[-window:])
-    return bool(abs(last - before) <= tolerance * before)
+def is_stable(samples: Sequence[float], window: int = 3, tolerance: float = 0.05) -> bool:
+    """Whether a function that took ``samples``, in this order, is warm.
 
-
-def ratio(a: Sequence[float], b: Sequence[float], *, paired: bool = False, noise_floor: float = NOISE_FLOOR,
-          resamples: int = RESAMPLES, seed: int = 0) -> Ratio:
-    """Compare two series of timings by the ratio of their medians.
-
-    The interval is a percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13).
+    It is when the medians of the last two windows, which don't overlap, differ by at most ``tolerance`` of the
+    smaller one. Fewer than two windows are never enough.
 
     Args:
-        paired: sample i of both comes from one round, and rounds are resampled together, so that what slows a
-            whole round counts on both sides.
-        noise_floor: relative difference that the machine itself may make.
-        resamples, seed: of the bootstrap.
+        window: samples in a window; one outlier in three does not move a median.
+    """
+    if len(samples) < 2 * window:
+        return False
+    last, before = (float(np.median(part)) for part in (samples[-window:], samples[-2 * window:-window]))
+    return abs(last - before) <= tolerance * min(last, before)
+
+
+def median_interval(samples: Sequence[float], level: float = LEVEL) -> Interval:
+    """Return an interval of the median from order statistics, valid for any continuous distribution.
+
+    Between the k-th smallest and the k-th largest of n samples lies the median with the probability that a
+    binomial variable B(n, 1/2) is at least k and at most n - k (David and Nagaraja, Order Statistics, 2003,
+    section 7.1). k is the largest that gives ``level``; where none does, the interval is the whole range.
 
     Raises:
-        ValueError: there are no samples, one is not finite and positive, or paired series differ in length.
+        ValueError: there are no samples, or one is no finite number.
+    """
+    values = np.sort(_checked(samples))
+    n = len(values)
+    confidence = [1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5)) for k in range(1, (n + 1) // 2 + 1)]
+    k = max(sum(one >= level for one in confidence), 1)
+    return Interval(float(values[k - 1]), float(values[n - k]), confidence[k - 1])
+
+
+def ratio(a: Sequence[float], b: Sequence[float], noise_floor: float = NOISE_FLOOR, *, paired: bool = False,
+          level: float = LEVEL) -> Ratio:
+    """Return the median of ``a`` over that of ``b`` with an interval.
+
+    The interval is a percentile bootstrap with a fixed seed (Efron and Tibshirani, An Introduction to the Bootstrap,
+    1993, chapter 13): of rounds where ``paired``, else of each side by itself. With fewer than six samples on a side
+    resampling can't reach 95 %; the interval is then Student's t, unpaired with Welch's degrees of freedom, on the
+    logarithms of the times, which takes these for normal, and is widened to hold the value.
+
+    Args:
+        noise_floor: relative; a ratio within it never differs.
+        paired: a[i] and b[i] are of one round of interleaved measurements, so that slow changes of the machine's
+            speed fall on both alike and cancel.
+
+    Raises:
+        ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
     """
     first, second = _checked(a), _checked(b)
-    if (np.concatenate((first, second)) <= 0).any():
-        raise ValueError("timings must be positive")
+    if min(first.min(), second.min()) <= 0:
+        raise ValueError("times must be positive")
     if paired and len(first) != len(second):
-        raise ValueError(f"paired timings must be as many on both sides, not {len(first)} and {len(second)}")
-    random = np.random.default_rng(seed)
-    rounds = random.integers(0, len(first), (resamples, len(first)))
-    others = rounds if paired else random.integers(0, len(second), (resamples, len(second)))
-    drawn = np.median(first[rounds], axis=1) / np.median(second[others], axis=1)
+        raise ValueError(f"{len(first)} and {len(second)} samples can't be paired")
     value = float(np.median(first) / np.median(second))
-    low, high = (float(bound) for bound in np.percentile(drawn, [2.5, 97.5]))
+    n_a, n_b = len(first), len(second)
+    if min(n_a, n_b) < 2:
+        return Ratio(value, None, None, n_a, n_b, False, None)
+    if min(n_a, n_b) < FEWEST_TO_RESAMPLE:
+        method, (low, high) = STUDENT, _student(np.log(first), np.log(second), paired, level)
+    else:
+        method, (low, high) = BOOTSTRAP, _bootstrap(first, second, paired, level)
+    low, high = min(low, value), max(high, value)
     differs = not low <= 1 <= high and abs(value - 1) > noise_floor
-    return Ratio(value, low, high, len(first), len(second), differs)
+    return Ratio(value, low, high, n_a, n_b, differs, method)
+
+
+def _bootstrap(a: np.ndarray, b: np.ndarray, paired: bool, level: float) -> tuple[float, float]:
+    generator = np.random.default_rng(SEED)
+    chosen_a = generator.integers(len(a), size=(RESAMPLES, len(a)))
+    chosen_b = chosen_a if paired else generator.integers(len(b), size=(RESAMPLES, len(b)))
+    ratios = np.median(a[chosen_a], axis=1) / np.median(b[chosen_b], axis=1)
+    low, high = np.quantile(ratios, ((1 - level) / 2, (1 + level) / 2)).tolist()
+    return low, high
+
+
+def _student(log_a: np.ndarray, log_b: np.ndarray, paired: bool, level: float) -> tuple[float, float]:
+    if paired:
+        differences = log_a - log_b
+        centre, error, freedom = differences.mean(), differences.std(ddof=1) / len(log_a) ** 0.5, len(log_a) - 1.0
+    else:
+        parts = np.array([log_a.var(ddof=1) / len(log_a), log_b.var(ddof=1) / len(log_b)])
+        centre, error = log_a.mean() - log_b.mean(), parts.sum() ** 0.5
+        beneath = (parts ** 2 / np.array([len(log_a) - 1, len(log_b) - 1])).sum()
+        freedom = parts.sum() ** 2 / beneath if beneath > 0 else float(len(log_a) + len(log_b) - 2)
+    reach = stats.t.ppf((1 + level) / 2, freedom) * error
+    return float(np.exp(centre - reach)), float(np.exp(centre + reach))
 
 
 def _checked(samples: Sequence[float]) -> np.ndarray:
     values = np.asarray(samples, dtype=float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError("there must be at least one sample, and all finite")
+        raise ValueError("samples must be finite numbers, at least one")
     return values
-
-
-def _median_interval(values: np.ndarray) -> tuple[float, float] | None:
-    """The narrowest symmetric pair of order statistics that holds the median with at least 95 %."""
-    n = len(values)
-    below = int(stats.binom.ppf(0.025, n, 0.5))
-    if below == 0:  # not even the extremes hold it with 95 %
-        return None
-    return float(values[below - 1]), float(values[n - below])
