@@ -18,8 +18,9 @@ from bench.metrics.timing import (
 
 
 def test_summary_of_a_known_series():
-    assert summarise([5.0, 1.0, 2.0, 4.0, 3.0]) == Summary(3.0, pytest.approx(1.4), pytest.approx(4.6), 5)
-    assert summarise([7]) == Summary(7.0, 7.0, 7.0, 1)
+    assert summarise([5.0, 1.0, 2.0, 4.0, 3.0]) == Summary(3.0, pytest.approx(1.4), pytest.approx(4.6), 5, None)
+    assert summarise([7]) == Summary(7.0, 7.0, 7.0, 1, None)
+    assert summarise(range(1, 7)).interval == (1, 6)
 
 
 def test_summary_does_not_depend_on_the_order():
@@ -44,8 +45,8 @@ def test_steady_noise_is_stable_and_a_drift_is_not():
 def test_warm_up_ends_where_a_decaying_series_has_levelled():
     times = 1 + 4 * 0.5 ** np.arange(30)
     first = next(n for n in range(len(times)) if is_stable(times[:n]))
-    assert times[first - 5] <= 1.05 * times[first - 2] < 1.05 * times[first - 5]  # medians of its two windows
-    assert times[first - 6] > 1.05 * times[first - 3]
+    assert times[first - 5] <= 1.03 * times[first - 2] < 1.03 * times[first - 5]  # medians of its two windows
+    assert times[first - 6] > 1.03 * times[first - 3]
 
 
 def test_one_outlier_in_a_window_does_not_make_a_series_unstable():
@@ -60,31 +61,30 @@ def test_fewer_than_two_windows_are_never_stable(n):
 
 
 def test_tolerance_and_window_count():
-    assert is_stable([1.0, 1.04], window=1)
-    assert not is_stable([1.0, 1.04], window=1, tolerance=0.03)
-    assert not is_stable([1.04, 1.0], window=1, tolerance=0.03)
+    assert is_stable([1.0, 1.02], window=1)
+    assert not is_stable([1.0, 1.02], window=1, tolerance=0.01)
+    assert not is_stable([1.02, 1.0], window=1, tolerance=0.01)
 
 
 @pytest.mark.parametrize("n", (6, 7, 10, 11, 25, 60))
 def test_median_interval_is_that_of_scipy(n):
     values = np.random.default_rng(n).gamma(2, size=n)
-    ours = median_interval(values)
     theirs = stats.quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
-    assert (ours.low, ours.high) == (theirs.low, theirs.high)
-    assert ours.confidence >= 0.95
+    assert median_interval(values) == (theirs.low, theirs.high)
 
 
-@pytest.mark.parametrize(("n", "confidence"), ((1, 0.0), (2, 0.5), (3, 0.75), (5, 0.9375)))
-def test_few_samples_give_their_range_and_its_confidence(n, confidence):
-    found = median_interval(np.arange(n, dtype=float))
-    assert (found.low, found.high, found.confidence) == (0, n - 1, pytest.approx(confidence))
+def test_few_samples_reach_a_lower_level_only():
+    values = [3.0, 1.0, 2.0, 5.0, 4.0]
+    assert median_interval(values) is None
+    assert median_interval(values, 0.93) == (1, 5)  # 1 - 2 / 2^5
+    assert median_interval(values, 0.6) == (2, 4)  # 1 - 2 (1 + 5) / 2^5
 
 
-def test_median_interval_covers_as_often_as_it_says():
+def test_median_interval_covers_as_often_as_ranks_say():
     generator = np.random.default_rng(5)
     intervals = [median_interval(generator.exponential(size=10)) for _ in range(2000)]
-    covered = np.mean([one.low <= np.log(2) <= one.high for one in intervals])
-    assert covered == pytest.approx(intervals[0].confidence, abs=0.01)
+    covered = np.mean([low <= np.log(2) <= high for low, high in intervals])
+    assert covered == pytest.approx(1 - 2 * (1 + 10) / 2**10, abs=0.01)
 
 
 def interleaved(generator, n, true_ratio, drift):

@@ -22,21 +22,17 @@ BOOTSTRAP, STUDENT = "bootstrap", "t"
 
 @dataclass(frozen=True)
 class Summary:
-    """Median, 10th and 90th percentile (linear between samples) and number of samples."""
+    """Median, 10th and 90th percentile (linear between samples) and number of samples.
+
+    Attributes:
+        interval: of the median, 95 %; None below six samples, see :func:`median_interval`.
+    """
 
     median: float
     p10: float
     p90: float
     n: int
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An interval and the confidence that it has, which few samples keep below the wanted one."""
-
-    low: float
-    high: float
-    confidence: float
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -68,10 +64,10 @@ def summarise(samples: Sequence[float]) -> Summary:
     """
     values = _checked(samples)
     p10, median, p90 = np.percentile(values, (10, 50, 90)).tolist()
-    return Summary(median, p10, p90, len(values))
+    return Summary(median, p10, p90, len(values), median_interval(values))
 
 
-def is_stable(samples: Sequence[float], window: int = 3, tolerance: float = 0.05) -> bool:
+def is_stable(samples: Sequence[float], window: int = 3, tolerance: float = 0.03) -> bool:
     """Whether a function that took ``samples``, in this order, is warm.
 
     It is when the medians of the last two windows, which don't overlap, differ by at most ``tolerance`` of the
@@ -86,21 +82,22 @@ def is_stable(samples: Sequence[float], window: int = 3, tolerance: float = 0.05
     return abs(last - before) <= tolerance * min(last, before)
 
 
-def median_interval(samples: Sequence[float], level: float = LEVEL) -> Interval:
+def median_interval(samples: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
     """Return an interval of the median from order statistics, valid for any continuous distribution.
 
     Between the k-th smallest and the k-th largest of n samples lies the median with the probability that a
     binomial variable B(n, 1/2) is at least k and at most n - k (David and Nagaraja, Order Statistics, 2003,
-    section 7.1). k is the largest that gives ``level``; where none does, the interval is the whole range.
+    section 7.1). k is the largest that gives ``level``; None where not even the whole range does.
 
     Raises:
         ValueError: there are no samples, or one is no finite number.
     """
     values = np.sort(_checked(samples))
     n = len(values)
-    confidence = [1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5)) for k in range(1, (n + 1) // 2 + 1)]
-    k = max(sum(one >= level for one in confidence), 1)
-    return Interval(float(values[k - 1]), float(values[n - k]), confidence[k - 1])
+    k = int(stats.binom.ppf((1 - level) / 2, n, 0.5))  # the least with P(B <= k) >= (1 - level) / 2
+    if k == 0:
+        return None
+    return float(values[k - 1]), float(values[n - k])
 
 
 def ratio(a: Sequence[float], b: Sequence[float], noise_floor: float = NOISE_FLOOR, *, paired: bool = False,
