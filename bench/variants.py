@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.lined_yaml import LinedMapping, read_yaml
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
 METRICS = ("mse", "ms-ssim")
+NAME = re.compile(r"(?!\.)[\w.-]+")
 GROUPS = ("all", "classical", "learned")  # of codecs, on the command line
 
 
@@ -78,7 +80,20 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
             where = f"{path}:{entries[name].line_of('after')}: variant '{name}'"
             raise ConfigurationError(f"{where} comes after '{variant.after}', which is no other variant",
                                      f"known: {', '.join(variants)}")
+    for name in variants:
+        if name in _predecessors(name, variants):
+            where = f"{path}:{entries[name].line_of('after')}: variant '{name}'"
+            raise ConfigurationError(f"{where} comes after itself, by way of '{variants[name].after}'")
     return variants
+
+
+def _predecessors(name: str, variants: Mapping[str, Variant]) -> list[str]:
+    """The variant that ``name`` comes after, the one before that, and so on, each once."""
+    found: list[str] = []
+    while (before := variants[name].after) is not None and before not in found:
+        found.append(before)
+        name = before
+    return found
 
 
 def get_variant(name: str, path: Path | None = None) -> Variant:
@@ -128,6 +143,9 @@ def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
     if name in CODECS or name in GROUPS:
         raise ConfigurationError(f"{path}:{line}: variant '{name}' has the name of a codec or of a group of codecs",
                                  "give it another")
+    if not NAME.fullmatch(name):
+        raise ConfigurationError(f"{path}:{line}: '{name}' can't be a variant's name",
+                                 "files are called after it: letters, digits, '_', '-' and '.', no '.' first")
     if not isinstance(entry, LinedMapping):
         raise ConfigurationError(f"{path}:{line}: variant '{name}' must be a mapping")
     for key in ("model", "lambdas"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 import tiny_models
 import torch
+from compressai.layers import CheckerboardMaskedConv2d
 from PIL import Image
 
 from bench.codecs.base import CodecSpec
@@ -244,11 +246,43 @@ def test_other_widths_and_missing_entries_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("options", "told"), [
-    ({"groups": [4, 4]}, "add up to the latents' 16 channels"), ({"groups": [16, 0]}, "must be positive"),
-    ({"dims": [8, 8]}, "six widths"), ({"depths": [1]}, "four numbers"), ({"rate": 0}, "positive number"),
+    ({"groups": [4, 4]}, "add up to the latents' 16 channels"), ({"groups": [16, 0]}, "at least 1, not 0"),
+    ({"dims": [8, 8]}, "dims must be a list of 6"), ({"depths": [1]}, "depths must be a list of 4"),
+    ({"rate": 0}, "positive number"),
     ({"runs": -1}, "at least 1"), ({"M": 16}, "it has: N, dims"),
 ])
 def test_impossible_options_are_refused(options, told) -> None:
     with pytest.raises(ConfigurationError) as caught:
         create("lalic", **{**TINY, **options})
     assert told in str(caught.value)
+
+
+def test_threads_that_share_a_model_code_as_one_does() -> None:
+    model, pictures = tiny(), images(128, 128)
+    alone = [model.compress(image[None])["strings"] for image in pictures]
+    with ThreadPoolExecutor(3) as pool:
+        coded = list(pool.map(lambda i: model.compress(pictures[i % 2][None])["strings"], range(24)))
+    assert all(strings == alone[i % 2] for i, strings in enumerate(coded))
+
+
+def test_forward_does_not_touch_the_masked_weights() -> None:
+    """CompressAI's own masked convolution writes them anew in each pass, while another thread may read them."""
+    model = tiny()
+    masked = [module for module in model.modules() if isinstance(module, CheckerboardMaskedConv2d)]
+    before = [(module.weight.data_ptr(), module.weight.clone()) for module in masked]
+    with torch.no_grad():
+        model(images(128, 128))
+    assert masked and all(module.weight.data_ptr() == address and torch.equal(module.weight, weight)
+                          for module, (address, weight) in zip(masked, before))
+
+
+def test_coding_needs_evaluation_mode_and_float32() -> None:
+    model, picture_ = tiny(), images(128, 128)
+    coded = model.compress(picture_)
+    for spoil, told in ((model.train, r"call eval\(\)"), (model.eval().double, "float32 only")):
+        spoil()
+        with pytest.raises(RuntimeError, match=told):
+            model.compress(picture_)
+        with pytest.raises(RuntimeError, match=told):
+            model.decompress(**coded)
+        model.eval()

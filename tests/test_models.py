@@ -203,6 +203,40 @@ def test_training_mode_passes_gradients_through_rounding_and_adds_noise():
         assert torch.equal(model(image)["likelihoods"]["y"], model(image)["likelihoods"]["y"])
 
 
+def test_tables_of_any_size_load_by_torch_itself():
+    model, fresh = (create("hpcm_phi", **MINIATURE).eval() for _ in range(2))
+    model.update()
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(fresh.quantized_cdf_y, model.quantized_cdf_y)
+    image = torch.rand(1, 3, 128, 128)
+    assert fresh.compress(image)["strings"] == model.compress(image)["strings"]
+    model.load_state_dict(create("hpcm_phi", **MINIATURE).state_dict())
+    assert model.scale_table.numel() == 0
+
+
+def test_float16_keeps_the_entropy_model_s_bounds():
+    model = create("hpcm_phi", **MINIATURE).eval().to(torch.bfloat16)
+    assert float(model.entropy_estimation.likelihood_lower_bound.bound) == pytest.approx(1e-9)
+    with torch.no_grad():
+        likelihoods = model(torch.rand(1, 3, 128, 128).bfloat16())["likelihoods"]
+    assert all(torch.isfinite(part.log2()).all() for part in likelihoods.values())
+    unlikely = model.half().entropy_estimation(torch.full((1,), 60000.0).half(), torch.ones(1).half())
+    assert float(unlikely) == pytest.approx(1e-9)
+
+
+def test_sizes_without_whole_windows_say_so():
+    model = create("hpcm_base", **MINIATURE, head_width=8).eval()
+    with pytest.raises(ValueError, match="padding_multiple"), torch.no_grad():
+        model(torch.rand(1, 3, 64, 64))
+
+
+def test_coding_in_training_mode_says_what_to_do():
+    model = create("hpcm_phi", **MINIATURE).eval()
+    model.update()
+    with pytest.raises(RuntimeError, match=r"call eval\(\)"):
+        model.train().compress(torch.rand(1, 3, 128, 128))
+
+
 def test_coding_before_update_says_what_to_do():
     model = create("hpcm_phi", **MINIATURE).eval()
     with pytest.raises(RuntimeError, match=r"call update\(\)"):

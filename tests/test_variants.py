@@ -69,6 +69,19 @@ def test_each_point_is_measured_with_its_own_options(tmp_path: Path) -> None:
     assert [spec.settings["options"] for spec in specs(variant)] == [{"M": 16}, {"M": 24, "N": 4}]
 
 
+def test_variants_do_not_follow_themselves(tmp_path: Path) -> None:
+    entry = "  %s: {model: hpcm_base, lambdas: [1], after: %s}\n"
+    text = "variants:\n" + entry % ("a", "b") + entry % ("b", "a")
+    with pytest.raises(ConfigurationError, match="variants.yaml:2: variant 'a' comes after itself, by way of 'b'"):
+        load_variants(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["a/b", "a,b", "..", ".a", "a b"])
+def test_names_that_files_and_options_can_not_have_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="can't be a variant's name"):
+        load_variants(write(tmp_path, f"variants:\n  {name}: {{model: hpcm_base, lambdas: [1]}}\n"))
+
+
 def test_a_variant_follows_another_one(tmp_path: Path) -> None:
     text = "variants:\n  a: {model: hpcm_base, lambdas: [1]}\n  b: {model: hpcm_base, lambdas: [1],\n    after: %s}\n"
     assert load_variants(write(tmp_path, text % "a"))["b"].after == "a"

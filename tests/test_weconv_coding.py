@@ -217,9 +217,9 @@ def test_padding_at_published_widths(phase):
 @pytest.mark.parametrize("phase, options, told", [
     (1, {"skip_s3_for_hf": "false"}, "skip_s3_for_hf must be true or false, not 'false'"),
     (1, {"use_simple_weconv": True}, "has no option use_simple_weconv"),
-    (2, {"use_simple_weconv": 1}, "must be true or false"), (2, {"stages": [[8, 1]]}, "two or more"),
+    (2, {"use_simple_weconv": 1}, "must be true or false"), (2, {"stages": [[8, 1]]}, "2 or more"),
     (3, {"use_adaptive_quant": True}, "has no option use_adaptive_quant"),
-    (4, {"use_adaptive_quant": None}, "must be true or false"), (4, {"stages": [[8, 1]]}, "two or more"),
+    (4, {"use_adaptive_quant": None}, "must be true or false"), (4, {"stages": [[8, 1]]}, "2 or more"),
     (4, {"attention_heads": 3}, r"attention_heads must divide M = 8 \(1, 2, 4, 8\), not be 3"),
     (4, {"attention_heads": 0}, r"\(1, 2, 4, 8\)"), (5, {"attention_heads": 2.0}, r"\(1, 2, 4, 8\)"),
     (4, {"num_checkerboard_groups": 2}, "has no option num_checkerboard_groups"),

@@ -43,11 +43,14 @@ def run(args: argparse.Namespace) -> int:
     if args.names:
         print("\n\n".join(_details(variants[name]) for name in args.names))
     else:
+        from bench.operators.rans import CODER
+
         rows = [_summary(variant) for variant in variants.values()]
         widths = [CHANGES_WIDTH if key == "changes" else None for key in rows[0]]
         print(tabulate(rows, headers="keys", maxcolwidths=widths, disable_numparse=True))
         print("\nCheckpoints go to checkpoints/<variant>/<λ>.pth.tar, .pth, .pt or .safetensors,"
               " or where variants.yaml says.")
+        print(f"Operators: Bi-WKV. The entropy coder of all but LALIC and CompressAI's models: {CODER.status().label}.")
     return EXIT_DONE
 
 
@@ -135,15 +138,15 @@ def _place(variant: Variant, checkpoint: Checkpoint) -> str:
 def _fit(variant: Variant, checkpoint: Checkpoint) -> str:
     """Load a checkpoint and say what was done to make it fit, or why it does not."""
     from bench.models import create
-    from bench.models.checkpoints import load_weights, read_weights
+    from bench.models.checkpoints import load_weights, read_weights, some
 
     model = create(variant.model, **variant.options_for(checkpoint.lambda_))
     try:
         report = load_weights(model, read_weights(checkpoint.path), checkpoint.path.name)
     except CheckpointError as error:
         return f"can't be used: {error}"
-    done = [f"not in the file, filled with its constant: {', '.join(report.filled)}"] if report.filled else []
-    done += [f"in the file, but rebuilt: {', '.join(report.ignored)}"] if report.ignored else []
+    done = [f"not in the file, filled with its constant: {some(report.filled)}"] if report.filled else []
+    done += [f"in the file, but rebuilt: {some(report.ignored)}"] if report.ignored else []
     return "; ".join(["fits", *done])
 
 

@@ -78,7 +78,7 @@ def create(name: str, **options: Any) -> nn.Module:
     if allowed is not None and (unknown := sorted(set(options) - set(allowed))):
         has = ", ".join(allowed) or "none"
         raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {has}")
-    expected = (Exception,) if own else (TypeError, ValueError, ZeroDivisionError, RuntimeError)
+    expected = (Exception,) if own else (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError)
     try:
         model = entry.model(**{**entry.options, **options})
     except expected as error:

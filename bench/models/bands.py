@@ -98,30 +98,31 @@ class AdaptiveQuantisation(nn.Module):
 class EnhancedContext(nn.Module):
     """Context (B, 3M, h, w) to scales and means (B, 2M, h, w): a weight for each position, then 3x3 convolutions."""
 
-    def __init__(self, M: int, use_attention: bool = True) -> None:
+    def __init__(self, M: int) -> None:
         super().__init__()
-        if use_attention:
-            self.spatial_attn = nn.Sequential(conv1x1(3 * M, M), nn.ReLU(), conv1x1(M, M // 4), nn.ReLU(),
-                                              conv1x1(M // 4, 1), nn.Sigmoid())
+        self.build_networks(M)
+        self.residual_proj = conv1x1(3 * M, 2 * M)
+
+    def build_networks(self, M: int) -> None:
+        """Add what weighs positions and what convolves them."""
+        hidden = max(1, M // 4)
+        self.spatial_attn = nn.Sequential(conv1x1(3 * M, M), nn.ReLU(), conv1x1(M, hidden), nn.ReLU(),
+                                          conv1x1(hidden, 1), nn.Sigmoid())
         widths = (3 * M, 2 * M, 2 * M, 2 * M, M)
         layers = [layer for a, b in zip(widths, widths[1:]) for layer in (conv3x3(a, b), nn.ReLU())]
         self.conv_stack = nn.Sequential(*layers, conv1x1(M, 2 * M))
-        self.residual_proj = conv1x1(3 * M, 2 * M)
 
     def forward(self, context: Tensor) -> Tensor:
-        weighted = context * self.spatial_attn(context) if hasattr(self, "spatial_attn") else context
-        return self.conv_stack(weighted) + self.residual_proj(context)
+        return self.conv_stack(context * self.spatial_attn(context)) + self.residual_proj(context)
 
 
 class LightweightEnhancedContext(EnhancedContext):
     """The same with one grouped 3x3 convolution."""
 
-    def __init__(self, M: int) -> None:
-        nn.Module.__init__(self)
+    def build_networks(self, M: int) -> None:
         self.spatial_attn = nn.Sequential(depthwise(3 * M), conv1x1(3 * M, 1), nn.Sigmoid())
         grouped = nn.Conv2d(3 * M, 3 * M, 3, padding=1, groups=M)
         self.conv_stack = nn.Sequential(grouped, nn.ReLU(), conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, 2 * M))
-        self.residual_proj = conv1x1(3 * M, 2 * M)
 
 
 class MultiResolutionContext(nn.Module):
@@ -129,6 +130,10 @@ class MultiResolutionContext(nn.Module):
 
     def __init__(self, M: int) -> None:
         super().__init__()
+        self.build_networks(M)
+
+    def build_networks(self, M: int) -> None:
+        """Add a network for each resolution, and what joins them."""
 
         def stack(*pooling: nn.Module) -> nn.Sequential:
             return nn.Sequential(*pooling, conv3x3(M, M), nn.ReLU(), conv3x3(M, M), nn.ReLU())
@@ -142,34 +147,37 @@ class MultiResolutionContext(nn.Module):
 
     def views(self, latents: Tensor) -> list[Tensor]:
         """The coarse, medium and fine maps, at the size of ``latents``."""
-        size = latents.shape[2:]
-        return [F.interpolate(self.coarse_context(latents), size), F.interpolate(self.medium_context(latents), size),
-                self.fine_context(latents)]
+        networks = (self.coarse_context, self.medium_context, self.fine_context)
+        maps = [network(pooled) for network, pooled in zip(networks, self.pooled(latents))]
+        return [F.interpolate(view, latents.shape[2:]) for view in maps[:2]] + maps[2:]
+
+    def pooled(self, latents: Tensor) -> list[Tensor]:
+        """What the three networks are given; these pool by themselves."""
+        return [latents] * 3
 
 
 class LightweightMultiResolutionContext(MultiResolutionContext):
     """The same with depthwise-separable convolutions."""
 
-    def __init__(self, M: int) -> None:
-        nn.Module.__init__(self)
+    def build_networks(self, M: int) -> None:
         self.coarse_context, self.medium_context, self.fine_context = (self.stack(M) for _ in range(3))
         self.fusion = nn.Sequential(conv1x1(3 * M, M), nn.ReLU())
 
     def stack(self, M: int) -> nn.Sequential:
+        """The network of one resolution."""
         return nn.Sequential(depthwise(M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
 
-    def views(self, latents: Tensor) -> list[Tensor]:
-        size = latents.shape[2:]
-        return [F.interpolate(self.coarse_context(F.avg_pool2d(latents, 4)), size),
-                F.interpolate(self.medium_context(F.avg_pool2d(latents, 2)), size), self.fine_context(latents)]
+    def pooled(self, latents: Tensor) -> list[Tensor]:
+        return [F.avg_pool2d(latents, 4), F.avg_pool2d(latents, 2), latents]
 
 
 class AdaptiveMultiResolutionContext(LightweightMultiResolutionContext):
     """The same with one 3x3 convolution a resolution, and weights of the resolutions that depend on the input."""
 
-    def __init__(self, M: int) -> None:
-        super().__init__(M)
-        self.scale_weights = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv1x1(M, M // 4), nn.ReLU(), conv1x1(M // 4, 3),
+    def build_networks(self, M: int) -> None:
+        super().build_networks(M)
+        hidden = max(1, M // 4)
+        self.scale_weights = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv1x1(M, hidden), nn.ReLU(), conv1x1(hidden, 3),
                                            nn.Softmax(dim=1))
 
     def stack(self, M: int) -> nn.Sequential:

@@ -58,11 +58,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             break
         content = inner
     if not content or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        raise CheckpointError(f"{path} holds no state dict; its keys are {_some(map(str, content)) or 'none'}",
+        raise CheckpointError(f"{path} holds no state dict; its keys are {some(map(str, content)) or 'none'}",
                               f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}")
     twice = [key for key in content if key.startswith(PREFIX) and key.removeprefix(PREFIX) in content]
     if twice:
-        raise CheckpointError(f"{path} holds entries with and without the prefix: {_some(twice)}", PLAIN)
+        raise CheckpointError(f"{path} holds entries with and without the prefix: {some(twice)}", PLAIN)
     return {key.removeprefix(PREFIX): value for key, value in content.items()}
 
 
@@ -90,7 +90,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
         **_unusable({name: weights[name] for name in wanted if name in weights}, wanted, constants),
     }
     if any(problems.values()):
-        told = "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
+        told = "; ".join(f"{kind}: {some(names)}" for kind, names in problems.items() if names)
         raise CheckpointError(f"{origin} does not fit {type(model).__name__}: {told}",
                               "check that the variant and its options are those the file was trained with")
     with torch.no_grad():
@@ -118,7 +118,7 @@ def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
     weights = {name: value.detach() for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
     halves = {name: (value if value.numel() == 1 else value.half()).contiguous() for name, value in weights.items()}
     if lost := [name for name, value in halves.items() if not torch.isfinite(value).all()]:
-        raise CheckpointError(f"float16 can't hold the weights of {_some(lost)}")
+        raise CheckpointError(f"float16 can't hold the weights of {some(lost)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     safetensors.torch.save_file(halves, temporary, note)
@@ -191,7 +191,8 @@ def _fill(entry: Tensor, model: nn.Module, name: str) -> None:
         entry.fill_(value)
 
 
-def _some(names: Iterable[str]) -> str:
+def some(names: Iterable[str]) -> str:
+    """The first of many names, each cut to a readable length, and how many more there are."""
     names = list(names)
     shown = [name if len(name) <= LETTERS_SHOWN else f"{name[:LETTERS_SHOWN]}..." for name in names[:NAMES_SHOWN]]
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""

@@ -1,7 +1,7 @@
 """The hierarchical progressive context model of HPCM (arXiv 2507.19125, section 3.3).
 
 :meth:`HierarchicalContext.walk` is the one walk over scales and steps. Variants change the small methods that
-it calls and the networks that it uses, never the walk.
+it calls and the networks that it uses; only WeConv's phase 5, which has no scales, has a walk of its own.
 """
 
 from __future__ import annotations

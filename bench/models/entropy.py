@@ -7,6 +7,7 @@ function, F(t) = (1 + sign(t) P(1/β, |t|^β)) / 2 and p(v) = F((v + 1/2) / s) -
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ LIKELIHOOD_MIN = 1e-9
 # -quantile(5e-7) of the generalised normal distribution with β = 1.5: how many scales a table row reaches.
 TAIL = 5.426911270933747
 PRECISION = 16
+HALVES = (torch.float16, torch.bfloat16)
 
 
 class _Distribution(torch.autograd.Function):
@@ -46,12 +48,23 @@ class GeneralisedGaussian(nn.Module):
         self.scale_lower_bound = LowerBound(SCALE_MIN)
         self.likelihood_lower_bound = LowerBound(LIKELIHOOD_MIN)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        """As of any module, but constants stay float32 or more: float16 can't hold the bound of 1e-9."""
+
+        def kept(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return tensor.to(moved.device) if moved.dtype in HALVES else moved
+
+        return super()._apply(kept, recurse)
+
     def forward(self, values: Tensor, scales: Tensor) -> Tensor:
         """Return the likelihood of ``values`` (any shape) under ``scales`` (broadcastable), at least 1e-9.
 
         The plain difference of two distribution values, without a symmetry trick: estimates of published
         checkpoints were made so.
         """
+        if values.dtype in HALVES:
+            values, scales = values.float(), scales.float()
         scales = self.scale_lower_bound(scales)
         upper = self.cumulative((values + 0.5) / scales)
         lower = self.cumulative((values - 0.5) / scales)

@@ -9,6 +9,7 @@ from torch import nn
 from bench.models.context import HierarchicalContext
 from bench.models.hyperprior import HyperpriorCodec
 from bench.models.layers import Branch, PConvRB, down2, down4, up2, up4
+from bench.models.options import check_counts, check_positive, check_whole, divisors
 
 Stages = tuple[tuple[int, int], ...]  # (width, residual blocks) of each stage, from the image inwards
 
@@ -40,6 +41,18 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         head_width: int | None = 20,
     ) -> None:
         super().__init__()
+        check_whole(M=M, N=N)
+        check_positive(expansion=expansion)
+        check_stages(stages)
+        check_counts("hyper_blocks", hyper_blocks, (4,))
+        for name, depths in (("prior_s1_s2", prior_s1_s2), ("prior_s3", prior_s3)):
+            check_counts(name, depths, (2, 3))
+        if adaptor_depths is not None:
+            check_counts("adaptor_depths", adaptor_depths, (3,))
+        if M % 8:
+            raise ValueError(f"M must be a multiple of 8, not {M}")
+        if head_width is not None and (type(head_width) is not int or head_width < 1 or 2 * M % head_width):
+            raise ValueError(f"head_width must be null or divide 2M = {2 * M} ({divisors(2 * M)}), not {head_width!r}")
         self.M, self.N = M, N
         self.build_context(tuple(prior_s1_s2), tuple(prior_s3), adaptor_depths, expansion, head_width)
         self.latent_stride = 2 ** (len(stages) + 1)
@@ -103,6 +116,15 @@ class HPCM1B(HPCM):
         h_a = nn.Sequential(*_blocks(M, first, 2), down2(M, M), *_blocks(M, second, 2), down2(M, N))
         h_s = nn.Sequential(up2(N, M), *_blocks(M, third, 2), up2(M, 2 * M), *_blocks(2 * M, last, 2))
         return h_a, h_s
+
+
+def check_stages(stages: Stages, least: int = 1) -> None:
+    """Refuse what is not ``least`` or more pairs of a width and a number of blocks."""
+    if not isinstance(stages, (list, tuple)) or len(stages) < least:
+        raise ValueError(f"stages must be {least} or more (width, blocks), not {stages!r}")
+    for stage in stages:
+        check_counts("a stage's width and blocks", stage, (2,))
+        check_whole(**{"a stage's width": stage[0]})
 
 
 def _blocks(width: int, number: int, ratio: int = 4) -> list[nn.Module]:

@@ -7,6 +7,7 @@ cannot drift apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,13 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         self.entropy_estimation = GeneralisedGaussian()
         for name in TABLE_BUFFERS:
             self.register_buffer(name, torch.empty(0))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Let torch's own loading take tables of any size, as saved after ``update``."""
+        for name in TABLE_BUFFERS:
+            if (saved := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(saved, device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def analysis(self, x: Tensor) -> Tensor:
         """Image (B, 3, H, W) to latents y."""

@@ -24,10 +24,18 @@ from torch import Tensor, nn
 
 from bench.models.image_codec import EncodedImage, ImageCodec
 from bench.models.layers import conv1x1
+from bench.models.options import check_counts, check_positive, check_whole
 from bench.models.rwkv_layers import MERGED, GatedProjection, PreNormBlock
 
 LATENTS_PER_HYPER = 4  # in each direction
 CONTEXT_RATE = 8  # hidden rate of the blocks between channel groups
+
+
+class CheckerboardConv(CheckerboardMaskedConv2d):
+    """CompressAI's, without writing to its weight in the forward pass, which other threads may be reading."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight * self.mask, self.bias)
 
 
 class LALIC(ImageCodec, SimpleVAECompressionModel):
@@ -64,10 +72,13 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         use_checkpoint: bool = False,
     ) -> None:
         super().__init__()
-        if len(dims) != 6 or len(depths) != 4:
-            raise ValueError(f"dims must be six widths and depths four numbers, not {dims} and {depths}")
-        if sum(groups) != dims[3] or min(groups) < 1:
-            raise ValueError(f"groups must be positive and add up to the latents' {dims[3]} channels, not {groups}")
+        check_whole(N=N)
+        check_counts("dims", dims, (6,), least=1)
+        check_counts("depths", depths, (4,))
+        check_counts("groups", groups, least=1)
+        check_positive(rate=rate)
+        if sum(groups) != dims[3]:
+            raise ValueError(f"groups must add up to the latents' {dims[3]} channels, not {groups}")
         self.N, self.M, self.groups = N, dims[3], tuple(groups)
         self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
 
@@ -108,12 +119,17 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         return CheckerboardLatentCodec(
             {"y": GaussianConditionalLatentCodec(quantizer="ste")},
             entropy_parameters=nn.Sequential(layers[0], nn.Identity(), layers[1], nn.Identity(), layers[2]),
-            context_prediction=CheckerboardMaskedConv2d(self.groups[k], wanted, 5, padding=2),
+            context_prediction=CheckerboardConv(self.groups[k], wanted, 5, padding=2),
         )
 
     @torch.no_grad()
     def encode_image(self, x: Tensor) -> EncodedImage:
-        """Encode one image; its streams are those of the two passes of each group, then that of z."""
+        """Encode one image; its streams are those of the two passes of each group, then that of z.
+
+        Raises:
+            RuntimeError: the model is in training mode, or not in float32, in which alone CompressAI decodes.
+        """
+        self._check_coding()
         # Contiguous, as the decoder's latents are: convolutions round differently in another memory format.
         coded = self.latent_codec.compress(self.g_a(x).contiguous())
         names = [*(f"y{number}" for number in range(2 * len(self.groups))), "z"]
@@ -128,6 +144,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
     @torch.no_grad()
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
         """Decode the streams of one image: (1, 3, H, W), clamped to [0, 1]."""
+        self._check_coding()
         height, width = shape
         latents = [(group, LATENTS_PER_HYPER * height, LATENTS_PER_HYPER * width) for group in self.groups]
         shapes = {"y": latents, "hyper": (height, width)}
@@ -137,6 +154,12 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
     def reconstruct(self, y_hat: Tensor) -> Tensor:
         """Image of decoded latents: (B, 3, H, W), clamped to [0, 1]."""
         return self.g_s(y_hat).clamp(0, 1)
+
+    def _check_coding(self) -> None:
+        if self.training:
+            raise RuntimeError("call eval() before compress and decompress")
+        if (dtype := self.g_a[0].weight.dtype) != torch.float32:
+            raise RuntimeError(f"LALIC codes in float32 only, not in {dtype}: call float()")
 
     def rename(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Bring the names that CompressAI gave its entropy bottleneck before 1.2.8 to today's."""

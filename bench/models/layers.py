@@ -118,6 +118,9 @@ class WindowCrossAttention(nn.Module):
     def _windows(self, x: Tensor, p: int) -> Tensor:
         """(B, C, H, W) to (B * windows, heads, p * p, C / heads)."""
         batch, channels, height, width = x.shape
+        if height % p or width % p:
+            raise ValueError(f"a plane of {height}x{width} has no whole windows of {p}x{p}: "
+                             "pad the image to multiples of the model's padding_multiple")
         width_of_head = channels // self.heads
         x = x.reshape(batch, self.heads, width_of_head, height // p, p, width // p, p)
         return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(-1, self.heads, p * p, width_of_head)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.layers import conv1x1, depthwise
+from bench.models.options import check_positive, check_whole, divisors
 
 KERNELS = {"elu": lambda x: F.elu(x) + 1, "relu": lambda x: F.relu(x) + 1e-6}  # make features positive
 
@@ -44,13 +45,11 @@ class BankOptions:
     num_heads: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("max_refs", "topk_refs", "compress_ratio", "value_resolution", "num_heads"):
-            value, least = getattr(self, name), 0 if name == "max_refs" else 1
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature must be a positive number, not {self.temperature!r}")
-        if self.kernel_type not in KERNELS:
+        check_whole(0, max_refs=self.max_refs)
+        check_whole(topk_refs=self.topk_refs, compress_ratio=self.compress_ratio,
+                    value_resolution=self.value_resolution, num_heads=self.num_heads)
+        check_positive(temperature=self.temperature)
+        if not isinstance(self.kernel_type, str) or self.kernel_type not in KERNELS:
             raise ValueError(f"kernel_type must be one of {', '.join(KERNELS)}, not {self.kernel_type!r}")
 
 
@@ -214,8 +213,7 @@ class KernelBank(FusionBank):
 def normalised(width: int, groups: int) -> nn.Sequential:
     """1x1 convolution and normalisation in ``groups`` groups of channels."""
     if width % groups:
-        divisors = ", ".join(str(n) for n in range(1, width + 1) if width % n == 0)
-        raise ValueError(f"num_heads must divide the context's {width} channels ({divisors}), not be {groups}")
+        raise ValueError(f"num_heads must divide the context's {width} channels ({divisors(width)}), not be {groups}")
     return nn.Sequential(conv1x1(width, width), nn.GroupNorm(groups, width))
 
 

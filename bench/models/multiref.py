@@ -16,8 +16,10 @@ from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
 from bench.models.layers import conv1x1
 from bench.models.memory import BankOptions, CosineBank, FusionBank, KernelBank, Memory, normalised
+from bench.models.options import check_flags
 
 State = dict[int, Memory]  # of the scales (0 to 2) that have one
+WINDOW_SIDES = (1, 2, 4, 8, 16)  # divisors of the latents' sides
 BANK_NAMES = ("memory_bank_s1", "memory_bank_s2", "memory_bank_s3")
 
 
@@ -31,25 +33,29 @@ class MultiReference(HPCM):
         temperature: see :class:`BankOptions`.
         options: those of HPCM.
 
-    Attributes:
-        unused: parts of the names of the published parameters that have no effect with the default options.
-
     Raises:
         ValueError: an impossible value.
     """
 
     rebuilt = (*TABLE_BUFFERS, "memory_keys", "memory_values", "memory_initialized", "memory_valid", "memory_count")
-    unused: tuple[str, ...] = ()
     bank_type: type[CosineBank]
     bank_options: dict[str, Any]
 
     def __init__(self, enable_multiref: bool = True, detach_memory: bool = True, temperature: float = 0.1,
                  **options: Any) -> None:
-        if not isinstance(enable_multiref, bool):
-            raise ValueError(f"enable_multiref must be true or false, not {enable_multiref!r}")
+        check_flags(detach_memory=detach_memory)
         super().__init__(**options)
         self.enable_multiref = enable_multiref
         self.bank_options = {**self.bank_options, "detach": detach_memory, "temperature": temperature}
+
+    @property
+    def enable_multiref(self) -> bool:
+        return self._enable_multiref
+
+    @enable_multiref.setter
+    def enable_multiref(self, value: bool) -> None:
+        check_flags(enable_multiref=value)
+        self._enable_multiref = value
 
     def add_bank(self, number: int, max_refs: int, topk_refs: int) -> None:
         """Give scale ``number`` a bank, unless ``max_refs`` is 0."""
@@ -129,6 +135,7 @@ class MultiRefPhase1(ContextMemory):
 
     def __init__(self, max_refs: int = 4, topk_refs: int = 2, compress_ratio: int = 4, pair_values: bool = False,
                  **options: Any) -> None:
+        check_flags(pair_values=pair_values)
         self.bank_options = {"compress_ratio": compress_ratio, "pair_values": pair_values}
         super().__init__(**options)
         self.add_bank(2, max_refs, topk_refs)
@@ -144,11 +151,9 @@ class MultiRefPhase2(ContextMemory, MemoryAtEachScale):
     """
 
     bank_type = FusionBank
-    # The one query at scale 1 finds one context, whose weight is 1.
-    unused = ("mha_query", "mha_key", "mha_value", "memory_bank_s1.key_encoder", "memory_bank_s1.query_proj",
-              "hierarchical_manager")
 
     def __init__(self, compress_ratio: int = 4, enable_hierarchical_transfer: bool = False, **options: Any) -> None:
+        check_flags(enable_hierarchical_transfer=enable_hierarchical_transfer)
         self.bank_options = {"compress_ratio": compress_ratio}
         super().__init__(**options)
         if enable_hierarchical_transfer:
@@ -169,11 +174,11 @@ class MultiRefPhase3(MemoryAtEachScale):
     """
 
     bank_type = KernelBank
-    unused = ("value_proj", "cross_proj", "memory_bank_s1.query_proj", "memory_bank_s1.temperature")
 
     def __init__(self, kernel_type: str = "elu", num_heads: int = 8, enable_hierarchical_transfer: bool = True,
                  attn_s3_window: int = WINDOWS[2], detach_memory: bool = False, **options: Any) -> None:
-        if attn_s3_window not in (1, 2, 4, 8, 16):  # sides of the latents are multiples of 16
+        check_flags(enable_hierarchical_transfer=enable_hierarchical_transfer)
+        if type(attn_s3_window) is not int or attn_s3_window not in WINDOW_SIDES:
             raise ValueError(f"attn_s3_window must be 1, 2, 4, 8 or 16, not {attn_s3_window!r}")
         self.attn_s3_window, self.enable_hierarchical_transfer = attn_s3_window, enable_hierarchical_transfer
         self.bank_options = {"kernel_type": kernel_type, "num_heads": num_heads}

@@ -16,6 +16,7 @@ from bench.models.context import SpatialPrior
 from bench.models.hpcm import HPCM
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.layers import conv1x1
+from bench.models.options import check_whole
 from bench.models.rwkv_layers import MERGED, MixingBlock
 
 
@@ -79,10 +80,9 @@ class RWKV(HPCM):
         use_checkpoint: bool = False,
         **options: Any,
     ) -> None:
-        if len(cell_rates) != 3:
+        if not isinstance(cell_rates, (list, tuple)) or len(cell_rates) != 3:
             raise ValueError(f"cell_rates must be three hidden rates or None, one a scale, not {cell_rates}")
-        if fusion_blocks < 1:
-            raise ValueError(f"fusion_blocks must be at least 1, not {fusion_blocks}")
+        check_whole(fusion_blocks=fusion_blocks)
         if options.get("head_width", 20) is None:
             raise ValueError("head_width can't be None here: that leaves out the cells; give a number of channels")
         self.cell_rates, self.prior_rate = cell_rates, prior_rate

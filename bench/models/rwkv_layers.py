@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from bench.models.layers import conv1x1
+from bench.models.options import check_flags, check_positive, check_whole
 from bench.operators import biwkv
 
 MERGED = "conv5x5_reparam.weight"
@@ -57,8 +58,7 @@ class SpatialMix(nn.Module):
 
     def __init__(self, width: int, runs: int) -> None:
         super().__init__()
-        if runs < 1 or runs != int(runs):
-            raise ValueError(f"runs must be a whole number of at least 1, not {runs}")
+        check_whole(runs=runs)
         self.runs = runs
         self.decay = nn.Parameter(torch.randn(width))
         self.boost = nn.Parameter(torch.randn(width))
@@ -83,6 +83,7 @@ class PointwiseMix(nn.Module):
 
     def __init__(self, width: int, rate: float) -> None:
         super().__init__()
+        check_positive(**{"a hidden rate": rate})
         hidden = int(rate * width)
         if hidden < 1:
             raise ValueError(f"a hidden rate must be a positive number that leaves hidden channels, not {rate}")
@@ -128,6 +129,7 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, use_checkpoint: bool) -> None:
         super().__init__()
+        check_flags(use_checkpoint=use_checkpoint)
         self.use_checkpoint = use_checkpoint
         self.gamma1, self.gamma2 = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))
         self.ln1, self.ln2 = nn.LayerNorm(width), nn.LayerNorm(width)

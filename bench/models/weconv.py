@@ -7,6 +7,7 @@ run as published. Here the prior enters contexts only, and the later phases take
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,11 @@ from torch.nn import functional as F
 
 from bench.models.coders import StepCoder
 from bench.models.context import WINDOWS
-from bench.models.hpcm import HPCM, Stages
+from bench.models.hpcm import HPCM, Stages, check_stages
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
 from bench.models.layers import PConvRB, WindowCrossAttention, conv1x1, down2, down4, up2, up4
+from bench.models.options import check_flags
 from bench.models.wavelets import FILTER_BUFFERS, HaarDWT, HaarIDWT, WeConv, WeConvSimple, split_bands
 
 
@@ -125,12 +127,16 @@ class WeConvPhase2(WeConvPhase1):
         self.weconv = WeConvSimple if use_simple_weconv else WeConv
         super().__init__(**options)
 
+    def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
+        check_stages(stages, least=2)
+        super().build_transforms(stages, hyper_blocks)
+
     def mixed_blocks(self, width: int, number: int, weconv_first: bool = False) -> list[nn.Module]:
         """Residual and wavelet blocks in turn."""
         return [(self.weconv if i % 2 != weconv_first else PConvRB)(width) for i in range(number)]
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
-        widths, depths = check_stages(stages)
+        widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1]
         analysis = [nn.Sequential(down, *blocks(width, number))
                     for down, width, number in zip(downsampling(widths), widths, depths[:-1])]
@@ -147,8 +153,11 @@ class WeConvPhase3(WeConvPhase2):
     effect.
     """
 
-    def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.hyper_stride = 8 * self.latent_stride
+
+    def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
         return WaveletHyperAnalysis(self.M, self.N, self.weconv), WaveletHyperSynthesis(self.M, self.N, self.weconv)
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
@@ -185,31 +194,16 @@ class WaveletHyperSynthesis(nn.Module):
         return self.final_refine(self.up2(self.expand(self.spatial_process(self.up1(z_hat)))))
 
 
-def check_flags(**flags: bool) -> None:
-    """Refuse what is neither true nor false: a text such as "false" would count as true."""
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} must be true or false, not {value!r}")
-
-
-def check_stages(stages: Stages) -> tuple[list[int], list[int]]:
-    """Widths and depths of the stages."""
-    if len(stages) < 2:
-        raise ValueError(f"stages must be two or more (width, blocks), not {stages}")
-    widths, depths = zip(*stages)
-    return list(widths), list(depths)
-
-
 def blocks(width: int, number: int) -> list[nn.Module]:
     return [PConvRB(width) for _ in range(number)]
 
 
-def downsampling(widths: list[int]) -> list[nn.Module]:
+def downsampling(widths: Sequence[int]) -> list[nn.Module]:
     """The strided layers at the start of all stages of g_a."""
     return [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, widths[1:]))]
 
 
-def outer_synthesis(widths: list[int], depths: list[int]) -> list[nn.Module]:
+def outer_synthesis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Module]:
     """The stages of g_s that mirror all but the innermost of g_a."""
     outer = [nn.Sequential(up2(b, a), *blocks(a, number)) for a, b, number in zip(widths, widths[1:], depths)]
     outer[0].append(up4(widths[0], 3))

@@ -24,15 +24,14 @@ from bench.models.bands import (
     MultiResolutionContext,
 )
 from bench.models.coders import StepCoder
-from bench.models.hpcm import Stages
+from bench.models.hpcm import Stages, check_stages
 from bench.models.layers import conv1x1, down2, down4, up2, up4
+from bench.models.options import check_flags, divisors
 from bench.models.wavelets import BANDS, HaarDWT, split_bands
 from bench.models.weconv import (
     BandPass,
     WeConvPhase2,
     blocks,
-    check_flags,
-    check_stages,
     downsampling,
     in_stages,
     outer_synthesis,
@@ -59,8 +58,7 @@ class WeConvPhase4(WeConvPhase2):
         super().__init__(**options)
         M = self.M
         if type(attention_heads) is not int or attention_heads < 1 or M % attention_heads:
-            divisors = ", ".join(str(n) for n in range(1, M + 1) if M % n == 0)
-            raise ValueError(f"attention_heads must divide M = {M} ({divisors}), not be {attention_heads}")
+            raise ValueError(f"attention_heads must divide M = {M} ({divisors(M)}), not be {attention_heads!r}")
         self.ll_context_encoder = LLContextEncoder(M, attention_heads)
         for band in BANDS[1:]:
             self.add_module(f"freq_attention_{band}", FrequencyAttentionFusion(M, attention_heads))
@@ -69,7 +67,8 @@ class WeConvPhase4(WeConvPhase2):
         self.param_aggregator_ll, self.param_aggregator_hf = (pointwise(2 * M, 2 * M, 2 * M) for _ in range(2))
 
     def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
-        widths, depths = check_stages(stages)
+        check_stages(stages, least=2)
+        widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1] + 1
         analysis = [nn.Sequential(down, *blocks(width, number))
                     for down, width, number in zip(downsampling(widths), widths, depths[:-1])]
@@ -127,6 +126,8 @@ class WeConvPhase4(WeConvPhase2):
 class WeConvPhase5(WeConvPhase4):
     """Phase 5: in place of the three scales, the positions of a band are coded in two or four groups.
 
+    The only variant with a walk of its own, which forward pass, encoder and decoder share as the others do theirs.
+
     Multiples of 128 suffice for the sides; ``padding_multiple`` is that of the line. Options of the networks of the
     three scales have no effect.
 
@@ -142,8 +143,8 @@ class WeConvPhase5(WeConvPhase4):
                  lightweight_context: bool = False, adaptive_context: bool = False, **options: Any) -> None:
         check_flags(use_enhanced_context=use_enhanced_context, lightweight_context=lightweight_context,
                     adaptive_context=adaptive_context)
-        if num_checkerboard_groups not in (2, 4):
-            raise ValueError(f"num_checkerboard_groups must be 2 or 4, not {num_checkerboard_groups}")
+        if type(num_checkerboard_groups) is not int or num_checkerboard_groups not in (2, 4):
+            raise ValueError(f"num_checkerboard_groups must be 2 or 4, not {num_checkerboard_groups!r}")
         if lightweight_context and adaptive_context:
             raise ValueError("lightweight_context and adaptive_context can't both be true")
         self.num_checkerboard_groups = num_checkerboard_groups

@@ -71,7 +71,7 @@ class Decoder:
         """Decode one symbol for each of ``rows`` (n,): int32 (n,).
 
         Raises:
-            StreamError: the stream is at its end.
+            StreamError: the stream is at its end (CompressAI's coder does not notice it).
             ValueError: a row is not in the tables.
         """
         rows = _int32(rows)

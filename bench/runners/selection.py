@@ -84,6 +84,10 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
     except ValueError:
         raise ConfigurationError(f"can't tell the λ of {file} from '{text}'",
                                  "give it with --points, such as --points 0.0067") from None
+    if entry.options_at and lambda_ not in entry.lambdas:
+        known = ", ".join(f"{known:g}" for known in entry.lambdas)
+        raise ConfigurationError(f"variant '{variant}' has other options at each λ, and none for {lambda_:g}",
+                                 f"its λ: {known}")
     return Chosen((spec(entry, lambda_, path),), ())
 
 

@@ -1,0 +1,41 @@
+"""Checks of options: the ``ValueError`` names the option and what is allowed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def check_flags(**flags: Any) -> None:
+    """Refuse what is neither true nor false: a text such as "false" would count as true."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be true or false, not {value!r}")
+
+
+def check_whole(least: int = 1, **numbers: Any) -> None:
+    """Refuse what is no whole number of at least ``least``."""
+    for name, value in numbers.items():
+        if type(value) is not int or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def check_positive(**numbers: Any) -> None:
+    """Refuse what is no positive finite number."""
+    for name, value in numbers.items():
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a positive number, not {value!r}")
+
+
+def check_counts(name: str, values: Any, lengths: tuple[int, ...] = (), least: int = 0) -> None:
+    """Refuse what is no list of whole numbers of at least ``least``, of one of ``lengths`` where any are given."""
+    if not isinstance(values, (list, tuple)) or not values or (lengths and len(values) not in lengths):
+        raise ValueError(f"{name} must be a list of {' or '.join(map(str, lengths)) or 'some'} whole numbers,"
+                         f" not {values!r}")
+    for value in values:
+        check_whole(least, **{f"each of {name}": value})
+
+
+def divisors(number: int) -> str:
+    """All divisors of ``number``, as text."""
+    return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
