@@ -38,7 +38,7 @@ def write_report(report: Report, reports_dir: Path) -> list[Path]:
     """Write the folder of ``report`` and return the files' paths, README.md first."""
     from bench.runners.files import file_name
 
-    return write_folder(Path(reports_dir) / file_name(report.coverage.dataset), contents_of(report))
+    return write_folder(Path(reports_dir) / file_name(report.name), contents_of(report))
 
 
 def make_report(dataset: str, results_dir: Path) -> Report:
@@ -72,7 +72,8 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
         Section("What was measured with what", tables=(tables.provenance(selection, coverage),)),
         Section("Single images", tables=(tables.per_image(frame, coverage),), collapsed=True),
     ]
-    return Report(coverage, _intro(coverage), tuple(sections), tuple(used))
+    return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
+                  _intro(coverage), tuple(sections), coverage.warnings, tuple(used))
 
 
 def _intro(coverage: Coverage) -> tuple[str, ...]:

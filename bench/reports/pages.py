@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
-from bench.reports.frame import Coverage
 from bench.reports.plots import Figure
 from bench.reports.render import escape_markdown, to_html, to_markdown
 from bench.reports.table import Table
@@ -40,28 +39,27 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is written for one dataset."""
+    """Everything that is written for one dataset or device.
 
-    coverage: Coverage
+    Attributes:
+        name: of its folder.
+        main: name of the table that says most.
+        warnings: what is said before anything else.
+        sources: of curves that were not measured here.
+    """
+
+    name: str
+    title: str
+    main: str
     intro: tuple[str, ...]
     sections: tuple[Section, ...]
-    sources: tuple[str, ...] = field(default=())
-
-    @property
-    def title(self) -> str:
-        """Dataset and coverage."""
-        return f"Rate-distortion report: {self.coverage.heading}"
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is said before anything else."""
-        return self.coverage.warnings
+    warnings: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def main_table(self) -> Table:
-        """The BD-rates, or the summary where there is nothing to compare with."""
-        names = {table.name: table for table in self.tables}
-        return names.get("bd_rate") or names["summary"]
+        """The table called ``main``."""
+        return next(table for table in self.tables if table.name == self.main)
 
     @property
     def tables(self) -> list[Table]:

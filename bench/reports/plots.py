@@ -117,7 +117,7 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
     curves = [curve for curve in curves if curve in anchors or curve in others]
     metric = curves[0].metric
     limit = limit if limit is not None else _full_limit(curves)
-    with matplotlib.rc_context(_settings(name, layout)):
+    with matplotlib.rc_context(plot_settings(name, layout)):
         canvas = Canvas(figsize=(layout.width, layout.axes_height), dpi=layout.dpi, layout="constrained")
         FigureCanvasAgg(canvas)
         canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
@@ -129,10 +129,10 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
         _title(axes, coverage, metric, layout)
         _legend(canvas, axes, layout)
         return Figure(f"{name}_{layout.name}", _caption(curves, coverage, metric, limit) + _left_out(left_out),
-                      _save(canvas, "png", dpi=layout.dpi), _save(canvas, "svg"))
+                      save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
 
 
-def _settings(name: str, layout: Layout) -> dict[str, object]:
+def plot_settings(name: str, layout: Layout) -> dict[str, object]:
     """Return matplotlib's settings; the salt makes the identifiers in SVG files the same in every run."""
     return {
         "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": layout.font,
@@ -227,7 +227,7 @@ def _left_out(labels: Sequence[str]) -> str:
     return f" Not drawn, to keep the plot readable: {', '.join(labels)}." if labels else ""
 
 
-def _save(canvas: Canvas, kind: str, **options: int) -> bytes:
+def save(canvas: Canvas, kind: str, **options: int) -> bytes:
     """Write the figure without the date and the program's version, which would differ between two runs."""
     buffer = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}

@@ -18,6 +18,7 @@ LATEX_SPECIALS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "[": "{[}", "]": "{]}",
     "−": "$-$", "–": "--", "×": r"$\times$", "λ": r"$\lambda$", "·": r"$\cdot$", "±": r"$\pm$",
+    "≈": r"$\approx$", "°": r"\textdegree{}", "⁶": r"\textsuperscript{6}",
 }
 LONG_TABLE_ROWS = 60  # longer LaTeX tables break over pages
 

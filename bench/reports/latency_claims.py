@@ -1,0 +1,146 @@
+"""What the variants' authors claim for time, memory, parameters and operations, beside what was measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from bench.claims import Claim
+from bench.latency_rows import LatencyRow
+from bench.latency_selection import DIRECTIONS, Case, paired_ratio
+from bench.reports.latency_costs import kmac_per_pixel, peak_bytes
+from bench.reports.latency_stages import stages_of
+from bench.reports.latency_tables import headline_cases
+from bench.reports.latency_text import Context, change_text, frame_text, listed, number_text, percent_text
+from bench.reports.table import Cell, Column, Table
+
+TITLES = {
+    "encode_time": "encode time", "decode_time": "decode time", "total_time": "encode and decode time",
+    "training_time": "training time", "memory": "peak memory", "parameters": "parameters", "macs": "operations",
+}
+OF_DIRECTION = {"encode_time": DIRECTIONS[:1], "decode_time": DIRECTIONS[1:], "total_time": DIRECTIONS}
+FORWARD = "forward pass"
+
+Found = tuple[str | None, str | None]  # what was measured, and a remark on it or why there is nothing
+
+
+def claims_table(context: Context, claims: Iterable[Claim]) -> Table:
+    """Every claim on a variant that was measured; what can't be compared says why."""
+    columns = (Column("variant", "Variant"), Column("metric", "What"), Column("versus", "against"),
+               Column("claimed", "Claimed"), Column("kind", "by the authors"), Column("measured", "Measured here"),
+               Column("shape", "at"), Column("remark", "Remark", wide=True),
+               Column("claim", "Claim"), Column("source", "Source", wide=True))
+    cases = {case.name: case for case in headline_cases(context)}
+    rows: list[tuple[Cell, ...]] = []
+    for claim in claims:
+        case = cases.get(claim.variant)
+        if case is None:
+            continue
+        measured, remark = _measured(context, claim, case)
+        rows.append((context.labels[claim.variant], _what(claim),
+                     None if claim.versus is None else context.labels.get(claim.versus, claim.versus),
+                     claimed_text(claim), claim.kind, measured,
+                     frame_text(case.frame, context.selection.frames) if measured else None,
+                     listed([remark, claim.note, *(f"contradicts \"{other}\"" for other in claim.contradicts)]),
+                     claim.name, claim.source))
+    used = [row for case in cases.values() for row in case.rows]
+    notes = ("Claims are of the authors' documents (claims.yaml), for their machines and their code; \"predicted\" "
+             "ones were never measured by them. Measured: of the variants as they are in this suite.",
+             "Changes of time are ratios of medians with a 95 % interval over the rounds in which both took turns, "
+             "\"≈\" where no difference shows; peaks are of the direction that takes more.")
+    return context.table("claims", "Claims beside measurements", columns, rows, used, notes)
+
+
+def claimed_text(claim: Claim) -> str:
+    """"+10 to +15 %", "81.3 ms"."""
+    low, high = claim.change_percent or claim.value
+    sign = "+" if claim.change_percent is not None else ""
+    texts = [f"{bound:{sign}.10g}".replace("-", "−") if bound else "0" for bound in dict.fromkeys((low, high))]
+    return f"{' to '.join(texts)} {claim.unit}"
+
+
+def _what(claim: Claim) -> str:
+    part = f" of {claim.part}" if claim.part else ""
+    return TITLES[claim.metric] + part + (f", with {claim.setting}" if claim.setting else "")
+
+
+def _measured(context: Context, claim: Claim, case: Case) -> Found:
+    if claim.setting is not None:
+        return None, "measured with the usual options only"
+    if claim.metric == "training_time" or claim.part == "training":
+        return None, "training is not measured"
+    if claim.change_percent is None:
+        return _absolute(claim, case)
+    other = context.selection.case(case.frame, claim.versus)
+    if other is None:
+        return None, f"{context.labels.get(claim.versus, claim.versus)} was not measured at this size"
+    if claim.part is not None:
+        return _change_of_part(claim, case, other)
+    if claim.metric in OF_DIRECTION:
+        return _change_of_time(context, claim, case)
+    values = [_value(claim.metric, one) for one in (case, other)]
+    if None in values or not values[1]:
+        return None, "not measured"
+    return f"{percent_text(values[0] / values[1])} %", None
+
+
+def _absolute(claim: Claim, case: Case) -> Found:
+    rows = [case.measured(direction) for direction in OF_DIRECTION.get(claim.metric, DIRECTIONS)]
+    if None in rows:
+        return None, "not measured"
+    if claim.metric in OF_DIRECTION and claim.part is None:
+        return f"{number_text(1000 * float(np.median(_round_sums(rows))))} ms", "on another machine"
+    if claim.metric == "macs" and claim.part in (None, FORWARD) and None not in map(kmac_per_pixel, rows):
+        texts = [f"{row.direction} {kmac_per_pixel(row):.2f}" for row in rows]
+        return f"{', '.join(texts)} kMAC/pixel", "both directions walk the context model, a forward pass does once"
+    value = None if claim.part else _value(claim.metric, case)
+    if value is None or claim.metric == "macs":
+        return None, "not measured apart"
+    return f"{value / {'parameters': 1e6, 'memory': 1e9}[claim.metric]:.2f} {claim.unit}", None
+
+
+def _change_of_time(context: Context, claim: Claim, case: Case) -> Found:
+    own = [case.measured(direction) for direction in OF_DIRECTION[claim.metric]]
+    other = [None if row is None else context.selection.in_turns(row, claim.versus) for row in own]
+    if None in own or None in other:
+        return None, f"not in turns with {context.labels.get(claim.versus, claim.versus)}"
+    found = paired_ratio(_round_sums(own), _round_sums(other))
+    return change_text(found), None
+
+
+def _round_sums(rows: list[LatencyRow]) -> list[float]:
+    """Seconds of each round, of all directions together."""
+    return [sum(round_s) for round_s in zip(*(row.samples_s for row in rows))]
+
+
+def _change_of_part(claim: Claim, case: Case, other: Case) -> Found:
+    """Of a stage: its medians, or its peaks; other parts are not measured apart."""
+    values = [_part_value(claim, one) for one in (case, other)]
+    if None in values or not values[1]:
+        return None, f"{claim.part} is not measured apart"
+    remark = "medians of few passes, no interval" if claim.metric in OF_DIRECTION else None
+    return f"{percent_text(values[0] / values[1])} %", remark
+
+
+def _part_value(claim: Claim, case: Case) -> float | None:
+    rows = [case.measured(direction) for direction in OF_DIRECTION.get(claim.metric, DIRECTIONS)]
+    if claim.metric in OF_DIRECTION:
+        found = [stages_of(row) for row in rows]
+        if any(one is None or claim.part not in one.seconds for one in found):
+            return None
+        return sum(one.seconds[claim.part] for one in found)
+    if claim.metric == "memory":
+        return max((row.stage_peak_alloc_bytes[claim.part] for row in rows
+                    if row is not None and claim.part in row.stage_peak_alloc_bytes), default=None)
+    return None
+
+
+def _value(metric: str, case: Case) -> float | None:
+    """Parameters, bytes at the peak, or kMAC/pixel of both directions."""
+    if metric == "parameters":
+        return case.any.parameters
+    if metric == "memory":
+        return peak_bytes(case)
+    counts = [kmac_per_pixel(case.measured(direction)) for direction in DIRECTIONS]
+    return None if None in counts else sum(counts)
