@@ -66,7 +66,7 @@ class PConvRB(nn.Module):
         self.branch = nn.Sequential(PartialConv(channels, ratio), *_pointwise(channels, expansion))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.branch(x)
+        return self.branch(x).add_(x)  # in place: new memory costs a CPU more than the sum
 
 
 class DWConvRB(nn.Module):
@@ -77,7 +77,7 @@ class DWConvRB(nn.Module):
         self.branch = nn.Sequential(depthwise(channels), *_pointwise(channels, expansion))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.branch(x)
+        return self.branch(x).add_(x)
 
 
 class Branch(nn.Module):
@@ -133,4 +133,4 @@ class WindowCrossAttention(nn.Module):
 
 def _pointwise(channels: int, expansion: float) -> list[nn.Module]:
     hidden = int(channels * expansion)
-    return [conv1x1(channels, hidden), nn.LeakyReLU(0.01), conv1x1(hidden, channels)]
+    return [conv1x1(channels, hidden), nn.LeakyReLU(0.01, inplace=True), conv1x1(hidden, channels)]
