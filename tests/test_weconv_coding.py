@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from slow_weconv import SlowPass
 from tiny_models import picture
 from torch import Tensor, nn
 from weconv_models import CASES, PHASES, TINY, coded, images, tiny
@@ -33,6 +34,19 @@ def one_thread():
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("phase, options", CASES)
+def test_a_pass_is_what_masks_over_whole_planes_give(phase, options):
+    model, image = tiny(phase, **options).double(), images(1, 256, 128).double()
+    with torch.no_grad():
+        slow = SlowPass(model, image[0])
+    quantiser, y_hat, output = coded(model, image)
+    for name in ("residuals", "symbols", "scales"):
+        steps = [step[0] for step in getattr(quantiser, name)]
+        torch.testing.assert_close(steps, getattr(slow, name), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(y_hat[0], torch.cat(slow.bands), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(output["x_hat"][0], slow.x_hat, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("phase, options", CASES)
@@ -118,17 +132,23 @@ def test_high_bands_are_conditioned_on_the_low_one_and_not_on_each_other(phase, 
         hyper = model.hyper_synthesis(torch.round(model.hyper_analysis(y) - model.means_hyper) + model.means_hyper)
     bands = list(model.to_code(y).chunk(4, dim=1))
 
-    def scales(changed: int | None) -> list[Tensor]:
+    def coded_bands(changed: int | None) -> list[tuple[Tensor, ...]]:
+        """Of each band the symbols, the residuals, which tell the means, and the scales."""
         latents = [band + 2 * (i == changed) for i, band in enumerate(bands)]
         quantiser = Quantiser(torch.cat(latents, dim=1))
         with torch.no_grad():
             model.code_latents(hyper, quantiser)
-        return list(quantiser.unpack(quantiser.scales).chunk(4, dim=1))
+        kinds = (quantiser.symbols, quantiser.residuals, quantiser.scales)
+        return list(zip(*(quantiser.unpack(kind).chunk(4, dim=1) for kind in kinds)))
 
-    plain = scales(None)
+    plain = coded_bands(None)
     for changed in range(4):
-        differ = [not torch.equal(a, b) for a, b in zip(plain, scales(changed))]
-        assert differ == ([True] * 4 if changed == 0 else [i == changed for i in range(4)])
+        same = [[torch.equal(a, b) for a, b in zip(*pair)] for pair in zip(plain, coded_bands(changed))]
+        for i in range(4):
+            if changed in (0, i):
+                assert same[i][1:] == [False, False]
+            else:
+                assert same[i] == [True] * 3
 
 
 def calls(model: nn.Module, *names: str) -> list[int]:
@@ -142,10 +162,10 @@ def calls(model: nn.Module, *names: str) -> list[int]:
 
 @pytest.mark.parametrize("phase", [1, 2, 3, 4])
 def test_high_bands_without_scale_3_take_it_from_the_hyper_parameters(phase):
-    names = ("y_spatial_prior_s1_s2", "y_spatial_prior_s3", "attn_s3", "context_net.1")
-    assert calls(tiny(phase), *names) == [16, 24, 20, 4]
+    names = ("y_spatial_prior_s1_s2", "attn_s2", "context_net.1", "y_spatial_prior_s3", "attn_s3")
+    assert calls(tiny(phase), *names) == [16, 12, 4, 24, 20]
     model = tiny(phase, skip_s3_for_hf=True)
-    assert calls(model, *names) == [16, 6, 5, 1]
+    assert calls(model, *names) == [16, 9, 1, 6, 5]  # nothing reads the last context of scale 2 either
     parameters, band_parameters = [], model.band_parameters
     model.band_parameters = lambda hyper: (parameters.extend(band_parameters(hyper)), parameters[-4:])[1]
     quantiser, _, _ = coded(model, images(1))
@@ -178,6 +198,33 @@ def test_every_parameter_learns_but_the_key_biases_that_softmax_cancels(phase, o
         if name.endswith("in_proj_bias"):
             query, key, value = parameter.grad.chunk(3)
             assert query.abs().max() > 0 and value.abs().max() > 1e3 * key.abs().max()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_training_mode_codes_nothing(phase):
+    model, image = tiny(phase), images(1)
+    stream = model.compress(image)
+    model.train()
+    with pytest.raises(RuntimeError, match=r"call eval\(\)"):
+        model.compress(image)
+    with pytest.raises(RuntimeError, match=r"call eval\(\)"):
+        model.decompress(**stream)
+
+
+@pytest.mark.parametrize("phase", [4, 5])
+def test_decoding_takes_the_statistics_that_training_gathered(phase):
+    model, image, norm = tiny(phase), images(1), "ll_context_encoder.norm2"
+    _, before, _ = coded(model, image)
+    mean = model.get_buffer(f"{norm}.running_mean").clone()
+    model.train()(images(2, seed=3))
+    assert not torch.equal(model.eval().get_buffer(f"{norm}.running_mean"), mean)
+    _, after, output = coded(model, image)
+    assert not torch.equal(after, before)  # for the statistics alone: no weight has changed
+    stream = model.compress(image)
+    assert torch.equal(model.decompress(**stream)["x_hat"], output["x_hat"].clamp(0, 1))
+    fresh = tiny(phase, seed=5)
+    load_weights(fresh, model.state_dict())
+    assert torch.equal(fresh.decompress(**stream)["x_hat"], output["x_hat"].clamp(0, 1))
 
 
 def test_quantisation_steps_divide_what_is_coded_and_multiply_what_is_decoded():
@@ -260,11 +307,18 @@ def test_published_layouts_load(phase, tmp_path):
         assert torch.equal(loaded, y_hat) and torch.equal(again["x_hat"], output["x_hat"])
 
 
-@pytest.mark.parametrize("phase, options, told", [
-    (1, {}, "missing: g_a.branch"), (2, {"use_simple_weconv": False}, "ll_conv1.weight"), (3, {}, "missing: h_a.input"),
-    (4, {}, "missing: .*g_a_weconv.stage1"),
+@pytest.mark.parametrize("phase, options, source, of_source, told", [
+    (1, {}, 2, {}, "missing: g_a.branch"), (2, {}, 1, {}, "missing: g_a.stage1"), (3, {}, 2, {}, "missing: h_a.input"),
+    (4, {}, 3, {}, "missing: .*g_a_weconv.stage1"), (5, {}, 4, {}, "missing: multi_res_builder"),
+    (2, {"use_simple_weconv": False}, 2, {}, "missing: .*ll_conv1.weight"),
+    (2, {}, 2, {"use_simple_weconv": False}, "unexpected: .*ll_conv1.weight"),
+    (4, {}, 4, {"use_simple_weconv": False}, "unexpected: .*ll_conv1.weight"),
+    (4, {}, 4, {"use_adaptive_quant": False}, "missing: adaptive_quant"),
+    (5, {}, 5, {"use_enhanced_context": False}, "missing: enhanced_context_ll"),
 ])
-def test_weights_of_another_model_are_refused(phase, options, told):
-    weights = tiny(3 if phase == 4 else 2).state_dict()
-    with pytest.raises(CheckpointError, match=told):
-        load_weights(tiny(phase, **options), weights)
+def test_weights_of_another_model_are_refused(phase, options, source, of_source, told):
+    weights = tiny(source, **of_source).state_dict()
+    with pytest.raises(CheckpointError, match=told) as caught:
+        load_weights(tiny(phase, **options), weights, "a.pth.tar")
+    assert f"a.pth.tar does not fit WeConvPhase{phase}" in str(caught.value)
+    assert "options are those the file was trained with" in str(caught.value.hint)

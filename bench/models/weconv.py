@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.coders import StepCoder
-from bench.models.context import WINDOWS
+from bench.models.context import STEPS, WINDOWS
 from bench.models.hpcm import HPCM, Stages, check_stages
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
@@ -109,7 +109,7 @@ class WeConvPhase1(HPCM):
         return super().predict(number, i, context, latents, state)
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: BandPass) -> Tensor:
-        if number == 2 and state.skips_scale_3:
+        if state.skips_scale_3 and (number, i) >= (1, STEPS[1] - 1):  # what follows does not read it
             return context
         return super().next_context(number, i, parameters, context, state)
 
