@@ -9,7 +9,7 @@ BENCH := $(VENV)/bin/python -m bench
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help kodak clic tecnick sample report test
+.PHONY: help kodak clic tecnick sample latency report test
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,6 +26,9 @@ tecnick: $(READY) ## measure every codec on Tecnick RGB 1200x1200 (100 images)
 
 sample: $(READY) ## measure every codec on a few images that need no download
 	@$(BENCH) evaluate --dataset sample --report $(ARGS)
+
+latency: $(READY) ## measure what every variant costs: time, memory, operations (ARGS="--quick" for a look)
+	@$(BENCH) profile $(ARGS)
 
 report: $(READY) ## rebuild every report from results/, without a model
 	@$(BENCH) report

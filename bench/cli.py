@@ -13,6 +13,7 @@ VERBS = {
     "datasets": "list, verify and fetch the image sets",
     "variants": "show the models known here and the checkpoints found for them",
     "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",
+    "profile": "measure latency, stages, memory and operations of the models",
     "anchors": "list, show, check, import and export published rate-distortion curves",
     "bdrate": "BD-rate between any two curves",
     "report": "rebuild tables, plots and the HTML page from stored rows",

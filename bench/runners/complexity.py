@@ -1,10 +1,18 @@
-"""Multiply-accumulate operations of a model, counted while it runs."""
+"""Multiply-accumulate operations and parameters of a model, counted while it runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
+
+from bench.models.layers import WindowCrossAttention
 
 aten = torch.ops.aten
 
@@ -16,14 +24,123 @@ def _attention_flops(query: tuple, key: tuple, value: tuple, *args, out_shape=No
 # torch counts this operator's variants for GPUs, not the one that CPUs run.
 UNCOUNTED_BY_TORCH = {aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
+# Operators that copy, choose or create values, or do one operation a value without torch's tag for that.
+_PLAIN = {
+    "_local_scalar_dense", "_pin_memory", "_to_copy", "_unsafe_index", "_unsafe_view", "arange", "cat", "clone",
+    "constant_pad_nd", "copy", "empty", "empty_like", "empty_strided", "fill", "full", "full_like", "gather",
+    "index", "index_copy", "index_put", "index_select", "isfinite", "leaky_relu", "lift_fresh", "masked_fill",
+    "new_empty", "new_full", "new_ones", "new_zeros", "ones", "ones_like", "pixel_shuffle", "pixel_unshuffle",
+    "repeat", "resize", "roll", "scalar_tensor", "scatter", "set", "stack", "zero", "zeros", "zeros_like",
+}
 
-def kmac_per_pixel(model: nn.Module, x: Tensor) -> float:
-    """Return thousands of multiply-accumulates a pixel of ``model(x)``, x (B, C, H, W).
 
-    Counted: convolutions, matrix products, attention's two products, operators with a formula of their own. One
-    multiplication is one MAC; additions, activations and normalisation are not counted.
+@dataclass(frozen=True)
+class Count:
+    """Operations of one pass.
+
+    Attributes:
+        macs: multiply-accumulates: those of convolutions, of matrix products, of attention's two products, and half
+            of what operators with a formula of their own say.
+        uncounted: operators without a count that do more than one operation a value (normalisations, pooling,
+            softmax, interpolation, transforms, unregistered operators).
+    """
+
+    macs: int
+    uncounted: tuple[str, ...]
+
+
+def count_macs(function: Callable[[], object]) -> Count:
+    """Run ``function`` and count what it computes, on any device.
+
+    One multiplication is one MAC; additions, activations and normalisation are not counted.
     """
     counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED_BY_TORCH)
-    with torch.no_grad(), counter:
-        model(x)
-    return counter.get_total_flops() / 2 / (x.shape[0] * x.shape[-2] * x.shape[-1]) / 1000
+    seen = _Uncounted()
+    with torch.no_grad(), counter, seen:  # the inner mode sees an operator first, and hands it on
+        function()
+    return Count(counter.get_total_flops() // 2, tuple(sorted(seen.names)))
+
+
+def kmac_per_pixel(model: nn.Module, x: Tensor) -> float:
+    """Return thousands of multiply-accumulates a pixel of ``model(x)``, x (B, C, H, W); see :class:`Count`."""
+    return count_macs(lambda: model(x)).macs / (x.shape[0] * x.shape[-2] * x.shape[-1]) / 1000
+
+
+def skipped_macs(model: nn.Module, height: int, width: int) -> int:
+    """Multiply-accumulates that the published code of ``model`` spends on an image and ours doesn't.
+
+    The published context model ends with an attention of scale 3 whose result nothing reads. It is counted by
+    running that layer on latents of the size that ``height`` x ``width`` pixels have; 0 for models without it.
+    """
+    attention = getattr(model, "attn_s3", None)
+    if not isinstance(attention, WindowCrossAttention):
+        return 0
+    stride = model.latent_stride
+    like = next(attention.parameters())
+    context = like.new_zeros(1, attention.conv_q.in_channels, height // stride, width // stride)
+    return count_macs(lambda: attention(context, context)).macs
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Numbers in the parameters of ``model``; shared ones count once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def read_parameters(model: nn.Module, function: Callable[[], object]) -> set[str]:
+    """Names of the parameters that some operator reads while ``function`` runs.
+
+    A view of a parameter counts as read once something computes with it. A parameter that nothing reads while the
+    coder's tables are built, an image is encoded and decoded has no part in inference.
+    """
+    reads = _Reads()
+    with torch.no_grad(), reads:
+        function()
+    return {name for name, parameter in model.named_parameters() if _storage(parameter) in reads.storages}
+
+
+class _Uncounted(TorchDispatchMode):
+    """Collects operators that compute, and that the counter has no formula for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if _computes(func, tree_iter(result)) and not _is_composite(func):
+            self.names.add(f"{func.namespace}.{func._opname}")
+        return result
+
+
+def _computes(func: torch._ops.OpOverload, results: Iterable[Any]) -> bool:
+    packet = func.overloadpacket
+    if packet in flop_registry or packet in UNCOUNTED_BY_TORCH:
+        return False
+    if func.is_view or torch.Tag.pointwise in func.tags or func._opname.rstrip("_") in _PLAIN:
+        return False
+    return any(isinstance(value, Tensor) and value.is_floating_point() for value in results)
+
+
+def _is_composite(func: torch._ops.OpOverload) -> bool:
+    """Whether it is made of other operators, which are counted by themselves."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+
+
+@dataclass(eq=False)
+class _Reads(TorchDispatchMode):
+    """Collects the storages that operators read."""
+
+    storages: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        if not func.is_view:
+            self.storages |= {_storage(value) for value in tree_iter((args, kwargs)) if isinstance(value, Tensor)}
+        return func(*args, **kwargs)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata

@@ -9,12 +9,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from bench.errors import BenchError
-from bench.rows import OK, Row, digest
+from bench.rows import OK, Row, StoredRow, digest
 from bench.runners.files import disk_full_stops, file_name
 
 _log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=StoredRow)
 
 
 class Store:
@@ -40,19 +43,7 @@ class Store:
             DiskFull: there is no space; the file is as it was before.
             BenchError: the file can't be written for another reason.
         """
-        path = self.path(row.dataset, row.name)
-        line = row.to_json().encode() + b"\n"
-        try:
-            with disk_full_stops(path):
-                created = not path.exists()
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
-                    _repair_tail(handle, path)
-                    _write_whole(handle, line)
-                if created:
-                    _sync_directory(path.parent)
-        except OSError as error:
-            raise BenchError(f"can't write {path}: {error.strerror or error}") from error
+        append_row(self.path(row.dataset, row.name), row)
 
     def read(self, dataset: str, name: str | None = None) -> list[Row]:
         """Return the rows of ``dataset`` (of one codec ``name``), one for each key: the last one stored.
@@ -62,7 +53,7 @@ class Store:
         rows: dict[str, Row] = {}
         pattern = "*.jsonl" if name is None else self.path(dataset, name).name
         for path in sorted(self.path(dataset, "any").parent.glob(pattern)):
-            for row in _read_file(path):
+            for row in read_rows(path, Row):
                 rows[row.key] = row
         return list(rows.values())
 
@@ -97,6 +88,27 @@ class Store:
             except OSError as error:
                 raise BenchError(f"can't write in {self.root}: {error.strerror or error}") from error
         return self._claims
+
+
+def append_row(path: Path, row: StoredRow) -> None:
+    """Store one row of any kind durably at the end of ``path``.
+
+    Raises:
+        DiskFull: there is no space; the file is as it was before.
+        BenchError: the file can't be written for another reason.
+    """
+    line = row.to_json().encode() + b"\n"
+    try:
+        with disk_full_stops(path):
+            created = not path.exists()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
+                _repair_tail(handle, path)
+                _write_whole(handle, line)
+            if created:
+                _sync_directory(path.parent)
+    except OSError as error:
+        raise BenchError(f"can't write {path}: {error.strerror or error}") from error
 
 
 def _offset(dataset: str, series: str) -> int:
@@ -148,14 +160,15 @@ def _is_whole(line: bytes) -> bool:
         return False
 
 
-def _parse(line: bytes) -> Row | None:
+def _parse(line: bytes, kind: type[R]) -> R | None:
     try:
-        return Row.from_json(line.decode())
+        return kind.from_json(line.decode())
     except ValueError:  # covers UnicodeDecodeError and JSONDecodeError
         return None
 
 
-def _read_file(path: Path) -> Iterator[Row]:
+def read_rows(path: Path, kind: type[R]) -> Iterator[R]:
+    """Yield every row of ``path``; lines that are none of ``kind`` are reported through ``logging`` and passed over."""
     with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle:
         with os.fdopen(os.dup(handle), "rb") as reader:
             text = reader.read()
@@ -163,7 +176,7 @@ def _read_file(path: Path) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        row = _parse(line)
+        row = _parse(line, kind)
         if row is not None:
             yield row
         elif number == len(lines):

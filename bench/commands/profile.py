@@ -1,0 +1,178 @@
+"""Measure what variants cost: latency, stages, memory and operations.
+
+Encode is timed from 8-bit pixels to bytes, decode from bytes to 8-bit pixels, all variants in turns. Where no
+checkpoint of a variant is here, random weights with a realistic rate take its place; rows say so. Rows go to
+results/latency/<device>/<variant>.jsonl as soon as they are complete.
+
+Examples:
+  python -m bench profile                                    all variants at full width
+  python -m bench profile --quick
+  python -m bench profile hpcm_base hpcm_large --shapes 768x512,1200x1200
+  python -m bench profile hpcm_base --configurations default,channels-last,compiled
+  python -m bench profile hpcm_base --image photo.png --trace
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from bench.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.folders import default_folder
+
+SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
+BUDGET_S = {"cpu": 600.0, "cuda": 600.0}
+QUICK_SHAPES, QUICK_BUDGET_S, QUICK_REPEATS = "256x256", 60.0, 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    what = parser.add_argument_group("what to measure")
+    what.add_argument("variants", nargs="*", metavar="VARIANT",
+                      help="default: all at full width but hpcm_1b, which is measured when it is named")
+    what.add_argument("--shapes", metavar="WxH,...",
+                      help=f"default: {SHAPES['cpu']}; on a GPU {SHAPES['cuda']}")
+    what.add_argument("--image", type=Path, metavar="FILE", help="measure this image in its own size, not shapes")
+    what.add_argument("--configurations", type=_names, default=["default"], metavar="A,B,...",
+                      help="default, channels-last, contiguous, half-precision, compiled, cuda-graphs")
+    what.add_argument("--batch", type=_positive, default=1, metavar="N",
+                      help="images in a pass; models code them one after another (default: 1)")
+    how = parser.add_argument_group("how to measure")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one")
+    how.add_argument("--repeats", type=_positive, metavar="N", help="samples of each pass (default: 10)")
+    how.add_argument("--budget", type=float, metavar="SECONDS",
+                     help=f"of sampling in all, after which 3 samples must do (default: {BUDGET_S['cpu']:g})")
+    how.add_argument("--threads", type=_positive, metavar="N", help="torch's threads (default: torch's own)")
+    how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
+                     help="ask torch for deterministic algorithms (default: yes)")
+    how.add_argument("--quick", action="store_true", help=f"a look: {QUICK_SHAPES}, {QUICK_REPEATS} repeats")
+    how.add_argument("--resume", action="store_true", help="leave out what is stored")
+    how.add_argument("--plan", action="store_true", help="print the plan and stop")
+    where = parser.add_argument_group("where results go")
+    where.add_argument("--trace", action="store_true",
+                       help="write torch.profiler's traces and operator tables instead, to reports/latency/traces")
+    where.add_argument("--no-report", action="store_true", help="leave the report as it is")
+    where.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER")
+    where.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; 1 if anything failed or a decoded image differed."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or the profiler warns of what doesn't matter here
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+    from bench.latency_rows import LatencyRow
+    from bench.runners.countdown import Countdown
+    from bench.runners.latency_plan import describe, expected_s, groups_of, pending
+    from bench.runners.latency_subjects import choose_subjects
+    from bench.runners.machine import device_name
+    from bench.runners.profiling import Profiler
+    from bench.runners.store import append_row
+
+    settings = _settings(args)
+    subjects = choose_subjects(args.variants, args.configurations, settings.device)
+    device = device_name(settings.device)
+    folder = latency_folder(args.results, device)
+    if args.trace:
+        return _trace(subjects, settings, args.reports)
+    if args.resume:
+        subjects = pending(subjects, settings, device, _done(folder))
+    groups = groups_of(subjects, settings)
+    print(describe(groups, settings, device), flush=True)
+    if args.plan:
+        return EXIT_DONE
+    rows: list[LatencyRow] = []
+
+    def store(row: LatencyRow) -> None:
+        append_row(row_path(folder, row.name), row)
+        rows.append(row)
+
+    countdown = Countdown(expected_s(len(subjects), settings))
+    Profiler(settings, store, countdown.step).run(groups)
+    print(_summary(rows), flush=True)
+    if not args.no_report:
+        _report(args)
+    wrong = any(row.status != "ok" or row.decode_matches is False for row in rows)
+    return EXIT_INCOMPLETE if wrong else EXIT_DONE
+
+
+def latency_folder(results: Path, device: str) -> Path:
+    """Where the rows of a device are: its name in small letters and digits."""
+    return results / "latency" / (re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") or "device")
+
+
+def row_path(folder: Path, variant: str) -> Path:
+    """The file of a variant's rows in the folder of a device."""
+    from bench.runners.files import file_name
+
+    return folder / f"{file_name(variant)}.jsonl"
+
+
+def _settings(args: argparse.Namespace):
+    from torch import get_num_threads
+
+    from bench.runners.latency import Protocol
+    from bench.runners.latency_plan import Frame, Settings, parse_frame
+    from bench.runners.machine import configure_torch, resolve_device
+
+    device = resolve_device(args.device)
+    configure_torch(args.threads, args.deterministic)
+    torch_options = {"threads": get_num_threads(), "deterministic": args.deterministic}
+    if args.image is not None:
+        from bench.datasets.images import image_size
+
+        frames = (Frame(*image_size(args.image), args.image),)
+    else:
+        text = args.shapes or (QUICK_SHAPES if args.quick else SHAPES[device])
+        frames = tuple(dict.fromkeys(parse_frame(shape) for shape in _names(text)))
+    usual = Protocol()
+    protocol = replace(usual, repeats=args.repeats or (QUICK_REPEATS if args.quick else usual.repeats),
+                       budget_s=args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S[device]))
+    protocol = replace(protocol, least=min(protocol.least, protocol.repeats))
+    return Settings(device, frames, args.batch, protocol, torch_options)
+
+
+def _done(folder: Path) -> list[str]:
+    """Keys of the rows that are stored; failures are tried again."""
+    from bench.latency_rows import LatencyRow
+    from bench.runners.store import read_rows
+
+    return [row.key for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)
+            if row.status == "ok"]
+
+
+def _trace(subjects, settings, reports: Path) -> int:
+    from bench.runners.tracing import trace
+
+    for subject in subjects:
+        for frame in settings.frames:
+            for path in trace(subject, frame, settings, reports / "latency" / "traces"):
+                print(f"wrote {path}", flush=True)
+    return EXIT_DONE
+
+
+def _report(args: argparse.Namespace) -> None:
+    from bench.reports.latency import build_latency_report
+
+    files = build_latency_report(args.results, args.reports)
+    pages = [path for path in files if path.suffix == ".html"] or files
+    print("report: " + ", ".join(map(str, pages)), flush=True)
+
+
+def _summary(rows) -> str:
+    from bench.runners.latency_summary import summarise_rows
+
+    return summarise_rows(rows)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number

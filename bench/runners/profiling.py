@@ -1,0 +1,143 @@
+"""Profiles variants: latency in turns, stages, memory and complexity, one stored row a direction and shape."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from bench.latency_rows import OUT_OF_MEMORY, LatencyRow
+from bench.rows import FAILED, OK, digest
+from bench.runners.candidate import Candidate
+from bench.runners.configurations import CONFIGURATIONS
+from bench.runners.latency import Turns
+from bench.runners.latency_plan import DIRECTIONS, Frame, Settings, build_s, pass_s, row_identity
+from bench.runners.latency_subjects import Subject
+from bench.runners.machine import code_version, describe_machine, free_gpu_memory
+from bench.runners.machine_state import OthersLoad, read_state, state_warnings
+
+
+class Profiler:
+    """Measures groups of subjects and hands on their rows.
+
+    Args:
+        store: takes each row as soon as it is complete.
+        step: is told what is done next, and how many seconds that is expected to take.
+        build: makes a candidate of a subject.
+    """
+
+    def __init__(self, settings: Settings, store: Callable[[LatencyRow], None],
+                 step: Callable[[str, float], None] = lambda what, expected_s: None,
+                 build: Callable[..., Candidate] = Candidate) -> None:
+        self._settings, self._store, self._step, self._build = settings, store, step, build
+        self._machine = describe_machine(settings.device, jobs=1, torch=settings.torch)
+
+    def run(self, groups: Sequence[Sequence[Subject]]) -> None:
+        """Measure all groups; subjects of a group are timed in turns.
+
+        A subject that runs out of memory beside others is measured once more alone.
+        """
+        for group in groups:
+            for subject in self._measure_group(group):
+                self._measure_group([subject])
+
+    def _measure_group(self, group: Sequence[Subject]) -> list[Subject]:
+        """Returns the subjects to try again alone."""
+        again: list[Subject] = []
+        candidates: dict[Subject, Candidate] = {}
+        session = uuid.uuid4().hex[:12]
+        for subject in group:
+            self._step(f"{subject.title}: building", build_s())
+            try:
+                candidates[subject] = self._build(subject, self._settings)
+            except Exception as error:
+                self._fail(subject, self._settings.frames, error, session, again, alone=len(group) == 1)
+        for frame in self._settings.frames:
+            running = {subject: one for subject, one in candidates.items() if subject not in again}
+            self._measure_frame(running, frame, session, again, alone=len(group) == 1)
+        candidates.clear()
+        _release()
+        return again
+
+    def _measure_frame(self, candidates: dict[Subject, Candidate], frame: Frame, session: str, again: list[Subject],
+                       alone: bool) -> None:
+        ready: dict[Subject, Candidate] = {}
+        interrupted = False
+        before = read_state(self._settings.device)
+        with OthersLoad() as load:
+            for subject, candidate in candidates.items():
+                try:
+                    candidate.examine(frame, partial(self._passes, subject, frame))
+                    ready[subject] = candidate
+                except Exception as error:
+                    self._fail(subject, [frame], error, session, again, alone)
+                    _release()
+            turns = self._turns(ready, frame)
+            try:
+                turns.measure(self._settings.protocol_at(frame))
+            except KeyboardInterrupt:  # what has enough samples is worth keeping
+                interrupted = True
+        after = read_state(self._settings.device)
+        state = {"before": before, "after": after, "other_busy_cores": load.cores,
+                 "warnings": state_warnings(before, after, load.cores), "in_turns": [one.title for one in ready]}
+        for subject, candidate in ready.items():
+            own = {direction: turns.samples[subject, direction] for direction in DIRECTIONS}
+            failure = next((one.failure for one in own.values() if one.failure is not None), None)
+            if failure is not None:
+                self._fail(subject, [frame], failure, session, again, alone)
+                continue
+            for direction, samples in own.items():
+                if len(samples.samples_s) >= self._settings.protocol.least:
+                    self._store(self._row(subject, frame, direction, session, status=OK, warmup_s=samples.warmup_s,
+                                          samples_s=samples.samples_s, **candidate.fields(frame, direction, state)))
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _turns(self, ready: dict[Subject, Candidate], frame: Frame) -> Turns[tuple[Subject, str]]:
+        functions = {(subject, direction): candidate.function(frame, direction)
+                     for subject, candidate in ready.items() for direction in DIRECTIONS}
+        return Turns(functions, report=lambda name: self._passes(name[0], frame, name[1]))
+
+    def _passes(self, subject: Subject, frame: Frame, what: str) -> None:
+        self._step(f"{subject.title} {frame}: {what}", pass_s(frame, self._settings))
+
+    def _fail(self, subject: Subject, frames: Sequence[Frame], error: Exception, session: str,
+              again: list[Subject], alone: bool) -> None:
+        """Store a failure for each frame and direction, unless the subject is worth another try alone."""
+        full = is_out_of_memory(error)
+        if full and not alone:
+            again.append(subject)
+            return
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        for frame in frames:
+            for direction in DIRECTIONS:
+                self._store(self._row(subject, frame, direction, session,
+                                      status=OUT_OF_MEMORY if full else FAILED, reason=reason))
+
+    def _row(self, subject: Subject, frame: Frame, direction: str, session: str, **values: Any) -> LatencyRow:
+        identity = row_identity(subject, frame, direction, self._settings, self._machine["device"])
+        return LatencyRow(
+            key=digest(identity), session=session, name=subject.name, label=subject.variant.label,
+            direction=direction, device=self._machine["device"], width=frame.width, height=frame.height,
+            batch=self._settings.batch, configuration=CONFIGURATIONS.get(subject.configuration).label,
+            line=subject.variant.line, miniature=subject.variant.miniature, weights=subject.weights,
+            identity=identity, code_version=code_version(), machine=self._machine,
+            measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **values,
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the host or a GPU, didn't suffice."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)  # torch's allocator of the host
+
+
+def _release() -> None:
+    gc.collect()
+    free_gpu_memory()

@@ -1,0 +1,176 @@
+"""Where the time of an encode or decode goes: the stages of a codec, and what records them.
+
+Every moment of a pass belongs to one stage, the innermost that is running, so that stages never count twice and always
+add up to the whole. ``stage_marks.py`` tells a recorder of stages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import torch
+
+ANALYSIS, SYNTHESIS = "analysis", "synthesis"
+HYPER_ANALYSIS, HYPER_SYNTHESIS = "hyper analysis", "hyper synthesis"
+CONTEXT = "context"  # of models without scales, and what belongs to no scale
+SCALES = ("context s1", "context s2", "context s3")
+CODING = "entropy coding"  # with the way of the symbols to the host and back
+TRANSFERS = "transfers"  # pixels to the device and back: conversion, padding, cropping, rounding; and the container
+REST = "rest"
+STAGES = (ANALYSIS, HYPER_ANALYSIS, HYPER_SYNTHESIS, CONTEXT, *SCALES, CODING, SYNTHESIS, TRANSFERS, REST)
+
+PROFILER_PREFIX = "bench stage: "
+
+M = TypeVar("M")
+
+
+class Recorder(Protocol):
+    """Is told of stages; a stage ends where another one begins, and goes on where that one is left."""
+
+    def enter(self, stage: str) -> None:
+        """A stage begins inside the current one."""
+
+    def leave(self) -> None:
+        """The current stage ends; the one around it goes on."""
+
+    def rename(self, depth: int, stage: str) -> None:
+        """From now on the stage entered as number ``depth`` (0: the first) is another one."""
+
+    @property
+    def depth(self) -> int:
+        """How many stages are entered."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """What one pass showed.
+
+    Attributes:
+        seconds: of each stage that ran, without those inside it; they add up to ``total_s``, "rest" included.
+        calls: how often each stage was entered from another one.
+        total_s: of the whole pass.
+    """
+
+    seconds: dict[str, float]
+    calls: dict[str, int]
+    total_s: float
+
+
+class Timeline(Generic[M]):
+    """A recorder that takes a mark wherever the stage changes.
+
+    Args:
+        mark: returns a mark of the moment.
+        seconds_between: returns the seconds between two marks; called after the pass only.
+    """
+
+    def __init__(self, mark: Callable[[], M], seconds_between: Callable[[M, M], float]) -> None:
+        self._mark, self._seconds_between = mark, seconds_between
+        self._stack: list[str] = []
+        self._marks: list[tuple[str, M]] = []  # the stage that begins, and when
+        self.calls: Counter[str] = Counter()
+
+    @property
+    def depth(self) -> int:
+        return len(self._stack)
+
+    def enter(self, stage: str) -> None:
+        if not self._stack or self._stack[-1] != stage:
+            self.calls[stage] += 1
+        self._stack.append(stage)
+        self._switch()
+
+    def leave(self) -> None:
+        self._stack.pop()
+        self._switch()
+
+    def rename(self, depth: int, stage: str) -> None:
+        if self._stack[depth] != stage:
+            self.calls[stage] += 1
+            self._stack[depth] = stage
+            self._switch()
+
+    def breakdown(self, total_s: float | None = None) -> Breakdown:
+        """Return what was recorded; what ``total_s`` has beyond the marks is "rest".
+
+        Args:
+            total_s: of the whole pass by another clock; by default what the marks span.
+        """
+        seconds: Counter[str] = Counter()
+        for (stage, start), (_, end) in zip(self._marks, self._marks[1:]):
+            seconds[stage] += self._seconds_between(start, end)
+        spanned = sum(seconds.values())
+        if total_s is not None:
+            seconds[REST] += total_s - spanned
+        return Breakdown(dict(seconds), dict(self.calls), spanned if total_s is None else total_s)
+
+    def _switch(self) -> None:
+        stage = self._stack[-1] if self._stack else REST
+        if not self._marks or self._marks[-1][0] != stage or not self._stack:
+            self._marks.append((stage, self._mark()))
+
+
+def host_timeline(clock: Callable[[], float] = time.perf_counter) -> Timeline[float]:
+    """Marks by the host's clock, for work on a CPU."""
+    return Timeline(clock, lambda start, end: end - start)
+
+
+def cuda_timeline() -> Timeline[torch.cuda.Event]:
+    """Marks as events in the GPU's queue, for work that runs there while the host is ahead of it.
+
+    Synchronise before asking for the breakdown. Time in which the GPU waits for the host, as while symbols are
+    coded there, belongs to the stage that the host is in.
+    """
+    def mark() -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    return Timeline(mark, lambda start, end: start.elapsed_time(end) / 1000)
+
+
+class StageChanges:
+    """A recorder that says when the innermost stage changes."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._stack: list[str] = []
+        self._changed = changed
+
+    @property
+    def depth(self) -> int:
+        return len(self._stack)
+
+    def enter(self, stage: str) -> None:
+        self._stack.append(stage)
+        self._changed(stage)
+
+    def leave(self) -> None:
+        self._stack.pop()
+        self._changed(self._stack[-1] if self._stack else REST)
+
+    def rename(self, depth: int, stage: str) -> None:
+        self._stack[depth] = stage
+        self._changed(self._stack[-1])
+
+
+@contextmanager
+def profiler_marks() -> Iterator[Recorder]:
+    """Make stages spans of torch.profiler, one after another: nested ones end where others begin."""
+    spans: list[torch.profiler.record_function] = []
+
+    def change(stage: str) -> None:
+        if spans:
+            spans.pop().__exit__(None, None, None)
+        spans.append(torch.profiler.record_function(PROFILER_PREFIX + stage))
+        spans[-1].__enter__()
+
+    change(REST)
+    try:
+        yield StageChanges(change)
+    finally:
+        spans.pop().__exit__(None, None, None)
