@@ -270,7 +270,8 @@ def test_padding_at_published_widths(phase):
     (4, {"attention_heads": 3}, r"attention_heads must divide M = 8 \(1, 2, 4, 8\), not be 3"),
     (4, {"attention_heads": 0}, r"\(1, 2, 4, 8\)"), (5, {"attention_heads": 2.0}, r"\(1, 2, 4, 8\)"),
     (4, {"num_checkerboard_groups": 2}, "has no option num_checkerboard_groups"),
-    (5, {"num_checkerboard_groups": 1}, "must be 2 or 4, not 1"), (5, {"num_checkerboard_groups": [2]}, "2 or 4"),
+    (5, {"num_checkerboard_groups": 1}, "must be 2 or 4, not 1"),
+    (5, {"num_checkerboard_groups": 3}, "must be 2 or 4, not 3"), (5, {"num_checkerboard_groups": [2]}, "2 or 4"),
     (5, {"use_enhanced_context": "no"}, "true or false"), (5, {"lightweight_context": "no"}, "true or false"),
     (5, {"lightweight_context": True, "adaptive_context": True}, "can't both be true"),
 ])
