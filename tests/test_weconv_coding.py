@@ -267,6 +267,7 @@ def test_padding_at_published_widths(phase):
     (2, {"use_simple_weconv": 1}, "must be true or false"), (2, {"stages": [[8, 1]]}, "2 or more"),
     (3, {"use_adaptive_quant": True}, "has no option use_adaptive_quant"),
     (4, {"use_adaptive_quant": None}, "must be true or false"), (4, {"stages": [[8, 1]]}, "2 or more"),
+    (4, {"N": 1}, "N must be a whole number of at least 2, not 1"),  # half of z is of the low band
     (4, {"attention_heads": 3}, r"attention_heads must divide M = 8 \(1, 2, 4, 8\), not be 3"),
     (4, {"attention_heads": 0}, r"\(1, 2, 4, 8\)"), (5, {"attention_heads": 2.0}, r"\(1, 2, 4, 8\)"),
     (4, {"num_checkerboard_groups": 2}, "has no option num_checkerboard_groups"),

@@ -26,7 +26,7 @@ from bench.models.bands import (
 from bench.models.coders import StepCoder
 from bench.models.hpcm import Stages, check_stages
 from bench.models.layers import conv1x1, down2, down4, up2, up4
-from bench.models.options import check_flags, divisors
+from bench.models.options import check_flags, check_whole, divisors
 from bench.models.wavelets import BANDS, HaarDWT, split_bands
 from bench.models.weconv import (
     BandPass,
@@ -68,6 +68,7 @@ class WeConvPhase4(WeConvPhase2):
 
     def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
         check_stages(stages, least=2)
+        check_whole(least=2, N=self.N)
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1] + 1
         analysis = [nn.Sequential(down, *blocks(width, number))
