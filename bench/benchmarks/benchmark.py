@@ -1,13 +1,40 @@
-"""What a benchmark is, and how functions are timed side by side."""
+"""What a benchmark is, what it reports, and how functions are timed side by side."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tabulate import tabulate
+
+from bench.runners.machine import device_name
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two times, for the table of all ratios.
+
+    Attributes:
+        what: what is compared.
+        values: the ratio of each round.
+        goal: what it shall be at most; None where there is no such goal.
+    """
+
+    what: str
+    values: Spread
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found: text to print, and its ratios."""
+
+    text: str
+    ratios: Sequence[Ratio] = ()
 
 
 @dataclass(frozen=True)
@@ -16,11 +43,28 @@ class Benchmark:
 
     Args:
         summary: what is timed, for the list of benchmarks.
-        run: takes the device ("cpu" or "cuda") and whether a quick look will do; returns the text to print.
+        run: takes the device ("cpu" or "cuda") and whether a quick look will do; returns a report or,
+            without ratios, its text.
     """
 
     summary: str
-    run: Callable[[str, bool], str]
+    run: Callable[[str, bool], Report | str]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Ratios of several rounds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.values))
+
+    def __str__(self) -> str:
+        """The median, and the 10th and 90th percentiles."""
+        low, high = np.percentile(self.values, [10, 90])
+        return f"{self.median:.2f} ({low:.2f} to {high:.2f})"
 
 
 @dataclass(frozen=True)
@@ -32,6 +76,10 @@ class Timing:
     @property
     def median(self) -> float:
         return float(np.median(self.seconds))
+
+    def over(self, other: Timing) -> Spread:
+        """This time over another one of the same rounds, round by round, so that slow changes of the machine cancel."""
+        return Spread(tuple(a / b for a, b in zip(self.seconds, other.seconds)))
 
     def __str__(self) -> str:
         """Milliseconds: the median, and the 10th and 90th percentiles."""
@@ -74,3 +122,16 @@ def time_together(functions: Mapping[str, Callable[[], object]], device: str, re
             wait()
             taken[name].append(time.perf_counter() - before)
     return {name: Timing(tuple(seconds)) for name, seconds in taken.items()}
+
+
+def machine_line(device: str) -> str:
+    """What the times were taken on."""
+    threads = f", {torch.get_num_threads()} of {os.cpu_count()} cores" if device == "cpu" else ""
+    return f"{device_name(device)}{threads}, torch {torch.__version__}"
+
+
+def ratio_table(ratios: Sequence[Ratio]) -> str:
+    """All ratios: median, 10th and 90th percentile of the rounds, and the goal where there is one."""
+    rows = [{"ratio of times": ratio.what, "median (p10 to p90)": ratio.values, "rounds": len(ratio.values.values),
+             "goal": "" if ratio.goal is None else f"at most {ratio.goal:g}"} for ratio in ratios]
+    return tabulate(rows, headers="keys", disable_numparse=True)

@@ -47,6 +47,8 @@ class Encoding:
         padding: (left, top, right, bottom) pixels added before coding.
         reconstruct: returns the encoder's own reconstruction, uint8 (H, W, 3), or None where the codec
             has none apart from decoding. Called outside the timed section.
+        expect: returns what the decoder most likely gives, where that costs less than ``reconstruct``, or None; a
+            decoder that gives it needs no other comparison.
         estimate_bits: returns the bits that the entropy model predicts, or None. Called outside the
             timed section.
     """
@@ -55,6 +57,7 @@ class Encoding:
     parts: Mapping[str, int] = field(default_factory=dict)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     reconstruct: Callable[[], np.ndarray | None] = lambda: None
+    expect: Callable[[], np.ndarray | None] = lambda: None
     estimate_bits: Callable[[], float | None] = lambda: None
 
 

@@ -71,6 +71,7 @@ class LearnedCodec:
             padding=padding,
             reconstruct=lambda: self._pixels(encoded.reconstruct(), width, height),
             estimate_bits=encoded.estimate_bits,
+            expect=lambda: None if (image := encoded.expect()) is None else self._pixels(image, width, height),
         )
 
     def decode(self, stream: bytes) -> np.ndarray:

@@ -4,6 +4,7 @@ Examples:
   python -m bench benchmark                          list the benchmarks
   python -m bench benchmark biwkv                    the Bi-WKV operator on a GPU where there is one, else on the CPU
   python -m bench benchmark biwkv --device cpu --quick
+  python -m bench benchmark all                      every one, and a table of all ratios (make bench)
 """
 
 from __future__ import annotations
@@ -12,20 +13,35 @@ import argparse
 
 from bench.errors import EXIT_DONE
 
+ALL = "all"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="which benchmark (default: list them)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"which benchmark, or {ALL} (default: list them)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, fewer repeats")
 
 
 def run(args: argparse.Namespace) -> int:
     from bench.benchmarks import BENCHMARKS
+    from bench.benchmarks.benchmark import Report, machine_line, ratio_table
     from bench.runners.machine import resolve_device
 
     if args.name is None:
         for name in BENCHMARKS:
             print(f"{name}: {BENCHMARKS.get(name).summary}")
         return EXIT_DONE
-    print(BENCHMARKS.get(args.name).run(resolve_device(args.device), args.quick))
+    device, ratios = resolve_device(args.device), []
+    for name in BENCHMARKS if args.name == ALL else [args.name]:
+        benchmark = BENCHMARKS.get(name)
+        if args.name == ALL:
+            print(f"{name}: {benchmark.summary}", flush=True)
+        found = benchmark.run(device, args.quick)
+        report = found if isinstance(found, Report) else Report(found)
+        print(report.text, flush=True)
+        if args.name == ALL:
+            print()
+        ratios += report.ratios
+    if ratios:
+        print(f"{machine_line(device)}\n{ratio_table(ratios)}")
     return EXIT_DONE

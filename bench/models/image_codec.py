@@ -18,12 +18,14 @@ class EncodedImage:
         shape: (height, width) of the hyper-latents.
         reconstruct: returns the image that the decoder will have, (1, 3, H, W), clamped to [0, 1].
         estimate_bits: returns what the entropy model predicts for all streams together.
+        expect: returns what ``reconstruct`` most likely gives, at less cost, or None.
     """
 
     streams: Mapping[str, bytes]
     shape: tuple[int, int]
     reconstruct: Callable[[], Tensor]
     estimate_bits: Callable[[], float]
+    expect: Callable[[], Tensor | None] = lambda: None
 
 
 class ImageCodec:

@@ -20,6 +20,7 @@ import numpy as np
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import Codec, CodecSpec, build_codec
 from bench.errors import CodecError
+from bench.runners.allocator import keep_freed_memory
 from bench.runners.machine import configure_torch, timed
 
 
@@ -42,6 +43,7 @@ def answer(request: dict[str, Any], codecs: _Codecs) -> dict[str, Any]:
     try:
         if request["torch"] is not None:
             configure_torch(**request["torch"])
+            keep_freed_memory()
         codec = codecs.get(request["spec"])
         with open(request["stream"], "rb") as stream:
             data = stream.read()

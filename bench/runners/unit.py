@@ -21,6 +21,7 @@ from bench.codecs.base import CODECS, Codec, CodecSpec, Encoding, build_codec
 from bench.datasets.images import read_rgb8
 from bench.errors import CodecError
 from bench.rows import FAILED, OK, Row
+from bench.runners.allocator import keep_freed_memory
 from bench.runners.decoder_client import DECODE_TIMEOUT_S, DecoderFailure, DecoderProcess
 from bench.runners.fidelity import fidelity_fields
 from bench.runners.files import DiskFull, disk_full_stops, file_name, is_out_of_space
@@ -97,6 +98,7 @@ def machine_of(unit: Unit, series: Series) -> dict[str, Any]:
     torch = _torch_options(unit, series)
     if torch is not None:
         configure_torch(**torch)
+        keep_freed_memory()
     return describe_machine(unit.device if series.per_device else "cpu", jobs=unit.jobs, torch=torch)
 
 
@@ -187,7 +189,9 @@ class _Run:
         return encoding, encode_s, bytes_total, decoded, decode_s
 
     def _compare_with_encoder(self, encoding: Encoding, decoded: np.ndarray) -> dict[str, Any]:
-        own = encoding.reconstruct()
+        own = encoding.expect()
+        if own is None or not np.array_equal(own, decoded):
+            own = encoding.reconstruct()
         if own is None:
             own = self.codec.decode(encoding.stream)
         if own.shape != decoded.shape:

@@ -1,0 +1,21 @@
+"""Models with random weights that code something: benchmarks need no checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.models import create
+from bench.runners.latency_subjects import calibration_image
+from bench.runners.synthetic_weights import enliven
+
+
+def lively_model(name: str, seed: int = 0, **options: Any) -> nn.Module:
+    """Build a model on the CPU, with coding tables and a rate like a trained one's; the same weights each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = create(name, **options)
+    enliven(model, calibration_image(model), seed)
+    return model

@@ -1,0 +1,181 @@
+"""Time the evaluation of CompressAI's models beside CompressAI's own, ``python -m compressai.utils.eval_model``.
+
+Both are run as a user runs them, in processes of their own, on the same images and checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tabulate import tabulate
+
+import bench
+from bench.benchmarks.benchmark import Ratio, Report, Timing, machine_line
+from bench.benchmarks.lively import lively_model
+from bench.datasets import resolve
+from bench.errors import BenchError
+from bench.models.compressai_models import ZOO
+from bench.rows import OK
+from bench.runners.latency_subjects import picture
+from bench.runners.store import Store
+
+QUALITY = 3
+VARIANT = "zoo"
+NOTES = """\
+Seconds of a whole run on {images} images of {width}x{height} with {points} checkpoints each (random weights), start-up
+of all processes included; each line is a round, its two runs one after the other. This suite runs {jobs} checkpoints
+at a time on one thread each, decodes in second processes and checks their images; eval_model has one thread.
+bpp: of the streams alone, as eval_model counts, and of this suite's whole files. PSNR: eval_model's is in float32."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is evaluated: architectures, and images with their width and height."""
+
+    architectures: tuple[str, ...]
+    images: int
+    shape: tuple[int, int]
+    points: int
+    rounds: int
+
+
+FULL = Load(("bmshj2018-hyperprior", "mbt2018-mean", "cheng2020-anchor"), 12, (768, 512), 2, 2)
+QUICK = Load(("bmshj2018-hyperprior",), 6, (512, 512), 2, 1)
+GOAL = 0.6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One evaluation: wall-clock seconds, and for each checkpoint bpp of the streams, of the files, and PSNR in dB."""
+
+    seconds: float
+    bpp: tuple[float, ...]
+    psnr_db: tuple[float, ...]
+    file_bpp: tuple[float, ...] = ()
+
+
+def run(device: str, quick: bool = False) -> Report:
+    """Time both evaluations in turns; the CPU's, whatever the device."""
+    load = QUICK if quick else FULL
+    rows, ratios = [], []
+    with tempfile.TemporaryDirectory(prefix="bench-zoo-") as name:
+        folder = Path(name)
+        write_images(folder / "images", load.images, load.shape)
+        for architecture in load.architectures:
+            checkpoints = write_checkpoints(folder / architecture, architecture, load.points)
+            found = []
+            for number in range(load.rounds):
+                theirs = run_eval_model(architecture, folder / "images", checkpoints)
+                ours = run_suite(architecture, folder / "images", checkpoints, folder / f"{architecture}-{number}",
+                                 jobs())
+                rows.append(_row(architecture, ours, theirs))
+                found.append((ours.seconds, theirs.seconds))
+            ours_s, theirs_s = (Timing(times) for times in zip(*found))
+            ratios.append(Ratio(f"evaluating {architecture}, over eval_model", ours_s.over(theirs_s), GOAL))
+    width, height = load.shape
+    notes = NOTES.format(images=load.images, width=width, height=height, points=load.points, jobs=jobs())
+    table = tabulate(rows, headers="keys", disable_numparse=True)
+    return Report("\n".join([machine_line("cpu"), table, notes]), ratios)
+
+
+def jobs() -> int:
+    """Checkpoints evaluated at a time: one a core."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def write_images(folder: Path, number: int, shape: tuple[int, int]) -> None:
+    """Write parts of the sample photographs as PNG."""
+    folder.mkdir(parents=True)
+    for index in range(number):
+        Image.fromarray(picture(*shape, index)).save(folder / f"{index:02d}.png")
+
+
+def write_checkpoints(folder: Path, architecture: str, number: int) -> list[Path]:
+    """Write checkpoints of one architecture with random weights of different seeds."""
+    folder.mkdir(parents=True)
+    paths = [folder / f"0.0{seed + 1}.pth" for seed in range(number)]
+    for seed, path in enumerate(paths):
+        torch.save(lively_model(ZOO + architecture, seed, quality=QUALITY).state_dict(), path)
+    return paths
+
+
+def run_eval_model(architecture: str, images: Path, checkpoints: Sequence[Path]) -> Outcome:
+    """Evaluate with CompressAI."""
+    output, seconds = _timed([
+        "-m", "compressai.utils.eval_model", "checkpoint", "-a", architecture, str(images), "-p",
+        *map(str, checkpoints)], images.parent)
+    results = json.loads(output)["results"]
+    return Outcome(seconds, tuple(results["bpp"]), tuple(results["psnr-rgb"]))
+
+
+def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], results: Path, at_a_time: int) -> Outcome:
+    """Evaluate with ``python -m bench evaluate``.
+
+    Raises:
+        BenchError: an image could not be measured, or was decoded differently.
+    """
+    variants = checkpoints[0].parent / "variants.yaml"
+    paths = "".join(f"      {path.stem}: {path}\n" for path in checkpoints)
+    variants.write_text(f"variants:\n  {VARIANT}:\n    model: {ZOO}{architecture}\n    label: {architecture}\n"
+                        f"    options: {{quality: {QUALITY}}}\n"
+                        f"    lambdas: [{', '.join(path.stem for path in checkpoints)}]\n    checkpoints:\n{paths}")
+    _, seconds = _timed([
+        "-m", "bench", "evaluate", "--dataset", str(images), "--codecs", VARIANT, "--device", "cpu",
+        "--threads", "1", "--jobs", str(at_a_time), "--results", str(results)],
+        images.parent, BENCH_VARIANTS=str(variants))
+    rows = Store(results).read(resolve(str(images)).name)
+    wrong = [row.image for row in rows if row.status != OK or not row.decode_matches]
+    if wrong or not rows:
+        raise BenchError(f"evaluation of {architecture} failed for {', '.join(wrong) or 'all images'}")
+    points = [[row for row in rows if row.point == path.stem] for path in checkpoints]
+    return Outcome(
+        seconds, bpp=tuple(_mean(row.bpp_y + row.bpp_z for row in point) for point in points),
+        psnr_db=tuple(_mean(row.psnr_rgb_db for row in point) for point in points),
+        file_bpp=tuple(_mean(row.bpp for row in point) for point in points))
+
+
+def _timed(arguments: Sequence[str], folder: Path, **variables: str) -> tuple[str, float]:
+    """Run Python with ``arguments``; returns what it printed and the seconds it took.
+
+    Raises:
+        BenchError: it failed.
+    """
+    root = str(Path(bench.__file__).resolve().parents[1])
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": paths, **variables})
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise BenchError(f"{' '.join(arguments[:3])} failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout, seconds
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _row(architecture: str, ours: Outcome, theirs: Outcome) -> dict[str, object]:
+    difference = max(abs(a - b) for a, b in zip(ours.psnr_db, theirs.psnr_db))
+    return {
+        "architecture": architecture, "this": f"{ours.seconds:.1f}", "eval_model": f"{theirs.seconds:.1f}",
+        "ratio": f"{ours.seconds / theirs.seconds:.2f}",
+        "bpp": _numbers(ours.bpp), "eval_model's": "the same" if ours.bpp == theirs.bpp else _numbers(theirs.bpp),
+        "files' bpp": _numbers(ours.file_bpp), "PSNR, dB": _numbers(ours.psnr_db),
+        "eval_model's PSNR": f"{difference:.0e} dB away",
+    }
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)

@@ -1,0 +1,45 @@
+"""How the C library keeps memory: a CPU spends a quarter of a codec's time on getting the same memory again.
+
+glibc maps each block of more than 32 MiB anew and gives it back when it is freed, so that the system zeroes every page
+of every large tensor. No result depends on it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Parameters of mallopt (malloc.h) and their values.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+_NEVER, _USUAL_MAPS, _LARGEST_THRESHOLD = -1, 65536, 32 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Keep what is freed for the next allocation until the process ends; returns whether the C library can.
+
+    The process stays as large as it was at its peak.
+    """
+    mallopt = _mallopt()
+    if mallopt is None:
+        return False
+    # The threshold that glibc itself reaches after a while; naming one stops its own adjustments.
+    return bool(mallopt(_TRIM_THRESHOLD, _NEVER) and mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+                and mallopt(_MMAP_MAX, 0))
+
+
+@contextmanager
+def large_blocks_mapped() -> Iterator[None]:
+    """Map blocks of more than 32 MiB anew, as without :func:`keep_freed_memory`, which applies again afterwards."""
+    mallopt = _mallopt()
+    if mallopt is not None:
+        mallopt(_MMAP_MAX, _USUAL_MAPS)
+    try:
+        yield
+    finally:
+        if mallopt is not None:
+            mallopt(_MMAP_MAX, 0)
+
+
+def _mallopt() -> Callable[[int, int], int] | None:
+    return getattr(ctypes.CDLL(None), "mallopt", None)
