@@ -1,13 +1,13 @@
-"""Counted operations against the specification's own count and against layers worked out by hand."""
+"""Counted operations against the specification's own count, layers worked out by hand, and a second counter."""
 
 import pytest
 import torch
+from tiny_models import TINY, picture, tiny_model
 from torch import nn
 
+from bench.codecs.learned import LearnedCodec
 from bench.models import create
-from bench.runners.complexity import kmac_per_pixel
-
-LAST_ATTENTION = (4 * 640 * 640 + 2 * 64 * 640) / 256 / 1000  # of scale 3: its result is unused, and not computed
+from bench.runners.complexity import count_macs, count_parameters, kmac_per_pixel, read_parameters, skipped_macs
 
 
 def test_layers_worked_out_by_hand():
@@ -20,7 +20,131 @@ def test_strided_and_transposed_convolutions():
     assert kmac_per_pixel(model, torch.zeros(1, 3, 8, 8)) == pytest.approx(2 * 3 * 6 / 1000)
 
 
-@pytest.mark.parametrize("name, published", [("hpcm_base", 918.56 - LAST_ATTENTION), ("hpcm_phi", 872.79)])
+@pytest.mark.parametrize(("name", "published"), [("hpcm_base", 918.57), ("hpcm_large", 1261.29), ("hpcm_phi", 872.79)])
 def test_models_have_the_published_count(name, published):
+    """With the attention that the published code computes at the end of scale 3, whose result nothing reads."""
     model = create(name).eval()
-    assert kmac_per_pixel(model, torch.zeros(1, 3, 256, 256)) == pytest.approx(published, abs=0.01)
+    skipped = skipped_macs(model, 256, 256) / 256**2 / 1000
+    assert kmac_per_pixel(model, torch.zeros(1, 3, 256, 256)) + skipped == pytest.approx(published, abs=0.1)
+
+
+def test_the_skipped_attention_worked_out_by_hand():
+    four_convolutions, two_products = 4 * 640 * 640, 2 * 64 * 640  # a position; windows of 8x8
+    assert skipped_macs(create("hpcm_base"), 256, 512) == (four_convolutions + two_products) * 16 * 32
+    assert skipped_macs(create("hpcm_phi"), 256, 512) == 0
+
+
+def test_attention_is_counted_as_its_two_products():
+    query, memory = torch.zeros(2, 3, 10, 8), torch.zeros(2, 3, 24, 8)
+    count = count_macs(lambda: nn.functional.scaled_dot_product_attention(query, memory, memory))
+    assert count.macs == 2 * (2 * 3 * 10 * 24 * 8)
+
+
+class HookCounter:
+    """Counts convolutions by their shapes, from outside torch's counter."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.macs = 0
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_hook(self.add)
+            elif isinstance(layer, nn.ConvTranspose2d):
+                layer.register_forward_hook(self.add_transposed)
+
+    def add(self, layer: nn.Conv2d, inputs: tuple, output: torch.Tensor) -> None:
+        self.macs += output.numel() * layer.in_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
+
+    def add_transposed(self, layer: nn.ConvTranspose2d, inputs: tuple, output: torch.Tensor) -> None:
+        taps = layer.out_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
+        self.macs += inputs[0].numel() * taps
+
+
+@pytest.mark.parametrize("name", ["hpcm_phi", "weconv_phase1"])
+def test_encoder_and_decoder_agree_with_a_second_counter(name):
+    options = {**TINY, "head_width": None} if name == "hpcm_phi" else {**TINY}
+    torch.manual_seed(0)
+    model = create(name, **options).eval()
+    model.update()
+    codec, image = LearnedCodec(model, "cpu"), picture(128, 128)
+    stream = codec.encode(image).stream
+    counter = HookCounter(model)
+    for function in (lambda: codec.encode(image), lambda: codec.decode(stream)):
+        counter.macs = 0
+        counted = count_macs(function).macs
+        attention = counted - counter.macs  # its products are no layers
+        assert counter.macs > 0 and (attention == 0 if name == "hpcm_phi" else 0 < attention < 0.2 * counted)
+
+
+def test_encoder_and_decoder_make_up_the_forward_pass():
+    """Both walk the context and hyper-synthesis, which a forward pass does once."""
+    model = tiny_model()
+    x = torch.rand(1, 3, 128, 128)
+    encoded = model.encode_image(x)
+    encode = count_macs(lambda: model.encode_image(x)).macs
+    decode = count_macs(lambda: model.decode_image(tuple(encoded.streams.values()), encoded.shape)).macs
+    only_encoder = count_macs(lambda: model.hyper_analysis(model.analysis(x))).macs
+    assert count_macs(lambda: model(x)).macs == only_encoder + decode
+    assert encode - only_encoder == decode - count_macs(lambda: model.synthesis(model.analysis(x))).macs + count_macs(
+        lambda: model.analysis(x)).macs
+
+
+def test_the_suites_own_operator_is_counted():
+    from bench.operators import biwkv
+    from bench.operators.biwkv import FORWARD_OPERATIONS
+
+    parts = torch.zeros(4), torch.zeros(4), torch.zeros(2, 10, 4), torch.zeros(2, 10, 4)
+    count = count_macs(lambda: biwkv(*parts))
+    assert count.macs == FORWARD_OPERATIONS * 2 * 10 * 4 // 2 and count.uncounted == ()
+
+
+def test_operators_without_a_count_are_listed():
+    @torch.library.custom_op("bench_tests::uncounted", mutates_args=())
+    def uncounted(x: torch.Tensor) -> torch.Tensor:
+        return x.cumsum(0)
+
+    x = torch.rand(2, 3, 8, 8)
+    grid = torch.zeros(2, 8, 8, 2)
+
+    def work() -> None:
+        layer = nn.functional.conv2d(x, torch.ones(3, 3, 1, 1))
+        moved = torch.cat((layer.relu(), layer * 2), dim=1).permute(0, 2, 3, 1).contiguous()
+        torch.fft.rfft2(x)
+        nn.functional.grid_sample(x, grid, align_corners=False)
+        nn.functional.layer_norm(moved, moved.shape[3:]).softmax(dim=1)
+        uncounted(x)
+
+    count = count_macs(work)
+    assert count.macs == 2 * 3 * 3 * 64
+    assert set(count.uncounted) == {"bench_tests.uncounted", "aten._fft_r2c", "aten.grid_sampler_2d",
+                                    "aten.native_layer_norm", "aten._softmax"}
+
+
+def test_parameters_that_nothing_reads_are_found():
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.unused, self.viewed = (nn.Linear(3, 3) for _ in range(3))
+            self.halved = nn.Parameter(torch.ones(6, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.viewed.weight.t()  # a view alone reads nothing
+            return nn.functional.linear(self.used(x), self.halved.chunk(2)[0])
+
+    model = Model()
+    assert read_parameters(model, lambda: model(torch.zeros(1, 3))) == {"used.weight", "used.bias", "halved"}
+    assert count_parameters(model) == 3 * (9 + 3) + 18
+
+
+def test_published_but_unused_parameters_of_a_memory_are_found():
+    torch.manual_seed(0)
+    model = create("multiref_phase3", **{**TINY}).eval()
+    model.update()
+    x = torch.rand(1, 3, 64, 64)
+
+    def everything() -> None:
+        model.update()
+        encoded = model.encode_image(x)
+        model.decode_image(tuple(encoded.streams.values()), encoded.shape)
+
+    unread = {name for name, _ in model.named_parameters()} - read_parameters(model, everything)
+    assert unread and all("value_proj" in name or "cross_proj" in name for name in unread)

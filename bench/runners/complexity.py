@@ -118,7 +118,7 @@ def _computes(func: torch._ops.OpOverload, results: Iterable[Any]) -> bool:
         return False
     if func.is_view or torch.Tag.pointwise in func.tags or func._opname.rstrip("_") in _PLAIN:
         return False
-    return any(isinstance(value, Tensor) and value.is_floating_point() for value in results)
+    return any(isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()) for value in results)
 
 
 def _is_composite(func: torch._ops.OpOverload) -> bool:

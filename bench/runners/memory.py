@@ -114,8 +114,7 @@ def _quiet_profiler() -> Iterator[Any]:
     """The profiler with nothing but memory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True,
-                                    acc_events=True) as profiler:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
             yield profiler
 
 

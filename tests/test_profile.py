@@ -1,0 +1,315 @@
+"""The verb profile on a tiny model: rows, failures, resuming, configurations, synthetic weights, groups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import TINY, tiny_model, write_variants
+
+from bench.cli import main
+from bench.codecs.learned import LearnedCodec
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from bench.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
+from bench.models import create
+from bench.runners import latency_plan, latency_subjects, profiling
+from bench.runners.candidate import Candidate
+from bench.runners.complexity import count_macs
+from bench.runners.configurations import CONFIGURATIONS
+from bench.runners.latency import Protocol
+from bench.runners.latency_plan import Frame, Settings, expected_s, groups_of, parse_frame, pending, row_identity
+from bench.runners.latency_subjects import build, choose_subjects, picture
+from bench.runners.profiling import Profiler, is_out_of_memory
+from bench.runners.stages import REST
+from bench.runners.store import read_rows
+from bench.runners.synthetic_weights import enliven
+
+SETTINGS = Settings("cpu", (Frame(64, 64),), 1, Protocol(repeats=3, least=2, warmup_s=0),
+                    {"threads": 1, "deterministic": False})
+
+
+@pytest.fixture(autouse=True)
+def variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A variants.yaml with the tiny model alone, and no checkpoint of it."""
+    path = write_variants(tmp_path)
+    monkeypatch.setenv("BENCH_VARIANTS", str(path))
+    return path
+
+
+def profile(tmp_path: Path, *arguments: str) -> tuple[int, list[LatencyRow]]:
+    names = [] if arguments and not arguments[0].startswith("-") else ["tiny"]
+    shape = [] if "--shapes" in arguments else ["--shapes", "64x64"]
+    status = main(["profile", *names, *arguments, *shape, "--repeats", "3", "--budget", "5", "--device", "cpu",
+                   "--no-deterministic", "--no-report", "--results", str(tmp_path / "results"),
+                   "--reports", str(tmp_path / "reports")])
+    return status, [row for path in sorted((tmp_path / "results").glob("latency/*/*.jsonl"))
+                    for row in read_rows(path, LatencyRow)]
+
+
+def add_to(variants: Path, entries: str) -> None:
+    variants.write_text(variants.read_text() + entries)
+
+
+def test_both_directions_become_rows_with_everything(tmp_path, capsys):
+    status, rows = profile(tmp_path)
+    assert status == EXIT_DONE and [row.direction for row in rows] == [ENCODE, DECODE]
+    parameters = sum(parameter.numel() for parameter in tiny_model().parameters())
+    for row in rows:
+        assert (row.status, row.name, row.width, row.height, row.batch) == ("ok", "tiny", 64, 64, 1)
+        assert row.weights == "synthetic" and row.configuration == "default" and not row.changes_stream
+        assert row.miniature and row.decode_matches is True and row.padding == [0, 0, 0, 0]
+        assert len(row.samples_s) == 3 and row.warmup_s and row.first_s > 0
+        assert sum(map(sum, row.stages_s.values())) == pytest.approx(sum(row.stage_totals_s))
+        assert all(value >= 0 for value in row.stages_s[REST])
+        assert row.parameters == parameters and row.unused_parameters == 0 and row.macs > 0
+        assert row.peak_alloc_bytes > row.weights_bytes >= 4 * parameters
+        assert row.peak_rss_bytes > 0 and row.state["before"] and row.state["in_turns"] == ["tiny"]
+        assert row.identity["coder"] and row.machine["threads"] == row.identity["threads"]
+    assert len({row.session for row in rows}) == 1 and len({row.key for row in rows}) == 2
+    assert rows[0].stage_calls["entropy coding"] == 2 and rows[1].stage_calls["entropy coding"] == 12
+    shown = capsys.readouterr()
+    assert "expected time" in shown.out and "tiny" in shown.out and "left" in shown.err
+
+
+def test_a_second_run_adds_rows_and_resuming_measures_nothing_twice(tmp_path):
+    _, first = profile(tmp_path)
+    _, resumed = profile(tmp_path, "--resume")
+    assert len(resumed) == 2
+    _, again = profile(tmp_path)
+    assert len(again) == 4 and {row.key for row in again} == {row.key for row in first}
+    _, larger = profile(tmp_path, "--resume", "--shapes", "64x64,128x64")
+    assert len(larger) == 8 and {row.width for row in larger[4:]} == {64, 128}  # one session, so that sizes compare
+
+
+def test_checkpoints_take_the_place_of_synthetic_weights(tmp_path):
+    folder = tmp_path / "checkpoints" / "tiny"
+    folder.mkdir(parents=True)
+    torch.save(tiny_model().state_dict(), folder / "0.02.pth")
+    _, rows = profile(tmp_path)
+    assert {row.weights for row in rows} == {"checkpoint, λ 0.02"}
+    image = picture(64, 64)
+    assert rows[0].bpp == 8 * len(LearnedCodec(tiny_model(), "cpu").encode(image).stream) / 64**2
+
+
+def test_an_image_in_its_own_size_and_a_batch(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(picture(70, 50)).save(tmp_path / "own.png")
+    status, rows = profile(tmp_path, "--image", str(tmp_path / "own.png"), "--batch", "2")
+    assert status == EXIT_DONE
+    assert {(row.width, row.height, row.batch, row.identity["image"]) for row in rows} == {(70, 50, 2, "own.png")}
+    codec, image = LearnedCodec(tiny_model(), "cpu"), picture(70, 50)
+    assert rows[0].macs == 2 * count_macs(lambda: codec.encode(image)).macs
+    assert rows[0].padding == [29, 7, 29, 7]  # to 128x64
+
+
+def test_configurations_are_rows_of_their_own(tmp_path, monkeypatch, capsys):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function, **options: compiled.append(function) or function)
+    status, rows = profile(tmp_path, "--configurations", "default,contiguous,half-precision,compiled")
+    labels = list(dict.fromkeys(row.configuration for row in rows))
+    assert labels == ["default", "contiguous", "half precision", "compiled"]
+    by_label = {row.configuration: row for row in rows if row.direction == ENCODE and row.status == "ok"}
+    assert len({row.key for row in rows}) == 8 and len({row.session for row in rows}) == 1
+    assert by_label["half precision"].changes_stream and not by_label["default"].changes_stream
+    assert {row.macs for row in by_label.values()} == {by_label["default"].macs}
+    assert len(compiled) == 4  # analysis, synthesis and both hyper transforms; compiling takes a minute
+    assert status == EXIT_DONE and "half precision) writes other bytes" in capsys.readouterr().out
+
+
+def test_half_precision_that_decodes_otherwise_is_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(Candidate, "_matches", staticmethod(lambda encoding, decoded: False))
+    status, rows = profile(tmp_path, "--configurations", "default,half-precision")
+    assert status == EXIT_INCOMPLETE
+    by_label = {row.configuration: row for row in rows}
+    assert by_label["half precision"].status == "failed" and "differs" in by_label["half precision"].reason
+    assert by_label["default"].status == "ok" and by_label["default"].decode_matches is False
+
+
+def test_a_model_that_fails_is_a_row_and_the_others_go_on(tmp_path, variants):
+    add_to(variants, "  broken:\n    model: hpcm_base\n    lambdas: [0.01]\n    options: {M: 7}\n")
+    status, rows = profile(tmp_path, "broken", "tiny")
+    assert status == EXIT_INCOMPLETE
+    assert [(row.name, row.status) for row in rows] == [
+        ("broken", "failed"), ("broken", "failed"), ("tiny", "ok"), ("tiny", "ok")]
+    assert "hpcm_base" in rows[0].reason and str(tmp_path) not in rows[0].reason
+
+
+class Greedy(Candidate):
+    """Runs out of memory while it is examined, as long as ``room`` says so."""
+
+    room: dict[str, int] = {}
+
+    def examine(self, frame, step) -> None:
+        name = self._subject.name
+        if self.room.get(name, 0) > 0:
+            self.room[name] -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        super().examine(frame, step)
+
+
+@pytest.mark.parametrize(("refusals", "statuses"), [(1, ["ok", "ok"]), (2, [OUT_OF_MEMORY] * 2)])
+def test_out_of_memory_beside_others_is_tried_alone_and_then_a_row(refusals, statuses, variants, monkeypatch):
+    add_to(variants, "  other:\n    model: hpcm_base\n    lambdas: [0.01]\n    options: {M: 16, N: 4, stages: [[8, 1]],"
+                     " hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1], head_width: 8}\n")
+    monkeypatch.setattr(Greedy, "room", {"tiny": refusals})
+    rows: list[LatencyRow] = []
+    Profiler(SETTINGS, rows.append, build=Greedy).run([choose_subjects(["tiny", "other"], ["default"], "cpu")])
+    assert [row.status for row in rows if row.name == "other"] == ["ok", "ok"]
+    found = [row for row in rows if row.name == "tiny"]
+    assert [row.status for row in found] == statuses
+    assert found[0].session != rows[0].session  # alone, it took no turns with the other
+    assert statuses[0] == "ok" or "20.00 GiB" in found[0].reason
+
+
+def test_an_interrupted_run_keeps_what_has_enough_samples(monkeypatch):
+    rows: list[LatencyRow] = []
+
+    class Interrupted(profiling.Turns):
+        def _call(self, name, seconds) -> None:
+            if len(self.samples[name].samples_s) == 2 and name[1] == DECODE:
+                raise KeyboardInterrupt
+            super()._call(name, seconds)
+
+    monkeypatch.setattr(profiling, "Turns", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Profiler(SETTINGS, rows.append).run([choose_subjects(["tiny"], ["default"], "cpu")])
+    assert [(row.direction, len(row.samples_s)) for row in rows] == [(ENCODE, 3), (DECODE, 2)]
+
+
+def test_what_counts_as_out_of_memory():
+    host = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to")
+    for error in (MemoryError(), torch.OutOfMemoryError("full"), host):
+        assert is_out_of_memory(error)
+    for error in (RuntimeError("shapes differ"), ValueError("can't allocate memory")):
+        assert not is_out_of_memory(error)
+
+
+def test_traces_are_files_and_no_rows(tmp_path):
+    status, rows = profile(tmp_path, "--trace")
+    assert status == EXIT_DONE and rows == []
+    files = sorted(path.name for path in (tmp_path / "reports" / "latency" / "traces").iterdir())
+    stems = [f"tiny-default-64x64-{direction}-cpu" for direction in (DECODE, ENCODE)]
+    assert files == sorted(f"{stem}{end}" for stem in stems for end in (".operators.txt", ".trace.json"))
+    text = (tmp_path / "reports" / "latency" / "traces" / f"{stems[0]}.trace.json").read_text()
+    assert "aten::convolution" in text and "bench stage: entropy coding" in text
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["--shapes", "768"], ["--shapes", "0x64"],
+                                       ["--configurations", "faster"], ["--image", "no.png"]])
+def test_bad_input_ends_with_its_exit_code(arguments, tmp_path):
+    assert main(["profile", "--device", "cpu", "--results", str(tmp_path), "--no-report", *arguments]) == EXIT_BAD_INPUT
+
+
+def test_a_plan_measures_nothing(tmp_path, capsys):
+    status, rows = profile(tmp_path, "--plan")
+    assert status == EXIT_DONE and rows == [] and "64x64" in capsys.readouterr().out
+
+
+def test_variants_too_large_together_are_paired_with_the_base(monkeypatch):
+    monkeypatch.delenv("BENCH_VARIANTS")
+    subjects = choose_subjects(["mbt2018_mean", "hpcm_base", "lalic"], ["default"], "cpu")
+    assert groups_of(subjects, SETTINGS) == [subjects]
+    memory = type("Memory", (), {"available": 10**9})
+    monkeypatch.setattr(latency_plan.psutil, "virtual_memory", lambda: memory)
+    mean, base, lalic = subjects
+    assert groups_of(subjects, SETTINGS) == [[base, mean], [base, lalic]]
+    assert groups_of([mean, lalic], SETTINGS) == [[mean], [lalic]]
+
+
+def test_weights_in_memory_are_estimated_from_the_model(monkeypatch):
+    monkeypatch.delenv("BENCH_VARIANTS")
+    (subject,) = choose_subjects(["hpcm_phi"], ["default"], "cpu")
+    size = 4 * sum(parameter.numel() for parameter in create("hpcm_phi").parameters())
+    assert latency_plan._weights_bytes(subject) == size
+
+
+def test_all_full_width_variants_are_profiled_by_default(monkeypatch):
+    monkeypatch.delenv("BENCH_VARIANTS")
+    names = [subject.name for subject in choose_subjects([], ["default"], "cpu")]
+    assert {"hpcm_base", "hpcm_large", "weconv_phase5", "lalic", "cheng2020_attn"} <= set(names)
+    assert "hpcm_base_mini" not in names and "hpcm_1b" not in names
+    assert [one.name for one in choose_subjects(["hpcm_1b"], ["default", "cuda-graphs"], "cpu")] == ["hpcm_1b"]
+
+
+def test_what_is_done_is_left_out_but_the_base_stays(monkeypatch):
+    monkeypatch.delenv("BENCH_VARIANTS")
+    subjects = choose_subjects(["hpcm_base", "hpcm_phi", "hpcm_large"], ["default"], "cpu")
+    keys = {subject.name: [profiling.digest(row_identity(subject, SETTINGS.frames[0], direction, SETTINGS, "cpu: x"))
+                           for direction in (ENCODE, DECODE)] for subject in subjects}
+
+    def left(*done: str) -> list[str]:
+        return [one.name for one in pending(subjects, SETTINGS, "cpu: x", sum((keys[name] for name in done), []))]
+
+    assert left() == left("hpcm_base") == ["hpcm_base", "hpcm_phi", "hpcm_large"]
+    assert left("hpcm_base", "hpcm_phi") == ["hpcm_base", "hpcm_large"]
+    assert left(*keys) == []
+    assert len({key for pair in keys.values() for key in pair}) == 6
+
+
+def test_expected_time_follows_rounds_size_and_budget():
+    small = expected_s(2, SETTINGS)
+    assert expected_s(4, SETTINGS) == pytest.approx(2 * small)
+    large = replace(SETTINGS, frames=(Frame(640, 640),))
+    rest = 2 * latency_plan.build_s()
+    assert expected_s(2, large) - rest == pytest.approx(100 * (small - rest))
+    hurried = replace(large, protocol=replace(large.protocol, budget_s=0.0))
+    assert expected_s(2, hurried) < expected_s(2, large)
+
+
+def test_shapes_are_width_by_height():
+    assert parse_frame(" 768X512 ") == Frame(768, 512)
+
+
+def test_the_picture_is_one_photograph_mirrored():
+    large = picture(700, 600)
+    assert large.shape == (600, 700, 3) and large.dtype == np.uint8
+    small = picture(100, 80)
+    assert np.array_equal(large[:80, :100], small)
+    assert np.array_equal(large[:, 512:700], large[:, 511:323:-1])  # the first is 512 wide
+    assert not np.array_equal(picture(100, 80, number=1), small)
+    assert not np.array_equal(picture(100, 80, number=3), small)
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("hpcm_base", TINY),
+    ("multiref_phase3", TINY),
+    ("rwkv_phase4", TINY),
+    ("weconv_phase4", {**TINY, "stages": [[8, 1], [8, 1]], "attention_heads": 2}),
+    ("lalic", {"N": 8, "dims": (8, 8, 8, 16, 8, 8), "depths": (1, 1, 1, 1), "groups": (8, 8), "rate": 1}),
+    ("compressai:mbt2018-mean", {"quality": 1}),
+    ("compressai:cheng2020-attn", {"quality": 1}),
+    ("compressai:bmshj2018-hyperprior", {"quality": 1}),
+])
+def test_synthetic_weights_keep_the_coder_busy(name, options):
+    torch.manual_seed(0)
+    model = create(name, **options).eval()
+    x = torch.from_numpy(picture(128, 128)).permute(2, 0, 1)[None] / 255
+    predicted = enliven(model, x)
+    assert 0.25 < predicted < 2
+    codec = LearnedCodec(model, "cpu")
+    encoding = codec.encode(picture(128, 128))
+    padded = np.prod([128 + encoding.padding[i] + encoding.padding[i + 2] for i in (0, 1)])
+    assert 8 * len(encoding.stream) / 128**2 == pytest.approx(predicted * padded / 128**2, rel=0.5)
+    assert np.array_equal(codec.decode(encoding.stream), encoding.reconstruct())
+    smaller = len(codec.encode(np.full((128, 128, 3), 128, np.uint8)).stream)
+    assert smaller != len(encoding.stream)  # the symbols depend on the picture
+
+
+def test_synthetic_weights_are_the_same_every_time():
+    (subject,) = choose_subjects(["tiny"], ["default"], "cpu")
+    torch.manual_seed(1)
+    first = build(subject, "cpu").model.state_dict()
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second = build(subject, "cpu").model.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_every_configuration_has_its_devices():
+    assert {name for name in CONFIGURATIONS if "cpu" not in CONFIGURATIONS.get(name).devices} == {"cuda-graphs"}
+    assert latency_subjects.DEFAULT in CONFIGURATIONS
