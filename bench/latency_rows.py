@@ -51,8 +51,8 @@ class LatencyRow(StoredRow):
     peak_reserved_bytes: int | None = None
     stage_peak_alloc_bytes: dict[str, int] = field(default_factory=dict)
     weights_bytes: int | None = None  # parameters and buffers on the device
-    rss_bytes: int | None = None  # the host process after the measurement
-    peak_rss_bytes: int | None = None  # over the passes of this row
+    rss_bytes: int | None = None  # the host process before a pass, all variants that take turns in it
+    peak_rss_bytes: int | None = None  # and at its peak over that pass
     parameters: int | None = None
     unused_parameters: int | None = None  # that neither direction reads
     macs: int | None = None  # multiply-accumulates of one pass in this direction

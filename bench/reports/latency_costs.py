@@ -25,7 +25,7 @@ def memory(context: Context) -> Table:
                     Column(f"{direction}_peak_stage", "in stage")]
     columns += [Column("peak_vs_base_percent", f"peak vs {context.base_label}", "%", digits=1, signed=True),
                 Column("peak_rss_mb", "process peak", "MB", digits=0),
-                Column("rss_mb", "process after", "MB", digits=0), REMARK]
+                Column("rss_mb", "process before", "MB", digits=0), REMARK]
     cases, rows = default_cases(context), []
     for case in cases:
         cells: list[Cell] = [context.labels[case.name], _mb(case.any.weights_bytes)]
@@ -41,7 +41,8 @@ def memory(context: Context) -> Table:
                      _mb(_highest(row.rss_bytes for row in measured)), remark_text(case)))
     notes = ("Peaks are of tensors, weights included, as torch's allocator sees them for this model alone; "
              "\"reserved\" is what the GPU's allocator held. The process holds all variants that took turns, and the "
-             "libraries. MB: 10⁶ bytes.", f"peak vs {context.base_label}: of the direction that takes more.")
+             "libraries: a pass itself takes what its peak has beyond \"before\". MB: 10⁶ bytes.",
+             f"peak vs {context.base_label}: of the direction that takes more.")
     headings = frame_headings(cases, context.selection.frames)
     return context.table("memory", "Memory", columns, rows, [row for case in cases for row in case.rows], notes,
                          headings)

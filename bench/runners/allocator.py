@@ -28,6 +28,13 @@ def keep_freed_memory() -> bool:
                 and mallopt(_MMAP_MAX, 0))
 
 
+def release_freed_memory() -> None:
+    """Give back to the system what is freed and kept, where the C library can: the next pass gets it anew."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 @contextmanager
 def large_blocks_mapped() -> Iterator[None]:
     """Map blocks of more than 32 MiB anew, as without :func:`keep_freed_memory`, which applies again afterwards."""

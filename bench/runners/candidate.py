@@ -11,6 +11,7 @@ import numpy as np
 from bench.codecs.base import Encoding
 from bench.errors import CodecError
 from bench.latency_rows import DECODE, ENCODE
+from bench.runners.allocator import release_freed_memory
 from bench.runners.complexity import Count, count_macs, count_parameters, read_parameters
 from bench.runners.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.latency_plan import DIRECTIONS, Frame, Settings
@@ -85,6 +86,7 @@ class Candidate:
         counts = {} if plain is None else dict(plain[1])
         for direction in DIRECTIONS:
             step(f"stages of {direction}")
+            at.directions[direction] |= self._process_memory(self.function(frame, direction))
             at.directions[direction] |= self._stages(self.staged(frame, direction))
             step(f"memory and operations of {direction}")
             new_counts = counts if plain is None else None
@@ -116,7 +118,7 @@ class Candidate:
         at = self._frames[frame]
         own = dict(at.directions[direction])
         peak_rss_method = own.pop("peak_rss_method")
-        return {**at.common, **own, "rss_bytes": rss_bytes(), "state": {**state, "peak_rss": peak_rss_method}}
+        return {**at.common, **own, "state": {**state, "peak_rss": peak_rss_method}}
 
     def _encode(self, images: list[np.ndarray]) -> list[Encoding]:
         return [self._codec.encode(image) for image in images]
@@ -141,19 +143,26 @@ class Candidate:
     def _matches(encoding: Encoding, decoded: np.ndarray) -> bool:
         return np.array_equal(encoding.reconstruct(), decoded)
 
-    def _stages(self, staged_pass: Callable[[Recorder], object]) -> Fields:
-        """Passes with stages marked, and the process' peak memory over them."""
-        passes: list[Breakdown] = []
+    @staticmethod
+    def _process_memory(one_pass: Callable[[], object]) -> Fields:
+        """Resident memory of the process before a pass and at its peak; nothing freed before is held."""
+        release_freed_memory()
+        before = rss_bytes()
         with PeakRss() as peak:
-            while len(passes) < STAGE_PASSES and sum(one.total_s for one in passes) < STAGE_PASSES_S:
-                timeline = cuda_timeline() if self._settings.device == "cuda" else host_timeline()
-                _, total_s = timed(staged_pass, timeline)
-                passes.append(timeline.breakdown(total_s))
+            one_pass()
+        return {"rss_bytes": before, "peak_rss_bytes": peak.peak_bytes, "peak_rss_method": peak.method}
+
+    def _stages(self, staged_pass: Callable[[Recorder], object]) -> Fields:
+        """Passes with stages marked."""
+        passes: list[Breakdown] = []
+        while len(passes) < STAGE_PASSES and sum(one.total_s for one in passes) < STAGE_PASSES_S:
+            timeline = cuda_timeline() if self._settings.device == "cuda" else host_timeline()
+            _, total_s = timed(staged_pass, timeline)
+            passes.append(timeline.breakdown(total_s))
         names = dict.fromkeys(name for one in passes for name in one.seconds)
         return {
             "stages_s": {name: [one.seconds.get(name, 0.0) for one in passes] for name in names},
             "stage_calls": passes[0].calls, "stage_totals_s": [one.total_s for one in passes],
-            "peak_rss_bytes": peak.peak_bytes, "peak_rss_method": peak.method,
         }
 
     def _memory(self, staged_pass: Callable[[Recorder], object], counts: _Counts | None, direction: str) -> Fields:

@@ -13,6 +13,7 @@ import torch
 
 from bench.latency_rows import OUT_OF_MEMORY, LatencyRow
 from bench.rows import FAILED, OK, digest
+from bench.runners.allocator import keep_freed_memory
 from bench.runners.candidate import Candidate
 from bench.runners.configurations import CONFIGURATIONS
 from bench.runners.latency import Turns
@@ -35,7 +36,8 @@ class Profiler:
                  step: Callable[[str, float], None] = lambda what, expected_s: None,
                  build: Callable[..., Candidate] = Candidate) -> None:
         self._settings, self._store, self._step, self._build = settings, store, step, build
-        self._machine = describe_machine(settings.device, jobs=1, torch=settings.torch)
+        self._machine = {**describe_machine(settings.device, jobs=1, torch=settings.torch),
+                         "freed_memory_kept": keep_freed_memory()}  # as `evaluate` runs codecs
 
     def run(self, groups: Sequence[Sequence[Subject]]) -> None:
         """Measure all groups; subjects of a group are timed in turns.
