@@ -1,0 +1,118 @@
+"""What the claims come to: judgements, the comparisons of curves behind them, and what changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+from bench.claims.catalogue import Claim
+from bench.rd_curve import RDCurve
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One claim, judged by one kind of evidence.
+
+    Attributes:
+        verdict: one of :data:`bench.metrics.verdicts.VERDICTS`.
+        miniature: judged on miniatures; such a verdict never settles the claim about the authors' model.
+        value: in the claim's unit; None where there is none.
+        interval: 95 %, two-sided; None for exact values.
+        n: how many images or rounds ``value`` goes by, ``what_n``; 0 where that doesn't apply.
+        detectable: the smallest effect that would have been found in 80 % of cases, in the claim's unit.
+        p_value: one-sided, of the test that decided; None where nothing was tested.
+        adjusted_p: the same, corrected for all claims tested together (Holm).
+        where: dataset, or device and shape.
+        reason: what decided, in words.
+        command: what would settle it, or check it again.
+        evidence: what was compared.
+    """
+
+    claim: Claim
+    verdict: str
+    reason: str
+    command: str = ""
+    miniature: bool = False
+    value: float | None = None
+    interval: Interval | None = None
+    n: int = 0
+    what_n: str = ""
+    detectable: float | None = None
+    p_value: float | None = None
+    adjusted_p: float | None = None
+    where: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class PairComparison:
+    """Two curves over the same images.
+
+    Attributes:
+        images: names, in the order of ``per_image_percent`` (NaN where an image has no BD-rate).
+        value_percent: BD-rate of the averaged curves; ``interval``: 95 %, over images.
+        drop_one: lowest and highest BD-rate with one λ left out; None below five points.
+        share_improved: of the images with a value, how many need fewer bits: 0 to 1.
+    """
+
+    title: str
+    dataset: str
+    anchor: RDCurve
+    test: RDCurve
+    images: tuple[str, ...]
+    per_image_percent: tuple[float, ...]
+    value_percent: float
+    interval: Interval
+    per_image_mean_percent: float
+    per_image_interval: Interval
+    drop_one: Interval | None
+    share_improved: float
+    miniature: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference from the accepted state.
+
+    Attributes:
+        kind: "rate", "quality", "encode time", "decode time", "memory", "parameters", "operations", "verdict" or
+            "row vanished".
+        what: variant and dataset, or variant, direction and shape, or the claim.
+        worse: it got worse beyond its uncertainty; otherwise better.
+        reason: names the term that moved: rate or quality, which images, which stage.
+    """
+
+    kind: str
+    what: str
+    before: str
+    after: str
+    worse: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClaimsResult:
+    """Everything that a report of claims shows.
+
+    Attributes:
+        multiplicity: how the verdicts account for being many.
+    """
+
+    judgements: tuple[Judgement, ...]
+    pairs: tuple[PairComparison, ...] = ()
+    changes: tuple[Change, ...] = ()
+    remarks: tuple[str, ...] = ()
+    multiplicity: str = ""
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How many claims about the authors' own models have each verdict."""
+        return Counter(one.verdict for one in self.judgements if not one.miniature)
+
+    @property
+    def worse(self) -> list[Change]:
+        """What got worse since the accepted state."""
+        return [change for change in self.changes if change.worse]
