@@ -49,12 +49,13 @@ class Judgement:
 
 @dataclass(frozen=True)
 class PairComparison:
-    """Two curves over the same images.
+    """Two curves over the same images, or published averages, of which single images are not known.
 
     Attributes:
-        images: names, in the order of ``per_image_percent`` (NaN where an image has no BD-rate).
+        images: names, in the order of ``per_image_percent`` (NaN where an image has no BD-rate); empty where single
+            images are not known, and then there are no intervals, no mean over images and no share.
         value_percent: BD-rate of the averaged curves; ``interval``: 95 %, over images.
-        drop_one: lowest and highest BD-rate with one λ left out; None below five points.
+        drop_one: lowest and highest BD-rate with one λ left out; None where that leaves too few points.
         share_improved: of the images with a value, how many need fewer bits: 0 to 1.
     """
 
@@ -62,14 +63,14 @@ class PairComparison:
     dataset: str
     anchor: RDCurve
     test: RDCurve
-    images: tuple[str, ...]
-    per_image_percent: tuple[float, ...]
     value_percent: float
-    interval: Interval
-    per_image_mean_percent: float
-    per_image_interval: Interval
-    drop_one: Interval | None
-    share_improved: float
+    images: tuple[str, ...] = ()
+    per_image_percent: tuple[float, ...] = ()
+    interval: Interval | None = None
+    per_image_mean_percent: float | None = None
+    per_image_interval: Interval | None = None
+    drop_one: Interval | None = None
+    share_improved: float | None = None
     miniature: bool = False
 
 
