@@ -78,11 +78,11 @@ def rd_curve(name: str, factors: dict[str, float]) -> RDCurve:
                    images=len(per_image))
 
 
-def pair(images: int = 6, **values) -> PairComparison:
-    names = [f"kodim{index:02d}" for index in range(images)]
+def pair(count: int = 6, **values) -> PairComparison:
+    names = [f"kodim{index:02d}" for index in range(count)]
     anchor = rd_curve("anchor", dict.fromkeys(names, 1.0))
     test = rd_curve("test", {name: 0.8 + 0.1 * index for index, name in enumerate(names)})
-    percents = tuple(100 * (0.8 + 0.1 * index - 1) for index in range(images))
+    percents = tuple(100 * (0.8 + 0.1 * index - 1) for index in range(count))
     return PairComparison(**{
         "title": "Codec test against Codec anchor", "dataset": "kodak", "anchor": anchor, "test": test,
         "value_percent": 5.0, "images": tuple(names), "per_image_percent": percents, "interval": (-3.0, 12.5),
@@ -229,7 +229,8 @@ def test_forest_plot_draws_each_verdict_in_its_colour_and_counts_what_is_left_ou
     assert [figure.name for figure in figures] == ["forest_rwkv_wide", "forest_rwkv_column"]
     for figure in figures:
         pixels = pixels_of(figure.png)
-        shown = {verdict for verdict, (colour, _) in LOOKS.items() if has_colour(pixels, colour)}
+        shown = {verdict for verdict, (colour, _) in LOOKS.items()
+                 if verdict != INVALID and has_colour(pixels, colour)}  # its grey is in the edges of letters too
         assert shown == {SUPPORTED, REFUTED, UNDECIDED}
         assert figure.caption.endswith("2 claims.")
 
@@ -283,7 +284,8 @@ def test_pair_plots_show_savings_and_losses_of_single_images():
 
 def test_published_averages_have_no_panel_of_images():
     averaged = [replace(one, per_image={}, images=None) for one in (pair().anchor, pair().test)]
-    published = pair(images=0, anchor=averaged[0], test=averaged[1], per_image_mean_percent=None, interval=None)
+    published = pair(images=(), per_image_percent=(), anchor=averaged[0], test=averaged[1], per_image_mean_percent=None,
+                     interval=None)
     figures = pair_plots(published)
     assert not has_colour(pixels_of(figures[0].png), "#0072B2")
     assert (pixels_of(figures[0].png) < 128).any() and figures[0].caption.endswith("Single images are not known.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
 
 import matplotlib
 import numpy as np
@@ -21,7 +23,9 @@ from bench.runners.files import file_name
 METRIC = "psnr"
 LESS, MORE, SINGLE = "#0072B2", "#D55E00", "#9FB8CC"
 SAMPLES = 60  # positions along quality
+TITLE_WIDTHS = {WIDE.name: 85, COLUMN.name: 46}  # characters of a line
 MOST_NAMES = 30  # images whose names are readable below bars
+LEGEND = {"fontsize": "small", "handlelength": 1.6, "labelspacing": 0.25, "framealpha": 0.85, "edgecolor": "none"}
 
 Line = tuple[np.ndarray, np.ndarray]
 
@@ -76,7 +80,8 @@ def _figure(pair: PairComparison, layout: Layout) -> Figure | None:
         _draw_change(all_axes[0], pair, line)
         if values:
             _draw_images(all_axes[1], pair, values, layout)
-        canvas.suptitle(pair.title, fontsize=layout.font + 0.5, fontweight="bold", x=0.01, ha="left", wrap=True)
+        canvas.suptitle(fill(pair.title, TITLE_WIDTHS[layout.name]), fontsize=layout.font + 0.5, fontweight="bold",
+                        x=0.01, ha="left")
         return Figure(name, _caption(pair, len(values)), save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
 
 
@@ -104,7 +109,7 @@ def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
         _limit(axes, [*(percent for _, percent in single), line[1]])
     axes.set_xlabel("PSNR (RGB) [dB]")
     axes.set_ylabel("Rate change [%]")
-    axes.legend(frameon=False, fontsize="small", handlelength=1.6, labelspacing=0.25)
+    axes.legend(**LEGEND)
     _finish(axes)
 
 
@@ -124,9 +129,9 @@ def _draw_images(axes: Axes, pair: PairComparison, values: Sequence[tuple[float,
     if pair.per_image_mean_percent is not None:
         axes.axhline(pair.per_image_mean_percent, color="#000000", linewidth=0.9, linestyle=(0, (4, 2)),
                      label=f"mean {percent_text(pair.per_image_mean_percent)}")
-        axes.legend(frameon=False, fontsize="small", handlelength=1.6)
+        axes.legend(**LEGEND)
     if len(values) <= MOST_NAMES:
-        axes.set_xticks(places, [image for _, image in values], rotation=90, fontsize=layout.font - 2.5)
+        axes.set_xticks(places, [Path(image).stem for _, image in values], rotation=90, fontsize=layout.font - 2.5)
     else:
         axes.set_xlabel("Images, in order of BD-rate")
     axes.set_ylabel("BD-rate of an image [%]")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import matplotlib
 import numpy as np
@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from bench.claims.catalogue import Claim
 from bench.claims.result import Judgement
 from bench.metrics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
-from bench.reports.claims_text import METRIC_TEXTS, Names, grouped, is_change
+from bench.reports.claims_text import METRIC_TEXTS, Names, claimed_text, grouped, is_change
 from bench.reports.frame import count
 from bench.reports.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
 
@@ -27,6 +27,7 @@ LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell 
 }
 CLAIMED_COLOUR = "#C9D6E2"
 MOST_ROWS = 25  # of a figure
+LABEL_WIDTHS = {WIDE.name: 46, COLUMN.name: 30}  # characters of a line
 ROW_INCHES, PANEL_INCHES = 0.21, 0.62
 WIDE_RANGE = 12.0  # largest over median distance from zero from which on a scale is logarithmic beyond the median
 FAMILIES = {  # metrics that share an axis
@@ -34,7 +35,7 @@ FAMILIES = {  # metrics that share an axis
     "memory": "Peak memory", "parameters": "Parameters", "training_time": "Training time",
 }
 QUALITY_METRICS = ("bd_rate", "bd_psnr", "psnr")
-DIRECTION_TEXTS = {"encode_time": "encode", "decode_time": "decode", "total_time": "both"}
+DIRECTION_TEXTS = {"encode_time": "encode", "decode_time": "decode", "total_time": "total"}
 
 
 @dataclass(frozen=True)
@@ -100,23 +101,23 @@ def _figure(name: str, caption: str, panels: Sequence[Panel], names: Names, layo
 
 
 def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
-    often = Counter(one.claim.name for one in panel.rows)
-    labels = [row_label(one, names, often[one.claim.name] > 1) for one in panel.rows]
     for place, one in enumerate(panel.rows):
         low, high = one.claim.bounds
-        axes.barh(place, high - low, left=low, height=0.62, color=CLAIMED_COLOUR, edgecolor="#5B7C99", linewidth=0.9)
+        axes.barh(place, high - low, left=low, height=0.62, color=CLAIMED_COLOUR, edgecolor="#5B7C99", linewidth=0.9,
+                  zorder=2)
         colour, marker = LOOKS[one.verdict]
         if one.interval is not None:
             axes.plot(one.interval, (place, place), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
         axes.plot(one.value, place, marker, color=colour, markersize=layout.font * (0.9 if marker == "*" else 0.6),
                   markeredgecolor="white", markeredgewidth=0.4, zorder=4)
-    axes.set_yticks(range(len(panel.rows)), labels)
+    axes.set_yticks(range(len(panel.rows)), [fill(label, LABEL_WIDTHS[layout.name]) for label in labels(panel, names)])
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
-    axes.set_xlabel(panel.title, labelpad=1)
+    axes.set_title(panel.title, loc="left", fontsize=layout.font, pad=3)
     axes.grid(True, axis="x", linewidth=0.4, color="#D9D9D9")
     axes.set_axisbelow(True)
     axes.tick_params(width=0.6, length=2.5)
-    axes.tick_params(axis="y", labelsize=layout.font - 1)
+    axes.tick_params(axis="y", labelsize=layout.font - 1.3)
+    axes.use_sticky_edges = False  # bars would end at the frame
     if is_change(panel.rows[0].claim):
         axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
         _spread(axes, panel)
@@ -132,13 +133,25 @@ def _spread(axes: Axes, panel: Panel) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
 
 
-def row_label(one: Judgement, names: Names, with_where: bool = False) -> str:
-    """"RWKV-2 vs RWKV-1, decode, context s3"; where it was measured for rates, and where asked for."""
+def labels(panel: Panel, names: Names) -> list[str]:
+    """"RWKV-2 vs RWKV-1, decode, context s3"; where two would be the same, with the place and the claimed range."""
+    plain = [_label(one, names) for one in panel.rows]
+    placed = [f"{text}, {one.where}" if plain.count(text) > 1 and _in_several_places(one, panel) else text
+              for text, one in zip(plain, panel.rows)]
+    return [f"{text} ({claimed_text(one.claim)})" if placed.count(text) > 1 else text
+            for text, one in zip(placed, panel.rows)]
+
+
+def _label(one: Judgement, names: Names) -> str:
     claim = one.claim
     versus = f" vs {names.label(claim.versus)}" if claim.versus else ""
     about = [DIRECTION_TEXTS.get(claim.metric), claim.part, claim.setting,
-             one.where if with_where or claim.metric in QUALITY_METRICS else None]
+             one.where if claim.metric in QUALITY_METRICS else None]
     return ", ".join([f"{names.label(claim.variant)}{versus}", *(text for text in about if text)])
+
+
+def _in_several_places(one: Judgement, panel: Panel) -> bool:
+    return any(other.claim.name == one.claim.name and other.where != one.where for other in panel.rows)
 
 
 def _legend(canvas: Canvas, verdicts: Sequence[str], layout: Layout) -> None:
