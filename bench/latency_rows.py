@@ -55,7 +55,10 @@ class LatencyRow(StoredRow):
     peak_rss_bytes: int | None = None  # and at its peak over that pass
     parameters: int | None = None
     unused_parameters: int | None = None  # that neither direction reads
+    module_parameters: dict[str, int] = field(default_factory=dict)  # of the model's direct children
     macs: int | None = None  # multiply-accumulates of one pass in this direction
+    module_macs: dict[str, int] = field(default_factory=dict)  # of those in its direct children
+    skipped_macs: int | None = None  # that the published code spends on a result which nothing reads, and ours doesn't
     uncounted: list[str] = field(default_factory=list)  # operators without a count
     identity: dict[str, Any] = field(default_factory=dict)  # what ``key`` is the digest of
     state: dict[str, Any] = field(default_factory=dict)  # clocks, throttling, governor, load, before and after

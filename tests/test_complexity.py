@@ -7,7 +7,14 @@ from torch import nn
 
 from bench.codecs.learned import LearnedCodec
 from bench.models import create
-from bench.runners.complexity import count_macs, count_parameters, kmac_per_pixel, read_parameters, skipped_macs
+from bench.runners.complexity import (
+    count_macs,
+    count_parameters,
+    kmac_per_pixel,
+    parameters_by_module,
+    read_parameters,
+    skipped_macs,
+)
 
 
 def test_layers_worked_out_by_hand():
@@ -86,6 +93,23 @@ def test_encoder_and_decoder_make_up_the_forward_pass():
     assert count_macs(lambda: model(x)).macs == only_encoder + decode
     assert encode - only_encoder == decode - count_macs(lambda: model.synthesis(model.analysis(x))).macs + count_macs(
         lambda: model.analysis(x)).macs
+
+
+@torch.no_grad()
+def test_children_are_counted_apart_and_add_up():
+    model = tiny_model()
+    x = torch.rand(1, 3, 128, 128)
+    count = count_macs(lambda: model(x), model)
+    assert sum(count.module_macs.values()) == count.macs
+    for name in ("g_a", "h_a", "g_s"):
+        child, given = getattr(model, name), []
+        with child.register_forward_pre_hook(lambda _, inputs, given=given: given.append(inputs)):
+            model(x)
+        assert count.module_macs[name] == count_macs(lambda child=child, given=given: child(*given[0])).macs > 0
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    inside = parameters_by_module(model)
+    own = sum(parameter.numel() for parameter in model.parameters(recurse=False))
+    assert sum(inside.values()) + own == count_parameters(model) and inside["g_a"] == count_parameters(model.g_a)
 
 
 def test_the_suites_own_operator_is_counted():

@@ -17,7 +17,7 @@ from bench.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
 from bench.models import create
 from bench.runners import latency_plan, latency_subjects, profiling
 from bench.runners.candidate import Candidate
-from bench.runners.complexity import count_macs
+from bench.runners.complexity import count_macs, kmac_per_pixel, skipped_macs
 from bench.runners.configurations import CONFIGURATIONS
 from bench.runners.latency import Protocol
 from bench.runners.latency_plan import Frame, Settings, expected_s, groups_of, parse_frame, pending, row_identity
@@ -67,8 +67,13 @@ def test_both_directions_become_rows_with_everything(tmp_path, capsys):
         assert row.parameters == parameters and row.unused_parameters == 0 and row.macs > 0
         assert row.peak_alloc_bytes > row.weights_bytes >= 4 * parameters
         assert row.peak_rss_bytes > 0 and row.state["before"] and row.state["in_turns"] == ["tiny"]
+        assert 0 < sum(row.module_parameters.values()) <= parameters and sum(row.module_macs.values()) == row.macs
         assert row.identity["coder"] and row.machine["threads"] == row.identity["threads"]
     assert len({row.session for row in rows}) == 1 and len({row.key for row in rows}) == 2
+    model, (encode, decode) = tiny_model(), rows
+    published = kmac_per_pixel(model, torch.zeros(1, 3, 64, 64)) * 64**2 * 1000 + skipped_macs(model, 64, 64)
+    forward_macs = encode.module_macs["g_a"] + encode.module_macs["h_a"] + decode.macs + decode.skipped_macs
+    assert forward_macs == pytest.approx(published, abs=0.5)
     assert rows[0].stage_calls["entropy coding"] == 2 and rows[1].stage_calls["entropy coding"] == 12
     shown = capsys.readouterr()
     assert "expected time" in shown.out and "tiny" in shown.out and "left" in shown.err

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
+from bench.latency_figures import forward_kmac_per_pixel, highest, kmac_per_pixel, peak_bytes
 from bench.latency_rows import LatencyRow
 from bench.latency_selection import BASE, DIRECTIONS, Case
 from bench.reports.latency_tables import REMARK, VARIANT, default_cases, headline_cases
@@ -37,8 +36,8 @@ def memory(context: Context) -> Table:
         base = context.selection.case(case.frame, BASE)
         change = None if base is None or case.name == BASE else _change(peak_bytes(case), peak_bytes(base))
         measured = [row for row in case.rows if row.status == OK]
-        rows.append((*cells, change, _mb(_highest(row.peak_rss_bytes for row in measured)),
-                     _mb(_highest(row.rss_bytes for row in measured)), remark_text(case)))
+        rows.append((*cells, change, _mb(highest(row.peak_rss_bytes for row in measured)),
+                     _mb(highest(row.rss_bytes for row in measured)), remark_text(case)))
     notes = ("Peaks are of tensors, weights included, as torch's allocator sees them for this model alone; "
              "\"reserved\" is what the GPU's allocator held. The process holds all variants that took turns, and the "
              "libraries: a pass itself takes what its peak has beyond \"before\". MB: 10⁶ bytes.",
@@ -46,15 +45,6 @@ def memory(context: Context) -> Table:
     headings = frame_headings(cases, context.selection.frames)
     return context.table("memory", "Memory", columns, rows, [row for case in cases for row in case.rows], notes,
                          headings)
-
-
-def peak_bytes(case: Case) -> int | None:
-    """The larger peak of both directions."""
-    return _highest(row.peak_alloc_bytes for row in case.rows if row.status == OK)
-
-
-def _highest(values: Iterable[int | None]) -> int | None:
-    return max((value for value in values if value is not None), default=None)
 
 
 def _mb(size: int | None) -> float | None:
@@ -100,11 +90,6 @@ def slope_mb_per_megapixel(rows: list[LatencyRow]) -> float | None:
     return float(np.polyfit(sizes, peaks, 1)[0]) if len(set(sizes)) > 1 else None
 
 
-def kmac_per_pixel(row: LatencyRow | None) -> float | None:
-    """Thousands of multiply-accumulates for each original pixel of one direction."""
-    return None if row is None or row.macs is None else row.macs / (row.width * row.height * row.batch) / 1000
-
-
 def complexity(context: Context) -> Table:
     """Parameters and operations of every variant."""
     against = f"vs {context.base_label}"
@@ -114,7 +99,8 @@ def complexity(context: Context) -> Table:
     for direction in DIRECTIONS:
         columns += [Column(f"{direction}_kmac_per_pixel", direction, "kMAC/pixel", digits=2),
                     Column(f"{direction}_kmac_vs_base_percent", against, "%", digits=1, signed=True)]
-    columns += [Column("shape", "counted at"), Column("uncounted", "Operators without a count", wide=True)]
+    columns += [Column("forward_kmac_per_pixel", "forward", "kMAC/pixel", digits=2), Column("shape", "counted at"),
+                Column("uncounted", "Operators without a count", wide=True)]
     cases = headline_cases(context)
     rows = []
     for case in cases:
@@ -126,10 +112,12 @@ def complexity(context: Context) -> Table:
             own = kmac_per_pixel(case.measured(direction))
             cells += [own, _change(own, kmac_per_pixel(base.measured(direction)) if base else None)]
         uncounted = sorted({name for row in case.rows for name in row.uncounted})
-        rows.append((*cells, frame_text(case.frame, context.selection.frames), ", ".join(uncounted) or None))
+        rows.append((*cells, forward_kmac_per_pixel(case), frame_text(case.frame, context.selection.frames),
+                     ", ".join(uncounted) or None))
     notes = ("kMAC/pixel: thousands of multiply-accumulates of convolutions, matrix products, attention and registered "
              "operators, over the original pixels. Encoder and decoder each walk the context model, so that their sum "
-             "is more than a forward pass.",
+             "is more than a forward pass. Forward: as the published code computes it, with an attention whose result "
+             "nothing reads; not known where transforms have other names than HPCM's.",
              "Unused parameters are those that neither direction reads. Operators without a count do more than one "
              "operation a value, and are not in the figures.")
     return context.table("complexity", "Complexity", columns, rows, [row for case in cases for row in case.rows], notes)

@@ -12,7 +12,14 @@ from bench.codecs.base import Encoding
 from bench.errors import CodecError
 from bench.latency_rows import DECODE, ENCODE
 from bench.runners.allocator import release_freed_memory
-from bench.runners.complexity import Count, count_macs, count_parameters, read_parameters
+from bench.runners.complexity import (
+    Count,
+    count_macs,
+    count_parameters,
+    parameters_by_module,
+    read_parameters,
+    skipped_macs,
+)
 from bench.runners.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.latency_plan import DIRECTIONS, Frame, Settings
 from bench.runners.latency_subjects import Subject, build, padding_of
@@ -91,7 +98,7 @@ class Candidate:
             step(f"memory and operations of {direction}")
             new_counts = counts if plain is None else None
             at.directions[direction] |= self._memory(self.staged(frame, direction), new_counts, direction)
-        for direction, fields in self._complexity(counts).items():
+        for direction, fields in self._complexity(counts, frame).items():
             at.directions[direction] |= fields
 
     def prepare(self, frame: Frame) -> None:
@@ -178,13 +185,18 @@ class Candidate:
     def _count(self, function: Callable[[], object], counts: _Counts, direction: str) -> None:
         """Add the operations of a pass, and the parameters that it reads."""
         found: list[Count] = []
-        read = read_parameters(self._model, lambda: found.append(count_macs(function)))
+        read = read_parameters(self._model, lambda: found.append(count_macs(function, self._model)))
         counts[direction] = found[0], read
 
-    def _complexity(self, counts: _Counts) -> dict[str, Fields]:
+    def _complexity(self, counts: _Counts, frame: Frame) -> dict[str, Fields]:
         """Row fields of what was counted in both directions."""
+        left, top, right, bottom = padding_of(self._model, frame.width, frame.height)
+        skipped = skipped_macs(self._model, frame.height + top + bottom, frame.width + left + right)
         used = set().union(*(read for _, read in counts.values()), self._read_by_tables)
         unused = sum(value.numel() for name, value in self._model.named_parameters() if name not in used)
-        numbers = {"parameters": count_parameters(self._model), "unused_parameters": unused}
-        return {direction: {"macs": count.macs, "uncounted": list(count.uncounted), **numbers}
+        numbers = {"parameters": count_parameters(self._model), "unused_parameters": unused,
+                   "module_parameters": parameters_by_module(self._model),
+                   "skipped_macs": skipped * self._settings.batch}
+        return {direction: {"macs": count.macs, "uncounted": list(count.uncounted),
+                            "module_macs": dict(count.module_macs), **numbers}
                 for direction, (count, _) in counts.items()}

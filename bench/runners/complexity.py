@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,22 +45,46 @@ class Count:
             of what operators with a formula of their own say.
         uncounted: operators without a count that do more than one operation a value (normalisations, pooling,
             softmax, interpolation, transforms, unregistered operators).
+        module_macs: of each direct child of the model, as far as they ran in its ``forward``; the rest of ``macs``
+            was done outside.
     """
 
     macs: int
     uncounted: tuple[str, ...]
+    module_macs: Mapping[str, int] = field(default_factory=dict)
 
 
-def count_macs(function: Callable[[], object]) -> Count:
+def count_macs(function: Callable[[], object], model: nn.Module | None = None) -> Count:
     """Run ``function`` and count what it computes, on any device.
 
     One multiplication is one MAC; additions, activations and normalisation are not counted.
+
+    Args:
+        model: count its direct children apart, lists of modules as one.
     """
     counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED_BY_TORCH)
     seen = _Uncounted()
-    with torch.no_grad(), counter, seen:  # the inner mode sees an operator first, and hands it on
-        function()
-    return Count(counter.get_total_flops() // 2, tuple(sorted(seen.names)))
+    with _children_counted(model, counter.get_total_flops) as flops:
+        with torch.no_grad(), counter, seen:  # the inner mode sees an operator first, and hands it on
+            function()
+    apart = {name: count // 2 for name, count in flops.items()}
+    return Count(counter.get_total_flops() // 2, tuple(sorted(seen.names)), apart)
+
+
+@contextmanager
+def _children_counted(model: nn.Module | None, total: Callable[[], int]) -> Iterator[Counter[str]]:
+    """While the context lasts, collect by how much ``total`` grows in each direct child of ``model``."""
+    flops: Counter[str] = Counter()
+    with ExitStack() as stack:
+        for name, child in () if model is None else model.named_children():
+            for module in child if isinstance(child, nn.ModuleList) else [child]:
+                starts: list[int] = []
+                enter = module.register_forward_pre_hook(lambda *_, starts=starts: starts.append(total()))
+                leave = module.register_forward_hook(
+                    lambda *_, starts=starts, name=name: flops.update({name: total() - starts.pop()}))
+                stack.callback(enter.remove)
+                stack.callback(leave.remove)
+        yield flops
 
 
 def kmac_per_pixel(model: nn.Module, x: Tensor) -> float:
@@ -84,6 +110,11 @@ def skipped_macs(model: nn.Module, height: int, width: int) -> int:
 def count_parameters(model: nn.Module) -> int:
     """Numbers in the parameters of ``model``; shared ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def parameters_by_module(model: nn.Module) -> dict[str, int]:
+    """Numbers in the parameters of each direct child of ``model``; its own tensors are in none."""
+    return {name: count_parameters(child) for name, child in model.named_children()}
 
 
 def read_parameters(model: nn.Module, function: Callable[[], object]) -> set[str]:

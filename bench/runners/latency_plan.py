@@ -123,12 +123,20 @@ def pending(subjects: Sequence[Subject], settings: Settings, device_name: str, d
 
 def expected_s(subjects: int, settings: Settings) -> float:
     """Seconds that so many subjects are expected to take."""
-    sampling, rest = 0.0, subjects * build_s()
-    for frame in settings.frames:
-        protocol, round_s = settings.protocol_at(frame), 2 * subjects * pass_s(frame, settings)
-        rest += EXTRA_ROUNDS * round_s
-        sampling += max(protocol.least * round_s, min(protocol.repeats * round_s, protocol.budget_s))
-    return rest + sampling
+    return subjects * build_s() + sum(
+        EXTRA_ROUNDS * round_s(subjects, frame, settings) + sampling_s(subjects, frame, settings)
+        for frame in settings.frames)
+
+
+def sampling_s(subjects: int, frame: Frame, settings: Settings) -> float:
+    """Seconds that sampling so many subjects at a frame is expected to take."""
+    protocol, one_round_s = settings.protocol_at(frame), round_s(subjects, frame, settings)
+    return max(protocol.least * one_round_s, min(protocol.repeats * one_round_s, protocol.budget_s))
+
+
+def round_s(subjects: int, frame: Frame, settings: Settings) -> float:
+    """Seconds that one pass of each subject in each direction is expected to take."""
+    return len(DIRECTIONS) * subjects * pass_s(frame, settings)
 
 
 def pass_s(frame: Frame, settings: Settings) -> float:

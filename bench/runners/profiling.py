@@ -17,7 +17,16 @@ from bench.runners.allocator import keep_freed_memory
 from bench.runners.candidate import Candidate
 from bench.runners.configurations import CONFIGURATIONS
 from bench.runners.latency import Turns
-from bench.runners.latency_plan import DIRECTIONS, Frame, Settings, build_s, pass_s, row_identity
+from bench.runners.latency_plan import (
+    DIRECTIONS,
+    Frame,
+    Settings,
+    build_s,
+    pass_s,
+    round_s,
+    row_identity,
+    sampling_s,
+)
 from bench.runners.latency_subjects import Subject
 from bench.runners.machine import code_version, describe_machine, free_gpu_memory
 from bench.runners.machine_state import OthersLoad, read_state, state_warnings
@@ -103,7 +112,16 @@ class Profiler:
     def _turns(self, ready: dict[Subject, Candidate], frame: Frame) -> Turns[tuple[Subject, str]]:
         functions = {(subject, direction): candidate.function(frame, direction)
                      for subject, candidate in ready.items() for direction in DIRECTIONS}
-        return Turns(functions, report=lambda name: self._passes(name[0], frame, name[1]))
+        warm_up_s = round_s(len(ready), frame, self._settings)
+        planned_s = warm_up_s + sampling_s(len(ready), frame, self._settings)
+
+        def report(name: tuple[Subject, str]) -> None:
+            nonlocal planned_s  # a budget may be spent in more rounds than planned
+            expected_s = min(planned_s, pass_s(frame, self._settings))
+            planned_s -= expected_s
+            self._step(f"{name[0].title} {frame}: {name[1]}", expected_s)
+
+        return Turns(functions, report=report)
 
     def _passes(self, subject: Subject, frame: Frame, what: str) -> None:
         self._step(f"{subject.title} {frame}: {what}", pass_s(frame, self._settings))
