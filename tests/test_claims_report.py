@@ -23,7 +23,7 @@ from bench.reports.build import contents_of
 from bench.reports.claims import assemble, build_claims_report
 from bench.reports.claims_junit import summary_markdown, write_junit
 from bench.reports.claims_pairs import pair_plots, rate_change
-from bench.reports.claims_plots import LOOKS, MOST_ROWS, forest_plots
+from bench.reports.claims_plots import LOOKS, MOST_ROWS, Panel, forest_plots, labels
 from bench.reports.claims_summary import summary_text
 from bench.reports.claims_text import MARK, Names, claimed_text, p_text, what_text
 
@@ -233,6 +233,15 @@ def test_forest_plot_draws_each_verdict_in_its_colour_and_counts_what_is_left_ou
                  if verdict != INVALID and has_colour(pixels, colour)}  # its grey is in the edges of letters too
         assert shown == {SUPPORTED, REFUTED, UNDECIDED}
         assert figure.caption.endswith("2 claims.")
+
+
+def test_no_two_rows_of_a_panel_have_the_same_label():
+    rows = (judged("a", SUPPORTED, 1.0), judged("b", SUPPORTED, 2.0, change_percent=(-40.0, -30.0)),
+            judged("c", SUPPORTED, 3.0, metric="decode_time", where="cpu"), judged("c", REFUTED, 4.0, where="cuda",
+                                                                                 metric="decode_time"))
+    assert labels(Panel("Time", rows), NAMES) == [
+        "RWKV-1 vs HPCM-Base, total (−20 to −10 %)", "RWKV-1 vs HPCM-Base, total (−40 to −30 %)",
+        "RWKV-1 vs HPCM-Base, decode, cpu", "RWKV-1 vs HPCM-Base, decode, cuda"]
 
 
 def test_forest_plot_of_nothing_measured_is_left_away():
