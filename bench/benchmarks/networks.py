@@ -14,7 +14,7 @@ from bench.benchmarks.benchmark import Ratio, Report, machine_line, time_togethe
 from bench.benchmarks.lively import lively_model
 from bench.codecs.learned import LearnedCodec
 from bench.models.hyperprior import HyperpriorCodec
-from bench.runners.allocator import keep_freed_memory, large_blocks_mapped
+from bench.runners.allocator import keep_freed_memory, memory_given_back
 from bench.runners.latency_subjects import BASELINE, picture
 from bench.runners.machine import configure_torch
 
@@ -41,7 +41,7 @@ def run(device: str, quick: bool = False) -> Report:
     functions: dict[str, Callable[[], object]] = {}
     for direction, code in (("encode", lambda: codec.encode(image)), ("decode", lambda: codec.decode(stream))):
         functions[direction] = code
-        functions[f"{direction}, networks"] = _mapped(lambda part=calls[direction]: run_calls(part))
+        functions[f"{direction}, networks"] = _giving_back(lambda part=calls[direction]: run_calls(part))
         functions[f"{direction}, memory kept"] = lambda part=calls[direction]: run_calls(part)
     timings = time_together(functions, device, 3 if quick else 10, budget=10 if quick else 120)
     rows, ratios = [], []
@@ -86,8 +86,8 @@ def run_calls(calls: Sequence[Call]) -> None:
         module(*inputs)
 
 
-def _mapped(function: Callable[[], object]) -> Callable[[], object]:
+def _giving_back(function: Callable[[], object]) -> Callable[[], object]:
     def call() -> object:
-        with large_blocks_mapped():
+        with memory_given_back():
             return function()
     return call

@@ -36,16 +36,19 @@ def release_freed_memory() -> None:
 
 
 @contextmanager
-def large_blocks_mapped() -> Iterator[None]:
-    """Map blocks of more than 32 MiB anew, as without :func:`keep_freed_memory`, which applies again afterwards."""
+def memory_given_back() -> Iterator[None]:
+    """Give freed memory back as glibc does by itself after a while; :func:`keep_freed_memory` applies again afterwards.
+
+    That is: map blocks of more than 32 MiB anew, and give back what is free at the heap's end from 64 MiB on.
+    """
     mallopt = _mallopt()
     if mallopt is not None:
         mallopt(_MMAP_MAX, _USUAL_MAPS)
+        mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_THRESHOLD)
     try:
         yield
     finally:
-        if mallopt is not None:
-            mallopt(_MMAP_MAX, 0)
+        keep_freed_memory()
 
 
 def _mallopt() -> Callable[[int, int], int] | None:
