@@ -27,7 +27,7 @@ def test_an_entry_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "line", "said"), [
-    (GOOD.replace("decode_time", "decoding"), 5, "'metric' must be one of encode_time"),
+    (GOOD.replace("decode_time", "decoding"), 5, "'metric' must be one of bd_rate"),
     (GOOD.replace("decode_time", "[decode_time]"), 5, "'metric' must be one of"),
     (GOOD.replace("[-20, -10]", "[-10, -20]"), 6, "'change_percent' must be [low, high]"),
     (GOOD.replace("[-20, -10]", "-20"), 6, "'change_percent' must be [low, high]"),
@@ -35,13 +35,13 @@ def test_an_entry_is_read(tmp_path):
     (GOOD.replace("predicted", "guessed"), 7, "'kind' must be one of predicted, measured"),
     (GOOD + "    sorce: x\n", 9, "unknown key 'sorce'"),
     (GOOD + "    contradicts: b\n", 9, "'contradicts' must be a list"),
-    (GOOD + "    contradicts: [b]\n", 9, "contradicts 'b', which is no claim that contradicts it"),
-    (GOOD + "    value: [1, 2]\n", 2, "must have one of 'change_percent' and 'value'"),
-    (START + REST, 2, "must have one of 'change_percent' and 'value'"),
+    (GOOD + "    contradicts: [b]\n", 9, "contradicts 'b', which is no other claim that contradicts it"),
+    (GOOD + "    value: [1, 2]\n", 2, "must have one of 'change_percent', 'change_db' and 'value'"),
+    (START + REST, 2, "must have one of 'change_percent', 'change_db' and 'value'"),
     (GOOD.replace("    versus: hpcm_base\n", ""), 5, "is a change, so it needs 'versus'"),
     (GOOD.replace("    source: README\n", ""), 2, "lacks 'source'"),
     (GOOD.replace("hpcm_large", "hpcm_huge"), 3, "'hpcm_huge' is no variant"),
-    (GOOD.replace("hpcm_base", "vtm"), 4, "'vtm' is no variant"),
+    (GOOD.replace("hpcm_base", "vtm"), 4, "'vtm' is a codec"),
     (GOOD + "  b: 3\n", 9, "claim 'b' must be a mapping"),
 ])
 def test_mistakes_name_file_and_line(tmp_path, text, line, said):

@@ -26,7 +26,7 @@ Found = tuple[str | None, str | None]  # what was measured, and a remark on it o
 
 
 def claims_table(context: Context, claims: Iterable[Claim]) -> Table:
-    """Every claim on a variant that was measured; what can't be compared says why."""
+    """Every claim of cost on a variant that was measured; what can't be compared says why."""
     columns = (Column("variant", "Variant"), Column("metric", "What"), Column("versus", "against"),
                Column("claimed", "Claimed"), Column("kind", "by the authors"), Column("measured", "Measured here"),
                Column("shape", "at"), Column("remark", "Remark", wide=True),
@@ -35,7 +35,7 @@ def claims_table(context: Context, claims: Iterable[Claim]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for claim in claims:
         case = cases.get(claim.variant)
-        if case is None:
+        if case is None or claim.metric not in TITLES:
             continue
         measured, remark = _measured(context, claim, case)
         rows.append((context.labels[claim.variant], _what(claim),
@@ -54,7 +54,7 @@ def claims_table(context: Context, claims: Iterable[Claim]) -> Table:
 
 def claimed_text(claim: Claim) -> str:
     """"+10 to +15 %", "81.3 ms"."""
-    low, high = claim.change_percent or claim.value
+    low, high = claim.bounds
     sign = "+" if claim.change_percent is not None else ""
     texts = [f"{bound:{sign}.10g}".replace("-", "−") if bound else "0" for bound in dict.fromkeys((low, high))]
     return f"{' to '.join(texts)} {claim.unit}"
