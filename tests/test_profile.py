@@ -238,6 +238,18 @@ def test_all_full_width_variants_are_profiled_by_default(monkeypatch):
     assert {"hpcm_base", "hpcm_large", "weconv_phase5", "lalic", "cheng2020_attn"} <= set(names)
     assert "hpcm_base_mini" not in names and "hpcm_1b" not in names
     assert [one.name for one in choose_subjects(["hpcm_1b"], ["default", "cuda-graphs"], "cpu")] == ["hpcm_1b"]
+    assert not any(name.startswith("balanced") for name in names)
+
+
+def test_a_model_trained_otherwise_is_profiled_when_named_or_with_checkpoints(tmp_path, variants):
+    entry = variants.read_text().split("variants:\n")[1].rstrip().replace("    miniature: true\n", "")
+    others = [entry.replace("tiny:", f"{name}:", 1) for name in ("trained", "same")]
+    variants.write_text("\n".join(["variants:", entry, *others]) + "\n")
+    assert [one.name for one in choose_subjects([], ["default"], "cpu")] == ["tiny"]
+    assert [one.name for one in choose_subjects(["same", "tiny"], ["default"], "cpu")] == ["same", "tiny"]
+    (tmp_path / "checkpoints" / "trained").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "trained" / "0.01.pth").touch()
+    assert [one.name for one in choose_subjects([], ["default"], "cpu")] == ["tiny", "trained"]
 
 
 def test_what_is_done_is_left_out_but_the_base_stays(monkeypatch):

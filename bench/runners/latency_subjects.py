@@ -71,7 +71,9 @@ class Subject:
 def choose_subjects(names: Sequence[str], configurations: Sequence[str], device: str) -> list[Subject]:
     """Return what to profile: the named variants, or all at full width that are not huge.
 
-    Configurations that a device doesn't have are left out, unless nothing is left.
+    Unless it is named, a variant without checkpoints is left out when an earlier one has the same model and options:
+    it is only trained otherwise, and costs the same. Configurations that a device doesn't have are left out, unless
+    nothing is left.
 
     Raises:
         ConfigurationError: an unknown variant or configuration.
@@ -79,11 +81,18 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
     if names:
         variants = [get_variant(name) for name in dict.fromkeys(names)]
     else:
-        variants = [variant for variant in load_variants().values()
-                    if not variant.miniature and variant.name not in ONLY_WHEN_NAMED]
+        variants = _different([variant for variant in load_variants().values()
+                               if not variant.miniature and variant.name not in ONLY_WHEN_NAMED])
     wanted = [name for name in dict.fromkeys(configurations) if device in CONFIGURATIONS.get(name).devices]
     return [Subject(variant, *_weights(variant), configuration)
             for variant, configuration in itertools.product(variants, wanted)]
+
+
+def _different(variants: Sequence[Variant]) -> list[Variant]:
+    """Leave out those that would be an earlier one's model measured again with synthetic weights."""
+    models = [(variant.model, variant.options, variant.options_at) for variant in variants]
+    return [variant for index, variant in enumerate(variants)
+            if models[index] not in models[:index] or any(one.path for one in find_checkpoints(variant))]
 
 
 def _weights(variant: Variant) -> tuple[float, Path | None]:
