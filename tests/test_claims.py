@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 
-from bench.claims import load_claims
+from bench.anchors.catalogue import names
+from bench.claims import Claim, load_claims
+from bench.claims.catalogue import DATASETS
 from bench.errors import ConfigurationError
 from bench.variants import load_variants
+from tests.claim_tables import ROWS, TABLES, figures_of, rows_of
 
 START = "claims:\n  a:\n    variant: hpcm_large\n    versus: hpcm_base\n    metric: decode_time\n"
 REST = "    kind: predicted\n    source: README\n"
@@ -26,22 +32,42 @@ def test_an_entry_is_read(tmp_path):
     assert claim.unit == "%" and claim.where.endswith("claims.yaml:2")
 
 
+RATE = GOOD.replace("decode_time", "bd_rate")
+PSNR = "claims:\n  a:\n    variant: hpcm_large\n    metric: psnr\n    value: [31, 32]\n" + REST
+SEVERAL = "must have one of 'change_percent', 'change_db' and 'value'"
+
+
 @pytest.mark.parametrize(("text", "line", "said"), [
     (GOOD.replace("decode_time", "decoding"), 5, "'metric' must be one of bd_rate"),
     (GOOD.replace("decode_time", "[decode_time]"), 5, "'metric' must be one of"),
     (GOOD.replace("[-20, -10]", "[-10, -20]"), 6, "'change_percent' must be [low, high]"),
     (GOOD.replace("[-20, -10]", "-20"), 6, "'change_percent' must be [low, high]"),
     (GOOD.replace("[-20, -10]", "[-20, .inf]"), 6, "'change_percent' must be [low, high]"),
+    (GOOD.replace("[-20, -10]", "[-20, .nan]"), 6, "'change_percent' must be [low, high]"),
     (GOOD.replace("predicted", "guessed"), 7, "'kind' must be one of predicted, measured"),
     (GOOD + "    sorce: x\n", 9, "unknown key 'sorce'"),
     (GOOD + "    contradicts: b\n", 9, "'contradicts' must be a list"),
     (GOOD + "    contradicts: [b]\n", 9, "contradicts 'b', which is no other claim that contradicts it"),
-    (GOOD + "    value: [1, 2]\n", 2, "must have one of 'change_percent', 'change_db' and 'value'"),
-    (START + REST, 2, "must have one of 'change_percent', 'change_db' and 'value'"),
+    (GOOD + "    contradicts: [a]\n", 9, "contradicts 'a', which is no other claim"),
+    (GOOD + "    value: [1, 2]\n", 2, SEVERAL),
+    (START + REST, 2, SEVERAL),
+    (GOOD.replace("change_percent", "change_db"), 6, "decode_time is given as 'change_percent' or 'value', not"),
+    (GOOD.replace("change_percent", "value"), 6, "an absolute figure has no 'versus'"),
+    (RATE.replace("change_percent", "value"), 6, "bd_rate is given as 'change_percent', not 'value'"),
     (GOOD.replace("    versus: hpcm_base\n", ""), 5, "is a change, so it needs 'versus'"),
     (GOOD.replace("    source: README\n", ""), 2, "lacks 'source'"),
     (GOOD.replace("hpcm_large", "hpcm_huge"), 3, "'hpcm_huge' is no variant"),
-    (GOOD.replace("hpcm_base", "vtm"), 4, "'vtm' is a codec"),
+    (RATE.replace("hpcm_base", "vvc"), 4, "'vvc' is no variant and no codec"),
+    (GOOD.replace("hpcm_base", "vtm"), 4, "'vtm' is a codec, whose decode_time is not compared"),
+    (GOOD + "    dataset: kodak\n", 9, "decode_time has no 'dataset'"),
+    (RATE + "    dataset: kodac\n", 9, "'dataset' must be one or a list of kodak"),
+    (RATE + "    dataset: [kodak, kodak]\n", 9, "'dataset' must be one or a list"),
+    (RATE + "    published: hpcm-large-mse\n", 9, "a published curve is of a 'dataset'"),
+    (RATE + "    at_bpp: 0.5\n", 9, "bd_rate has no 'at_bpp'"),
+    (RATE + "    what: bits\n", 9, "bd_rate has no 'what'"),
+    (PSNR, 2, "psnr needs 'at_bpp'"),
+    (PSNR + "    at_bpp: 0\n", 8, "'at_bpp' must be a positive number"),
+    (PSNR.replace("psnr", "other"), 2, "other needs 'what'"),
     (GOOD + "  b: 3\n", 9, "claim 'b' must be a mapping"),
 ])
 def test_mistakes_name_file_and_line(tmp_path, text, line, said):
@@ -61,11 +87,83 @@ def test_contradictions_are_linked_both_ways(tmp_path):
     assert load_claims(written(tmp_path, both))["b"].contradicts == ("a",)
 
 
-def test_the_suites_claims_are_sound():
-    claims = load_claims(variants=load_variants())
-    published = {name: claims[name].value for name in ("hpcm_base_macs", "hpcm_large_macs", "hpcm_base_decode")}
-    assert published == {"hpcm_base_macs": (918.57,) * 2, "hpcm_large_macs": (1261.29,) * 2,
-                         "hpcm_base_decode": (81.3,) * 2}
-    assert {claim.kind for name, claim in claims.items() if not name.startswith("hpcm")} == {"predicted"}
-    for line, phases in (("multiref", 3), ("rwkv", 4), ("weconv", 5)):
-        assert {claim.variant for claim in claims.values()} >= {f"{line}_phase{n}" for n in range(1, phases + 1)}
+@pytest.mark.parametrize(("metric", "figures", "unit", "lower_is_better", "weaker_end"), [
+    ("bd_rate", "change_percent: [-3, -2]", "%", True, -2), ("bd_psnr", "change_db: [0.1, 0.2]", "dB", False, 0.1),
+    ("memory", "change_percent: [5, 8]", "%", True, 8), ("other", "change_db: [1, 2]\n    what: gain", "dB", True, 2),
+])
+def test_changes_have_a_unit_and_an_end_that_is_easier_to_satisfy(tmp_path, metric, figures, unit, lower_is_better,
+                                                                  weaker_end):
+    text = GOOD.replace("decode_time", metric).replace("change_percent: [-20, -10]", figures)
+    claim = load_claims(written(tmp_path, text), load_variants())["a"]
+    assert (claim.unit, claim.lower_is_better, claim.weaker_end) == (unit, lower_is_better, weaker_end)
+    assert claim.weaker_end in claim.bounds and claim.bounds[0] < claim.bounds[1]
+
+
+def test_absolute_figures_and_datasets(tmp_path):
+    claim = load_claims(written(tmp_path, PSNR + "    at_bpp: 0.5\n    dataset: [kodak, tecnick]\n"))["a"]
+    assert (claim.bounds, claim.unit, claim.weaker_end, claim.at_bpp) == ((31, 32), "dB", 31, 0.5)
+    assert claim.datasets == ("kodak", "tecnick") and load_claims(written(tmp_path, RATE))["a"].datasets == ()
+    for metric, unit in (("encode_time", "ms"), ("parameters", "M"), ("other", "")):
+        text = PSNR.replace("psnr", metric) + ("    what: epochs\n" if metric == "other" else "")
+        assert load_claims(written(tmp_path, text))["a"].unit == unit
+
+
+def test_codecs_can_be_compared(tmp_path):
+    text = RATE.replace("hpcm_base", "bpg").replace("hpcm_large", "vtm")
+    claim = load_claims(written(tmp_path, text), load_variants())["a"]
+    assert (claim.variant, claim.versus) == ("vtm", "bpg")
+
+
+@pytest.fixture(scope="module")
+def suite() -> dict[str, Claim]:
+    return load_claims(variants=load_variants())
+
+
+@pytest.mark.parametrize("line", TABLES)
+def test_every_figure_of_the_authors_tables_is_a_claim(suite, line):
+    assert sorted({number for number, _ in rows_of(line)}) == list(range(1, ROWS[line] + 1))
+    found = Counter(figure(claim) for claim in suite.values() if claim.name.startswith(line))
+    expected = Counter(figures_of(line))
+    assert found - expected == Counter() and expected - found == Counter()
+
+
+def test_every_claim_belongs_to_a_table(suite):
+    assert not [name for name in suite if not name.startswith(tuple(TABLES))]
+
+
+def figure(claim: Claim) -> tuple:
+    """A claim as :data:`tests.claim_tables.Figure`."""
+    subjects = [None if one is None else re.sub(r"^\w+_phase|^hpcm_", "", one) for one in (claim.variant, claim.versus)]
+    unit = "" if claim.value is not None else claim.unit
+    datasets = "all" if len(claim.datasets) == 3 else "".join(claim.datasets)
+    in_figure = claim.metric != "psnr"  # which has its rate there
+    return (*subjects, claim.metric, *claim.bounds, unit, datasets if in_figure else f"{claim.at_bpp:g}")
+
+
+def test_contradictions_of_the_suite(suite):
+    pairs = {frozenset((claim.name, other)) for claim in suite.values() for other in claim.contradicts}
+    assert {frozenset(pair) for pair in (
+        ("multiref_1_rate", "multiref_1_rate_2"), ("multiref_3_time", "multiref_3_time_equal"),
+        ("multiref_3_memory", "multiref_3_memory_2"), ("rwkv_1_parameters", "rwkv_1_parameters_m"),
+        ("rwkv_1_rate", "rwkv_1_rate_equal"), ("weconv_4_bd_rate_vtm", "weconv_4_bd_rate_vtm_5"),
+        ("weconv_5_bd_rate_1", "weconv_5_bd_rate_vtm"), ("balanced_1_overview", "balanced_1_bd_rate"),
+        ("balanced_3_schedule_bd_rate", "balanced_4_bd_rate"), ("balanced_goal", "balanced_5_bd_rate_vtm_kodak"),
+        ("balanced_5_bd_rate_vtm_kodak", "balanced_5_vtm_bd_rate_kodak"))} <= pairs
+    assert all(suite[name].variant == suite[other].variant or "balanced" in name for name, other in map(tuple, pairs))
+
+
+def test_published_curves_exist_on_the_claims_datasets(suite):
+    published = [claim for claim in suite.values() if claim.published]
+    assert {(claim.variant, *claim.datasets) for claim in published} == {
+        (model, dataset) for model in ("hpcm_base", "hpcm_large") for dataset in DATASETS}
+    assert all(claim.published in names(*claim.datasets) and claim.kind == "measured" for claim in published)
+
+
+def test_only_what_the_authors_measured_is_called_measured(suite):
+    measured = {name for name, claim in suite.items() if claim.kind == "measured"}
+    assert {name for name in suite if name.startswith(("hpcm", "weconvene"))} | {"balanced_paper"} == measured
+
+
+def test_figures_that_cannot_be_true_say_so(suite):
+    false = {name for name, claim in suite.items() if claim.note.startswith("false")}
+    assert {"balanced_4_parameters", "balanced_5_example", "balanced_5_coverage", "balanced_5_checks"} <= false
