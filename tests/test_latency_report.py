@@ -396,6 +396,13 @@ class TestClaims:
         table = table_of(report_of(ROWS, list(load_claims().values())), "claims")
         assert set(table.column("variant")) == {"HPCM-Base", "HPCM-Large", "RWKV-1"}
 
+    def test_claims_of_rate_and_quality_are_left_to_the_report_of_claims(self):
+        claims = load_claims()
+        listed = table_of(report_of(ROWS, list(claims.values())), "claims").column("claim")
+        wanted = {name for name, claim in claims.items() if claim.variant in ("hpcm_base", "hpcm_large", "rwkv_phase1")}
+        assert {claims[name].metric for name in wanted - set(listed)} == {"bd_rate", "bd_psnr", "psnr", "other"}
+        assert {claims[name].metric for name in listed}.isdisjoint({"bd_rate", "bd_psnr", "psnr", "other"})
+
     def test_text_of_a_range(self):
         claim = Claim("a", "b", "memory", "predicted", "x", "c", (0.0, 5.5))
         assert claimed_text(claim) == "0 to +5.5 %"
