@@ -41,8 +41,9 @@ class LatencyRow(StoredRow):
     padding: list[int] | None = None  # left, top, right, bottom
     bpp: float | None = None
     decode_matches: bool | None = None  # the decoded image is the encoder's own, in this configuration
-    first_s: float | None = None  # the first call of the process, with all that is built or loaded for it
+    first_s: float | None = None  # first call at this size, after what earlier calls of the process built or loaded
     warmup_s: list[float] = field(default_factory=list)
+    warm_because: str = ""  # "stable", "time" (two seconds of calls) or "calls"
     samples_s: list[float] = field(default_factory=list)
     stages_s: dict[str, list[float]] = field(default_factory=dict)  # a value for each pass
     stage_calls: dict[str, int] = field(default_factory=dict)  # in one pass

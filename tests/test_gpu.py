@@ -43,3 +43,34 @@ def test_float64_figures_are_the_recorded_ones_on_a_gpu(name):
     recorded = figures["outputs"]
     assert float(output["x_hat"].sum()) == pytest.approx(recorded["x_hat_sum"], rel=1e-9)
     assert float(-output["likelihoods"]["y"].log2().sum()) == pytest.approx(recorded["bits_y"], rel=1e-9)
+
+
+@pytest.mark.parametrize("configuration", ["default", "channels-last", "half-precision", "cuda-graphs"])
+def test_profiles_on_a_gpu_are_whole(configuration, tmp_path, monkeypatch):
+    """Rows with samples, stages that add up, the allocator's peaks, exact decoding."""
+    from bench.cli import main
+    from bench.latency_rows import LatencyRow
+    from bench.runners.store import read_rows
+    from tests.tiny_models import write_variants
+
+    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
+    status = main(["profile", "tiny", "--device", "cuda", "--shapes", "128x64", "--configurations", configuration,
+                   "--no-report", "--results", str(tmp_path / "results")])
+    rows = [row for path in (tmp_path / "results").glob("latency/*/*.jsonl") for row in read_rows(path, LatencyRow)]
+    assert status == 0 and len(rows) == 2
+    for row in rows:
+        assert row.status == "ok" and row.decode_matches and row.macs > 0 and len(row.samples_s) >= 6
+        assert sum(map(sum, row.stages_s.values())) == pytest.approx(sum(row.stage_totals_s))
+        assert row.peak_alloc_bytes >= row.weights_bytes and row.peak_reserved_bytes >= row.peak_alloc_bytes
+        assert row.machine["tf32"] is False and row.state["before"]["gpu"]["driver"]
+
+
+def test_traces_on_a_gpu_hold_kernels(tmp_path, monkeypatch):
+    from bench.cli import main
+    from tests.tiny_models import write_variants
+
+    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
+    assert main(["profile", "tiny", "--device", "cuda", "--shapes", "64x64", "--trace",
+                 "--reports", str(tmp_path)]) == 0
+    traces = list((tmp_path / "latency" / "traces").glob("*.trace.json"))
+    assert len(traces) == 2 and all('"kernel"' in path.read_text() for path in traces)

@@ -128,7 +128,9 @@ def test_state_is_read_from_the_systems_files(tmp_path, monkeypatch):
 
 def test_a_gpu_is_read_through_the_drivers_program_where_there_is_no_binding(tmp_path, monkeypatch):
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho '1980, 2619, 41, 123.4, 7, 0x0000000000000020, 570.10'\n")
+    monkeypatch.setattr(machine_state, "_gpu_uuid", lambda: "GPU-1")  # torch's own, not the machine's first
+    told = "1980, 2619, 41, 123.4, 7, 0x0000000000000020, 570.10"
+    program.write_text(f"#!/bin/sh\n[ $3 = --id=GPU-1 ] && echo '{told}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setitem(machine_state.importlib.sys.modules, "pynvml", None)  # not importable
@@ -143,8 +145,9 @@ def test_warnings_name_what_disturbed():
     assert state_warnings({}, {}, None) == [] == state_warnings({"cpu_throttle_count": 3, "governor": "performance"},
                                                                 {"cpu_throttle_count": 3}, 0.05)
     found = state_warnings({"cpu_throttle_count": 3, "governor": "powersave", "gpu": {"throttle_reasons": 1}},
-                           {"cpu_throttle_count": 4, "gpu": {"throttle_reasons": 0x21}}, 1.04)
-    for text, part in zip(found, ("1.0 cores", "throttled", "powersave", "0x21"), strict=True):
+                           {"cpu_throttle_count": 4, "gpu": {"throttle_reasons": 0x21, "other_processes": 2}}, 1.04)
+    for text, part in zip(found, ("1.0 cores", "throttled", "powersave", "0x21", "other processes used the GPU"),
+                          strict=True):
         assert part in text
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_models import TINY, tiny_model, write_variants
 
 from bench.cli import main
 from bench.codecs.learned import LearnedCodec
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
 from bench.models import create
 from bench.runners import latency_plan, latency_subjects, profiling
@@ -170,6 +171,28 @@ def test_out_of_memory_beside_others_is_tried_alone_and_then_a_row(refusals, sta
     assert statuses[0] == "ok" or "20.00 GiB" in found[0].reason
 
 
+def test_sizes_measured_beside_others_are_kept_when_a_larger_one_does_not_fit(variants, monkeypatch):
+    add_to(variants, "  other:\n    model: hpcm_base\n    lambdas: [0.01]\n    options: {M: 16, N: 4, stages: [[8, 1]],"
+                     " hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1], head_width: 8}\n")
+
+    class AtLarge(Candidate):
+        refused = 0
+
+        def examine(self, frame, step) -> None:
+            if self._subject.name == "tiny" and frame.width == 128 and not AtLarge.refused:
+                AtLarge.refused += 1
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            super().examine(frame, step)
+
+    rows: list[LatencyRow] = []
+    settings = replace(SETTINGS, frames=(Frame(64, 64), Frame(128, 64), Frame(192, 64)))
+    Profiler(settings, rows.append, build=AtLarge).run([choose_subjects(["tiny", "other"], ["default"], "cpu")])
+    tiny = {row.width: row for row in rows if row.name == "tiny" and row.direction == ENCODE}
+    assert len([row for row in rows if row.name == "tiny"]) == 6 and {row.status for row in rows} == {"ok"}
+    assert tiny[64].state["in_turns"] == ["tiny", "other"]
+    assert tiny[128].state["in_turns"] == tiny[192].state["in_turns"] == ["tiny"]
+
+
 def test_an_interrupted_run_keeps_what_has_enough_samples(monkeypatch):
     rows: list[LatencyRow] = []
 
@@ -275,6 +298,29 @@ def test_expected_time_follows_rounds_size_and_budget():
     assert expected_s(2, large) - rest == pytest.approx(100 * (small - rest))
     hurried = replace(large, protocol=replace(large.protocol, budget_s=0.0))
     assert expected_s(2, hurried) < expected_s(2, large)
+
+
+def test_groups_share_the_budget_of_sampling():
+    settings = replace(SETTINGS, protocol=replace(SETTINGS.protocol, budget_s=90.0), groups=3)
+    assert settings.protocol_at(settings.frames[0]).budget_s == pytest.approx(30)
+    groups = [["a", "b"], ["a", "c"], ["a", "d"]]
+    assert latency_plan.total_s(groups, settings) == pytest.approx(3 * expected_s(2, settings))
+
+
+def test_resuming_knows_an_image_by_what_it_holds(tmp_path):
+    (subject,) = choose_subjects(["tiny"], ["default"], "cpu")
+    keys = []
+    for name, shift in (("a", 0), ("b", 1)):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "x.png"
+        Image.fromarray(picture(64, 64, shift)).save(path)
+        keys.append(profiling.digest(row_identity(subject, Frame(64, 64, path), ENCODE, SETTINGS, "cpu: x")))
+    assert keys[0] != keys[1]
+
+
+def test_a_configuration_that_the_device_lacks_is_refused():
+    with pytest.raises(ConfigurationError, match="cuda-graphs can't be measured on cpu"):
+        choose_subjects(["tiny"], ["cuda-graphs"], "cpu")
 
 
 def test_shapes_are_width_by_height():

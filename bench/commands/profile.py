@@ -24,8 +24,9 @@ from bench.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.folders import default_folder
 
 SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
+LEAST = 6  # samples: fewer have no interval
 BUDGET_S = {"cpu": 600.0, "cuda": 600.0}
-QUICK_SHAPES, QUICK_BUDGET_S, QUICK_REPEATS = "256x256", 60.0, 5
+QUICK_SHAPES, QUICK_BUDGET_S, QUICK_REPEATS = "256x256", 60.0, 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help=f"default: {SHAPES['cpu']}; on a GPU {SHAPES['cuda']}")
     what.add_argument("--image", type=Path, metavar="FILE", help="measure this image in its own size, not shapes")
     what.add_argument("--configurations", type=_names, default=["default"], metavar="A,B,...",
-                      help="default, channels-last, contiguous, half-precision, compiled, cuda-graphs")
+                      help="default, channels-last, contiguous, half-precision, compiled, cuda-graphs; the last three "
+                      "change the transforms alone, and channels-last is the default of the suite's own models")
     what.add_argument("--batch", type=_positive, default=1, metavar="N",
-                      help="images in a pass; models code them one after another (default: 1)")
+                      help="images in a pass; the file codec codes them one after another (default: 1)")
     how = parser.add_argument_group("how to measure")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one")
     how.add_argument("--repeats", type=_positive, metavar="N", help="samples of each pass (default: 10)")
-    how.add_argument("--budget", type=float, metavar="SECONDS",
-                     help=f"of sampling in all, after which 3 samples must do (default: {BUDGET_S['cpu']:g})")
+    how.add_argument("--budget", type=_positive, metavar="SECONDS",
+                     help=f"of sampling in all, after which {LEAST} samples must do (default: {BUDGET_S['cpu']:g})")
     how.add_argument("--threads", type=_positive, metavar="N", help="torch's threads (default: torch's own)")
     how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
                      help="ask torch for deterministic algorithms (default: yes)")
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")
     from bench.latency_rows import LatencyRow
     from bench.runners.countdown import Countdown
-    from bench.runners.latency_plan import describe, expected_s, groups_of, pending
+    from bench.runners.latency_plan import describe, groups_of, pending, total_s
     from bench.runners.latency_subjects import choose_subjects
     from bench.runners.machine import device_name
     from bench.runners.profiling import Profiler
@@ -75,21 +77,25 @@ def run(args: argparse.Namespace) -> int:
     subjects = choose_subjects(args.variants, args.configurations, settings.device)
     device = device_name(settings.device)
     folder = latency_folder(args.results, device)
-    if args.trace:
-        return _trace(subjects, settings, args.reports)
     if args.resume:
         subjects = pending(subjects, settings, device, _done(folder))
+    if not subjects:
+        print("all of it is stored; leave --resume away to measure it again")
+        return EXIT_DONE
     groups = groups_of(subjects, settings)
+    settings = replace(settings, groups=len(groups))
     print(describe(groups, settings, device), flush=True)
     if args.plan:
         return EXIT_DONE
+    if args.trace:
+        return _trace(subjects, settings, args.reports)
     rows: list[LatencyRow] = []
 
     def store(row: LatencyRow) -> None:
         append_row(row_path(folder, row.name), row)
         rows.append(row)
 
-    countdown = Countdown(expected_s(len(subjects), settings))
+    countdown = Countdown(total_s(groups, settings))
     Profiler(settings, store, countdown.step).run(groups)
     print(_summary(rows), flush=True)
     if not args.no_report:

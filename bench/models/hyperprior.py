@@ -145,9 +145,10 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         """Encode one image, (1, 3, H, W) with H and W multiples of ``padding_multiple``."""
         y = self.analysis(x)
         z_symbols = torch.round(self.hyper_analysis(y) - self.means_hyper)
-        z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:]), self.tables("z"))
         quantiser = Quantiser(self.to_code(y))
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
+        # Coding waits for the symbols: only once all other work of a GPU is queued.
+        z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:]), self.tables("z"))
         symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
         y_stream = rans.encode(symbols.flatten(), scale_index(scales, self.scale_table).flatten(), self.tables("y"))
 

@@ -83,8 +83,8 @@ def memory_slope(context: Context) -> Table:
 
 
 def slope_mb_per_megapixel(rows: list[LatencyRow]) -> float | None:
-    """Slope of peaks over sizes; None below two different sizes."""
-    points = [(row.width * row.height * row.batch / MEGAPIXEL, row.peak_alloc_bytes / MB) for row in rows
+    """Slope of peaks over sizes of one image, as those of a batch are coded one after another; None below two sizes."""
+    points = [(row.width * row.height / MEGAPIXEL, row.peak_alloc_bytes / MB) for row in rows
               if row.peak_alloc_bytes is not None]
     sizes, peaks = zip(*points) if points else ((), ())
     return float(np.polyfit(sizes, peaks, 1)[0]) if len(set(sizes)) > 1 else None

@@ -14,8 +14,8 @@ from bench.rows import OK
 
 PROTOCOL = (
     "From 8-bit pixels to the bytes of a file, and from these to 8-bit pixels; host clock, synchronised at both ends; "
-    "warm-up until the medians of two windows agree; then all variants in turns (A B A B). First calls stand apart. "
-    "Stages, memory and operations come from passes of their own."
+    "warm-up until the medians of two windows agree, or for two seconds; then all variants in turns (A B A B). First "
+    "calls at a size stand apart. Stages, memory and operations come from passes of their own."
 )
 SHORT_PROTOCOL = "8-bit pixels to bytes and back, host clock, after warm-up, variants in turns"
 PROTOCOL_NOTE = f"Protocol: {SHORT_PROTOCOL}; stages, memory and operations from passes of their own."
@@ -94,7 +94,10 @@ def _machine(row: LatencyRow) -> str:
     parts += [str(machine["system"])] if "system" in machine else []
     parts += [f"Python {machine['python']}"] if "python" in machine else []
     parts += [f"{name} {libraries[name]}" for name in ("torch", "compressai") if name in libraries]
+    parts += ["freed memory kept"] if machine.get("freed_memory_kept") else []
     parts += [f"CUDA {machine['cuda']}"] if machine.get("cuda") else []
+    parts += [f"cuDNN {machine['cudnn']}"] if machine.get("cudnn") else []
+    parts += ["TF32" if machine["tf32"] else "no TF32"] if "tf32" in machine else []
     parts += [f"driver {driver}"] if (driver := row.state.get("before", {}).get("gpu", {}).get("driver")) else []
     parts += [f"coder {row.identity['coder']}"] if row.identity.get("coder") else []
     return ", ".join(parts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench.codecs.base import Encoding
 from bench.errors import CodecError
@@ -28,7 +29,7 @@ from bench.runners.memory import PeakRss, peak_memory, rss_bytes, weights_bytes
 from bench.runners.stage_marks import marked
 from bench.runners.stages import Breakdown, Recorder, cuda_timeline, host_timeline
 
-STAGE_PASSES, STAGE_PASSES_S = 3, 2.0  # that many passes, or fewer once they took so long
+STAGE_PASSES = 3
 
 Fields = dict[str, Any]
 _Counts = dict[str, tuple[Count, set[str]]]  # of a direction: operations, and the parameters that are read
@@ -58,6 +59,7 @@ class Candidate:
     def __init__(self, subject: Subject, settings: Settings) -> None:
         self._subject, self._settings = subject, settings
         self._configuration = CONFIGURATIONS.get(subject.configuration)
+        before = self._allocated()
         built = build(subject, settings.device)
         self._codec, self._model = built.codec, built.model
         self._frames: dict[Frame, _AtFrame] = {}
@@ -73,6 +75,7 @@ class Candidate:
                 self._count(lambda streams=streams: self._decode(streams), counts, DECODE)
                 self._plain[frame] = streams, counts
             self._configuration.apply(self._model, settings.device)
+        self._held = self._allocated() - before  # on a GPU, with what first passes leave there
 
     def examine(self, frame: Frame, step: Callable[[str], None]) -> None:
         """Make the first passes at a frame, check the result, and take stages, memory and operations.
@@ -81,12 +84,14 @@ class Candidate:
             CodecError: the configuration must decode exactly and doesn't.
         """
         images = frame.images(self._settings.batch)
+        before = self._allocated()
         step("first encode")
         encodings, first_encode_s = timed(self._encode, images)
         streams = [encoding.stream for encoding in encodings]
         step("first decode")
         decoded, first_decode_s = timed(self._decode, streams)
         at = self._frames[frame] = _AtFrame(images, streams)
+        self._held += self._allocated() - before
         at.directions[ENCODE]["first_s"], at.directions[DECODE]["first_s"] = first_encode_s, first_decode_s
         at.common = self._common(frame, encodings, decoded)
         plain = self._plain.get(frame)
@@ -162,7 +167,7 @@ class Candidate:
     def _stages(self, staged_pass: Callable[[Recorder], object]) -> Fields:
         """Passes with stages marked."""
         passes: list[Breakdown] = []
-        while len(passes) < STAGE_PASSES and sum(one.total_s for one in passes) < STAGE_PASSES_S:
+        while len(passes) < STAGE_PASSES:
             timeline = cuda_timeline() if self._settings.device == "cuda" else host_timeline()
             _, total_s = timed(staged_pass, timeline)
             passes.append(timeline.breakdown(total_s))
@@ -177,10 +182,14 @@ class Candidate:
         def counted_pass(recorder: Recorder) -> None:
             self._count(lambda: staged_pass(recorder), counts, direction)
 
-        peak = peak_memory(staged_pass if counts is None else counted_pass, self._settings.device,
-                           weights_bytes(self._model))
+        held = self._held if self._settings.device == "cuda" else weights_bytes(self._model)
+        peak = peak_memory(staged_pass if counts is None else counted_pass, self._settings.device, held)
         return {"peak_alloc_bytes": peak.alloc_bytes, "peak_reserved_bytes": peak.reserved_bytes,
                 "stage_peak_alloc_bytes": peak.stage_alloc_bytes}
+
+    def _allocated(self) -> int:
+        """Bytes that a GPU's allocator has given out; 0 on a CPU."""
+        return torch.cuda.memory_allocated() if self._settings.device == "cuda" else 0
 
     def _count(self, function: Callable[[], object], counts: _Counts, direction: str) -> None:
         """Add the operations of a pass, and the parameters that it reads."""

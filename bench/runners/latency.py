@@ -33,16 +33,20 @@ class Protocol:
 
     repeats: int = 10
     budget_s: float = float("inf")
-    least: int = 3
+    least: int = 6
     warmup_s: float = 2.0
     warmup_calls: int = 30
 
 
 @dataclass
 class Samples:
-    """Seconds of each call of one function, in order; ``failure`` ended it early."""
+    """Seconds of each call of one function, in order; ``failure`` ended it early.
+
+    ``warm_because`` says what ended the warm-up: "stable", "time" or "calls".
+    """
 
     warmup_s: list[float] = field(default_factory=list)
+    warm_because: str = ""
     samples_s: list[float] = field(default_factory=list)
     failure: Exception | None = None
 
@@ -81,13 +85,15 @@ class Turns(Generic[K]):
         while cold:
             for name in cold:
                 self._call(name, self.samples[name].warmup_s)
-            cold = [name for name in cold if not self._is_warm(self.samples[name], protocol)]
+            for name in cold:
+                self.samples[name].warm_because = self._why_warm(self.samples[name].warmup_s, protocol)
+            cold = [name for name in cold if self.samples[name].failure is None and not self.samples[name].warm_because]
 
     @staticmethod
-    def _is_warm(samples: Samples, protocol: Protocol) -> bool:
-        taken = samples.warmup_s
-        return (samples.failure is not None or len(taken) >= protocol.warmup_calls
-                or sum(taken) >= protocol.warmup_s or is_stable(taken))
+    def _why_warm(taken: Sequence[float], protocol: Protocol) -> str:
+        if is_stable(taken):
+            return "stable"
+        return "time" if sum(taken) >= protocol.warmup_s else "calls" if len(taken) >= protocol.warmup_calls else ""
 
     def _running(self) -> Sequence[K]:
         return [name for name in self._functions if self.samples[name].failure is None]

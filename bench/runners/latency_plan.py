@@ -13,11 +13,13 @@ import psutil
 import torch
 
 from bench.errors import ConfigurationError
+from bench.hashing import sha256_of
 from bench.latency_rows import DECODE, ENCODE
 from bench.models import create
 from bench.rows import digest
 from bench.runners.latency import Protocol
 from bench.runners.latency_subjects import BASELINE, Subject, identity_of, picture
+from bench.runners.machine import code_version
 from bench.runners.text import align, duration
 
 DIRECTIONS = (ENCODE, DECODE)
@@ -53,7 +55,8 @@ class Settings:
     """How everything is measured.
 
     Attributes:
-        budget_s: of sampling, for all frames together, which share it by their size.
+        groups: how many groups are measured one after another; they share the budget of sampling evenly, and the
+            frames of each by their size.
         torch: arguments of :func:`bench.runners.machine.configure_torch`.
     """
 
@@ -62,9 +65,10 @@ class Settings:
     batch: int = 1
     protocol: Protocol = Protocol()
     torch: dict[str, Any] | None = None
+    groups: int = 1
 
     def protocol_at(self, frame: Frame) -> Protocol:
-        share = frame.megapixels / sum(one.megapixels for one in self.frames)
+        share = frame.megapixels / sum(one.megapixels for one in self.frames) / self.groups
         return Protocol(self.protocol.repeats, self.protocol.budget_s * share, self.protocol.least,
                         self.protocol.warmup_s, self.protocol.warmup_calls)
 
@@ -76,6 +80,7 @@ def row_identity(subject: Subject, frame: Frame, direction: str, settings: Setti
         **identity_of(subject, settings.device), "direction": direction, "device": device_name,
         "width": frame.width, "height": frame.height, "batch": settings.batch,
         "image": "photograph" if frame.file is None else frame.file.name, **(settings.torch or {}),
+        "image_sha256": None if frame.file is None else sha256_of(frame.file), "code_version": code_version(),
     }
 
 
@@ -128,6 +133,11 @@ def expected_s(subjects: int, settings: Settings) -> float:
         for frame in settings.frames)
 
 
+def total_s(groups: Sequence[Sequence[Subject]], settings: Settings) -> float:
+    """Seconds that all groups are expected to take."""
+    return sum(expected_s(len(group), settings) for group in groups)
+
+
 def sampling_s(subjects: int, frame: Frame, settings: Settings) -> float:
     """Seconds that sampling so many subjects at a frame is expected to take."""
     protocol, one_round_s = settings.protocol_at(frame), round_s(subjects, frame, settings)
@@ -168,7 +178,7 @@ def describe(groups: Sequence[Sequence[Subject]], settings: Settings, device_nam
     return "\n".join([
         f"profile on {device_name}, {torch.get_num_threads()} threads: {frames}; batch {settings.batch}; {turns};"
         f" {protocol.repeats} repeats{budget}, at least {protocol.least}",
-        *align(rows, left=3), f"expected time: about {duration(expected_s(len(subjects), settings))}",
+        *align(rows, left=3), f"expected time: about {duration(total_s(groups, settings))}",
     ])
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LearnedCodec, centred_padding, spec_tag
 from bench.datasets import read_rgb8, resolve
+from bench.errors import ConfigurationError
 from bench.hashing import sha256_of
 from bench.models import create, find_model
 from bench.models.checkpoints import load_weights, read_weights
@@ -72,11 +73,10 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
     """Return what to profile: the named variants, or all at full width that are not huge.
 
     Unless it is named, a variant without checkpoints is left out when an earlier one has the same model and options:
-    it is only trained otherwise, and costs the same. Configurations that a device doesn't have are left out, unless
-    nothing is left.
+    it is only trained otherwise, and costs the same. Configurations that a device doesn't have are left out.
 
     Raises:
-        ConfigurationError: an unknown variant or configuration.
+        ConfigurationError: an unknown variant or configuration, or no configuration that the device has.
     """
     if names:
         variants = [get_variant(name) for name in dict.fromkeys(names)]
@@ -84,6 +84,9 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
         variants = _different([variant for variant in load_variants().values()
                                if not variant.miniature and variant.name not in ONLY_WHEN_NAMED])
     wanted = [name for name in dict.fromkeys(configurations) if device in CONFIGURATIONS.get(name).devices]
+    if not wanted:
+        raise ConfigurationError(f"{', '.join(configurations)} can't be measured on {device}",
+                                 "choose another --device or other --configurations")
     return [Subject(variant, *_weights(variant), configuration)
             for variant, configuration in itertools.product(variants, wanted)]
 

@@ -63,8 +63,9 @@ def _cpu_model() -> str:
 
 
 def configure_torch(threads: int | None, deterministic: bool) -> None:
-    """Set torch's threads and its choice of algorithms, in the encoder's process and in the decoder's.
+    """Set torch's threads, its choice of algorithms and precision, in the encoder's process and in the decoder's.
 
+    TensorFloat-32 is off: convolutions of a GPU would else round their inputs to 10 bits, and not all GPUs alike.
     Operations without a deterministic form warn instead of failing: a decoder that differs for it is
     found by comparing the reconstructions.
     """
@@ -75,7 +76,9 @@ def configure_torch(threads: int | None, deterministic: bool) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid, one more launch for each tensor
     torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None) -> dict[str, Any]:
@@ -97,7 +100,9 @@ def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None) ->
         machine["threads"] = library.get_num_threads()
         machine["deterministic"] = torch["deterministic"]
         if device != "cpu":
-            machine["cuda"] = library.version.cuda
+            cudnn = library.backends.cudnn
+            machine |= {"cuda": library.version.cuda, "cudnn": cudnn.version(), "cudnn_benchmark": cudnn.benchmark,
+                        "tf32": cudnn.allow_tf32 or library.backends.cuda.matmul.allow_tf32}
     return machine
 
 

@@ -47,6 +47,8 @@ def state_warnings(before: Mapping[str, Any], after: Mapping[str, Any], busy_cor
     reasons = {state["gpu"].get("throttle_reasons", 0) for state in (before, after) if "gpu" in state}
     if any(reason & ~_BENIGN_REASONS for reason in reasons):
         found.append("the GPU's clock was held back (" + ", ".join(hex(reason) for reason in sorted(reasons)) + ")")
+    if any(state.get("gpu", {}).get("other_processes") for state in (before, after)):
+        found.append("other processes used the GPU")
     return found
 
 
@@ -101,12 +103,19 @@ def _gpu_state() -> dict[str, Any] | None:
     return _attempt(_nvml_state) or _attempt(_nvidia_smi_state)
 
 
+def _gpu_uuid() -> str:
+    """Of the GPU that torch uses, which need not be the machine's first."""
+    import torch
+
+    return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+
+
 def _nvml_state() -> dict[str, Any]:
     """Through NVML's Python binding, where it is installed."""
     nvml = importlib.import_module("pynvml")
     nvml.nvmlInit()
     try:
-        gpu = nvml.nvmlDeviceGetHandleByIndex(0)
+        gpu = nvml.nvmlDeviceGetHandleByUUID(_gpu_uuid())
         return {
             "sm_mhz": nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
             "memory_mhz": nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),
@@ -115,6 +124,7 @@ def _nvml_state() -> dict[str, Any]:
             "utilisation_percent": nvml.nvmlDeviceGetUtilizationRates(gpu).gpu,
             "throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
             "driver": str(nvml.nvmlSystemGetDriverVersion()),
+            "other_processes": sum(one.pid != os.getpid() for one in nvml.nvmlDeviceGetComputeRunningProcesses(gpu)),
         }
     finally:
         nvml.nvmlShutdown()
@@ -122,7 +132,7 @@ def _nvml_state() -> dict[str, Any]:
 
 def _nvidia_smi_state() -> dict[str, Any]:
     """Through the driver's own program."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits", "--id=0"]
+    command = ["nvidia-smi", f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits", f"--id={_gpu_uuid()}"]
     output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     sm, memory, celsius, watts, utilisation, reasons, driver = (part.strip() for part in output.split(","))
     return {"sm_mhz": int(sm), "memory_mhz": int(memory), "celsius": int(celsius), "watts": float(watts),

@@ -52,7 +52,7 @@ def peak_memory(staged_pass: StagedPass, device: str, held_bytes: int) -> PeakMe
     Args:
         staged_pass: the pass; it takes a recorder and may tell it of stages.
         device: "cpu" or "cuda".
-        held_bytes: weights of the model, which are there before the pass.
+        held_bytes: what the model holds before the pass: its weights, and on a GPU whatever it has kept so far.
     """
     return (_gpu_peak if device == "cuda" else _cpu_peak)(staged_pass, held_bytes)
 

@@ -54,12 +54,13 @@ class Profiler:
         A subject that runs out of memory beside others is measured once more alone.
         """
         for group in groups:
-            for subject in self._measure_group(group):
-                self._measure_group([subject])
+            for subject, frame in self._measure_group(group, self._settings.frames).items():
+                frames = self._settings.frames
+                self._measure_group([subject], frames[frames.index(frame):])
 
-    def _measure_group(self, group: Sequence[Subject]) -> list[Subject]:
-        """Returns the subjects to try again alone."""
-        again: list[Subject] = []
+    def _measure_group(self, group: Sequence[Subject], frames: Sequence[Frame]) -> dict[Subject, Frame]:
+        """Returns the subjects to try again alone, and from which frame on."""
+        again: dict[Subject, Frame] = {}
         candidates: dict[Subject, Candidate] = {}
         session = uuid.uuid4().hex[:12]
         for subject in group:
@@ -67,16 +68,16 @@ class Profiler:
             try:
                 candidates[subject] = self._build(subject, self._settings)
             except Exception as error:
-                self._fail(subject, self._settings.frames, error, session, again, alone=len(group) == 1)
-        for frame in self._settings.frames:
+                self._fail(subject, frames, error, session, again, alone=len(group) == 1)
+        for frame in frames:
             running = {subject: one for subject, one in candidates.items() if subject not in again}
             self._measure_frame(running, frame, session, again, alone=len(group) == 1)
         candidates.clear()
         _release()
         return again
 
-    def _measure_frame(self, candidates: dict[Subject, Candidate], frame: Frame, session: str, again: list[Subject],
-                       alone: bool) -> None:
+    def _measure_frame(self, candidates: dict[Subject, Candidate], frame: Frame, session: str,
+                       again: dict[Subject, Frame], alone: bool) -> None:
         ready: dict[Subject, Candidate] = {}
         interrupted = False
         before = read_state(self._settings.device)
@@ -104,8 +105,10 @@ class Profiler:
                 continue
             for direction, samples in own.items():
                 if len(samples.samples_s) >= self._settings.protocol.least:
-                    self._store(self._row(subject, frame, direction, session, status=OK, warmup_s=samples.warmup_s,
-                                          samples_s=samples.samples_s, **candidate.fields(frame, direction, state)))
+                    self._store(self._row(
+                        subject, frame, direction, session, status=OK, warmup_s=samples.warmup_s,
+                        warm_because=samples.warm_because, samples_s=samples.samples_s,
+                        **candidate.fields(frame, direction, state)))
         if interrupted:
             raise KeyboardInterrupt
 
@@ -127,11 +130,11 @@ class Profiler:
         self._step(f"{subject.title} {frame}: {what}", pass_s(frame, self._settings))
 
     def _fail(self, subject: Subject, frames: Sequence[Frame], error: Exception, session: str,
-              again: list[Subject], alone: bool) -> None:
+              again: dict[Subject, Frame], alone: bool) -> None:
         """Store a failure for each frame and direction, unless the subject is worth another try alone."""
         full = is_out_of_memory(error)
         if full and not alone:
-            again.append(subject)
+            again[subject] = frames[0]
             return
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         for frame in frames:

@@ -8,6 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from bench.latency_rows import DECODE
+from bench.runners.allocator import keep_freed_memory
 from bench.runners.candidate import Candidate
 from bench.runners.files import file_name
 from bench.runners.latency_plan import DIRECTIONS, Frame, Settings
@@ -25,6 +26,7 @@ def trace(subject: Subject, frame: Frame, settings: Settings, folder: Path) -> l
     Returns:
         The files written.
     """
+    keep_freed_memory()  # as the rows were measured
     candidate = Candidate(subject, settings)
     candidate.prepare(frame)
     candidate.function(frame, DECODE)()
