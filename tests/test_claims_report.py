@@ -206,6 +206,14 @@ def test_changes_come_with_what_got_worse_first():
     assert not report.warnings
 
 
+def test_claims_about_classical_codecs_have_a_line_of_their_own():
+    found = NAMES.by_line([judged("a", UNDECIDED, variant="vtm", versus="bpg", metric="bd_rate"),
+                           judged("b", UNDECIDED, variant="unheard_of"), JUDGEMENTS[1]])
+    assert {line: [one.claim.name for one in judgements] for line, judgements in found.items()} == {
+        "RWKV": ["rwkv_time"], "Classical codecs": ["a"], "Other": ["b"]}
+    assert next(iter(found)) == "RWKV" and NAMES.label("vtm") == "VTM"
+
+
 def test_texts_of_claims():
     assert claimed_text(claim("a", change_percent=(-0.4, 0.0))) == "−0.4 to 0 %"
     assert claimed_text(claim("a", metric="decode_time", change_percent=None, value=(81.3, 81.3))) == "81.3 ms"
@@ -381,5 +389,7 @@ def test_markdown_summary_counts_names_and_escapes():
 def test_summaries_of_a_state_without_changes_for_the_worse():
     calm = replace(RESULT, changes=CHANGES[:1])
     assert "## Worse" not in summary_markdown(calm)
+    undecided = replace(calm, judgements=(*JUDGEMENTS[:-1], replace(JUDGEMENTS[3], miniature=True)))
+    assert "Miniatures" in summary_text(calm) and "Miniatures" not in summary_text(undecided)
     assert "better: decode time of RWKV-1 decode" in summary_text(calm) and "WORSE" not in summary_text(calm)
     assert "WORSE: rate of RWKV-1 | kodak: 0.500 bpp before, 0.505 bpp now" in summary_text(RESULT)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from bench.claims.result import Change, ClaimsResult, Judgement
 from bench.errors import BenchError
 from bench.metrics.verdicts import INVALID, NOT_MEASURED, UNDECIDED
-from bench.reports.claims_summary import change_text, counts_table, decided_table
+from bench.reports.claims_summary import change_text, counts_table, decided_tables
 from bench.reports.claims_text import claimed_text, interval_text, measured_text
 from bench.reports.render import escape_markdown, to_markdown
 
@@ -92,9 +92,7 @@ def _legal(text: str) -> str:
 
 def summary_markdown(result: ClaimsResult) -> str:
     """Return a short summary for CI systems: what got worse, verdicts counted, the claims that were decided."""
-    tables = [counts_table(result), decided_table(result)]
-    if any(one.miniature for one in result.judgements):
-        tables.append(decided_table(result, miniature=True))
+    tables = [counts_table(result), *decided_tables(result)]
     parts = ["# Claims", _worse_text(result), *(to_markdown(table, level=2) for table in tables)]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 

@@ -80,8 +80,8 @@ def _figure(pair: PairComparison, layout: Layout) -> Figure | None:
         _draw_change(all_axes[0], pair, line)
         if values:
             _draw_images(all_axes[1], pair, values, layout)
-        canvas.suptitle(fill(pair.title, TITLE_WIDTHS[layout.name]), fontsize=layout.font + 0.5, fontweight="bold",
-                        x=0.01, ha="left")
+        canvas.suptitle(fill(f"{pair.title}, {pair.dataset}", TITLE_WIDTHS[layout.name]), fontsize=layout.font + 0.5,
+                        fontweight="bold", x=0.01, ha="left")
         return Figure(name, _caption(pair, len(values)), save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
 
 

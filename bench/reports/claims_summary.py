@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.claims.judgement import is_marked
-from bench.claims.result import Change, ClaimsResult
+from bench.claims.result import Change, ClaimsResult, Judgement
 from bench.metrics.verdicts import REFUTED, REPRODUCED, SUPPORTED, VERDICTS
 from bench.reports.claims_tables import MINIATURES
 from bench.reports.claims_text import MARK_NOTE, claimed_text, interval_text, measured_text, verdict_text
@@ -20,14 +22,19 @@ def counts_table(result: ClaimsResult) -> Table:
     return Table("counts", "Verdicts", columns, (tuple(result.counts[verdict] for verdict in VERDICTS),), notes)
 
 
-def decided_table(result: ClaimsResult, miniature: bool = False) -> Table:
-    """The claims that hold or don't, with what decided them; of miniatures or of all other models."""
-    decided = [one for one in result.judgements if one.miniature == miniature and one.verdict in DECIDED]
+def decided_tables(result: ClaimsResult) -> list[Table]:
+    """The claims that hold or don't, with what decided them; those about miniatures in a table of their own."""
+    decided = [one for one in result.judgements if one.verdict in DECIDED]
+    miniatures = [one for one in decided if one.miniature]
+    tables = [_decided_table("Decided", [one for one in decided if not one.miniature])]
+    return tables + ([_decided_table(f"{MINIATURES}: decided", miniatures)] if miniatures else [])
+
+
+def _decided_table(title: str, decided: Sequence[Judgement]) -> Table:
     columns = (Column("claim", "Claim"), Column("where", "Measured on"), Column("claimed", "Claimed"),
                Column("measured", "Measured"), Column("interval", "95 % interval"), Column("verdict", "Verdict"))
     rows = tuple((one.claim.name, one.where or None, claimed_text(one.claim), measured_text(one), interval_text(one),
                   verdict_text(one)) for one in decided)
-    title = f"{MINIATURES}: decided" if miniature else "Decided"
     return Table("decided", title, columns, rows, (MARK_NOTE,) if any(map(is_marked, decided)) else ())
 
 
@@ -38,9 +45,7 @@ def change_text(change: Change) -> str:
 
 def summary_text(result: ClaimsResult) -> str:
     """Return the summary for a terminal: decided claims, verdicts counted, what got worse or better."""
-    tables = [decided_table(result), counts_table(result)]
-    if any(one.miniature for one in result.judgements):
-        tables.insert(1, decided_table(result, miniature=True))
+    tables = [*decided_tables(result), counts_table(result)]
     parts = [to_text(table) for table in tables]
     parts += ["\n".join(notes)] if (notes := dict.fromkeys(note for table in tables for note in table.notes)) else []
     parts += [f"{'WORSE' if one.worse else 'better'}: {one.kind} of {one.what}: {change_text(one)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench.claims.catalogue import Claim
+from bench.claims.catalogue import CODECS, Claim
 from bench.claims.judgement import is_marked
 from bench.claims.result import Interval, Judgement
 from bench.claims.wording import figure
@@ -28,7 +28,7 @@ METRIC_TEXTS = {
     "memory": "peak memory", "parameters": "parameters", "macs": "operations",
 }
 CODEC_LABELS = {"vtm": "VTM", "bpg": "BPG", "jpeg2000": "JPEG 2000"}
-OTHER_LINE = "Other"
+CODECS_LINE, OTHER_LINE = "Classical codecs", "Other"
 SMALLEST_P = 1e-4
 MARK = "†"
 MARK_NOTE = f"{MARK}: no longer beyond chance once corrected for all the claims that were tested."
@@ -49,7 +49,7 @@ class Names:
 
     def line(self, claim: Claim) -> str:
         """The line of variants that ``claim`` is about."""
-        return self.lines.get(claim.variant) or OTHER_LINE
+        return self.lines.get(claim.variant) or (CODECS_LINE if claim.variant in CODECS else OTHER_LINE)
 
     def by_line(self, judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
         """Judgements by line, in the order of the lines in variants.yaml."""
