@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 CATALOGUE_NAME = "datasets.yaml"
+BASELINE = "baseline"  # folder of results that holds the accepted state of claims
 
 
 def repository_root() -> Path:

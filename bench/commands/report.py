@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import EXIT_DONE, BenchError
-from bench.folders import default_folder
+from bench.folders import BASELINE, default_folder
 
 if TYPE_CHECKING:
     from bench.reports.pages import Report
@@ -62,5 +62,6 @@ def _announce(report: Report, paths: list[Path]) -> None:
 
 
 def datasets_with_rows(results: Path) -> list[str]:
-    """Return the names of the folders in ``results`` that hold rows."""
-    return sorted({path.parent.name for path in results.glob("*/*.jsonl") if path.stat().st_size})
+    """Return the names of the folders in ``results`` that hold rows of images."""
+    names = {path.parent.name for path in results.glob("*/*.jsonl") if path.stat().st_size}
+    return sorted(names - {BASELINE})

@@ -117,34 +117,48 @@ def ratio(a: Sequence[float], b: Sequence[float], noise_floor: float = NOISE_FLO
     Raises:
         ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
     """
-    first, second = _checked(a), _checked(b)
-    if min(first.min(), second.min()) <= 0:
-        raise ValueError("times must be positive")
-    if paired and len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} samples can't be paired")
+    first, second = checked_times(a, b, paired)
     value = float(np.median(first) / np.median(second))
     n_a, n_b = len(first), len(second)
     if min(n_a, n_b) < 2:
         return Ratio(value, None, None, n_a, n_b, False, None)
     if min(n_a, n_b) < FEWEST_TO_RESAMPLE:
-        method, (low, high) = STUDENT, _student(np.log(first), np.log(second), paired, level)
+        centre, error, freedom = log_ratio(first, second, paired)
+        reach = stats.t.ppf((1 + level) / 2, freedom) * error
+        method, (low, high) = STUDENT, np.exp((centre - reach, centre + reach)).tolist()
     else:
-        method, (low, high) = BOOTSTRAP, _bootstrap(first, second, paired, level)
+        ends = ((1 - level) / 2, (1 + level) / 2)
+        method, (low, high) = BOOTSTRAP, np.quantile(resampled_ratios(first, second, paired), ends).tolist()
     low, high = min(low, value), max(high, value)
     differs = not low <= 1 <= high and abs(value - 1) > noise_floor
     return Ratio(value, low, high, n_a, n_b, differs, method)
 
 
-def _bootstrap(a: np.ndarray, b: np.ndarray, paired: bool, level: float) -> tuple[float, float]:
+def checked_times(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return both series as arrays.
+
+    Raises:
+        ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
+    """
+    first, second = _checked(a), _checked(b)
+    if min(first.min(), second.min()) <= 0:
+        raise ValueError("times must be positive")
+    if paired and len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} samples can't be paired")
+    return first, second
+
+
+def resampled_ratios(a: np.ndarray, b: np.ndarray, paired: bool) -> np.ndarray:
+    """Ratios of medians on bootstrap resamples, with a fixed seed."""
     generator = np.random.default_rng(SEED)
     chosen_a = generator.integers(len(a), size=(RESAMPLES, len(a)))
     chosen_b = chosen_a if paired else generator.integers(len(b), size=(RESAMPLES, len(b)))
-    ratios = np.median(a[chosen_a], axis=1) / np.median(b[chosen_b], axis=1)
-    low, high = np.quantile(ratios, ((1 - level) / 2, (1 + level) / 2)).tolist()
-    return low, high
+    return np.median(a[chosen_a], axis=1) / np.median(b[chosen_b], axis=1)
 
 
-def _student(log_a: np.ndarray, log_b: np.ndarray, paired: bool, level: float) -> tuple[float, float]:
+def log_ratio(a: np.ndarray, b: np.ndarray, paired: bool) -> tuple[float, float, float]:
+    """Mean difference of the logarithms, its standard error, and Student's degrees of freedom (Welch's unpaired)."""
+    log_a, log_b = np.log(a), np.log(b)
     if paired:
         differences = log_a - log_b
         centre, error, freedom = differences.mean(), differences.std(ddof=1) / len(log_a) ** 0.5, len(log_a) - 1.0
@@ -153,8 +167,7 @@ def _student(log_a: np.ndarray, log_b: np.ndarray, paired: bool, level: float) -
         centre, error = log_a.mean() - log_b.mean(), parts.sum() ** 0.5
         beneath = (parts ** 2 / np.array([len(log_a) - 1, len(log_b) - 1])).sum()
         freedom = parts.sum() ** 2 / beneath if beneath > 0 else float(len(log_a) + len(log_b) - 2)
-    reach = stats.t.ppf((1 + level) / 2, freedom) * error
-    return float(np.exp(centre - reach)), float(np.exp(centre + reach))
+    return float(centre), float(error), float(freedom)
 
 
 def _checked(samples: Sequence[float]) -> np.ndarray:

@@ -24,8 +24,8 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """
     try:
         stale = set(_manifest(folder)) - set(contents)
-        paths = [_write(folder / name, data) for name, data in contents.items()]
-        _write(folder / MANIFEST, (json.dumps(sorted(contents), indent=1) + "\n").encode())
+        paths = [write_whole(folder / name, data) for name, data in contents.items()]
+        write_whole(folder / MANIFEST, (json.dumps(sorted(contents), indent=1) + "\n").encode())
         for name in sorted(stale):
             _remove(folder, name)
     except OSError as error:
@@ -42,8 +42,12 @@ def _manifest(folder: Path) -> list[str]:
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
-def _write(path: Path, data: bytes) -> Path:
-    """Write through a temporary file beside it, so that a reader never sees half of it."""
+def write_whole(path: Path, data: bytes) -> Path:
+    """Write through a temporary file beside it, so that a reader never sees half of it.
+
+    Raises:
+        OSError: it can't be written; the file is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
