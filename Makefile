@@ -9,7 +9,7 @@ BENCH := $(VENV)/bin/python -m bench
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help kodak clic tecnick sample latency bench report test
+.PHONY: help kodak clic tecnick sample latency claims bench report test
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -29,6 +29,9 @@ sample: $(READY) ## measure every codec on a few images that need no download
 
 latency: $(READY) ## measure what every variant costs: time, memory, operations (ARGS="--quick" for a look)
 	@$(BENCH) profile $(ARGS)
+
+claims: $(READY) ## judge the authors' claims by the stored rows; 1 if something got worse since ARGS="--accept"
+	@$(BENCH) claims $(ARGS)
 
 bench: $(READY) ## time parts of the suite beside what they replace (ARGS="--quick" for a look)
 	@$(BENCH) benchmark all $(ARGS)

@@ -16,6 +16,7 @@ VERBS = {
     "profile": "measure latency, stages, memory and operations of the models",
     "anchors": "list, show, check, import and export published rate-distortion curves",
     "bdrate": "BD-rate between any two curves",
+    "claims": "judge the authors' claims by stored rows, and compare with the accepted state",
     "report": "rebuild tables, plots and the HTML page from stored rows",
     "train": "train a miniature",
     "benchmark": "time parts of the suite on this machine",

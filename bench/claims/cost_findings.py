@@ -1,0 +1,151 @@
+"""What stored latency rows say about claims of time, memory, parameters and operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from bench.claims.catalogue import Claim
+from bench.claims.finding import MINIATURE, Finding
+from bench.latency_figures import forward_kmac_per_pixel, kmac_per_pixel, peak_bytes, round_seconds
+from bench.latency_rows import LatencyRow
+from bench.latency_selection import DIRECTIONS, USUAL_SHAPE, Case, LatencySelection
+from bench.metrics.estimates import Exact, ratio_estimate
+from bench.metrics.timing import NOISE_FLOOR
+
+OF_DIRECTION = {"encode_time": DIRECTIONS[:1], "decode_time": DIRECTIONS[1:], "total_time": DIRECTIONS}
+TOLERANCES = {"parameters": 0.05, "macs": 0.1}  # of published figures, in M and kMAC/pixel
+UNITS = {"parameters": 1e6, "memory": 1e9, "macs": 1.0}
+FORWARD = "forward pass"
+GOVERNOR = "the CPU's clock follows the governor"  # a warning that turns make harmless to ratios
+MODULES = {  # parts that claims name, as direct children of the models
+    "context s3": ("y_spatial_prior_adaptor_list_s3", "y_spatial_prior_s3", "attn_s3"),
+    "attention": ("attn_s1", "attn_s2", "attn_s3"), "attention s1": ("attn_s1",), "attention s2": ("attn_s2",),
+    "attention s3": ("attn_s3",), "context_net": ("context_net",),
+    "spatial priors": ("y_spatial_prior_s1_s2", "y_spatial_prior_s3"),
+    "spatial prior s1 s2": ("y_spatial_prior_s1_s2",), "spatial prior s3": ("y_spatial_prior_s3",),
+}
+
+
+def find_cost(claim: Claim, selection: LatencySelection, device: str, miniature: bool = False,
+              same_cost: Mapping[str, str] = MappingProxyType({})) -> Finding:
+    """Compare what a claim of cost names, as one device measured it.
+
+    Args:
+        device: as rows call it.
+        miniature: compare the miniatures of both.
+        same_cost: variants that are only trained otherwise, to the one whose costs are theirs.
+    """
+    suffix = MINIATURE if miniature else ""
+    names = [same_cost.get(name, name) + suffix for name in (claim.variant, claim.versus) if name]
+    command = f"python -m bench profile {' '.join(dict.fromkeys(names))}"
+    why_not = _beyond(claim)
+    if why_not:
+        return Finding(missing=why_not, where=device)
+    case = _case(selection, names[0], names[1:])
+    if case is None:
+        return Finding(missing=f"{' and '.join(names)} were not timed in turns on {device}", where=device,
+                       command=command)
+    where = f"{device}, {case.frame.shape}"
+    if claim.versus is None:
+        finding = _absolute(claim, case)
+    elif claim.metric in OF_DIRECTION:
+        finding = _time(claim, selection, case, names[1])
+    else:
+        finding = _exact_change(claim, case, selection.case(case.frame, names[1]))
+    return Finding(**{**vars(finding), "where": where, "command": command})
+
+
+def _beyond(claim: Claim) -> str:
+    """Why no latency row can say anything about a claim, or an empty text."""
+    if claim.setting is not None:
+        return f"no variant with {claim.setting} is measured"
+    if claim.metric == "training_time" or claim.part == "training":
+        return "training is not measured"
+    return ""
+
+
+def _case(selection: LatencySelection, name: str, others: Sequence[str]) -> Case | None:
+    """The measured case that was compared with all ``others``, of the usual shape where there is one."""
+    found = []
+    for case in selection.cases:
+        known = [case, *(selection.case(case.frame, other) for other in others)]
+        if case.name == name and case.configuration == "default" and all(map(_complete, known)):
+            found.append(case)
+    return min(found, key=lambda case: (case.frame.width, case.frame.height) != USUAL_SHAPE, default=None)
+
+
+def _complete(case: Case | None) -> bool:
+    return case is not None and all(case.measured(direction) is not None for direction in DIRECTIONS)
+
+
+def _absolute(claim: Claim, case: Case) -> Finding:
+    if claim.metric in OF_DIRECTION:
+        seconds = round_seconds([case.measured(direction) for direction in OF_DIRECTION[claim.metric]])
+        return Finding(missing="a time in ms is that of the authors' own machine; here it is "
+                               f"{1000 * float(np.median(seconds)):.4g} ms, which neither confirms nor refutes it")
+    value = forward_kmac_per_pixel(case) if claim.part == FORWARD else _value(claim, case)
+    if value is None:
+        return Finding(missing=f"{claim.part or claim.metric} is not measured apart")
+    return Finding(estimate=Exact(value / UNITS[claim.metric]), tolerance=TOLERANCES.get(claim.metric),
+                   evidence="counted in this suite's model")
+
+
+def _time(claim: Claim, selection: LatencySelection, case: Case, versus: str) -> Finding:
+    own = [case.measured(direction) for direction in OF_DIRECTION[claim.metric]]
+    others = [selection.in_turns(row, versus) for row in own]
+    if None in others:
+        return Finding(missing=f"not timed in turns with {versus}")
+    warnings = [text for row in (*own, *others) for text in row.state.get("warnings", ())
+                if not text.startswith(GOVERNOR)]
+    if warnings:
+        return Finding(fault=f"while it was timed, {warnings[0]}")
+    if claim.part is not None:
+        return _stage(claim, own, others)
+    a, b = round_seconds(own), round_seconds(others)
+    rounds = min(len(a), len(b))
+    return Finding(ratio_estimate(a[:rounds], b[:rounds], paired=True), is_ratio=True, floor=NOISE_FLOOR,
+                   what_n="rounds", evidence="medians of rounds in which both took turns")
+
+
+def _stage(claim: Claim, own: Sequence[LatencyRow], others: Sequence[LatencyRow]) -> Finding:
+    """Times of one stage, from the passes in which stages were marked."""
+    series = []
+    for rows in (own, others):
+        if any(claim.part not in row.stages_s for row in rows):
+            return Finding(missing=f"{claim.part} is not measured apart")
+        series.append([sum(values) for values in zip(*(row.stages_s[claim.part] for row in rows))])
+    return Finding(ratio_estimate(*series, paired=False), is_ratio=True, floor=NOISE_FLOOR, what_n="passes",
+                   evidence=f"passes with stages marked, {claim.part}")
+
+
+def _exact_change(claim: Claim, case: Case, other: Case) -> Finding:
+    values = [_value(claim, one) for one in (case, other)]
+    if None in values or not values[1]:
+        return Finding(missing=f"{claim.part or claim.metric} is not measured apart")
+    return Finding(Exact(values[0] / values[1]), is_ratio=True, evidence={
+        "memory": "peaks of what torch's allocator holds, of the direction that takes more",
+        "parameters": "counted in this suite's models", "macs": "counted while they ran, both directions",
+    }[claim.metric])
+
+
+def _value(claim: Claim, case: Case) -> float | None:
+    """Numbers, bytes at the peak, or kMAC/pixel of both directions; of a part where the claim names one."""
+    rows = [case.measured(direction) for direction in DIRECTIONS]
+    if claim.part is None:
+        return {"parameters": lambda: rows[0].parameters, "memory": lambda: peak_bytes(case),
+                "macs": lambda: _sum(kmac_per_pixel(row) for row in rows)}[claim.metric]()
+    if claim.metric == "memory":
+        return max((row.stage_peak_alloc_bytes[claim.part] for row in rows
+                    if claim.part in row.stage_peak_alloc_bytes), default=None)
+    modules = MODULES.get(claim.part, ())
+    counts = [row.module_macs for row in rows] if claim.metric == "macs" else [rows[0].module_parameters]
+    values = [one.get(name) for one in counts for name in modules]
+    return _sum(values) if modules else None
+
+
+def _sum(values) -> float | None:
+    values = list(values)
+    return None if None in values else float(sum(values))

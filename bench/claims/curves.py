@@ -1,0 +1,115 @@
+"""The curves that claims are judged by: measured rows of single images, or published averages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from bench.anchors.catalogue import anchors, load, names
+from bench.curve_sources import NoCommonImage, from_rows, read_rows
+from bench.errors import BenchError
+from bench.rd_curve import RDCurve
+from bench.rows import OK, Row
+from bench.runners.files import file_name
+
+PUBLISHED = {"bpg": "bpg-444-compressai", "jpeg2000": "jpeg2000-compressai"}  # where a codec has no rows
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One side of a comparison.
+
+    Attributes:
+        curve: None where nothing usable is there.
+        missing: why, where nothing was measured.
+        fault: what makes the rows unfit to decide a claim.
+        published: the curve is a published one, not this suite's rows.
+    """
+
+    curve: RDCurve | None = None
+    missing: str = ""
+    fault: str = ""
+    published: bool = False
+
+
+class Curves:
+    """Curves by dataset and name, from the rows under a folder and from what is published."""
+
+    def __init__(self, results: Path) -> None:
+        self._results = results
+        self.rows_of = lru_cache(maxsize=None)(self._read)
+        self.measured = lru_cache(maxsize=None)(self._measured)
+
+    def codec(self, dataset: str, name: str) -> Measured:
+        """A codec that claims compare with: its rows, else its published points; "vtm" is the dataset's anchor."""
+        own = self.measured(dataset, name)
+        if own.curve is not None:
+            return own
+        if name == "vtm":
+            known = anchors(dataset)
+            return Measured(known[0].load(), published=True) if known else Measured(missing=f"no VTM on {dataset}")
+        published = PUBLISHED.get(name)
+        if published in names(dataset):
+            return Measured(load(dataset, published), published=True)
+        return Measured(missing=f"{name} has neither rows nor published points on {dataset}")
+
+    @staticmethod
+    def published(dataset: str, name: str) -> RDCurve | None:
+        """A published curve, if the dataset has it."""
+        return load(dataset, name) if name in names(dataset) else None
+
+    def _read(self, dataset: str, name: str) -> tuple[Row, ...]:
+        path = self._results / file_name(dataset) / f"{file_name(name)}.jsonl"
+        return tuple(row for row in read_rows(path) if row.name == name) if path.exists() else ()
+
+    def _measured(self, dataset: str, name: str) -> Measured:
+        rows = self.rows_of(dataset, name)
+        if not rows:
+            return Measured(missing=f"no rows of {name} on {dataset}")
+        try:
+            curve = from_rows(rows)
+        except NoCommonImage as error:
+            return Measured(fault=str(error))
+        return Measured(curve, fault=fault_of(curve, rows))
+
+
+def fault_of(curve: RDCurve, rows: Sequence[Row]) -> str:
+    """Why rows can't decide a claim, or an empty text: failures, mismatches, an incomplete or altered dataset."""
+    latest = {row.key: row for row in rows}
+    counted = [row for row in latest.values() if row.point in curve.meta["points"]]
+    failed = sum(row.status != OK for row in counted)
+    differing = sum(row.decode_matches is False for row in counted)
+    altered = {row.image for row in counted if row.image_verified is False}
+    total = max(row.dataset_total or 0 for row in rows)
+    if differing:
+        return f"{differing} of {len(counted)} decoded images of {curve.label} differ from the encoder's own"
+    if failed:
+        return f"{failed} of {len(counted)} encodings by {curve.label} failed"
+    if altered:
+        return f"{len(altered)} images measured with {curve.label} are not the dataset's own"
+    if (curve.images or 0) < total:
+        return f"{curve.label} covers {curve.images} of the {total} images of {curve.dataset}"
+    return ""
+
+
+def image_arrays(curve: RDCurve, images: Sequence[str], metric: str = "psnr") -> tuple[np.ndarray, np.ndarray]:
+    """Rates and qualities in dB, each (images, points)."""
+    members = [curve.per_image[image] for image in images]
+    return (np.array([one.bpp for one in members]),
+            np.array([one.quality_db(metric) for one in members]))
+
+
+def shared_images(first: RDCurve, second: RDCurve, metric: str = "psnr") -> list[str]:
+    """Images of which both curves know ``metric``.
+
+    Raises:
+        BenchError: single images are known of both, but none is in both.
+    """
+    own, other = first.images_with(metric), second.images_with(metric)
+    if own and other and not own & other:
+        raise BenchError(f"{first.label} and {second.label} were measured on different images")
+    return sorted(own & other)

@@ -1,0 +1,155 @@
+"""Judges every claim by the stored rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.claims.catalogue import CODECS, Claim
+from bench.claims.cost_findings import find_cost
+from bench.claims.curves import Curves
+from bench.claims.finding import Finding
+from bench.claims.rate_findings import METRICS, USUAL_DATASET, RateFindings
+from bench.claims.result import ClaimsResult, Judgement
+from bench.claims.wording import reason_of
+from bench.latency_rows import LatencyRow
+from bench.latency_selection import LatencySelection, select_latency
+from bench.metrics.estimates import Exact
+from bench.metrics.multiplicity import holm
+from bench.metrics.verdicts import (
+    INVALID,
+    NOT_MEASURED,
+    REFUTED,
+    REPRODUCED,
+    SUPPORTED,
+    UNDECIDED,
+    Decision,
+    decide,
+    reproduces,
+)
+from bench.runners.store import read_rows
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Where findings come from."""
+
+    rates: RateFindings
+    devices: dict[str, LatencySelection]
+    same_cost: Mapping[str, str]
+
+
+def judge_all(claims: Iterable[Claim], results: Path, same_cost: Mapping[str, str] | None = None) -> ClaimsResult:
+    """Judge ``claims`` by the rows under ``results``, full-width models and miniatures apart.
+
+    Args:
+        same_cost: as :func:`bench.claims.cost_findings.find_cost` takes it.
+
+    Raises:
+        BenchError: a file of rows is damaged.
+    """
+    claims = list(claims)
+    sources = _Sources(RateFindings(Curves(results)), device_selections(results), same_cost or {})
+    judgements = [one for claim in claims for one in _judge(claim, sources, miniature=False)]
+    for claim in claims:
+        if claim.versus is not None and claim.versus not in CODECS:  # only differences mean anything for miniatures
+            judgements += [one for one in _judge(claim, sources, miniature=True) if one.verdict != NOT_MEASURED]
+    corrected, statement = _corrected(judgements)
+    return ClaimsResult(tuple(corrected), tuple(sources.rates.pairs.values()), multiplicity=statement)
+
+
+def device_selections(results: Path) -> dict[str, LatencySelection]:
+    """What was measured on each device, GPUs first."""
+    found = {}
+    for folder in sorted({path.parent for path in (Path(results) / "latency").glob("*/*.jsonl")}):
+        rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)]
+        if rows:
+            found[rows[-1].device] = select_latency(rows)
+    return dict(sorted(found.items(), key=lambda item: (not item[0].startswith("cuda"), item[0])))
+
+
+def _judge(claim: Claim, sources: _Sources, miniature: bool) -> list[Judgement]:
+    """One judgement a dataset, or a device."""
+    if claim.metric in METRICS:
+        datasets = claim.datasets or (USUAL_DATASET,)
+        findings = [sources.rates.find(claim, dataset, miniature) for dataset in datasets]
+    elif claim.metric == "other":
+        findings = [Finding(missing=f"{claim.what}: no row of this suite tells it")]
+    else:
+        findings = [find_cost(claim, selection, device, miniature, sources.same_cost)
+                    for device, selection in sources.devices.items()]
+        if not findings:
+            findings = [Finding(missing="no costs are measured", command=f"python -m bench profile {claim.variant}")]
+        if claim.metric in ("parameters", "macs"):  # the same on every device
+            findings = [next((one for one in findings if not one.missing), findings[0])]
+    return [judge(claim, finding, miniature) for finding in findings]
+
+
+def judge(claim: Claim, finding: Finding, miniature: bool = False) -> Judgement:
+    """Decide one claim by one finding."""
+    blank = Judgement(claim, NOT_MEASURED, finding.missing, finding.command, miniature, where=finding.where,
+                      evidence=finding.evidence)
+    if finding.missing:
+        return blank
+    if finding.fault:
+        return replace(blank, verdict=INVALID, reason=finding.fault)
+    value = finding.value if finding.estimate is None else _in_unit(finding, finding.estimate.value)
+    judged = replace(blank, value=value)
+    if finding.tolerance is not None and reproduces(value, claim.bounds, finding.tolerance):
+        verdict, decision = REPRODUCED, None
+    elif finding.estimate is not None:
+        decision = decide(finding.estimate, _weaker_end(claim, finding), claim.lower_is_better, finding.floor)
+        verdict = decision.verdict
+    else:  # an average without its images has no uncertainty to decide by; a published figure can only be wrong
+        verdict, decision = (UNDECIDED if finding.tolerance is None else REFUTED), None
+    judged = _with_uncertainty(judged, finding, decision)
+    judged = replace(judged, verdict=verdict)
+    return replace(judged, reason=reason_of(judged, finding.tolerance))
+
+
+def _with_uncertainty(judged: Judgement, finding: Finding, decision: Decision | None) -> Judgement:
+    estimate = finding.estimate
+    if estimate is None or isinstance(estimate, Exact):
+        return judged
+    low, high = (_in_unit(finding, bound) for bound in estimate.interval())
+    judged = replace(judged, interval=(low, high), n=estimate.n, what_n=finding.what_n)
+    if decision is None:
+        return judged
+    scale = 100 if finding.is_ratio else 1
+    return replace(judged, p_value=decision.p_value, detectable=scale * decision.detectable)
+
+
+def _in_unit(finding: Finding, value: float) -> float:
+    """A value of the estimate in the claim's unit."""
+    return 100 * (value - 1) if finding.is_ratio else value
+
+
+def _weaker_end(claim: Claim, finding: Finding) -> float:
+    return 1 + claim.weaker_end / 100 if finding.is_ratio else claim.weaker_end
+
+
+def _corrected(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
+    """Add p values corrected for all tested claims of a kind of models, and say what that changes."""
+    result, statements = list(judgements), []
+    for miniature in (False, True):
+        tested = [index for index, one in enumerate(result) if one.miniature == miniature and one.p_value is not None]
+        adjusted = holm([result[index].p_value for index in tested])
+        for index, p_value in zip(tested, adjusted):
+            result[index] = replace(result[index], adjusted_p=float(p_value))
+        decided = [result[index] for index in tested if result[index].verdict in (SUPPORTED, REFUTED)]
+        left = sum(one.adjusted_p >= SIGNIFICANT for one in decided)
+        if tested:
+            statements.append(
+                f"{len(tested)} claims about {'miniatures' if miniature else 'full-width models'} were tested on "
+                f"samples, each at a one-sided 5 %. Holm's correction over all of them leaves {len(decided) - left} of "
+                f"{len(decided)} supported or refuted ones; the other {left} are marked.")
+    return result, " ".join(statements) or "No claim was tested on samples: all decided ones are exact."
+
+
+def is_marked(judgement: Judgement) -> bool:
+    """Whether a verdict no longer holds once corrected for many claims."""
+    decided = judgement.verdict in (SUPPORTED, REFUTED)
+    return decided and judgement.adjusted_p is not None and judgement.adjusted_p >= SIGNIFICANT

@@ -1,0 +1,129 @@
+"""Judge what the authors of the variants claim, by the stored rows, and compare with the accepted state.
+
+Verdicts: REPRODUCED, SUPPORTED, REFUTED, UNDECIDED, NOT MEASURED, INVALID, each with the numbers that decide it.
+Exits with 1 when a measured number got worse beyond its uncertainty, a verdict fell or a row vanished since the
+accepted state (results/baseline); a refuted claim is a finding, not a failure.
+
+Examples:
+  python -m bench claims                              judge, compare with the accepted state, write reports/claims
+  python -m bench claims --accept                     and make this the accepted state
+  python -m bench claims rwkv_phase1 weconv_2_memory  only claims about a variant, or single ones
+  python -m bench claims --junit claims.xml --summary claims.md
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.folders import default_folder
+
+if TYPE_CHECKING:
+    from bench.claims.catalogue import Claim
+    from bench.claims.result import ClaimsResult
+    from bench.variants import Variant
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``claims``."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="claims, or variants for all claims about them "
+                        "(default: all)")
+    parser.add_argument("--accept", action="store_true", help="make the present state the accepted one")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI systems")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write a short Markdown summary")
+    parser.add_argument("--no-report", action="store_true", help="leave the report as it is")
+    parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER")
+    parser.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge, compare, report; 1 if something got worse."""
+    from bench.claims.catalogue import load_claims
+    from bench.claims.changes import changes_between
+    from bench.claims.judgement import judge_all
+    from bench.claims.state import accept, accepted_state, current_state
+    from bench.variants import load_variants
+
+    if args.accept and args.names:
+        raise ConfigurationError("only the whole state can be accepted", "leave the names away")
+    variants = load_variants()
+    claims = choose(load_claims(variants=variants), args.names)
+    result = judge_all(claims, args.results, same_cost(variants))
+    if not args.names:
+        result = compared(result, accepted_state(args.results), current_state(args.results, result.judgements),
+                          changes_between)
+    print(_text(result))
+    if args.accept:
+        files = accept(current_state(args.results, result.judgements), args.results)
+        print(f"accepted: {', '.join(path.name for path in files)} in {files[0].parent}")
+    _write(args, result)
+    return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE
+
+
+def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
+    """Return the claims that are named, or that are about a variant that is; all without names.
+
+    Raises:
+        ConfigurationError: a name is neither.
+    """
+    about = {claim.variant for claim in claims.values()}
+    for name in names:
+        if name not in claims and name not in about:
+            raise ConfigurationError(f"'{name}' is no claim, and no claim is about it",
+                                     "claims.yaml lists them; claims are about: " + ", ".join(sorted(about)))
+    return [claim for claim in claims.values() if not names or claim.name in names or claim.variant in names]
+
+
+def same_cost(variants: Mapping[str, Variant]) -> dict[str, str]:
+    """Variants that have the model and options of an earlier one, to that one: they are only trained otherwise."""
+    first: dict[str, str] = {}
+    found = {}
+    for name, variant in variants.items():
+        code = repr((variant.model, sorted(variant.options.items()), variant.options_at))
+        if first.setdefault(code, name) != name:
+            found[name] = first[code]
+    return found
+
+
+def compared(result: ClaimsResult, before, now, changes_between) -> ClaimsResult:
+    """Add what changed since the accepted state, if there is one."""
+    from dataclasses import replace
+
+    if before is None:
+        return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "
+                                        "python -m bench claims --accept"))
+    changes = tuple(changes_between(before, now))
+    return replace(result, changes=changes, remarks=(*result.remarks, *_shared_shift(changes)))
+
+
+def _shared_shift(changes: Iterable) -> list[str]:
+    """Say so where most timings moved the same way."""
+    times = [change for change in changes if change.kind in ("encode time", "decode time")]
+    slower = sum(change.worse for change in times)
+    if len(times) >= 6 and max(slower, len(times) - slower) >= 0.9 * len(times):
+        return [f"{len(times)} timings moved, nearly all the same way: look first for what they share, such as the "
+                "machine's clock or its load, before a variant."]
+    return []
+
+
+def _text(result: ClaimsResult) -> str:
+    from bench.reports.claims_summary import summary_text
+
+    return summary_text(result)
+
+
+def _write(args: argparse.Namespace, result: ClaimsResult) -> None:
+    from bench.reports.claims import build_claims_report
+    from bench.reports.claims_junit import summary_markdown, write_junit
+
+    if args.junit:
+        write_junit(result, args.junit)
+    if args.summary:
+        args.summary.write_text(summary_markdown(result), encoding="utf-8")
+    if not args.no_report:
+        files = build_claims_report(result, args.reports / "claims")
+        pages = [path for path in files if path.suffix == ".html"] or files
+        print("report: " + ", ".join(map(str, pages)))

@@ -1,0 +1,146 @@
+"""`python -m bench claims` on rows made here: verdicts, the accepted state, planted regressions, exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from bench.cli import main
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from tests import latency_samples, row_samples
+from tests.test_judgement import BASE, IMAGES, PSNR, VARIANT, store_rates
+
+CLAIMS = f"""
+claims:
+  saves: {{variant: {VARIANT}, versus: {BASE}, metric: bd_rate, change_percent: [-5, -3], kind: predicted,
+    source: README}}
+  slower: {{variant: {VARIANT}, versus: {BASE}, metric: total_time, change_percent: [20, 40], kind: predicted,
+    source: README}}
+"""
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Rows under which both claims hold."""
+    (tmp_path / "claims.yaml").write_text(CLAIMS)
+    monkeypatch.setenv("BENCH_CLAIMS", str(tmp_path / "claims.yaml"))
+    store_rates(tmp_path / "results", BASE)
+    store_rates(tmp_path / "results", VARIANT, -4)
+    return latency_samples.store(tmp_path / "results", [*latency_samples.both(BASE), *slow()])
+
+
+def slow(factor: float = 1.3, stage: str = "context s3", **values) -> list:
+    """Rows of the variant with times ``factor`` of the base's, all that is beyond 1.3 in one stage."""
+    extra = max(0.0, factor - 1.3)
+    rows = []
+    for direction, base_s in (("encode", 0.1), ("decode", 0.2)):
+        stages = {"context s3": [0.65 * base_s] * 3, "entropy coding": [0.13 * base_s] * 3, "rest": [0.52 * base_s] * 3}
+        stages[stage] = [value + extra * base_s for value in stages[stage]]
+        rows.append(latency_samples.row(VARIANT, direction, factor * base_s, stages_s=stages, **values))
+    return rows
+
+
+def claims(results: Path, *arguments: str) -> int:
+    return main(["claims", *arguments, "--results", str(results), "--no-report"])
+
+
+def test_verdicts_are_printed_and_nothing_is_compared_without_an_accepted_state(results, capsys):
+    assert claims(results) == EXIT_DONE
+    shown = capsys.readouterr().out
+    assert "SUPPORTED" in shown and "--accept" in shown
+
+
+def test_nothing_changes_after_accepting(results, capsys):
+    assert claims(results, "--accept") == EXIT_DONE
+    assert {path.name for path in (results / "baseline").iterdir()} == {"curves.jsonl", "costs.jsonl", "verdicts.jsonl"}
+    capsys.readouterr()
+    assert claims(results) == EXIT_DONE
+    assert "worse" not in capsys.readouterr().out.lower().replace("nothing got worse", "")
+
+
+def worse_after(results: Path, capsys, *arguments: str) -> str:
+    """Exit with 1 and return what was printed."""
+    capsys.readouterr()
+    assert claims(results, *arguments) == EXIT_INCOMPLETE
+    return capsys.readouterr().out
+
+
+def test_one_percent_more_rate_is_found_and_named(results, capsys):
+    claims(results, "--accept")
+    store_rates(results, VARIANT, 100 * (0.96 * 1.01 - 1))
+    shown = worse_after(results, capsys)
+    assert "rate moved by +1.00 %" in shown and "24 of 24 images" in shown
+
+
+def test_a_twentieth_of_a_decibel_is_found_and_named(results, capsys):
+    claims(results, "--accept")
+    path = results / "kodak" / f"{VARIANT}.jsonl"
+    rows = [row_samples.row(image, point, rate * 0.96, PSNR[point] + index / 100 - 0.05, name=VARIANT,
+                            dataset_total=len(IMAGES))
+            for index, image in enumerate(IMAGES) for point, rate in row_samples.RATES.items()]
+    row_samples.write(path, rows)
+    assert "quality moved by −0.050 dB" in worse_after(results, capsys)
+
+
+@pytest.mark.parametrize("stage", ["context s3", "entropy coding"])
+def test_a_tenth_more_time_is_found_with_its_stage(results, capsys, stage):
+    claims(results, "--accept")
+    later = slow(1.43, stage, session="s2", measured_at="2026-02-01T00:00:00+00:00")
+    again = latency_samples.both(BASE, session="s2", measured_at="2026-02-01T00:00:00+00:00")
+    latency_samples.store(results, [*again, *later])
+    shown = worse_after(results, capsys)
+    assert "median moved by +10.0 %" in shown and f"by stage: {stage}" in shown
+
+
+def test_noise_is_no_change(results, capsys):
+    claims(results, "--accept")
+    random = np.random.default_rng(7)
+    store_rates(results, VARIANT, -4)
+    rounds = tuple(np.array(latency_samples.FACTORS) * np.exp(random.normal(0, 0.01, 10)))
+    later = [*latency_samples.both(BASE, session="s2", measured_at="2026-02-01T00:00:00+00:00", rounds=rounds),
+             *slow(session="s2", measured_at="2026-02-01T00:00:00+00:00", rounds=rounds)]
+    latency_samples.store(results, later)
+    assert claims(results) == EXIT_DONE
+
+
+def test_a_vanished_row_a_fallen_verdict_and_more_memory(results, capsys):
+    claims(results, "--accept")
+    (results / "kodak" / f"{VARIANT}.jsonl").unlink()
+    peak = {"peak_alloc_bytes": 2_000_000_000, "session": "s2", "measured_at": "2026-02-01T00:00:00+00:00"}
+    again = latency_samples.both(BASE, session="s2", measured_at="2026-02-01T00:00:00+00:00")
+    latency_samples.store(results, [*again, *slow(**peak)])
+    shown = worse_after(results, capsys)
+    assert "no longer" in shown and "NOT MEASURED" in shown and "memory moved by" in shown
+
+
+def test_junit_and_summary_for_ci(results, tmp_path, capsys):
+    claims(results, "--accept")
+    store_rates(results, VARIANT, 10)
+    worse_after(results, capsys, "--junit", str(tmp_path / "claims.xml"), "--summary", str(tmp_path / "claims.md"))
+    root = ElementTree.parse(tmp_path / "claims.xml").getroot()
+    assert root.findall(".//failure") and len(root.findall(".//testcase")) >= 2
+    assert "REFUTED" in (tmp_path / "claims.md").read_text()
+
+
+def test_one_variant_or_claim_by_name(results, capsys):
+    assert claims(results, "slower") == EXIT_DONE
+    assert "1 claim" in capsys.readouterr().out
+    assert claims(results, "nothing") == EXIT_BAD_INPUT
+    assert claims(results, "slower", "--accept") == EXIT_BAD_INPUT
+
+
+def test_a_damaged_accepted_state_says_what_to_do(results, capsys):
+    claims(results, "--accept")
+    (results / "baseline" / "costs.jsonl").write_text('{"device": 1}\n')
+    assert claims(results) != EXIT_DONE
+    assert "--accept" in capsys.readouterr().err
+
+
+def test_the_accepted_state_is_no_dataset(results):
+    from bench.commands.report import datasets_with_rows
+
+    claims(results, "--accept")
+    assert datasets_with_rows(results) == ["kodak"]

@@ -1,0 +1,188 @@
+"""Verdicts from stored rows: planted gains and losses of known size, broken preconditions, published points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.claims.catalogue import Claim, load_claims
+from bench.claims.judgement import is_marked, judge_all
+from bench.claims.result import ClaimsResult, Judgement
+from bench.metrics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
+from tests import latency_samples, row_samples
+
+VARIANT, BASE = "rwkv_phase1", "hpcm_base"
+IMAGES = [f"kodim{number:02d}" for number in range(1, 25)]
+PSNR = {"q1": 29.0, "q2": 31.0, "q3": 33.0, "q4": 35.0, "q5": 37.0}
+
+
+def claim(name: str = "claim", **values) -> Claim:
+    return Claim(**{"name": name, "variant": VARIANT, "versus": BASE, "metric": "bd_rate", "kind": "predicted",
+                    "source": "README", **values})
+
+
+def store_rates(results: Path, name: str, percent: float = 0.0, spread: float = 0.0, images=IMAGES, seed: int = 0,
+                **values) -> None:
+    """Rows that need ``percent`` more bits than others stored so, with ``spread`` points between images."""
+    random = np.random.default_rng(seed)
+    factors = (1 + percent / 100) * np.exp(random.normal(0, spread / 100, len(images)))
+    rows = [row_samples.row(image, point, float(rate * factor), PSNR[point] + index / 100, name=name,
+                            dataset_total=len(IMAGES), **values)
+            for index, (image, factor) in enumerate(zip(images, factors)) for point, rate in row_samples.RATES.items()]
+    (results / "kodak").mkdir(parents=True, exist_ok=True)
+    row_samples.write(results / "kodak" / f"{name}.jsonl", rows)
+
+
+def only(result: ClaimsResult) -> Judgement:
+    assert len(result.judgements) == 1
+    return result.judgements[0]
+
+
+@pytest.mark.parametrize(("claimed", "verdict"), [
+    ((-8, -5), REFUTED), ((-5, -3), SUPPORTED), ((-3, -2), SUPPORTED), ((-4, -4), UNDECIDED)])
+def test_a_saving_of_four_percent_is_judged_by_the_weaker_end(tmp_path, claimed, verdict):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -4, spread=1)
+    found = only(judge_all([claim(change_percent=claimed)], tmp_path))
+    assert found.verdict == verdict and found.n == 24 and found.what_n == "images"
+    assert found.interval[0] < found.value < found.interval[1] and abs(found.value + 4) < 1
+    assert 0 <= found.p_value <= 1 and found.detectable > 0
+    assert "24 images" in found.reason and "claimed" in found.reason and "--codecs" in found.command
+
+
+def test_what_is_found_is_the_bd_rate_of_the_averaged_curves(tmp_path):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -4)
+    result = judge_all([claim(change_percent=(-5, -3))], tmp_path)
+    assert only(result).value == pytest.approx(-4) and only(result).verdict == SUPPORTED
+    (pair,) = result.pairs
+    assert pair.value_percent == pytest.approx(-4) and pair.per_image_percent == pytest.approx([-4] * 24)
+    assert pair.share_improved == 1 and pair.images == tuple(IMAGES)
+
+
+def test_quality_at_equal_rate(tmp_path):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -4)
+    gain = 2 * np.log2(1 / 0.96)  # a doubling of the rate is worth 2 dB
+    low, high = (only(judge_all([claim(metric="bd_psnr", change_db=(end, end + 1))], tmp_path))
+                 for end in (gain - 0.01, gain + 0.01))
+    assert (low.verdict, high.verdict) == (SUPPORTED, REFUTED) and low.value == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"decode_matches": False}, "differ from the encoder's own"),
+    ({"images": IMAGES[:20]}, "20 of the 24 images"),
+    ({"image_verified": False}, "not the dataset's own"),
+])
+def test_broken_preconditions_make_a_claim_invalid(tmp_path, values, words):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -4, **values)
+    found = only(judge_all([claim(change_percent=(-5, -3))], tmp_path))
+    assert found.verdict == INVALID and words in found.reason and found.value is None
+
+
+def test_curves_without_enough_overlap_are_invalid(tmp_path):
+    store_rates(tmp_path, BASE)
+    rows = [row_samples.row(image, point, rate, PSNR[point] + 7, name=VARIANT, dataset_total=24)
+            for image in IMAGES for point, rate in row_samples.RATES.items()]
+    row_samples.write(tmp_path / "kodak" / f"{VARIANT}.jsonl", rows)
+    found = only(judge_all([claim(change_percent=(-5, -3))], tmp_path))
+    assert found.verdict == INVALID and "share" in found.reason
+
+
+def test_without_rows_nothing_is_measured_and_the_command_says_what_would(tmp_path):
+    found = only(judge_all([claim(change_percent=(-5, -3))], tmp_path))
+    assert found.verdict == NOT_MEASURED
+    assert f"--codecs {VARIANT},{BASE}" in found.command and f"checkpoints/{VARIANT}" in found.command
+
+
+def test_miniatures_are_judged_apart_and_never_settle_a_claim(tmp_path):
+    for name, percent in ((BASE, 0), (VARIANT, -4)):
+        store_rates(tmp_path, f"{name}_mini", percent, miniature=True)
+    result = judge_all([claim(change_percent=(-5, -3))], tmp_path)
+    assert [(one.verdict, one.miniature) for one in result.judgements] == [(NOT_MEASURED, False), (SUPPORTED, True)]
+    assert result.counts == {NOT_MEASURED: 1} and result.pairs[0].miniature
+
+
+def test_the_published_bd_rates_of_hpcm_are_reproduced_from_published_points(tmp_path):
+    claims = [one for one in load_claims().values() if one.published]
+    judgements = judge_all(claims, tmp_path).judgements
+    assert len(judgements) == 6 and {one.verdict for one in judgements} == {REPRODUCED}
+    stated = {("hpcm_base", "kodak"): -15.31, ("hpcm_base", "clic2020"): -14.23, ("hpcm_base", "tecnick"): -18.16,
+              ("hpcm_large", "kodak"): -19.19, ("hpcm_large", "clic2020"): -18.37, ("hpcm_large", "tecnick"): -22.20}
+    found = {(one.claim.variant, one.where): one.value for one in judgements}
+    assert found.keys() == stated.keys()
+    assert all(abs(found[key] - stated[key]) <= 0.3 for key in stated)
+
+
+def test_a_wrong_published_figure_is_refuted(tmp_path):
+    wrong = claim(variant="hpcm_base", versus="vtm", published="hpcm-base-mse", kind="measured",
+                  change_percent=(-17, -17), datasets=("kodak",))
+    assert only(judge_all([wrong], tmp_path)).verdict == REFUTED
+
+
+def test_against_an_average_there_is_no_interval_to_decide_by(tmp_path):
+    store_rates(tmp_path, VARIANT)
+    wide = claim(versus="vtm", change_percent=(-99, 900))
+    found = only(judge_all([wide], tmp_path))
+    assert found.verdict in (UNDECIDED, INVALID) and found.interval is None
+
+
+def test_times_by_rounds_and_counts_exactly(tmp_path):
+    rows = [*latency_samples.both(BASE, 0.1, 0.2), *latency_samples.both(VARIANT, 0.13, 0.26, parameters=70_560_458)]
+    latency_samples.store(tmp_path, rows)
+    claims = [claim("slower", metric="total_time", change_percent=(20, 25)),
+              claim("slow", metric="decode_time", change_percent=(35, 50)),
+              claim("parameters", metric="parameters", change_percent=(3, 5)),
+              claim("memory", metric="memory", change_percent=(-20, -10)),
+              claim("milliseconds", metric="encode_time", versus=None, value=(81.8, 81.8), kind="measured"),
+              claim("trained", metric="training_time", change_percent=(5, 5))]
+    found = {one.claim.name: one for one in judge_all(claims, tmp_path).judgements}
+    verdicts = {name: one.verdict for name, one in found.items()}
+    assert verdicts == {"slower": REFUTED, "slow": SUPPORTED, "parameters": SUPPORTED, "memory": REFUTED,
+                        "milliseconds": NOT_MEASURED, "trained": NOT_MEASURED}
+    assert found["slower"].value == pytest.approx(30) and found["slower"].what_n == "rounds"
+    assert found["parameters"].value == pytest.approx(3, abs=1e-3) and found["parameters"].interval is None
+    assert "not even a gain" not in found["slower"].reason
+
+
+def test_a_busy_machine_makes_times_invalid_but_not_counts(tmp_path):
+    busy = {"state": {"warnings": ["other processes kept 1.5 cores busy"]}}
+    latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, **busy)])
+    claims = [claim("time", metric="total_time", change_percent=(0, 5)),
+              claim("size", metric="parameters", change_percent=(0, 5))]
+    assert [one.verdict for one in judge_all(claims, tmp_path).judgements] == [INVALID, SUPPORTED]
+
+
+def test_times_of_other_sessions_do_not_compare(tmp_path):
+    latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, session="s2")])
+    found = only(judge_all([claim(metric="total_time", change_percent=(0, 5))], tmp_path))
+    assert found.verdict == NOT_MEASURED and "profile rwkv_phase1 hpcm_base" in found.command
+
+
+def test_many_claims_are_corrected(tmp_path):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -2, spread=4, seed=5)
+    weak = only(judge_all([claim(change_percent=(-9, -0.9))], tmp_path))
+    single = judge_all([claim(change_percent=(-9, -0.9))], tmp_path)
+    many = judge_all([claim(f"c{number}", change_percent=(-9, -0.9)) for number in range(40)], tmp_path)
+    assert single.judgements[0].adjusted_p == weak.p_value
+    assert all(one.adjusted_p == pytest.approx(min(1, 40 * weak.p_value)) for one in many.judgements)
+    assert weak.verdict in (SUPPORTED, UNDECIDED)
+    assert any(map(is_marked, many.judgements)) == (weak.verdict == SUPPORTED and 40 * weak.p_value >= 0.05)
+    assert "Holm" in many.multiplicity
+
+
+def test_power_and_false_alarms(tmp_path):
+    """A claim that holds by four standard errors is nearly always supported; one on its own edge is wrong in 5 %."""
+    verdicts: dict[float, list[str]] = {-4.0: [], -3.0: [], -2.0: []}
+    for seed in range(40):
+        for true, found in verdicts.items():
+            store_rates(tmp_path, BASE)
+            store_rates(tmp_path, VARIANT, true, spread=1.2, seed=seed)  # a standard error of about 0.25 points
+            found.append(only(judge_all([claim(change_percent=(-9, -3))], tmp_path)).verdict)
+    assert verdicts[-4.0].count(SUPPORTED) >= 34 and verdicts[-4.0].count(REFUTED) == 0
+    assert verdicts[-2.0].count(REFUTED) >= 34 and verdicts[-2.0].count(SUPPORTED) == 0
+    assert verdicts[-3.0].count(SUPPORTED) <= 7 and verdicts[-3.0].count(REFUTED) <= 7  # 99.5 % of binomial(40, 0.05)
