@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     what = parser.add_argument_group("what to measure")
     what.add_argument("variants", nargs="*", metavar="VARIANT",
-                      help="default: all at full width but hpcm_1b, which is measured when it is named")
+                      help="default: all at full width but hpcm_1b and cheng2020_attn, which take long, and variants "
+                      "that are only trained otherwise; these are measured when they are named")
     what.add_argument("--shapes", metavar="WxH,...",
                       help=f"default: {SHAPES['cpu']}; on a GPU {SHAPES['cuda']}")
     what.add_argument("--image", type=Path, metavar="FILE", help="measure this image in its own size, not shapes")

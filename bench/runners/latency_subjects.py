@@ -30,7 +30,7 @@ from bench.runners.synthetic_weights import enliven
 from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec
 
 BASELINE = "hpcm_base"
-ONLY_WHEN_NAMED = ("hpcm_1b",)  # 10 GB, and minutes a pass on a CPU
+ONLY_WHEN_NAMED = ("hpcm_1b", "cheng2020_attn")  # 10 GB; one value after another: each minutes of a default run
 USUAL_LAMBDA = 0.013  # of a variant with several; options, and so its cost, may depend on it
 SEED = 0
 CALIBRATION_SIDE = 256
