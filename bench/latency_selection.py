@@ -120,21 +120,28 @@ class LatencySelection:
 def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
     """Choose what counts of ``rows``, given in the order they were stored.
 
-    Of rows with one session and key the last counts. Of the sessions that measured a case the newest counts, also
-    where it failed.
+    Of rows with one session and key the last counts. Of the sessions that measured a case the newest one with both
+    directions counts, also where it failed; without such a session, the newest.
     """
     stored: dict[tuple[str, str], LatencyRow] = {}
     for row in rows:
         stored.pop((row.session, row.key), None)  # so that the order is that of the last ones
         stored[row.session, row.key] = row
     ordered = sorted(stored.values(), key=lambda row: row.measured_at)
-    newest: dict[tuple, LatencyRow] = {(*_slot(row), row.direction): row for row in ordered}
-    slots = dict.fromkeys(_slot(row) for row in newest.values())
-    cases = [Case(*slot, newest.get((*slot, ENCODE)), newest.get((*slot, DECODE))) for slot in slots]
-    chosen = {id(row) for row in newest.values()}
+    sessions: dict[tuple, dict[str, dict[str, LatencyRow]]] = {}
+    for row in ordered:
+        sessions.setdefault(_slot(row), {}).setdefault(row.session, {})[row.direction] = row
+    cases = [Case(*slot, *map(_newest(found).get, DIRECTIONS)) for slot, found in sessions.items()]
+    chosen = {id(row) for case in cases for row in case.rows}
     base_lines = {case.any.line for case in cases if case.name == BASE}
     return LatencySelection(tuple(sorted(cases, key=lambda case: _order(case, base_lines))),
                             tuple(row for row in ordered if id(row) not in chosen), tuple(ordered))
+
+
+def _newest(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, LatencyRow]:
+    """The rows of the session that counts, by direction; sessions are in order."""
+    whole = [found for found in sessions.values() if len(found) == len(DIRECTIONS)]
+    return (whole or list(sessions.values()))[-1]
 
 
 def _slot(row: LatencyRow) -> tuple[Frame, str, str]:

@@ -123,11 +123,55 @@ def test_a_wrong_published_figure_is_refuted(tmp_path):
     assert only(judge_all([wrong], tmp_path)).verdict == REFUTED
 
 
+def test_own_rows_stand_beside_published_points_and_do_not_refute_without_an_interval(tmp_path):
+    store_rates(tmp_path, "hpcm_base")
+    (claim_,) = [one for one in load_claims().values() if one.name == "hpcm_base_bd_rate_kodak"]
+    published, own = judge_all([claim_], tmp_path).judgements
+    assert published.verdict == REPRODUCED and "published points" in published.reason
+    assert own.verdict in (UNDECIDED, INVALID)
+
+
+def test_rounded_figures_hold_for_counts_that_round_to_them(tmp_path):
+    rows = [*latency_samples.both(BASE), *latency_samples.both(VARIANT, parameters=int(68_505_299 * 1.0437))]
+    latency_samples.store(tmp_path, rows)
+    claims = [claim("four", metric="parameters", change_percent=(4, 4)),
+              claim("precise", metric="parameters", change_percent=(4.3, 4.3))]
+    assert [one.verdict for one in judge_all(claims, tmp_path).judgements] == [SUPPORTED, REFUTED]
+
+
+def test_equal_means_within_the_noise_floor(tmp_path):
+    latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, 0.101, 0.202)])
+    latency_samples.store(tmp_path, latency_samples.both("rwkv_phase2", 0.11, 0.22))
+    equal = {"metric": "total_time", "change_percent": (0, 0)}
+    claims = [claim("same", **equal), claim("slower", variant="rwkv_phase2", **equal)]
+    assert [one.verdict for one in judge_all(claims, tmp_path).judgements] == [SUPPORTED, REFUTED]
+
+
+def test_a_mismatch_makes_times_invalid(tmp_path):
+    latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, decode_matches=False)])
+    found = only(judge_all([claim(metric="total_time", change_percent=(0, 5))], tmp_path))
+    assert found.verdict == INVALID and "differ" in found.reason
+
+
+def test_times_say_that_weights_are_random_and_what_the_floor_is(tmp_path):
+    latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, 0.102, 0.204)])
+    found = only(judge_all([claim(metric="total_time", change_percent=(1, 1))], tmp_path))
+    assert "random weights" in found.evidence and "noise floor of 3.0 % included" in found.reason
+    assert found.verdict == UNDECIDED and found.floor == 3 and found.detectable >= 3
+    assert found.bounds[0] <= found.interval[0] and found.bounds[1] >= found.interval[1]
+
+
+def test_rows_of_a_miniature_under_a_full_name_are_no_evidence(tmp_path):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -4, miniature=True)
+    assert only(judge_all([claim(change_percent=(-5, -3))], tmp_path)).verdict == INVALID
+
+
 def test_against_an_average_there_is_no_interval_to_decide_by(tmp_path):
     store_rates(tmp_path, VARIANT)
     wide = claim(versus="vtm", change_percent=(-99, 900))
     found = only(judge_all([wide], tmp_path))
-    assert found.verdict in (UNDECIDED, INVALID) and found.interval is None
+    assert found.verdict in (UNDECIDED, INVALID) and found.interval is None and found.p_value is None
 
 
 def test_times_by_rounds_and_counts_exactly(tmp_path):
@@ -166,6 +210,7 @@ def test_many_claims_are_corrected(tmp_path):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -2, spread=4, seed=5)
     weak = only(judge_all([claim(change_percent=(-9, -0.9))], tmp_path))
+    assert 0 < weak.p_value < 1
     single = judge_all([claim(change_percent=(-9, -0.9))], tmp_path)
     many = judge_all([claim(f"c{number}", change_percent=(-9, -0.9)) for number in range(40)], tmp_path)
     assert single.judgements[0].adjusted_p == weak.p_value

@@ -287,6 +287,14 @@ class TestSelection:
         assert [row.samples_s for row in selection.rows] == [row.samples_s for row in rows[2:]]
         assert not selection.older  # one session that was told twice
 
+    def test_a_session_that_was_interrupted_does_not_mix_with_a_whole_one(self):
+        whole = both("hpcm_base", 0.1, 0.2)
+        cut_off = row("hpcm_base", "encode", 0.3, session="s2", measured_at="2026-02-01T00:00:00+00:00")
+        (case,) = select_latency([*whole, cut_off]).cases
+        assert {one.session for one in case.rows} == {"s1"} and len(case.rows) == 2
+        (alone,) = select_latency([cut_off]).cases
+        assert alone.rows == [cut_off]
+
     def test_a_newer_session_replaces_and_the_older_stays_listed(self):
         old = both("hpcm_base", session="old") + both("hpcm_large", session="old")
         new = both("hpcm_base", 0.5, session="new", measured_at="2026-02-01T00:00:00+00:00")

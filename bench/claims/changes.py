@@ -11,11 +11,14 @@ from bench.claims.state import CostState, CurveState, State, VerdictState
 from bench.metrics import verdicts
 from bench.metrics.changes import RATE, RDShift, TimeShift, rd_shift, time_shift
 
-RANKS = {verdicts.INVALID: 0, verdicts.NOT_MEASURED: 1, verdicts.REFUTED: 2, verdicts.UNDECIDED: 3,
-         verdicts.SUPPORTED: 4, verdicts.REPRODUCED: 4}
+RANKS = {verdicts.INVALID: 0, verdicts.NOT_MEASURED: 0, verdicts.REFUTED: 1, verdicts.UNDECIDED: 2,
+         verdicts.SUPPORTED: 3, verdicts.REPRODUCED: 3}
+METRICS = {"psnr_rgb_db": "PSNR", "ms_ssim_db": "MS-SSIM"}
+FEWEST_TO_SHARE = 8  # timings, of which fewer don't tell a machine's pace from their own
+COMMON_FLOOR = 0.05  # relative; what all timings share moves by as much from day to day
 NAMED = 3  # images or stages that a reason names
 COUNTS = {"peak_alloc_bytes": "memory", "parameters": "parameters", "macs": "operations"}
-COUNT_FLOOR = 0.001  # relative; an allocator may round otherwise
+COUNT_FLOORS = {"peak_alloc_bytes": 0.01}  # relative; allocators round, and choose other workspaces on another day
 
 
 def changes_between(before: State, now: State) -> list[Change]:
@@ -24,9 +27,9 @@ def changes_between(before: State, now: State) -> list[Change]:
     for key, curve in before.curves.items():
         if key in now.curves:
             found += _curve_changes(curve, now.curves[key])
-    for key, cost in before.costs.items():
-        if key in now.costs:
-            found += _cost_changes(cost, now.costs[key])
+    both = [(cost, now.costs[key]) for key, cost in before.costs.items() if key in now.costs]
+    found += [change for cost, later in both for change in _count_changes(cost, later)]
+    found += time_changes(both)
     for key, verdict in before.verdicts.items():
         if key in now.verdicts:
             found += _verdict_changes(verdict, now.verdicts[key])
@@ -36,8 +39,8 @@ def changes_between(before: State, now: State) -> list[Change]:
 def _vanished(before: State, now: State) -> Iterable[Change]:
     for what, old, new in (("curve", before.curves, now.curves), ("timing", before.costs, now.costs),
                            ("verdict", before.verdicts, now.verdicts)):
-        for key in old:
-            if key not in new:
+        for key, entry in old.items():
+            if key not in new and getattr(entry, "verdict", "") != verdicts.NOT_MEASURED:
                 yield Change("row vanished", ", ".join(part for part in key), what, "nothing", True,
                              f"the accepted state has this {what}, the rows no longer do")
 
@@ -54,18 +57,23 @@ def _curve_changes(before: CurveState, now: CurveState) -> list[Change]:
     images = [name for name in before.images if name in now.images]
     if not points or not images:
         return found
-    arrays = [_taken(state, points, images) for state in (before, now)]
-    if all(np.array_equal(a, b) for a, b in zip(*arrays)):
-        return found
-    shift = rd_shift(*arrays[0], *arrays[1])
-    if shift.direction:
-        found.append(_rd_change(what, shift, images, points))
+    for metric, name in METRICS.items():
+        arrays = [_taken(state, metric, points, images) for state in (before, now)]
+        if None in arrays or all(np.array_equal(a, b) for a, b in zip(*arrays)):
+            continue
+        shift = rd_shift(*arrays[0], *arrays[1])
+        if shift.direction:
+            found.append(_rd_change(f"{what}, {name}", shift, images, points))
     return found
 
 
-def _taken(state: CurveState, points: Sequence[str], images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _taken(state: CurveState, metric: str, points: Sequence[str],
+           images: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rates and qualities of chosen points and images, (images, points); None where the metric is not known."""
+    if getattr(state, metric) is None:
+        return None
     rows = np.ix_([state.images.index(name) for name in images], [state.points.index(name) for name in points])
-    return np.array(state.bpp)[rows], np.array(state.psnr_rgb_db)[rows]
+    return np.array(state.bpp)[rows], np.array(getattr(state, metric))[rows]
 
 
 def _rd_change(what: str, shift: RDShift, images: Sequence[str], points: Sequence[str]) -> Change:
@@ -84,27 +92,50 @@ def _rd_change(what: str, shift: RDShift, images: Sequence[str], points: Sequenc
     return Change(term, what, "accepted points", after, shift.direction > 0, reason)
 
 
-def _cost_changes(before: CostState, now: CostState) -> list[Change]:
+def time_changes(both: Sequence[tuple[CostState, CostState]]) -> list[Change]:
+    """Compare the timings of two sessions, earlier and later.
+
+    What all timings of a device have in common is the machine's, or of something that all variants share: it is one
+    change, and single timings are compared with it taken out. Where the machine was busy, nothing is compared.
+    """
     found = []
-    what = f"{before.name}, {before.direction}, {before.shape}, {before.device}"
-    if before.configuration != "default":
-        what += f", {before.configuration}"
-    if before.samples_s and now.samples_s and before.samples_s != now.samples_s:
-        shift = time_shift(before.samples_s, now.samples_s)
-        if shift.direction:
-            found.append(_time_change(what, shift, before, now))
-    for field, kind in COUNTS.items():
-        old, new = getattr(before, field), getattr(now, field)
-        if old and new and abs(new / old - 1) > COUNT_FLOOR:
-            found.append(Change(kind, what, f"{old:,}", f"{new:,}", new > old,
-                                f"{kind} moved by {_signed(100 * (new / old - 1), 1)} %; they have no noise"))
+    pairs = [pair for pair in both if pair[0].session != pair[1].session and pair[0].weights == pair[1].weights
+             and all(one.samples_s and not one.warnings for one in pair)]
+    for device in dict.fromkeys(before.device for before, _ in pairs):
+        here = [pair for pair in pairs if pair[0].device == device]
+        ratios = [float(np.median(now.samples_s) / np.median(before.samples_s)) for before, now in here]
+        common = float(np.median(ratios)) if len(here) >= FEWEST_TO_SHARE else 1.0
+        if abs(common - 1) > COMMON_FLOOR:
+            found.append(Change("time", f"all timings on {device}", f"{len(here)} timings",
+                                f"{_signed(100 * (common - 1), 1)} % in common", common > 1,
+                                "all moved alike: the machine, or something that all of them share"))
+        for before, now in here:
+            shift = time_shift([value * common for value in before.samples_s], now.samples_s)
+            if shift.direction:
+                found.append(_time_change(_name(before), shift, before, now, common))
     return found
 
 
-def _time_change(what: str, shift: TimeShift, before: CostState, now: CostState) -> Change:
+def _name(cost: CostState) -> str:
+    parts = [cost.name, cost.direction, cost.shape, cost.device]
+    return ", ".join(parts if cost.configuration == "default" else [*parts, cost.configuration])
+
+
+def _count_changes(before: CostState, now: CostState) -> list[Change]:
+    found = []
+    for field, kind in COUNTS.items():
+        old, new = getattr(before, field), getattr(now, field)
+        if old and new and abs(new / old - 1) > COUNT_FLOORS.get(field, 0.0):
+            found.append(Change(kind, _name(before), f"{old:,}", f"{new:,}", new > old,
+                                f"{kind} moved by {_signed(100 * (new / old - 1), 1)} %"))
+    return found
+
+
+def _time_change(what: str, shift: TimeShift, before: CostState, now: CostState, common: float) -> Change:
     ratio = shift.ratio
     low, value, high = (_signed(100 * (one - 1), 1) for one in (ratio.low, ratio.value, ratio.high))
-    reason = f"median moved by {value} % ({low} to {high} %){_stages(before, now, shift.direction)}"
+    beside = f" beside the {_signed(100 * (common - 1), 1)} % that all share" if common != 1 else ""
+    reason = f"median moved by {value} % ({low} to {high} %){beside}{_stages(before, now, shift.direction)}"
     before_ms, now_ms = (f"{1000 * float(np.median(one.samples_s)):.4g} ms" for one in (before, now))
     return Change(f"{before.direction} time", what, before_ms, now_ms, shift.direction > 0, reason)
 
@@ -123,7 +154,7 @@ def _verdict_changes(before: VerdictState, now: VerdictState) -> list[Change]:
     if not change:
         return []
     values = " and ".join(f"{one.value:.4g}" for one in (before, now) if one.value is not None)
-    return [Change("verdict", ", ".join(part for part in (now.claim, now.where) if part), before.verdict, now.verdict,
+    return [Change("verdict", ", ".join(part for part in (now.claim, now.place, now.evidence) if part), before.verdict, now.verdict,
                    change < 0, f"measured values: {values}" if values else "no measured value")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +20,9 @@ OF_DIRECTION = {"encode_time": DIRECTIONS[:1], "decode_time": DIRECTIONS[1:], "t
 TOLERANCES = {"parameters": 0.05, "macs": 0.1}  # of published figures, in M and kMAC/pixel
 UNITS = {"parameters": 1e6, "memory": 1e9, "macs": 1.0}
 FORWARD = "forward pass"
+SYNTHETIC = "synthetic"  # weights, as rows call them
+MEMORY_FLOOR = 0.01  # allocators round, and choose other workspaces on another day
+WITH_OPTION = "add a variant with this option to variants.yaml, then python -m bench profile with both"
 GOVERNOR = "the CPU's clock follows the governor"  # a warning that turns make harmless to ratios
 MODULES = {  # parts that claims name, as direct children of the models
     "context s3": ("y_spatial_prior_adaptor_list_s3", "y_spatial_prior_s3", "attn_s3"),
@@ -42,12 +46,16 @@ def find_cost(claim: Claim, selection: LatencySelection, device: str, miniature:
     names = [same_cost.get(name, name) + suffix for name in (claim.variant, claim.versus) if name]
     command = f"python -m bench profile {' '.join(dict.fromkeys(names))}"
     why_not = _beyond(claim)
+    place = "" if claim.metric in UNITS and claim.metric != "memory" else device
     if why_not:
-        return Finding(missing=why_not, where=device)
+        return Finding(missing=why_not, place=place, where=device, command=WITH_OPTION if claim.setting else "")
     case = _case(selection, names[0], names[1:])
     if case is None:
-        return Finding(missing=f"{' and '.join(names)} were not timed in turns on {device}", where=device,
+        return Finding(missing=f"{' and '.join(names)} were not timed in turns on {device}", place=place, where=device,
                        command=command)
+    if case.any.miniature != miniature:
+        return Finding(fault=f"rows called {names[0]} are of {'a miniature' if case.any.miniature else 'full width'}",
+                       place=place, where=device, command=command)
     where = f"{device}, {case.frame.shape}"
     if claim.versus is None:
         finding = _absolute(claim, case)
@@ -55,7 +63,9 @@ def find_cost(claim: Claim, selection: LatencySelection, device: str, miniature:
         finding = _time(claim, selection, case, names[1])
     else:
         finding = _exact_change(claim, case, selection.case(case.frame, names[1]))
-    return Finding(**{**vars(finding), "where": where, "command": command})
+    if case.any.weights == SYNTHETIC and finding.evidence:
+        finding = replace(finding, evidence=f"{finding.evidence}, random weights")
+    return replace(finding, place=place, where=where, command=command)
 
 
 def _beyond(claim: Claim) -> str:
@@ -98,8 +108,10 @@ def _time(claim: Claim, selection: LatencySelection, case: Case, versus: str) ->
     others = [selection.in_turns(row, versus) for row in own]
     if None in others:
         return Finding(missing=f"not timed in turns with {versus}")
-    warnings = [text for row in (*own, *others) for text in row.state.get("warnings", ())
-                if not text.startswith(GOVERNOR)]
+    differing = [row.label for row in (*own, *others) if row.decode_matches is False]
+    if differing:
+        return Finding(fault=f"decoded images of {differing[0]} differ from the encoder's own")
+    warnings = [text for row in (*own, *others) for text in row.state.get("warnings", ()) if not is_harmless(text)]
     if warnings:
         return Finding(fault=f"while it was timed, {warnings[0]}")
     if claim.part is not None:
@@ -108,6 +120,11 @@ def _time(claim: Claim, selection: LatencySelection, case: Case, versus: str) ->
     rounds = min(len(a), len(b))
     return Finding(ratio_estimate(a[:rounds], b[:rounds], paired=True), is_ratio=True, floor=NOISE_FLOOR,
                    what_n="rounds", evidence="medians of rounds in which both took turns")
+
+
+def is_harmless(warning: str) -> bool:
+    """Whether a warning of a latency row leaves ratios as they are."""
+    return warning.startswith(GOVERNOR)
 
 
 def _stage(claim: Claim, own: Sequence[LatencyRow], others: Sequence[LatencyRow]) -> Finding:
@@ -125,7 +142,8 @@ def _exact_change(claim: Claim, case: Case, other: Case) -> Finding:
     values = [_value(claim, one) for one in (case, other)]
     if None in values or not values[1]:
         return Finding(missing=f"{claim.part or claim.metric} is not measured apart")
-    return Finding(Exact(values[0] / values[1]), is_ratio=True, evidence={
+    floor = MEMORY_FLOOR if claim.metric == "memory" else 0.0
+    return Finding(Exact(values[0] / values[1]), is_ratio=True, floor=floor, evidence={
         "memory": "peaks of what torch's allocator holds, of the direction that takes more",
         "parameters": "counted in this suite's models", "macs": "counted while they ran, both directions",
     }[claim.metric])

@@ -10,13 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from bench.anchors.catalogue import anchors, load, names
+from bench.claims.finding import MINIATURE
 from bench.curve_sources import NoCommonImage, from_rows, read_rows
 from bench.errors import BenchError
 from bench.rd_curve import RDCurve
 from bench.rows import OK, Row
 from bench.runners.files import file_name
 
-PUBLISHED = {"bpg": "bpg-444-compressai", "jpeg2000": "jpeg2000-compressai"}  # where a codec has no rows
+ROWS = {"vtm": ("vtm-8bit",)}  # names of rows, where they are not the codec's own
+PUBLISHED = {  # where a codec has no rows
+    ("kodak", "bpg"): "bpg-444-compressai", ("clic2020", "bpg"): "bpg-mlic", ("tecnick", "bpg"): "bpg-444-tfc",
+    ("kodak", "jpeg2000"): "jpeg2000-compressai", ("tecnick", "jpeg2000"): "jpeg2000-openjpeg-tfc",
+}
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,14 @@ class Curves:
 
     def codec(self, dataset: str, name: str) -> Measured:
         """A codec that claims compare with: its rows, else its published points; "vtm" is the dataset's anchor."""
-        own = self.measured(dataset, name)
-        if own.curve is not None:
-            return own
+        for rows in ROWS.get(name, (name,)):
+            if (own := self.measured(dataset, rows)).curve is not None:
+                return own
         if name == "vtm":
             known = anchors(dataset)
             return Measured(known[0].load(), published=True) if known else Measured(missing=f"no VTM on {dataset}")
-        published = PUBLISHED.get(name)
-        if published in names(dataset):
+        published = PUBLISHED.get((dataset, name))
+        if published is not None:
             return Measured(load(dataset, published), published=True)
         return Measured(missing=f"{name} has neither rows nor published points on {dataset}")
 
@@ -74,13 +79,14 @@ class Curves:
             curve = from_rows(rows)
         except NoCommonImage as error:
             return Measured(fault=str(error))
+        if any(row.miniature != name.endswith(MINIATURE) for row in rows):
+            return Measured(fault=f"rows called {name} mix miniatures with full-width models, or have the other's name")
         return Measured(curve, fault=fault_of(curve, rows))
 
 
 def fault_of(curve: RDCurve, rows: Sequence[Row]) -> str:
     """Why rows can't decide a claim, or an empty text: failures, mismatches, an incomplete or altered dataset."""
-    latest = {row.key: row for row in rows}
-    counted = [row for row in latest.values() if row.point in curve.meta["points"]]
+    counted = list({row.key: row for row in rows}.values())
     failed = sum(row.status != OK for row in counted)
     differing = sum(row.decode_matches is False for row in counted)
     altered = {row.image for row in counted if row.image_verified is False}

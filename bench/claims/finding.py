@@ -19,11 +19,13 @@ class Finding:
         value: the measured value where its uncertainty is not known, in the claim's unit.
         is_ratio: ``estimate`` is a ratio that the claim states as a change in percent.
         floor: what two measurements of the same thing differ by, in the estimate's unit.
-        tolerance: how far a published value may be off and still count as found again, in the claim's unit; None
-            where finding the value again is not what the evidence can do.
+        tolerance: how far a value that the authors measured may be off and still count as found again, in the claim's
+            unit; None where finding the value again is not what the evidence can do.
+        published: the value is made of published figures alone, so that it refutes the claim if it is not found again.
         missing: why nothing was measured.
         fault: the precondition that is broken.
-        where: dataset, or device and shape.
+        place: dataset or device, whether measured or not; empty for what is the same everywhere.
+        where: the same with size or rate.
         evidence: what was compared.
         what_n: what the estimate's n counts: "images", "rounds".
         command: what would settle the claim, or check it again.
@@ -34,8 +36,10 @@ class Finding:
     is_ratio: bool = False
     floor: float = 0.0
     tolerance: float | None = None
+    published: bool = False
     missing: str = ""
     fault: str = ""
+    place: str = ""
     where: str = ""
     evidence: str = ""
     what_n: str = ""

@@ -12,7 +12,7 @@ from bench.claims.curves import Curves
 from bench.claims.finding import Finding
 from bench.claims.rate_findings import METRICS, USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Judgement
-from bench.claims.wording import reason_of
+from bench.claims.wording import reason_of, rounding_of
 from bench.latency_rows import LatencyRow
 from bench.latency_selection import LatencySelection, select_latency
 from bench.metrics.estimates import Exact
@@ -75,9 +75,10 @@ def _judge(claim: Claim, sources: _Sources, miniature: bool) -> list[Judgement]:
     """One judgement a dataset, or a device."""
     if claim.metric in METRICS:
         datasets = claim.datasets or (USUAL_DATASET,)
-        findings = [sources.rates.find(claim, dataset, miniature) for dataset in datasets]
+        findings = [one for dataset in datasets for one in sources.rates.find(claim, dataset, miniature)]
     elif claim.metric == "other":
-        findings = [Finding(missing=f"{claim.what}: no row of this suite tells it")]
+        findings = [Finding(missing=f"{claim.what}: no row of this suite tells it",
+                            command="nothing that this suite measures would settle it")]
     else:
         findings = [find_cost(claim, selection, device, miniature, sources.same_cost)
                     for device, selection in sources.devices.items()]
@@ -90,8 +91,8 @@ def _judge(claim: Claim, sources: _Sources, miniature: bool) -> list[Judgement]:
 
 def judge(claim: Claim, finding: Finding, miniature: bool = False) -> Judgement:
     """Decide one claim by one finding."""
-    blank = Judgement(claim, NOT_MEASURED, finding.missing, finding.command, miniature, where=finding.where,
-                      evidence=finding.evidence)
+    blank = Judgement(claim, NOT_MEASURED, finding.missing, finding.command, miniature, place=finding.place,
+                      where=finding.where, evidence=finding.evidence)
     if finding.missing:
         return blank
     if finding.fault:
@@ -101,10 +102,10 @@ def judge(claim: Claim, finding: Finding, miniature: bool = False) -> Judgement:
     if finding.tolerance is not None and reproduces(value, claim.bounds, finding.tolerance):
         verdict, decision = REPRODUCED, None
     elif finding.estimate is not None:
-        decision = decide(finding.estimate, _weaker_end(claim, finding), claim.lower_is_better, finding.floor)
+        decision = decide(finding.estimate, *_weaker_end(claim, finding))
         verdict = decision.verdict
     else:  # an average without its images has no uncertainty to decide by; a published figure can only be wrong
-        verdict, decision = (UNDECIDED if finding.tolerance is None else REFUTED), None
+        verdict, decision = (REFUTED if finding.published else UNDECIDED), None
     judged = _with_uncertainty(judged, finding, decision)
     judged = replace(judged, verdict=verdict)
     return replace(judged, reason=reason_of(judged, finding.tolerance))
@@ -119,7 +120,9 @@ def _with_uncertainty(judged: Judgement, finding: Finding, decision: Decision | 
     if decision is None:
         return judged
     scale = 100 if finding.is_ratio else 1
-    return replace(judged, p_value=decision.p_value, detectable=scale * decision.detectable)
+    bounds = tuple(_in_unit(finding, bound) for bound in decision.bounds)
+    return replace(judged, p_value=decision.p_value, detectable=scale * decision.detectable, bounds=bounds,
+                   floor=scale * finding.floor)
 
 
 def _in_unit(finding: Finding, value: float) -> float:
@@ -127,8 +130,20 @@ def _in_unit(finding: Finding, value: float) -> float:
     return 100 * (value - 1) if finding.is_ratio else value
 
 
-def _weaker_end(claim: Claim, finding: Finding) -> float:
-    return 1 + claim.weaker_end / 100 if finding.is_ratio else claim.weaker_end
+def _weaker_end(claim: Claim, finding: Finding) -> tuple[float, bool, float]:
+    """What the estimate is compared with: the weaker end in its unit, whether lower is better, and the floor.
+
+    Figures without noise get the rounding of the claim's last digit. Claims that something stays equal get the floor as
+    their end instead of as a margin: nothing could else support them.
+    """
+    end, floor, sign = claim.weaker_end, finding.floor, 1 if claim.lower_is_better else -1
+    if isinstance(finding.estimate, Exact):
+        end += sign * rounding_of(end)
+    if finding.is_ratio:
+        end = 1 + end / 100
+    if claim.bounds == (0.0, 0.0):
+        end, floor = end + sign * floor, 0.0
+    return end, claim.lower_is_better, floor
 
 
 def _corrected(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
@@ -138,7 +153,7 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
         tested = [index for index, one in enumerate(result) if one.miniature == miniature and one.p_value is not None]
         adjusted = holm([result[index].p_value for index in tested])
         for index, p_value in zip(tested, adjusted):
-            result[index] = replace(result[index], adjusted_p=float(p_value))
+            result[index] = _marked(replace(result[index], adjusted_p=float(p_value)), len(tested))
         decided = [result[index] for index in tested if result[index].verdict in (SUPPORTED, REFUTED)]
         left = sum(one.adjusted_p >= SIGNIFICANT for one in decided)
         if tested:
@@ -147,6 +162,12 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
                 f"samples, each at a one-sided 5 %. Holm's correction over all of them leaves {len(decided) - left} of "
                 f"{len(decided)} supported or refuted ones; the other {left} are marked.")
     return result, " ".join(statements) or "No claim was tested on samples: all decided ones are exact."
+
+
+def _marked(judgement: Judgement, tested: int) -> Judgement:
+    if not is_marked(judgement):
+        return judgement
+    return replace(judgement, reason=f"{judgement.reason} (no longer once corrected for {tested} claims)")
 
 
 def is_marked(judgement: Judgement) -> bool:

@@ -21,10 +21,13 @@ class Judgement:
         miniature: judged on miniatures; such a verdict never settles the claim about the authors' model.
         value: in the claim's unit; None where there is none.
         interval: 95 %, two-sided; None for exact values.
+        bounds: one-sided 95 % bounds that decided, moved apart by ``floor``; None where nothing was tested.
+        floor: what two measurements of the same thing differ by, in the claim's unit.
         n: how many images or rounds ``value`` goes by, ``what_n``; 0 where that doesn't apply.
         detectable: the smallest effect that would have been found in 80 % of cases, in the claim's unit.
         p_value: one-sided, of the test that decided; None where nothing was tested.
         adjusted_p: the same, corrected for all claims tested together (Holm).
+        place: dataset or device, the same before and after it is measured; empty for what is the same everywhere.
         where: dataset, or device and shape.
         reason: what decided, in words.
         command: what would settle it, or check it again.
@@ -38,11 +41,14 @@ class Judgement:
     miniature: bool = False
     value: float | None = None
     interval: Interval | None = None
+    bounds: Interval | None = None
+    floor: float = 0.0
     n: int = 0
     what_n: str = ""
     detectable: float | None = None
     p_value: float | None = None
     adjusted_p: float | None = None
+    place: str = ""
     where: str = ""
     evidence: str = ""
 
@@ -57,6 +63,7 @@ class PairComparison:
         value_percent: BD-rate of the averaged curves; ``interval``: 95 %, over images.
         drop_one: lowest and highest BD-rate with one λ left out; None where that leaves too few points.
         share_improved: of the images with a value, how many need fewer bits: 0 to 1.
+        remarks: overlap, other intervals and interpolations, what was left out.
     """
 
     title: str
@@ -71,6 +78,7 @@ class PairComparison:
     per_image_interval: Interval | None = None
     drop_one: Interval | None = None
     share_improved: float | None = None
+    remarks: tuple[str, ...] = ()
     miniature: bool = False
 
 
@@ -100,6 +108,7 @@ class ClaimsResult:
 
     Attributes:
         multiplicity: how the verdicts account for being many.
+        compared: there is an accepted state, which ``changes`` are against.
     """
 
     judgements: tuple[Judgement, ...]
@@ -107,6 +116,7 @@ class ClaimsResult:
     changes: tuple[Change, ...] = ()
     remarks: tuple[str, ...] = ()
     multiplicity: str = ""
+    compared: bool = False
 
     @cached_property
     def counts(self) -> Counter[str]:

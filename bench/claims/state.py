@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.claims.cost_findings import is_harmless
 from bench.claims.curves import Curves, image_arrays
 from bench.claims.judgement import device_selections
 from bench.claims.result import Judgement
@@ -30,6 +31,7 @@ class CurveState:
     images: list[str]
     bpp: list[list[float]]
     psnr_rgb_db: list[list[float]]
+    ms_ssim_db: list[list[float]] | None = None  # where every image has it
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -47,6 +49,9 @@ class CostState:
     configuration: str
     direction: str
     samples_s: list[float]
+    session: str = ""
+    weights: str = ""
+    warnings: list[str] = field(default_factory=list)  # what disturbed the measurement
     stages_s: dict[str, list[float]] = field(default_factory=dict)
     peak_alloc_bytes: int | None = None
     parameters: int | None = None
@@ -62,14 +67,15 @@ class VerdictState:
     """The verdict of one judgement."""
 
     claim: str
-    where: str
+    place: str
     miniature: bool
     verdict: str
     value: float | None = None
+    evidence: str = ""  # "published" where a claim is judged by published points, beside its rows
 
     @property
     def key(self) -> tuple[str, ...]:
-        return self.claim, self.where, str(self.miniature)
+        return self.claim, self.place, "miniature" if self.miniature else "", self.evidence
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ def current_state(results: Path, judgements: Iterable[Judgement]) -> State:
     files = [path for path in sorted(Path(results).glob("*/*.jsonl")) if path.parent.name != BASELINE]
     found = [_curve(curves, path.parent.name, path.stem) for path in files]
     costs = [cost for device, selection in device_selections(results).items() for cost in _costs(device, selection)]
-    verdicts = [VerdictState(one.claim.name, one.where, one.miniature, one.verdict, one.value) for one in judgements]
+    verdicts = [VerdictState(one.claim.name, one.place, one.miniature, one.verdict, one.value,
+                             "published" if one.evidence.startswith("published") else "") for one in judgements]
     return State(_by_key(one for one in found if one is not None), _by_key(costs), _by_key(verdicts))
 
 
@@ -104,8 +111,9 @@ def _curve(curves: Curves, dataset: str, name: str) -> CurveState | None:
         return None
     images = sorted(curve.images_with("psnr"))
     rates, qualities = image_arrays(curve, images)
+    whole = curve.images_with("ms-ssim") >= set(images)
     return CurveState(dataset, name, curve.label, list(curve.meta["points"]), images, rates.tolist(),
-                      qualities.tolist())
+                      qualities.tolist(), image_arrays(curve, images, "ms-ssim")[1].tolist() if whole else None)
 
 
 def _costs(device: str, selection: LatencySelection) -> Iterable[CostState]:
@@ -119,8 +127,10 @@ def _cost(device: str, case: Case, direction: str) -> CostState:
     row, frame = case.measured(direction), case.frame
     setting = f"batch {frame.batch}, {frame.image}, {frame.threads} threads, " + (
         "deterministic" if frame.deterministic else "any algorithm")
+    warnings = [text for text in row.state.get("warnings", ()) if not is_harmless(text)]
     return CostState(device, frame.shape, setting, case.name, case.configuration, direction, list(row.samples_s),
-                     dict(row.stages_s), row.peak_alloc_bytes, row.parameters, row.macs)
+                     row.session, row.weights, warnings, dict(row.stages_s), row.peak_alloc_bytes, row.parameters,
+                     row.macs)
 
 
 def accept(state: State, results: Path) -> list[Path]:

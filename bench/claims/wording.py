@@ -35,38 +35,59 @@ def measured(judgement: Judgement) -> str:
     return f"{text} (95 % interval {low} to {high}, {judgement.n} {judgement.what_n})"
 
 
+def rounding_of(value: float) -> float:
+    """Half a unit of the last digit that a claimed figure is given with: 0.5 for 4, 0.05 for 1.8."""
+    decimals = repr(value).partition(".")[2].rstrip("0")
+    return 0.5 * 10.0 ** -len(decimals)
+
+
 def reason_of(judgement: Judgement, tolerance: float | None) -> str:
     """One or two sentences: what was measured, what was claimed, and what follows."""
     claim = judgement.claim
     at_most = "at most" if claim.lower_is_better else "at least"
     start = f"measured {measured(judgement)}, claimed {claimed(claim)}"
     if judgement.verdict == REPRODUCED:
-        return f"{start}: the same within {figure(claim, tolerance).lstrip('+')}"
+        return f"{start}: the same within {_plain(claim, tolerance)}, from {judgement.evidence}"
     end = figure(claim, claim.weaker_end)
-    if judgement.verdict == SUPPORTED:
-        return f"{start}: it is {at_most} {end}, as claimed{_beyond(judgement)}"
-    if judgement.verdict == REFUTED:
-        return f"{start}: it is not {at_most} {end}{_direction(judgement)}"
+    if judgement.verdict in (SUPPORTED, REFUTED):
+        holds = judgement.verdict == SUPPORTED
+        follows = f"it is {at_most} {end}{_beyond(judgement)}" if holds else (
+            f"it is {'above' if claim.lower_is_better else 'below'} {end}{_direction(judgement)}")
+        return f"{start}: {follows}{_bounds(judgement)}"
     if judgement.interval is None:
-        return (f"{start}: {judgement.evidence} are compared as averages, and without single images there is no "
-                "interval to decide by")
-    detectable = figure(claim, judgement.detectable).lstrip("+")
-    return (f"{start}: the interval leaves open whether it is {at_most} {end}; a distance of {detectable} from there "
-            "would have been found in four of five cases")
+        return f"{start}: {judgement.evidence} gives no interval over images to decide by"
+    return (f"{start}: whether it is {at_most} {end} stays open{_bounds(judgement)}; a distance of "
+            f"{_plain(claim, judgement.detectable)} from there would have been found in four of five cases")
+
+
+def _plain(claim: Claim, value: float) -> str:
+    return figure(claim, value).lstrip("+")
+
+
+def _bounds(judgement: Judgement) -> str:
+    """The bounds that decided, with the noise floor that they hold."""
+    if judgement.bounds is None:
+        return ""
+    claim = judgement.claim
+    low, high = (figure(claim, bound) for bound in judgement.bounds)
+    floor = f", a noise floor of {_plain(claim, judgement.floor)} included" if judgement.floor else ""
+    return f" (one-sided 95 % bounds {low} and {high}{floor})"
 
 
 def _beyond(judgement: Judgement) -> str:
-    """Say so where the value is beyond all of the claimed range."""
+    """Say so where it is beyond all of the claimed range."""
     low, high = judgement.claim.bounds
-    beyond = judgement.value < low if judgement.claim.lower_is_better else judgement.value > high
-    return ", and beyond all of the claimed range" if beyond else ""
+    least, most = judgement.bounds or (judgement.value, judgement.value)
+    beyond = most < low if judgement.claim.lower_is_better else least > high
+    return ", beyond all of the claimed range" if beyond else ""
 
 
 def _direction(judgement: Judgement) -> str:
     """Say so where a claimed gain is not only smaller, but a loss."""
-    claim, value = judgement.claim, judgement.value
+    claim = judgement.claim
     if claim.versus is None or claim.weaker_end == 0:
         return ""
+    least, most = judgement.bounds or (judgement.value, judgement.value)
     gain_claimed = claim.weaker_end < 0 if claim.lower_is_better else claim.weaker_end > 0
-    loss = value > 0 if claim.lower_is_better else value < 0
-    return ", and not even a gain" if gain_claimed and loss else ""
+    loss = least > 0 if claim.lower_is_better else most < 0
+    return ", and a loss" if gain_claimed and loss else ""

@@ -7,14 +7,15 @@ accepted state (results/baseline); a refuted claim is a finding, not a failure.
 Examples:
   python -m bench claims                              judge, compare with the accepted state, write reports/claims
   python -m bench claims --accept                     and make this the accepted state
-  python -m bench claims rwkv_phase1 weconv_2_memory  only claims about a variant, or single ones
+  python -m bench claims rwkv_phase1 weconv_2_memory  show only claims about a variant, or single ones
   python -m bench claims --junit claims.xml --summary claims.md
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,14 @@ from bench.folders import default_folder
 if TYPE_CHECKING:
     from bench.claims.catalogue import Claim
     from bench.claims.result import ClaimsResult
+    from bench.claims.state import State
     from bench.variants import Variant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``claims``."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="claims, or variants for all claims about them "
-                        "(default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="show only these claims, or those about these "
+                        "variants, and write no report (default: all)")
     parser.add_argument("--accept", action="store_true", help="make the present state the accepted one")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI systems")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write a short Markdown summary")
@@ -41,26 +43,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge, compare, report; 1 if something got worse."""
-    from bench.claims.catalogue import load_claims
-    from bench.claims.changes import changes_between
-    from bench.claims.judgement import judge_all
-    from bench.claims.state import accept, accepted_state, current_state
-    from bench.variants import load_variants
+    from bench.claims.state import accept, current_state
+    from bench.reports.claims_summary import summary_text
 
     if args.accept and args.names:
         raise ConfigurationError("only the whole state can be accepted", "leave the names away")
-    variants = load_variants()
-    claims = choose(load_claims(variants=variants), args.names)
-    result = judge_all(claims, args.results, same_cost(variants))
-    if not args.names:
-        result = compared(result, accepted_state(args.results), current_state(args.results, result.judgements),
-                          changes_between)
-    print(_text(result))
+    result = judged(args.results, args.names)
+    print(summary_text(result))
     if args.accept:
         files = accept(current_state(args.results, result.judgements), args.results)
         print(f"accepted: {', '.join(path.name for path in files)} in {files[0].parent}")
     _write(args, result)
     return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE
+
+
+def judged(results: Path, names: Sequence[str] = ()) -> ClaimsResult:
+    """Judge the claims that ``names`` choose; without names all, compared with the accepted state.
+
+    Raises:
+        BenchError: claims.yaml, a name, a file of rows or the accepted state is wrong.
+    """
+    from bench.claims.catalogue import load_claims
+    from bench.claims.judgement import judge_all
+    from bench.claims.state import accepted_state, current_state
+    from bench.variants import load_variants
+
+    variants = load_variants()
+    claims = load_claims(variants=variants)
+    chosen = {claim.name for claim in choose(claims, names)}
+    result = judge_all(claims.values(), results, same_cost(variants))
+    if names:  # chosen after judging: the correction is for all claims, whichever are looked at
+        return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
+    return compared(result, accepted_state(results), current_state(results, result.judgements))
 
 
 def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
@@ -88,31 +102,14 @@ def same_cost(variants: Mapping[str, Variant]) -> dict[str, str]:
     return found
 
 
-def compared(result: ClaimsResult, before, now, changes_between) -> ClaimsResult:
+def compared(result: ClaimsResult, before: State | None, now: State) -> ClaimsResult:
     """Add what changed since the accepted state, if there is one."""
-    from dataclasses import replace
+    from bench.claims.changes import changes_between
 
     if before is None:
         return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "
                                         "python -m bench claims --accept"))
-    changes = tuple(changes_between(before, now))
-    return replace(result, changes=changes, remarks=(*result.remarks, *_shared_shift(changes)))
-
-
-def _shared_shift(changes: Iterable) -> list[str]:
-    """Say so where most timings moved the same way."""
-    times = [change for change in changes if change.kind in ("encode time", "decode time")]
-    slower = sum(change.worse for change in times)
-    if len(times) >= 6 and max(slower, len(times) - slower) >= 0.9 * len(times):
-        return [f"{len(times)} timings moved, nearly all the same way: look first for what they share, such as the "
-                "machine's clock or its load, before a variant."]
-    return []
-
-
-def _text(result: ClaimsResult) -> str:
-    from bench.reports.claims_summary import summary_text
-
-    return summary_text(result)
+    return replace(result, changes=tuple(changes_between(before, now)), compared=True)
 
 
 def _write(args: argparse.Namespace, result: ClaimsResult) -> None:
@@ -122,8 +119,9 @@ def _write(args: argparse.Namespace, result: ClaimsResult) -> None:
     if args.junit:
         write_junit(result, args.junit)
     if args.summary:
+        args.summary.parent.mkdir(parents=True, exist_ok=True)
         args.summary.write_text(summary_markdown(result), encoding="utf-8")
-    if not args.no_report:
+    if not args.no_report and not args.names:
         files = build_claims_report(result, args.reports / "claims")
         pages = [path for path in files if path.suffix == ".html"] or files
         print("report: " + ", ".join(map(str, pages)))

@@ -1,7 +1,7 @@
 """Rebuild tables, plots and the HTML page from stored rows; needs neither models nor images.
 
 Each dataset gets a folder with README.md, index.html (one page that holds everything), figures/ (PNG, SVG)
-and tables/ (CSV, Markdown, LaTeX), and so does each device in latency/. The same rows give the same files.
+and tables/ (CSV, Markdown, LaTeX), and so do each device in latency/ and claims/. The same rows give the same files.
 
 Examples:
   python -m bench report
@@ -26,7 +26,7 @@ DETAILS = ("origin", "points", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``report``."""
-    parser.add_argument("--dataset", nargs="+", metavar="NAME", help="default: all that have rows, and latency")
+    parser.add_argument("--dataset", nargs="+", metavar="NAME", help="default: all that have rows, latency and claims")
     parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="DIR",
                         help="where the rows are (default: BENCH_RESULTS, else results/)")
     parser.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="DIR",
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the reports, print each main table and the paths written."""
+    from bench.commands.claims import judged
     from bench.reports.build import make_report, write_report
+    from bench.reports.claims import build_claims_report
     from bench.reports.latency import latency_folders, make_latency_report, write_latency_report
 
     datasets = args.dataset or datasets_with_rows(args.results)
@@ -49,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
     for folder in devices:
         report = make_latency_report(folder, args.results)
         _announce(report, write_latency_report(report, args.reports))
+    if not args.dataset:
+        files = build_claims_report(judged(args.results), args.reports / "claims")
+        print(f"claims: wrote {len(files)} files; to read: {files[0]}")
     return EXIT_DONE
 
 

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.metrics.bdrate import MINIMUM_OVERLAP, bd_quality, bd_rate
+from bench.metrics.bdrate import MINIMUM_OVERLAP, BDResult, bd_quality, bd_rate
 from bench.metrics.curves import MINIMUM_POINTS, Curve
-from bench.metrics.estimates import Resampled
+from bench.metrics.estimates import Resampled, Student
 from bench.metrics.pchip import integrals
+from bench.metrics.timing import FEWEST_TO_RESAMPLE
 
 RESAMPLES, SEED = 10_000, 0
-RATE, QUALITY = "rate", "quality"
-_MEASURES = {RATE: bd_rate, QUALITY: bd_quality}
+RATE, QUALITY = MEASURES = ("rate", "quality")
+LARGEST_FAILED_SHARE = 0.05  # of resamples; those without a value are not like the others
 
-Points = tuple[np.ndarray, np.ndarray]  # rates and qualities, each (curves, points)
+Points = tuple[np.ndarray, np.ndarray]  # rates and qualities, each (points, curves)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BDBootstrap:
-    """A Bjøntegaard delta by both conventions; percent for rates, dB for qualities.
+    """A Bjøntegaard delta by both conventions, with its uncertainty over images; percent for rates, dB for qualities.
 
     Attributes:
         averaged: of the curves averaged over images.
-        per_image: mean of single images' deltas, over those that have one.
+        per_image: mean of single images' deltas, over the images that have one; None where none has.
         per_image_values: (images,), NaN where an image has none.
-        share_improved: of the images with a value, those that need fewer bits or have more quality.
-        drop_one: lowest and highest ``averaged`` with one rate point left out; None where that leaves too few.
+        share_improved: of the images with a value, those that need fewer bits or have more quality; None without any.
+        drop_one: lowest and highest ``averaged`` with one rate point left out; None below five points, and where
+            leaving one out leaves no delta.
         failed: resamples whose averaged curves have no delta; they are left out.
         resamples, seed: how it was drawn.
     """
 
-    averaged: Resampled
-    per_image: Resampled
-    per_image_values: np.ndarray
-    share_improved: float
+    averaged: Resampled | Student
+    per_image: Resampled | Student | None
+    per_image_values: np.ndarray = field(repr=False)
+    share_improved: float | None
     drop_one: tuple[float, float] | None
     failed: int
     resamples: int
@@ -46,118 +48,144 @@ def paired_bd_bootstrap(
     anchor_rate: np.ndarray, anchor_quality: np.ndarray, test_rate: np.ndarray, test_quality: np.ndarray,
     measure: str = RATE, resamples: int = RESAMPLES, seed: int = SEED, min_overlap: float = MINIMUM_OVERLAP,
 ) -> BDBootstrap:
-    """Resample images, the same ones for both codecs and at every rate point (PCHIP, as :func:`bd_rate`).
+    """Resample images, the same ones for both codecs and at every rate point, and compare them by PCHIP.
+
+    Below six images resamples can't reach 95 %; the interval is then Student's t with the jackknife's standard error
+    (Tukey, Ann. Math. Stat. 29, 1958), and unbounded where that is not known, as with a single image.
 
     Args:
-        anchor_rate, anchor_quality, test_rate, test_quality: (images, points), of the same images in the same order;
-            qualities in dB. The two codecs may have different numbers of points.
-        measure: :data:`RATE` or :data:`QUALITY`.
-        min_overlap: as in :func:`bd_rate`.
+        anchor_rate, anchor_quality, test_rate, test_quality: (images, points), the same images in the same order;
+            qualities in dB. The numbers of points of the two codecs may differ.
+        measure: :data:`RATE` for the BD-rate in percent, :data:`QUALITY` for the BD-quality in dB.
+        min_overlap: as for :func:`bd_rate`.
 
     Raises:
-        ValueError: the averaged curves of all images have no delta, fewer than two images have one, or arrays don't
-            fit together.
+        ValueError: arrays don't fit together, there is no such measure, the averaged curves have no delta, or more
+            than 5 % of the resamples, or all images but one, have none.
     """
-    anchor, test = (_checked(anchor_rate, anchor_quality), _checked(test_rate, test_quality))
-    images = len(anchor[0])
-    if len(test[0]) != images:
-        raise ValueError(f"{images} images of the anchor but {len(test[0])} of the test")
-    whole = _MEASURES[measure](*(Curve(*(part.mean(0) for part in side)) for side in (anchor, test)),
-                               min_overlap=min_overlap)
-    if whole.value is None:
-        raise ValueError(whole.reason)
-    single = bd_values(anchor, test, measure, min_overlap)
-    usable = np.isfinite(single)
-    if usable.sum() < 2:
-        raise ValueError(f"only {usable.sum()} of {images} images have a BD-{measure} of their own; two are needed")
-    drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
-    averaged = bd_values(*(_means(side, drawn) for side in (anchor, test)), measure, min_overlap)
-    left_out = bd_values(*(_means(side, 1 - np.eye(images)) for side in (anchor, test)), measure, min_overlap)
-    finite = averaged[np.isfinite(averaged)]
+    if measure not in MEASURES:
+        raise ValueError(f"there is no measure '{measure}', only {' and '.join(MEASURES)}")
+    anchor, test = _checked(anchor_rate, anchor_quality), _checked(test_rate, test_quality)
+    images = anchor[0].shape[1]
+    if test[0].shape[1] != images:
+        raise ValueError(f"{images} images of the anchor but {test[0].shape[1]} of the test")
+    result = _of_averages(anchor, test, measure, min_overlap)
+    if result.value is None:
+        raise ValueError(result.reason)
+    counts = resample_counts(images, resamples, seed)
+    averaged = bd_of_curves(_means(anchor, counts), _means(test, counts), measure, min_overlap)
+    others = 1.0 - np.eye(images)
+    left_out = bd_of_curves(_means(anchor, others), _means(test, others), measure, min_overlap)
+    failed = int(np.isnan(averaged).sum())
+    if images >= FEWEST_TO_RESAMPLE and (failed > LARGEST_FAILED_SHARE * resamples or np.isnan(left_out).any()):
+        raise ValueError(f"the curves are too close to having no BD-{measure}: {failed} of {resamples} resamples of "
+                         f"the {images} images have none, for lack of overlap or as they don't rise")
+    single = bd_of_curves(anchor, test, measure, min_overlap)
+    usable = single[~np.isnan(single)]
+    better = usable < 0 if measure == RATE else usable > 0
     return BDBootstrap(
-        averaged=Resampled(whole.value, finite, images, _acceleration(left_out)),
-        per_image=_mean_of(single[usable], drawn[:, usable]),
-        per_image_values=single, share_improved=float(np.mean((single[usable] < 0) == (measure == RATE))),
-        drop_one=_drop_one(anchor, test, measure, min_overlap),
-        failed=resamples - len(finite), resamples=resamples, seed=seed)
+        averaged=_estimate(result.value, averaged, left_out),
+        per_image=_mean_estimate(usable, counts[~np.isnan(single)]) if len(usable) else None,
+        per_image_values=single, share_improved=float(better.mean()) if len(usable) else None,
+        drop_one=_drop_one(anchor, test, measure, min_overlap), failed=failed, resamples=resamples, seed=seed)
 
 
-def bd_values(anchor: Points, test: Points, measure: str, min_overlap: float = MINIMUM_OVERLAP) -> np.ndarray:
-    """Deltas of many pairs of curves, (curves,); NaN where :func:`bd_rate` or :func:`bd_quality` gives none."""
-    sides = [_axes(side, measure) for side in (anchor, test)]
-    usable = np.logical_and(*(_usable(*side) for side in (anchor, test)))
-    (anchor_x, anchor_y), (test_x, test_y) = sides
-    low = np.maximum(anchor_x[:, 0], test_x[:, 0])
-    high = np.minimum(anchor_x[:, -1], test_x[:, -1])
-    union = np.maximum(anchor_x[:, -1], test_x[:, -1]) - np.minimum(anchor_x[:, 0], test_x[:, 0])
-    usable &= (high > low) & (high - low >= min_overlap * union)
+def resample_counts(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
+    """Return how often each image is in each resample, (images, resamples); every resample has ``images`` in all."""
+    drawn = np.random.default_rng(seed).integers(images, size=(images, resamples))
+    cells = drawn * resamples + np.arange(resamples)
+    counts = np.bincount(cells.ravel(), minlength=images * resamples)
+    return counts.reshape(images, resamples).astype(float)
+
+
+def bd_of_curves(anchor: Points, test: Points, measure: str, min_overlap: float = MINIMUM_OVERLAP) -> np.ndarray:
+    """Return the deltas of many pairs of curves, NaN where :func:`bd_rate` or :func:`bd_quality` gives no number.
+
+    Args:
+        anchor, test: rates and qualities, each (points, curves), points in any order.
+        measure: :data:`RATE` or :data:`QUALITY`.
+
+    Returns:
+        (curves,), percent or dB.
+    """
+    (anchor_rate, anchor_quality, anchor_usable), (test_rate, test_quality, test_usable) = map(_rising, (anchor, test))
+    sides = ((anchor_quality, anchor_rate), (test_quality, test_rate))
+    if measure == QUALITY:
+        sides = tuple(side[::-1] for side in sides)
+    low, high = (pick(sides[0][0][end], sides[1][0][end]) for pick, end in ((np.maximum, 0), (np.minimum, -1)))
+    union = np.maximum(sides[0][0][-1], sides[1][0][-1]) - np.minimum(sides[0][0][0], sides[1][0][0])
+    with np.errstate(invalid="ignore", divide="ignore"):  # unusable curves
+        usable = anchor_usable & test_usable & (low < high) & ((high - low) / union >= min_overlap)
     values = np.full(len(usable), np.nan)
-    if not usable.any():
+    if not usable.any():  # curves of three points or fewer have no slopes
         return values
     low, high = low[usable], high[usable]
-    areas = [integrals(x[usable].T, y[usable].T, low, high) for x, y in sides]
-    difference = (areas[1] - areas[0]) / (high - low)
-    values[usable] = 100 * (10**difference - 1) if measure == RATE else difference
+    anchor_area, test_area = (integrals(x[:, usable], y[:, usable], low, high) for x, y in sides)
+    difference = (test_area - anchor_area) / (high - low)
+    values[usable] = 100 * (10.0**difference - 1) if measure == RATE else difference
     return values
 
 
-def _axes(side: Points, measure: str) -> Points:
-    """x and y of the integral, in order of rate."""
-    rate, quality = _in_order(side)
-    log_rate = np.log10(rate)
-    return (quality, log_rate) if measure == RATE else (log_rate, quality)
-
-
-def _in_order(side: Points) -> Points:
-    order = np.argsort(side[0], axis=1, kind="stable")
-    return tuple(np.take_along_axis(part, order, axis=1) for part in side)
-
-
-def _usable(rate: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Which curves have points enough, and rise strictly in both."""
-    rising = [(np.diff(part, axis=1) > 0).all(1) for part in _in_order((rate, quality))]
-    return np.logical_and(*rising) & (rate.shape[1] >= MINIMUM_POINTS)
+def _rising(side: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logarithms of rates and qualities in order of rate, and which curves are usable, as in :func:`curves.fault`."""
+    order = np.argsort(side[0], axis=0, kind="stable")
+    rate, quality = (np.take_along_axis(part, order, axis=0) for part in side)
+    with np.errstate(invalid="ignore", divide="ignore"):  # rates that are not positive
+        log_rate = np.log10(rate)
+        usable = np.full(rate.shape[1], len(rate) >= MINIMUM_POINTS)
+        for part in (log_rate, quality):
+            usable &= np.isfinite(part).all(axis=0) & (np.diff(part, axis=0) > 0).all(axis=0)
+    return log_rate, quality, usable
 
 
 def _means(side: Points, weights: np.ndarray) -> Points:
-    """Means over images, weighted by each row of ``weights``: (rows, points)."""
-    total = weights.sum(1, keepdims=True)
-    return tuple(weights @ part / total for part in side)
+    """Means over images with each column of ``weights``, (images, curves); NaN where a column has none."""
+    total = weights.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return tuple((part @ weights) / total for part in side)
 
 
-def _mean_of(values: np.ndarray, drawn: np.ndarray) -> Resampled:
-    """Mean of the usable images' values, over the resamples that hold any."""
-    counts = drawn.sum(1)
-    means = (drawn @ values)[counts > 0] / counts[counts > 0]
-    left_out = (values.sum() - values) / (len(values) - 1)
-    return Resampled(float(values.mean()), means, len(values), _acceleration(left_out))
+def _of_averages(anchor: Points, test: Points, measure: str, min_overlap: float) -> BDResult:
+    curves = [Curve(*(part.mean(axis=1) for part in side), label)
+              for side, label in ((anchor, "anchor"), (test, "test"))]
+    return (bd_rate if measure == RATE else bd_quality)(*curves, min_overlap=min_overlap)
 
 
-def _acceleration(left_out: np.ndarray) -> float:
-    """BCa's acceleration from the values with one image left out (Efron and Tibshirani, 1993, equation 14.15)."""
-    values = left_out[np.isfinite(left_out)]
-    differences = values.mean() - values if len(values) else values
-    scale = (differences**2).sum() ** 1.5
-    return float((differences**3).sum() / (6 * scale)) if scale > 0 else 0.0
+def _estimate(value: float, resampled: np.ndarray, left_out: np.ndarray) -> Resampled | Student:
+    """What is known of ``value`` from resamples, and from leaving out one image each; NaN where there is no value."""
+    n = len(left_out)
+    if n >= FEWEST_TO_RESAMPLE:
+        return Resampled(value, resampled[~np.isnan(resampled)], n, left_out)
+    if n == 1 or np.isnan(left_out).any():
+        return Student(value, value, np.inf, max(n - 1.0, 1.0), n)
+    return Student(value, value, float(np.sqrt((n - 1) * left_out.var())), n - 1.0, n)
+
+
+def _mean_estimate(values: np.ndarray, counts: np.ndarray) -> Resampled | Student:
+    """Of the mean of images' values; resamples have as many images as happen to be drawn of them."""
+    n = len(values)
+    with np.errstate(invalid="ignore", divide="ignore"):  # no image drawn; a single image left out
+        means = (values @ counts) / counts.sum(axis=0)
+        left_out = (values.sum() - values) / np.float64(n - 1)
+    return _estimate(float(values.mean()), means, left_out)
 
 
 def _drop_one(anchor: Points, test: Points, measure: str, min_overlap: float) -> tuple[float, float] | None:
-    """Range of the averaged delta with one point of the test left out, and of the anchor where they have as many."""
-    points = test[0].shape[1]
-    together = anchor[0].shape[1] == points
+    """Range with one point of the test left out, and the same one of the anchor where this has as many."""
+    points, together = len(test[0]), len(anchor[0]) == len(test[0])
+    if points <= MINIMUM_POINTS:
+        return None
     values = []
     for index in range(points):
-        sides = [tuple(np.delete(part.mean(0, keepdims=True), index, axis=1) for part in side)
-                 if side is test or together else tuple(part.mean(0, keepdims=True) for part in side)
-                 for side in (anchor, test)]
-        values.append(float(bd_values(*sides, measure, min_overlap)[0]))
-    return (min(values), max(values)) if np.isfinite(values).all() else None
+        fewer_test, fewer_anchor = (tuple(np.delete(part, index, axis=0) for part in side) if drop else side
+                                    for side, drop in ((test, True), (anchor, together)))
+        values.append(_of_averages(fewer_anchor, fewer_test, measure, min_overlap).value)
+    return None if None in values else (min(values), max(values))
 
 
 def _checked(rate: np.ndarray, quality: np.ndarray) -> Points:
-    rate, quality = np.asarray(rate, dtype=float), np.asarray(quality, dtype=float)
-    if rate.ndim != 2 or rate.shape != quality.shape:
+    """Both as (points, images)."""
+    rate, quality = (np.asarray(part, dtype=float) for part in (rate, quality))
+    if rate.ndim != 2 or rate.shape != quality.shape or not rate.size:
         raise ValueError(f"rates and qualities must be (images, points), got {rate.shape} and {quality.shape}")
-    if not (np.isfinite(rate).all() and np.isfinite(quality).all() and (rate > 0).all()):
-        raise ValueError("rates must be finite and positive, qualities finite")
-    return rate, quality
+    return np.ascontiguousarray(rate.T), np.ascontiguousarray(quality.T)

@@ -68,7 +68,8 @@ def rd_shift(before_rate: np.ndarray, before_quality: np.ndarray, rate: np.ndarr
     except ValueError:  # too few points, or none that rise
         shift, direction = None, _direction_of_terms(rate_percent, quality_db)
     else:
-        shift = Shift(bd.value, *bd.interval(_TWO_SIDED))
+        low, high = bd.interval(_TWO_SIDED) if len(rate) > 1 else (bd.value, bd.value)  # one image is all there is
+        shift = Shift(bd.value, low, high)
         direction = int(shift.low > RATE_FLOOR_PERCENT) - int(shift.high < -RATE_FLOOR_PERCENT)
     term = _larger_term(before_rate, before_quality, rate, quality)
     moved = rates if term == RATE else qualities

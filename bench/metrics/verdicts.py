@@ -27,7 +27,7 @@ class Decision:
         bounds: one-sided 95 % bounds of the measured value, below and above, moved apart by ``floor``.
         weaker_end: of the claim.
         p_value: of the test that the verdict goes by: small is evidence for it. For UNDECIDED, the smaller of both.
-        detectable: smallest distance from the weaker end that would be found in 80 % of cases.
+        detectable: smallest distance from the weaker end, the floor included, that would be found in 80 % of cases.
     """
 
     verdict: str
@@ -53,7 +53,7 @@ def decide(estimate: Estimate, weaker_end: float, lower_is_better: bool, floor: 
     wrong = bounds[0] > weaker_end if lower_is_better else bounds[1] < weaker_end
     verdict = SUPPORTED if right else REFUTED if wrong else UNDECIDED
     p_value = right_p if right else wrong_p if wrong else min(right_p, wrong_p)
-    return Decision(verdict, bounds, weaker_end, p_value, max(estimate.detectable(), floor))
+    return Decision(verdict, bounds, weaker_end, p_value, estimate.detectable() + floor)
 
 
 def _p_values(estimate: Estimate, end: float, lower_is_better: bool, floor: float) -> tuple[float, float]:

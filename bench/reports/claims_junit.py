@@ -99,7 +99,8 @@ def summary_markdown(result: ClaimsResult) -> str:
 
 def _worse_text(result: ClaimsResult) -> str:
     if not result.worse:
-        return "Nothing was found to be worse than before."
+        return ("Nothing got worse than in the accepted state." if result.compared
+                else "Nothing was compared with an accepted state.")
     lines = [f"- **{escape_markdown(f'{one.kind} of {one.what}')}**: {escape_markdown(change_text(one))}"
              for one in result.worse]
     return "\n".join(["## Worse than the accepted state", "", *lines])

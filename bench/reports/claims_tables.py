@@ -42,12 +42,14 @@ LINE_COLUMNS = (
     Column("where", "Measured on"), Column("claimed", "Claimed"), Column("kind", "Kind"),
     Column("measured", "Measured here"), Column("interval", "95 % interval"), Column("over", "over"),
     Column("evidence", "from"), Column("verdict", "Verdict"), Column("adjusted_p", "p, corrected"),
-    Column("detectable", "Detectable"), Column("reason", "Why", wide=True), Column("contradicts", "Contradicts"),
+    Column("detectable", "Detectable"), Column("reason", "Why", wide=True), Column("note", "Note", wide=True),
+    Column("contradicts", "Contradicts"),
     Column("command", "What settles or repeats it", wide=True), Column("source", "Source", wide=True),
 )
 VALUE_COLUMNS = (
     "claim", "line", "variant", "versus", "metric", "part", "setting", "miniature", "where", "unit", "claimed_low",
-    "claimed_high", "kind", "value", "interval_low", "interval_high", "n", "what_n", "detectable", "p_value",
+    "claimed_high", "kind", "value", "interval_low", "interval_high", "bound_low", "bound_high", "floor", "n", "what_n",
+    "detectable", "p_value",
     "adjusted_p", "verdict", "evidence", "reason", "contradicts", "command", "source", "note",
 )
 
@@ -88,7 +90,7 @@ def _line_row(one: Judgement, names: Names) -> tuple[Cell, ...]:
         claim.name, names.label(claim.variant), what_text(claim),
         None if claim.versus is None else names.label(claim.versus), one.where or None, claimed_text(claim),
         KIND_TEXTS[claim.kind], measured_text(one), interval_text(one), over_text(one), one.evidence or None,
-        verdict_text(one), p_text(one.adjusted_p), detectable_text(one), one.reason,
+        verdict_text(one), p_text(one.adjusted_p), detectable_text(one), one.reason, claim.note or None,
         ", ".join(claim.contradicts) or None, one.command or None, claim.source,
     )
 
@@ -99,10 +101,12 @@ def value_table(judgements: Iterable[Judgement], names: Names) -> Table:
     for one in judgements:
         claim = one.claim
         low, high = one.interval or (None, None)
+        bounds = one.bounds or (None, None)
         rows.append((
             claim.name, names.line(claim), claim.variant, claim.versus, claim.metric, claim.part, claim.setting,
-            one.miniature, one.where, claim.unit, *claim.bounds, claim.kind, one.value, low, high, one.n or None,
-            one.what_n, one.detectable, one.p_value, one.adjusted_p, one.verdict, one.evidence, one.reason,
+            one.miniature, one.where, claim.unit, *claim.bounds, claim.kind, one.value, low, high, *bounds,
+            one.floor or None, one.n or None, one.what_n, one.detectable, one.p_value, one.adjusted_p, one.verdict,
+            one.evidence, one.reason,
             ", ".join(claim.contradicts), one.command, claim.source, claim.note,
         ))
     return Table("claims", "Every claim", tuple(map(_plain_column, VALUE_COLUMNS)), tuple(rows))
@@ -130,7 +134,7 @@ def pairs_table(pairs: Sequence[PairComparison], miniature: bool = False) -> Tab
         Column("pair", "Pair"), Column("dataset", "Dataset"), Column("images", "Images", digits=0),
         Column("bd_rate", "BD-rate"), Column("interval", "95 % interval"), Column("mean", "Mean over images"),
         Column("mean_interval", "95 % interval of the mean"), Column("drop_one", "One λ left out"),
-        Column("improved", "Images improved"),
+        Column("improved", "Images improved"), Column("remarks", "Remarks", wide=True),
     )
     rows = tuple(_pair_row(one) for one in pairs)
     notes = ("BD-rate of the averaged curves, by PCHIP over the common interval of quality, and the mean of single "
@@ -146,7 +150,7 @@ def _pair_row(one: PairComparison) -> tuple[Cell, ...]:
     mean, share = one.per_image_mean_percent, one.share_improved
     return (one.title, one.dataset, len(one.images) or None, percent_text(one.value_percent), range_text(one.interval),
             None if mean is None else percent_text(mean), range_text(one.per_image_interval),
-            range_text(one.drop_one), None if share is None else f"{100 * share:.0f} %")
+            range_text(one.drop_one), None if share is None else f"{100 * share:.0f} %", "; ".join(one.remarks) or None)
 
 
 def worse_statement(result: ClaimsResult) -> tuple[str, ...]:
