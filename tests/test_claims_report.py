@@ -132,7 +132,7 @@ def test_csv_holds_every_judgement_with_its_numbers(written):
 
 
 def test_markdown_tables_stay_whole_whatever_a_reason_holds(written):
-    text = (written / "report.md").read_text(encoding="utf-8")
+    text = (written / "README.md").read_text(encoding="utf-8")
     table = next(part for part in text.split("\n\n") if "rwkv_time_other" in part and part.startswith("|"))
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
     assert len(widths) == 1
@@ -315,14 +315,14 @@ def test_same_result_gives_the_same_bytes():
 
 def test_folder_is_complete_and_loses_files_of_earlier_reports(written, tmp_path):
     names = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
-    assert {"report.md", "index.html", "claims.csv", "claims.tex", "figures/forest_rwkv_wide.png",
+    assert {"README.md", "index.html", "claims.csv", "claims.tex", "figures/forest_rwkv_wide.png",
             "figures/forest_miniatures_rwkv_column.svg", "figures/pair_kodak_test_against_anchor_wide.svg",
             "tables/verdicts.csv"} <= names and "README.md" not in names
-    linked = re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", (written / "report.md").read_text(encoding="utf-8"))
+    linked = re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", (written / "README.md").read_text(encoding="utf-8"))
     assert linked and set(linked) <= names
     build_claims_report(ClaimsResult(JUDGEMENTS[:3]), tmp_path)
     first = build_claims_report(ClaimsResult(JUDGEMENTS[5:6]), tmp_path)
-    assert first[0].name == "report.md" and not (tmp_path / "figures").exists()
+    assert first[0].name == "README.md" and not (tmp_path / "figures").exists()
 
 
 @pytest.fixture(scope="module")

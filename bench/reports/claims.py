@@ -38,7 +38,7 @@ def build_claims_report(result: ClaimsResult, folder: Path) -> list[Path]:
     """Write the report into ``folder``: pages, tables, figures, claims.csv with every number, claims.tex.
 
     Returns:
-        the files written, report.md first; the same result gives the same bytes.
+        the files written, README.md first; the same result gives the same bytes.
 
     Raises:
         BenchError: variants.yaml is wrong, or the folder can't be written.
@@ -46,7 +46,6 @@ def build_claims_report(result: ClaimsResult, folder: Path) -> list[Path]:
     names = names_of(load_variants().values())
     report = assemble(result, names)
     contents = contents_of(report)
-    contents = {"report.md": contents.pop("README.md"), **contents}
     contents["claims.csv"] = to_csv(value_table(result.judgements, names)).encode()
     contents["claims.tex"] = "\n".join(map(to_latex, _line_tables(result.judgements, names))).encode()
     return write_folder(Path(folder), contents)
