@@ -108,34 +108,39 @@ def bd_of_curves(anchor: Points, test: Points, measure: str, min_overlap: float 
     Returns:
         (curves,), percent or dB.
     """
-    (anchor_rate, anchor_quality, anchor_usable), (test_rate, test_quality, test_usable) = map(_rising, (anchor, test))
-    sides = ((anchor_quality, anchor_rate), (test_quality, test_rate))
-    if measure == QUALITY:
-        sides = tuple(side[::-1] for side in sides)
-    low, high = (pick(sides[0][0][end], sides[1][0][end]) for pick, end in ((np.maximum, 0), (np.minimum, -1)))
-    union = np.maximum(sides[0][0][-1], sides[1][0][-1]) - np.minimum(sides[0][0][0], sides[1][0][0])
+    (anchor_x, anchor_y), (test_x, test_y) = sides = (_axes(anchor, measure), _axes(test, measure))
+    low, high = np.maximum(anchor_x[0], test_x[0]), np.minimum(anchor_x[-1], test_x[-1])
+    union = np.maximum(anchor_x[-1], test_x[-1]) - np.minimum(anchor_x[0], test_x[0])
     with np.errstate(invalid="ignore", divide="ignore"):  # unusable curves
-        usable = anchor_usable & test_usable & (low < high) & ((high - low) / union >= min_overlap)
+        usable = (low < high) & ((high - low) / union >= min_overlap)
+    for part in (anchor_x, anchor_y, test_x, test_y):
+        usable &= _rises(part)
     values = np.full(len(usable), np.nan)
     if not usable.any():  # curves of three points or fewer have no slopes
         return values
     low, high = low[usable], high[usable]
-    anchor_area, test_area = (integrals(x[:, usable], y[:, usable], low, high) for x, y in sides)
+    anchor_area, test_area = (  # compress, unlike an index, keeps curves beside each other in memory: twice as fast
+        integrals(*(np.compress(usable, part, axis=1) for part in side), low, high) for side in sides)
     difference = (test_area - anchor_area) / (high - low)
     values[usable] = 100 * (10.0**difference - 1) if measure == RATE else difference
     return values
 
 
-def _rising(side: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logarithms of rates and qualities in order of rate, and which curves are usable, as in :func:`curves.fault`."""
+def _axes(side: Points, measure: str) -> tuple[np.ndarray, np.ndarray]:
+    """What is integrated over and what is integrated, in order of rate: quality and log10 rate, or the other way."""
     order = np.argsort(side[0], axis=0, kind="stable")
     rate, quality = (np.take_along_axis(part, order, axis=0) for part in side)
-    with np.errstate(invalid="ignore", divide="ignore"):  # rates that are not positive
+    with np.errstate(invalid="ignore", divide="ignore"):  # rates that are not positive, which _rises finds
         log_rate = np.log10(rate)
-        usable = np.full(rate.shape[1], len(rate) >= MINIMUM_POINTS)
-        for part in (log_rate, quality):
-            usable &= np.isfinite(part).all(axis=0) & (np.diff(part, axis=0) > 0).all(axis=0)
-    return log_rate, quality, usable
+    return (quality, log_rate) if measure == RATE else (log_rate, quality)
+
+
+def _rises(values: np.ndarray) -> np.ndarray:
+    """Which curves have finite values, enough and strictly rising ones, as :func:`bench.metrics.curves.fault` asks."""
+    if len(values) < MINIMUM_POINTS:
+        return np.zeros(values.shape[1], dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(values).all(axis=0) & (np.diff(values, axis=0) > 0).all(axis=0)
 
 
 def _means(side: Points, weights: np.ndarray) -> Points:
