@@ -29,8 +29,8 @@ class Resampled:
     sqrt(n / (n - 1)) (the expanded percentiles of Hesterberg, The American Statistician 69, 2015). Where
     a few images weigh most, as in a mean of rates, even that is too little; so the factor is the jackknife's standard
     error over the resamples', which for a mean is the same, and the degrees of freedom, n - 1 for normal values,
-    shrink with the kurtosis of the jackknife's (Satterthwaite, Biometrics Bulletin 2, 1946). In the outermost 0.1 % a normal
-    tail continues the resamples.
+    shrink with the kurtosis of the jackknife's (Satterthwaite, Biometrics Bulletin 2, 1946). In the outermost 0.1 % a
+    normal tail continues the resamples.
 
     Without ``left_out``, as for a median, which is not smooth, the interval is the plain percentile one, within the
     resamples.
