@@ -1,13 +1,18 @@
 """``python -m bench benchmark``: the list, the table of Bi-WKV, and how functions are timed side by side."""
 
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+from tiny_models import tiny_model
 
-from bench.benchmarks import BENCHMARKS, biwkv
-from bench.benchmarks.benchmark import Timing, time_together
+from bench.benchmarks import BENCHMARKS, biwkv, networks, variants, zoo
+from bench.benchmarks.benchmark import Spread, Timing, time_together
 from bench.cli import main
 from bench.operators import status
+from bench.runners.complexity import count_macs
 
 
 def test_benchmarks_are_listed(capsys):
@@ -63,3 +68,54 @@ def test_a_slow_function_gets_three_rounds():
 def test_a_timing_shows_its_median_and_percentiles():
     assert str(Timing(tuple(number / 1000 for number in range(11)))) == "5 (1 to 9)"
     assert str(Timing((1.2345, 1.2345))) == "1234 (1234 to 1234)"
+
+
+def test_small_ratios_keep_their_digits():
+    assert str(Spread((0.0064, 0.0066, 0.0068))) == "0.0066 (0.0064 to 0.0068)"
+    assert str(Spread((1.5, 2.0, 2.5))) == "2.00 (1.60 to 2.40)"
+
+
+def test_the_bare_networks_are_those_that_each_direction_calls():
+    model = tiny_model()
+    x = torch.rand(1, 3, 128, 128)
+    calls = networks.network_calls(model, x)
+    called = {direction: [module for module, _ in part] for direction, part in calls.items()}
+    both = ["encode", "decode"]
+    for name, directions in {"g_a": ["encode"], "h_a": ["encode"], "g_s": ["decode"], "h_s": both,
+                             "y_spatial_prior_s3": both}.items():
+        assert [direction for direction, modules in called.items() if getattr(model, name) in modules] == directions
+    assert all(value.is_contiguous() for part in calls.values() for _, inputs in part for value in inputs)
+    encoded = model.encode_image(x)
+    whole = {"encode": lambda: model.encode_image(x),
+             "decode": lambda: model.decode_image(tuple(encoded.streams.values()), encoded.shape)}
+    for direction, part in calls.items():
+        assert count_macs(lambda part=part: networks.run_calls(part)).macs == count_macs(whole[direction]).macs
+
+
+def test_variants_are_timed_in_turns_with_the_base(monkeypatch):
+    calls: list[str] = []
+
+    class Codec:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def encode(self, image):
+            calls.append(f"{self.name} encode")
+            return SimpleNamespace(stream=b"")
+
+        def decode(self, stream):
+            calls.append(f"{self.name} decode")
+
+    row, ratios = variants._compare("other", Codec("other"), Codec("base"), np.zeros((1, 1, 3)), "cpu")
+    assert calls[2:6] == calls[6:10] == ["base encode", "other encode", "base decode", "other decode"]
+    assert [ratio.what for ratio in ratios] == ["other, encode, over hpcm_base", "other, decode, over hpcm_base"]
+    assert row[""] == "other"
+
+
+def test_the_zoo_benchmark_says_whether_rates_and_qualities_are_the_same():
+    ours = zoo.Outcome(3.0, (0.5, 0.25), (30.0, 31.0), (0.51, 0.26))
+    same = zoo._row("a", ours, zoo.Outcome(6.0, (0.5, 0.25), (30.0 + 2e-6, 31.0)))
+    assert same["ratio"] == "0.50" and same["eval_model's"] == "the same"
+    assert same["eval_model's PSNR"] == "2e-06 dB away"
+    other = zoo._row("a", ours, zoo.Outcome(6.0, (0.5, 0.3), (30.0, 31.0)))
+    assert other["eval_model's"] == "0.5000, 0.3000"

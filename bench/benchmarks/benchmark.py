@@ -63,8 +63,9 @@ class Spread:
 
     def __str__(self) -> str:
         """The median, and the 10th and 90th percentiles."""
-        low, high = np.percentile(self.values, [10, 90])
-        return f"{self.median:.2f} ({low:.2f} to {high:.2f})"
+        median, low, high = (f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+                             for value in (self.median, *np.percentile(self.values, [10, 90])))
+        return f"{median} ({low} to {high})"
 
 
 @dataclass(frozen=True)

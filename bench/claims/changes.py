@@ -154,8 +154,9 @@ def _verdict_changes(before: VerdictState, now: VerdictState) -> list[Change]:
     if not change:
         return []
     values = " and ".join(f"{one.value:.4g}" for one in (before, now) if one.value is not None)
-    return [Change("verdict", ", ".join(part for part in (now.claim, now.place, now.evidence) if part), before.verdict, now.verdict,
-                   change < 0, f"measured values: {values}" if values else "no measured value")]
+    what = ", ".join(part for part in (now.claim, now.place, now.evidence) if part)
+    reason = f"measured values: {values}" if values else "no measured value"
+    return [Change("verdict", what, before.verdict, now.verdict, change < 0, reason)]
 
 
 def _signed(value: float, digits: int) -> str:
