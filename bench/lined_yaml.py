@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bench.errors import ConfigurationError
+
+Check = tuple[Callable[[Any], bool], str]
 
 
 class LinedMapping(dict):
@@ -19,6 +22,32 @@ class LinedMapping(dict):
     def line_of(self, key: Any) -> int:
         """Return the line of ``key``; the mapping's own where the key was merged into it or is missing."""
         return self.lines.get(str(key), self.line)
+
+
+def check_entry(entry: Any, subject: str, needed: Collection[str], checks: Mapping[str, Check], path: Path,
+                line: int) -> None:
+    """Check that an entry of a file is a mapping with the needed keys and only with known ones of the right kind.
+
+    Args:
+        subject: what messages call the entry.
+        checks: key: what its value must be, as a test and in words.
+        line: of the entry.
+
+    Raises:
+        ConfigurationError: it isn't; the message says where.
+    """
+    if not isinstance(entry, LinedMapping):
+        raise ConfigurationError(f"{path}:{line}: {subject} must be a mapping")
+    for key in needed:
+        if key not in entry:
+            raise ConfigurationError(f"{path}:{line}: {subject} lacks '{key}'")
+    for key, value in entry.items():
+        where = f"{path}:{entry.line_of(key)}: {subject}"
+        if key not in checks:
+            raise ConfigurationError(f"{where} has the unknown key '{key}'", f"known: {', '.join(checks)}")
+        good, expected = checks[key]
+        if not good(value):
+            raise ConfigurationError(f"{where}: '{key}' must be {expected}, got {value!r}")
 
 
 class _Loader(yaml.SafeLoader):

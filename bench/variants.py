@@ -14,7 +14,7 @@ from typing import Any
 from bench.codecs.base import CODECS, CodecSpec
 from bench.errors import ConfigurationError
 from bench.folders import repository_root
-from bench.lined_yaml import LinedMapping, read_yaml
+from bench.lined_yaml import LinedMapping, check_entry, read_yaml
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
 METRICS = ("mse", "ms-ssim")
@@ -108,6 +108,20 @@ def get_variant(name: str, path: Path | None = None) -> Variant:
     return variants[name]
 
 
+def trained_otherwise(variants: Iterable[Variant]) -> dict[str, str]:
+    """Variants that have the model and options of an earlier one, to that one's name."""
+    first: list[Variant] = []
+    found = {}
+    for variant in variants:
+        same = next((one for one in first if (one.model, one.options, one.options_at)
+                     == (variant.model, variant.options, variant.options_at)), None)
+        if same is None:
+            first.append(variant)
+        else:
+            found[variant.name] = same.name
+    return found
+
+
 def find_checkpoints(variant: Variant) -> list[Checkpoint]:
     """Look for the checkpoint of each λ of a variant."""
     found = []
@@ -146,18 +160,7 @@ def _variant(name: str, entry: Any, path: Path, line: int) -> Variant:
     if not NAME.fullmatch(name):
         raise ConfigurationError(f"{path}:{line}: '{name}' can't be a variant's name",
                                  "files are called after it: letters, digits, '_', '-' and '.', no '.' first")
-    if not isinstance(entry, LinedMapping):
-        raise ConfigurationError(f"{path}:{line}: variant '{name}' must be a mapping")
-    for key in ("model", "lambdas"):
-        if key not in entry:
-            raise ConfigurationError(f"{path}:{line}: variant '{name}' lacks '{key}'")
-    for key, value in entry.items():
-        where = f"{path}:{entry.line_of(key)}: variant '{name}'"
-        if key not in CHECKS:
-            raise ConfigurationError(f"{where} has the unknown key '{key}'", f"known: {', '.join(CHECKS)}")
-        good, expected = CHECKS[key]
-        if not good(value):
-            raise ConfigurationError(f"{where}: '{key}' must be {expected}, got {value!r}")
+    check_entry(entry, f"variant '{name}'", ("model", "lambdas"), CHECKS, path, line)
     _check_lambdas(name, entry, path)
     return Variant(**{
         "label": name, **entry, "name": name, "lambdas": tuple(map(float, entry["lambdas"])),

@@ -21,8 +21,8 @@ from bench.cli import main
 from bench.errors import BenchError
 from bench.latency_selection import compare, select_latency
 from bench.reports.build import build_report, contents_of
+from bench.reports.claims_text import claimed_text
 from bench.reports.latency import assemble, build_latency_report, make_latency_report
-from bench.reports.latency_claims import claimed_text
 from bench.reports.latency_rates import rate_points
 from bench.reports.latency_stages import STAGES
 from bench.reports.latency_text import context_of

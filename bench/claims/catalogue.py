@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import ConfigurationError
 from bench.folders import repository_root
-from bench.lined_yaml import LinedMapping, read_yaml
+from bench.lined_yaml import LinedMapping, check_entry, read_yaml
 
 PREDICTED, MEASURED = "predicted", "measured"  # by the authors
 KINDS = (PREDICTED, MEASURED)
@@ -136,18 +136,7 @@ def _check_contradictions(claim: Claim, entry: LinedMapping, path: Path, claims:
 
 
 def _claim(name: str, entry: Any, path: Path, line: int) -> Claim:
-    if not isinstance(entry, LinedMapping):
-        raise ConfigurationError(f"{path}:{line}: claim '{name}' must be a mapping")
-    for key in ("variant", "metric", "kind", "source"):
-        if key not in entry:
-            raise ConfigurationError(f"{path}:{line}: claim '{name}' lacks '{key}'")
-    for key, value in entry.items():
-        where = f"{path}:{entry.line_of(key)}: claim '{name}'"
-        if key not in CHECKS:
-            raise ConfigurationError(f"{where} has the unknown key '{key}'", f"known: {', '.join(CHECKS)}")
-        good, expected = CHECKS[key]
-        if not good(value):
-            raise ConfigurationError(f"{where}: '{key}' must be {expected}, got {value!r}")
+    check_entry(entry, f"claim '{name}'", ("variant", "metric", "kind", "source"), CHECKS, path, line)
     _check_figures(name, entry, path, line)
     _check_keys(name, entry, path, line)
     values = {key: tuple(map(float, entry[key])) if key in RANGES[OTHER] else value

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from bench.claims.catalogue import Claim
     from bench.claims.result import ClaimsResult
     from bench.claims.state import State
-    from bench.variants import Variant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +65,12 @@ def judged(results: Path, names: Sequence[str] = ()) -> ClaimsResult:
     from bench.claims.catalogue import load_claims
     from bench.claims.judgement import judge_all
     from bench.claims.state import accepted_state, current_state
-    from bench.variants import load_variants
+    from bench.variants import load_variants, trained_otherwise
 
     variants = load_variants()
     claims = load_claims(variants=variants)
     chosen = {claim.name for claim in choose(claims, names)}
-    result = judge_all(claims.values(), results, same_cost(variants))
+    result = judge_all(claims.values(), results, trained_otherwise(variants.values()))
     if names:  # chosen after judging: the correction is for all claims, whichever are looked at
         return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
     return compared(result, accepted_state(results), current_state(results, result.judgements))
@@ -89,17 +88,6 @@ def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
             raise ConfigurationError(f"'{name}' is no claim, and no claim is about it",
                                      "claims.yaml lists them; claims are about: " + ", ".join(sorted(about)))
     return [claim for claim in claims.values() if not names or claim.name in names or claim.variant in names]
-
-
-def same_cost(variants: Mapping[str, Variant]) -> dict[str, str]:
-    """Variants that have the model and options of an earlier one, to that one: they are only trained otherwise."""
-    first: dict[str, str] = {}
-    found = {}
-    for name, variant in variants.items():
-        code = repr((variant.model, sorted(variant.options.items()), variant.options_at))
-        if first.setdefault(code, name) != name:
-            found[name] = first[code]
-    return found
 
 
 def compared(result: ClaimsResult, before: State | None, now: State) -> ClaimsResult:

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from bench.codecs.base import CodecSpec
+from bench.commands.arguments import names, positive
 from bench.datasets import Dataset, DatasetUnavailable, resolve
 from bench.errors import EXIT_DONE, ConfigurationError
 from bench.folders import default_folder
@@ -40,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to measure")
     what.add_argument("--dataset", required=True, metavar="NAME|FOLDER",
                       help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
-    what.add_argument("--codecs", type=_names, default=[ALL], metavar="A,B,...",
+    what.add_argument("--codecs", type=names, default=[ALL], metavar="A,B,...",
                       help="codecs, variants, or the groups all, classical, learned (default: all)")
-    what.add_argument("--points", type=_names, default=[], metavar="P,Q,...",
+    what.add_argument("--points", type=names, default=[], metavar="P,Q,...",
                       help="only these rate points, such as q55 or 0.0067 (default: all)")
     what.add_argument("--checkpoint", metavar="FILE",
                       help="measure this checkpoint of --variant; its λ is --points or the file's name")
@@ -58,14 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
                      help="for learned codecs (default: a GPU where there is one)")
-    how.add_argument("--threads", type=_positive, metavar="N",
+    how.add_argument("--threads", type=positive, metavar="N",
                      help="torch's threads, in the encoder and in the decoder (default: torch's own)")
     how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
                      help="ask torch for deterministic algorithms (default: yes)")
-    how.add_argument("--jobs", type=_positive, default=1, metavar="N",
+    how.add_argument("--jobs", type=positive, default=1, metavar="N",
                      help="codecs and rate points measured at the same time; rows record it, because it makes"
                           " times longer (default: 1)")
-    how.add_argument("--decode-timeout", type=_positive, default=int(DECODE_TIMEOUT_S), metavar="SECONDS",
+    how.add_argument("--decode-timeout", type=positive, default=int(DECODE_TIMEOUT_S), metavar="SECONDS",
                      help="when a decoder counts as hanging (default: %(default)s)")
     where = parser.add_argument_group("where results go")
     where.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
@@ -144,14 +145,3 @@ def _report(dataset: Dataset, args: argparse.Namespace) -> None:
     files = build_report(dataset.name, args.results, args.reports)
     pages = [path for path in files if path.suffix == ".html"] or files
     print("report: " + ", ".join(map(str, pages)), flush=True)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

@@ -20,6 +20,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from bench.commands.arguments import names, positive
 from bench.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.folders import default_folder
 
@@ -38,17 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--shapes", metavar="WxH,...",
                       help=f"default: {SHAPES['cpu']}; on a GPU {SHAPES['cuda']}")
     what.add_argument("--image", type=Path, metavar="FILE", help="measure this image in its own size, not shapes")
-    what.add_argument("--configurations", type=_names, default=["default"], metavar="A,B,...",
+    what.add_argument("--configurations", type=names, default=["default"], metavar="A,B,...",
                       help="default, channels-last, contiguous, half-precision, compiled, cuda-graphs; the last three "
                       "change the transforms alone, and channels-last is the default of the suite's own models")
-    what.add_argument("--batch", type=_positive, default=1, metavar="N",
+    what.add_argument("--batch", type=positive, default=1, metavar="N",
                       help="images in a pass; the file codec codes them one after another (default: 1)")
     how = parser.add_argument_group("how to measure")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one")
-    how.add_argument("--repeats", type=_positive, metavar="N", help="samples of each pass (default: 10)")
-    how.add_argument("--budget", type=_positive, metavar="SECONDS",
+    how.add_argument("--repeats", type=positive, metavar="N", help="samples of each pass (default: 10)")
+    how.add_argument("--budget", type=positive, metavar="SECONDS",
                      help=f"of sampling in all, after which {LEAST} samples must do (default: {BUDGET_S['cpu']:g})")
-    how.add_argument("--threads", type=_positive, metavar="N", help="torch's threads (default: torch's own)")
+    how.add_argument("--threads", type=positive, metavar="N", help="torch's threads (default: torch's own)")
     how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
                      help="ask torch for deterministic algorithms (default: yes)")
     how.add_argument("--quick", action="store_true", help=f"a look: {QUICK_SHAPES}, {QUICK_REPEATS} repeats")
@@ -133,7 +134,7 @@ def _settings(args: argparse.Namespace):
         frames = (Frame(*image_size(args.image), args.image),)
     else:
         text = args.shapes or (QUICK_SHAPES if args.quick else SHAPES[device])
-        frames = tuple(dict.fromkeys(parse_frame(shape) for shape in _names(text)))
+        frames = tuple(dict.fromkeys(parse_frame(shape) for shape in names(text)))
     usual = Protocol()
     protocol = replace(usual, repeats=args.repeats or (QUICK_REPEATS if args.quick else usual.repeats),
                        budget_s=args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S[device]))
@@ -172,14 +173,3 @@ def _summary(rows) -> str:
     from bench.runners.latency_summary import summarise_rows
 
     return summarise_rows(rows)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from bench.claims import Claim
-from bench.latency_rows import LatencyRow
+from bench.claims.cost_findings import FORWARD, OF_DIRECTION
+from bench.latency_figures import kmac_per_pixel, peak_bytes, round_seconds
 from bench.latency_selection import DIRECTIONS, Case, paired_ratio
-from bench.reports.latency_costs import kmac_per_pixel, peak_bytes
+from bench.reports.claims_text import claimed_text
 from bench.reports.latency_stages import stages_of
 from bench.reports.latency_tables import headline_cases
 from bench.reports.latency_text import Context, change_text, frame_text, listed, number_text, percent_text
@@ -19,8 +20,6 @@ TITLES = {
     "encode_time": "encode time", "decode_time": "decode time", "total_time": "encode and decode time",
     "training_time": "training time", "memory": "peak memory", "parameters": "parameters", "macs": "operations",
 }
-OF_DIRECTION = {"encode_time": DIRECTIONS[:1], "decode_time": DIRECTIONS[1:], "total_time": DIRECTIONS}
-FORWARD = "forward pass"
 
 Found = tuple[str | None, str | None]  # what was measured, and a remark on it or why there is nothing
 
@@ -50,14 +49,6 @@ def claims_table(context: Context, claims: Iterable[Claim]) -> Table:
              "Changes of time are ratios of medians with a 95 % interval over the rounds in which both took turns, "
              "\"≈\" where no difference shows; peaks are of the direction that takes more.")
     return context.table("claims", "Claims beside measurements", columns, rows, used, notes)
-
-
-def claimed_text(claim: Claim) -> str:
-    """"+10 to +15 %", "81.3 ms"."""
-    low, high = claim.bounds
-    sign = "+" if claim.change_percent is not None else ""
-    texts = [f"{bound:{sign}.10g}".replace("-", "−") if bound else "0" for bound in dict.fromkeys((low, high))]
-    return f"{' to '.join(texts)} {claim.unit}"
 
 
 def _what(claim: Claim) -> str:
@@ -90,7 +81,7 @@ def _absolute(claim: Claim, case: Case) -> Found:
     if None in rows:
         return None, "not measured"
     if claim.metric in OF_DIRECTION and claim.part is None:
-        return f"{number_text(1000 * float(np.median(_round_sums(rows))))} ms", "on another machine"
+        return f"{number_text(1000 * float(np.median(round_seconds(rows))))} ms", "on another machine"
     if claim.metric == "macs" and claim.part in (None, FORWARD) and None not in map(kmac_per_pixel, rows):
         texts = [f"{row.direction} {kmac_per_pixel(row):.2f}" for row in rows]
         return f"{', '.join(texts)} kMAC/pixel", "both directions walk the context model, a forward pass does once"
@@ -105,13 +96,8 @@ def _change_of_time(context: Context, claim: Claim, case: Case) -> Found:
     other = [None if row is None else context.selection.in_turns(row, claim.versus) for row in own]
     if None in own or None in other:
         return None, f"not in turns with {context.labels.get(claim.versus, claim.versus)}"
-    found = paired_ratio(_round_sums(own), _round_sums(other))
+    found = paired_ratio(round_seconds(own), round_seconds(other))
     return change_text(found), None
-
-
-def _round_sums(rows: list[LatencyRow]) -> list[float]:
-    """Seconds of each round, of all directions together."""
-    return [sum(round_s) for round_s in zip(*(row.samples_s for row in rows))]
 
 
 def _change_of_part(claim: Claim, case: Case, other: Case) -> Found:

@@ -27,7 +27,7 @@ from bench.operators import identity as operator_identity
 from bench.operators import rans
 from bench.runners.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.synthetic_weights import enliven
-from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec
+from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec, trained_otherwise
 
 BASELINE = "hpcm_base"
 ONLY_WHEN_NAMED = ("hpcm_1b", "cheng2020_attn")  # 10 GB; one value after another: each minutes of a default run
@@ -93,9 +93,9 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
 
 def _different(variants: Sequence[Variant]) -> list[Variant]:
     """Leave out those that would be an earlier one's model measured again with synthetic weights."""
-    models = [(variant.model, variant.options, variant.options_at) for variant in variants]
-    return [variant for index, variant in enumerate(variants)
-            if models[index] not in models[:index] or any(one.path for one in find_checkpoints(variant))]
+    again = trained_otherwise(variants)
+    return [variant for variant in variants
+            if variant.name not in again or any(one.path for one in find_checkpoints(variant))]
 
 
 def _weights(variant: Variant) -> tuple[float, Path | None]:
