@@ -1,0 +1,141 @@
+"""What training lowers: distortion and rate, and the rate of each of HPCM's scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from pytorch_msssim import ms_ssim
+from torch import Tensor, nn
+
+from bench.errors import ConfigurationError
+from bench.models.context import HierarchicalContext
+from bench.models.lattice import lattice
+
+# λ of the published models of the family, by metric.
+LAMBDAS = {
+    "mse": (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483),
+    "ms-ssim": (2.4, 4.58, 8.73, 16.64, 31.73, 60.5),
+}
+MS_SSIM_SIDE = 160  # pixels; five scales with a window of 11 need more
+SCALES = ("s1", "s2", "s3")
+SHARES_OF_DISTORTION = (0.40, 0.35, 0.25)
+SHARES_OF_RATE = (0.30, 0.40, 0.30)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of a batch, scalars with gradient.
+
+    Attributes:
+        distortion: the weighted error: λ 255² MSE, or λ (1 - MS-SSIM).
+        bpp: rate in bits per pixel, from the likelihoods.
+        mse: mean squared error of images in [0, 1].
+        error: what distortion weighs: the MSE or 1 - MS-SSIM.
+        pixels: pixels of the batch.
+    """
+
+    distortion: Tensor
+    bpp: Tensor
+    mse: Tensor
+    error: Tensor
+    pixels: int
+
+    @property
+    def total(self) -> Tensor:
+        """Distortion + rate."""
+        return self.distortion + self.bpp
+
+
+def rate_distortion(output: Mapping[str, Any], x: Tensor, lambda_: float, metric: str = "mse") -> Losses:
+    """Return the losses of what a model's forward pass gives for images ``x``, (B, 3, H, W) in [0, 1].
+
+    Args:
+        output: ``x_hat`` (B, 3, H, W), not clamped, and ``likelihoods``, tensors by name.
+        metric: "mse" or "ms-ssim".
+
+    Raises:
+        ConfigurationError: the metric is unknown, or images are too small for MS-SSIM.
+    """
+    if metric not in LAMBDAS:
+        raise ConfigurationError(f"there is no metric '{metric}' to train for", f"known: {', '.join(LAMBDAS)}")
+    mse = torch.mean((output["x_hat"] - x) ** 2)
+    pixels = x.shape[0] * x.shape[2] * x.shape[3]
+    bpp = sum(_bits(likelihoods).sum() for likelihoods in output["likelihoods"].values()) / pixels
+    if metric == "mse":
+        return Losses(lambda_ * 255**2 * mse, bpp, mse, mse, pixels)
+    if min(x.shape[2:]) <= MS_SSIM_SIDE:
+        raise ConfigurationError(f"MS-SSIM needs crops of more than {MS_SSIM_SIDE} pixels, not"
+                                 f" {x.shape[3]}x{x.shape[2]}", "choose larger crops, or the metric mse")
+    error = 1 - ms_ssim(output["x_hat"], x, data_range=1)
+    return Losses(lambda_ * error, bpp, mse, error, pixels)
+
+
+def scale_rates(model: nn.Module, output: Mapping[str, Any], pixels: int) -> dict[str, Tensor]:
+    """Split the rate of ``output`` exactly: bits per pixel coded at s1, s2 and s3, and those of z.
+
+    The four add up to the rate. A model that codes several planes of latents one after the other (the bands of the
+    WeConv line) has its planes split alike.
+
+    Args:
+        model: the bare model that gave ``output``, not a wrapper of it.
+        pixels: pixels of the batch.
+
+    Raises:
+        ConfigurationError: the model does not code its latents at three scales.
+    """
+    if not has_three_scales(model):
+        raise ConfigurationError(f"{type(model).__name__} does not code its latents at three scales",
+                                 "choose a recipe that balances distortion and the whole rate")
+    likelihoods = output["likelihoods"]
+    channels, height, width = likelihoods["y"].shape[1:]
+    bits = _bits(likelihoods["y"]).flatten(1).sum(0)
+    positions = scale_positions(model.M, channels // model.M, height, width, bits.device)
+    rates = {name: bits.index_select(0, where).sum() / pixels for name, where in zip(SCALES, positions)}
+    return {**rates, "z": _bits(likelihoods["z"]).sum() / pixels}
+
+
+def has_three_scales(model: nn.Module) -> bool:
+    """Whether the model's latents are coded by the walk over three scales."""
+    return isinstance(model, HierarchicalContext) and type(model).walk is HierarchicalContext.walk
+
+
+@lru_cache(maxsize=16)
+def scale_positions(
+    channels: int, planes: int, height: int, width: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions that each scale codes, int64 (n,), in the flattened (planes * channels, height, width).
+
+    Raises:
+        ValueError: planes of this shape have no three scales.
+    """
+    starts = torch.arange(planes, device=device)[:, None] * (channels * height * width)
+    scales = lattice(channels, height, width, device)
+    return tuple((torch.cat([step.source for step in scale.steps]) + starts).flatten() for scale in scales)
+
+
+def published_shares(losses: Losses, of_distortion: Sequence[float] = SHARES_OF_DISTORTION,
+                     of_rate: Sequence[float] = SHARES_OF_RATE) -> dict[str, Tensor]:
+    """Return the five tasks of LIC-HPCM-Balanced's phase 3 as published, for reproduction only.
+
+    They are fixed shares of the two totals and measure no scale. Distortion is λ MSE, without 255², and its third
+    share is dropped.
+
+    Args:
+        losses: of the metric "mse".
+        of_distortion, of_rate: three shares each. The published learnable variant starts with the softmax of the
+            defaults; nothing trains it.
+    """
+    distortion = losses.distortion / 255**2
+    return {
+        "s1_distortion": of_distortion[0] * distortion, "s1_rate": of_rate[0] * losses.bpp,
+        "s2_distortion": of_distortion[1] * distortion, "s2_rate": of_rate[1] * losses.bpp,
+        "s3_rate": of_rate[2] * losses.bpp,
+    }
+
+
+def _bits(likelihoods: Tensor) -> Tensor:
+    return -torch.log2(likelihoods)
