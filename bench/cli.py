@@ -18,7 +18,8 @@ VERBS = {
     "bdrate": "BD-rate between any two curves",
     "claims": "judge the authors' claims by stored rows, and compare with the accepted state",
     "report": "rebuild tables, plots and the HTML page from stored rows",
-    "train": "train a miniature",
+    "train": "train one variant at one λ",
+    "miniatures": "train the miniatures of every variant",
     "benchmark": "time parts of the suite on this machine",
 }
 

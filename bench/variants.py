@@ -35,6 +35,8 @@ class Variant:
     after: str | None = None
     changes: str = ""
     metric: str = "mse"
+    recipe: str = "standard"
+    seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     options_at: Mapping[float, Mapping[str, Any]] = field(default_factory=dict)
     miniature: bool = False
@@ -236,6 +238,8 @@ CHECKS = {  # key: what its value must be, as a test and in words
     "changes": (_text, "text"),
     "lambdas": (_lambdas, "a list of different positive numbers (0.001, not 1e-3)"),
     "metric": (METRICS.__contains__, f"one of {', '.join(METRICS)}"),
+    "recipe": (_text, "the name of a recipe of training"),
+    "seed": (lambda value: type(value) is int and value >= 0, "a whole number"),
     "options": (_options, "a mapping from the model's options to plain values"),
     "options_at": (_options_at, "a mapping from λ to a mapping from the model's options to plain values"),
     "miniature": (lambda value: isinstance(value, bool), "true or false"),

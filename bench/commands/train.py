@@ -1,65 +1,144 @@
-"""Train a miniature at one λ with MSE, on a folder of photographs.
+"""Train one variant at one λ, and put its best weights where `evaluate` finds them.
 
 Examples:
-  python -m bench train --variant hpcm_base_mini --lambda 0.013 --data ../shared/data/bsds500/train \\
-      --validation ../shared/data/bsds500/val --out runs/hpcm_base_mini-0.013
-  python -m bench train ... --start runs/hpcm_base_mini-0.013/state.pt   (warm start from another λ)
-  python -m bench train ... --export checkpoints/miniatures/hpcm_base_mini/0.013.safetensors
+  python -m bench train --variant hpcm_base --lambda 0.013 --data flickr2w --validation holdout
+  python -m bench train --variant hpcm_base --lambda 0.0067 --from-lambda 0.013 ...    (warm start from another λ)
+  python -m bench train --variant weconv_phase3 --lambda 0.013 --from-variant weconv_phase2 --freeze ...
+  torchrun --nproc-per-node 4 -m bench train ...                                       (four GPUs)
 
-An interrupted run goes on where it was when the same command is given again.
+The recipe is the variant's (variants.yaml), with what is said here changed. An interrupted training goes on exactly
+where it was when the same command is given again.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import EXIT_DONE, ConfigurationError
+from bench.errors import EXIT_DONE, CheckpointError, ConfigurationError
+from bench.folders import default_folder
+
+if TYPE_CHECKING:
+    from bench.training.job import Job
+    from bench.training.sweep import Images, Prepare
+    from bench.variants import Variant
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is trained on."""
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="FOLDER",
+                        help="folders of training images, searched recursively")
+    parser.add_argument("--validation", type=Path, metavar="FOLDER", help="folder of held-out images")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER",
+                        help="where decoded images are kept (default: runs/decoded)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--variant", required=True, help="a variant of variants.yaml; gives model and widths")
-    parser.add_argument("--lambda", dest="lambda_", type=float, required=True,
-                        help="weight of the distortion")
-    parser.add_argument("--data", type=Path, nargs="+", required=True,
-                        help="folders of training images, searched recursively")
-    parser.add_argument("--validation", type=Path, help="folder of held-out images")
-    parser.add_argument("--out", type=Path, required=True, help="folder for state and log")
-    parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--crop", type=int, default=256, help="side of a crop in pixels (default: %(default)s)")
-    parser.add_argument("--save-every", type=int, default=500, metavar="STEPS",
-                        help="how often the state is saved (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="a state.pt or checkpoint whose weights to start from")
-    parser.add_argument("--random-start", action="store_true",
-                        help="start from random weights instead of the training images' principal components")
-    parser.add_argument("--export", type=Path, help="write the weights here at the end, float16 safetensors")
+    parser.add_argument("--variant", required=True, help="a variant of variants.yaml; gives model, widths and recipe")
+    parser.add_argument("--lambda", dest="lambda_", type=float, required=True, help="weight of the distortion")
+    add_image_arguments(parser)
+    parser.add_argument("--out", type=Path, help="folder for state and log (default: runs/VARIANT/λ)")
+    start = parser.add_argument_group("start").add_mutually_exclusive_group()
+    start.add_argument("--from-lambda", type=float, metavar="λ", help="start from this variant's weights at another λ")
+    start.add_argument("--from-variant", metavar="VARIANT",
+                       help="start from what fits of another variant's weights at the same λ")
+    start.add_argument("--start", type=Path, metavar="FILE", help="start from what fits of a checkpoint's weights")
+    start.add_argument("--principal-components", action="store_true",
+                       help="start small transforms from principal components of the images")
+    parser.add_argument("--freeze", action="store_true",
+                        help="let only learn what the start did not give, and what the variant excepts")
+    recipe = parser.add_argument_group("recipe, where it differs from the variant's")
+    recipe.add_argument("--recipe", help="another recipe: standard, balanced_phase1 to balanced_phase4")
+    for name, kind in (("steps", int), ("epochs", int), ("batch", int), ("crop", int), ("learning-rate", float),
+                       ("schedule", str), ("warmup", int), ("clip", float), ("gamma-schedule", str),
+                       ("weight-rate", float), ("patience", int)):
+        recipe.add_argument(f"--{name}", type=kind)
+    recipe.add_argument("--gamma", type=float, nargs="+", help="one for all tasks, or one a task")
+    recipe.add_argument("--seed", type=int)
+    recipe.add_argument("--half", action="store_true", default=None, help="transforms in bfloat16")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="processes that make batches (default: 8 for a GPU, else 0)")
     parser.add_argument("--threads", type=int, default=0, help="threads of torch (default: torch's own)")
+    parser.add_argument("--save-every", type=int, default=0, metavar="STEPS",
+                        help="steps between validations and saved states (default: an epoch's)")
+    parser.add_argument("--no-install", action="store_true", help="leave the variant's checkpoints as they are")
 
 
 def run(args: argparse.Namespace) -> int:
-    import torch
-
-    from bench.models.checkpoints import read_weights, write_float16
-    from bench.training.trainer import Recipe, Trainer
+    from bench.training.processes import join_processes, leave_processes
+    from bench.training.sweep import install, threads
+    from bench.training.trainer import Trainer
     from bench.variants import get_variant
 
-    if args.lambda_ <= 0 or args.steps <= 0 or args.batch <= 0 or args.crop <= 0 or args.save_every <= 0:
-        raise ConfigurationError("--lambda, --steps, --batch, --crop and --save-every must be positive")
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    threads(args.threads)
     variant = get_variant(args.variant)
-    recipe = Recipe(variant.model, args.lambda_, dict(variant.options), steps=args.steps, batch=args.batch,
-                    crop=args.crop, learning_rate=args.learning_rate, seed=args.seed,
-                    principal_start=not args.random_start)
-    start = read_weights(args.start) if args.start else None
-    trainer = Trainer(recipe, args.out, start)
-    trainer.run(args.data, args.validation, save_every=args.save_every)
-    if args.export:
-        note = {"variant": args.variant, "lambda": f"{args.lambda_:g}", "steps": str(args.steps),
-                "kind": "miniature"}
-        write_float16(trainer.model, args.export, note)
-        print(f"wrote {args.export}")
+    processes = join_processes(args.device)
+    try:
+        crop = _recipe(args, variant).crop
+        images = load_images(args.data, args.validation, crop, args.cache)
+        job = _job(args, variant, len(images.training))
+        folder = args.out or default_folder("runs") / variant.name / f"{args.lambda_:g}"
+        trainer = Trainer(job, folder, _start(args, variant, images, crop), processes)
+        workers = args.workers if args.workers is not None else 8 if processes.device.type == "cuda" else 0
+        epoch = max(1, len(images.training) // job.recipe.batch)
+        trainer.run(images.training, images.held_out, workers, save_every=args.save_every or epoch)
+        if processes.leads and not args.no_install:
+            print(install(trainer, variant))
+    finally:
+        leave_processes()
     return EXIT_DONE
+
+
+def load_images(data: list[Path], validation: Path | None, crop: int, cache: Path | None) -> Images:
+    """Decode training images, and the centres of held-out ones."""
+    from bench.training.data import centres, decode_folders
+    from bench.training.sweep import Images
+
+    cache = cache or default_folder("runs") / "decoded"
+    missing = [folder for folder in (*data, *([validation] if validation else [])) if not folder.is_dir()]
+    if missing:
+        raise ConfigurationError(f"there is no folder {', '.join(map(str, missing))}")
+    held_out = centres(decode_folders([validation], crop, cache), crop) if validation else None
+    return Images(decode_folders(data, crop, cache), held_out)
+
+
+def _recipe(args: argparse.Namespace, variant: Variant) -> Any:
+    from bench.training.recipes import RECIPES
+
+    gammas = None if args.gamma is None else args.gamma[0] if len(args.gamma) == 1 else tuple(args.gamma)
+    return RECIPES.get(args.recipe or variant.recipe).with_(
+        steps=args.steps, epochs=args.epochs, batch=args.batch, crop=args.crop, learning_rate=args.learning_rate,
+        schedule=args.schedule, warmup=args.warmup, clip=args.clip, gammas=gammas, half=args.half,
+        gamma_schedule=args.gamma_schedule, weight_rate=args.weight_rate, patience=args.patience)
+
+
+def _job(args: argparse.Namespace, variant: Variant, images: int) -> Job:
+    from bench.training.job import Job
+
+    recipe = _recipe(args, variant)
+    if not recipe.steps:
+        recipe = recipe.with_(steps=recipe.epochs * max(1, images // recipe.batch))
+    options = variant.options_for(args.lambda_) if args.lambda_ in variant.lambdas else dict(variant.options)
+    seed = variant.seed if args.seed is None else args.seed
+    return Job(variant.model, args.lambda_, recipe, options, variant.metric, seed)
+
+
+def _start(args: argparse.Namespace, variant: Variant, images: Images, crop: int) -> Prepare:
+    from bench.training import sweep
+    from bench.variants import get_variant
+
+    if args.principal_components:
+        return sweep.from_principal_components(images, crop, args.lambda_)
+    if args.start is not None:
+        return sweep.from_other(args.start, variant.model, args.freeze, args.start.name)
+    if args.from_lambda is not None or args.from_variant is not None:
+        other = get_variant(args.from_variant) if args.from_variant else variant
+        lambda_ = args.from_lambda or args.lambda_
+        path = sweep.trained(other, lambda_, default_folder("runs"))
+        if path is None:
+            raise CheckpointError(f"there are no weights of {other.name} at λ {lambda_:g}", "train it first")
+        return sweep.from_other(path, variant.model, args.freeze, f"{other.name} at λ {lambda_:g}")
+    if args.freeze:
+        raise ConfigurationError("--freeze needs a start: --from-variant, --from-lambda or --start")
+    return sweep.from_scratch

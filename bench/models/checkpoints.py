@@ -115,13 +115,39 @@ def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
         CheckpointError: a weight is not finite, or too large for float16.
         OSError: the file can't be written.
     """
-    weights = {name: value.detach() for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
-    halves = {name: (value if value.numel() == 1 else value.half()).contiguous() for name, value in weights.items()}
+    weights = _kept(model)
+    halves = {name: value if value.numel() == 1 else value.half() for name, value in weights.items()}
     if lost := [name for name, value in halves.items() if not torch.isfinite(value).all()]:
         raise CheckpointError(f"float16 can't hold the weights of {some(lost)}")
+    _write_safetensors(halves, path, note)
+
+
+def write_weights(model: nn.Module, path: Path, note: dict[str, str]) -> None:
+    """Write the weights of ``model`` as safetensors, as they are, with a note of their origin, without tables.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    _write_safetensors(_kept(model), path, note)
+
+
+def read_note(path: Path) -> dict[str, str]:
+    """The note of a safetensors file's origin; empty where there is none, or no such file."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, safetensors.SafetensorError):
+        return {}
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
+
+
+def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    safetensors.torch.save_file(halves, temporary, note)
+    safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
     os.replace(temporary, path)
 
 

@@ -1,63 +1,167 @@
-"""Random crops of a folder of images, held decoded in memory."""
+"""Training images: decoded once into one file on disk, random crops that depend only on a seed and their number.
+
+Because crop ``n`` depends on nothing that was drawn before it, a training that is resumed, or that has more worker
+processes or more GPUs, sees the same crops; and because the decoded images are mapped into memory, workers and
+trainings that run side by side share one copy.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from bench.errors import DatasetError
+from bench.rows import digest
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+VALIDATION_IMAGES = 24
 
 
-def load_folders(folders: list[Path], crop: int) -> list[np.ndarray]:
-    """Decode every image below ``folders`` with at least ``crop`` pixels on both sides: uint8 (H, W, 3) each.
+@dataclass(frozen=True)
+class Decoded:
+    """Decoded images in one file of 8-bit RGB pixels.
+
+    Attributes:
+        file: their pixels, image after image, row by row.
+        shapes: (height, width) of each.
+        names: their files' names, for messages.
+    """
+
+    file: Path
+    shapes: tuple[tuple[int, int], ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def images(self) -> list[np.ndarray]:
+        """The images, uint8 (H, W, 3) each, mapped from the file."""
+        pixels, start, images = np.memmap(self.file, np.uint8, "r"), 0, []
+        for height, width in self.shapes:
+            end = start + height * width * 3
+            images.append(pixels[start:end].reshape(height, width, 3))
+            start = end
+        return images
+
+
+def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
+    """Decode every image below ``folders`` with at least ``crop`` pixels on both sides, once.
+
+    The decoded file lies in ``cache`` under a name made of the files' paths, sizes and times of change: an altered
+    folder is decoded anew.
 
     Raises:
-        DatasetError: there is no such image.
+        DatasetError: there is no such image, or one can't be read.
     """
-    files = (path for folder in folders for path in folder.rglob("*"))
-    paths = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
-    images = []
-    for path in paths:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
-        if min(pixels.shape[:2]) >= crop:
-            images.append(pixels)
-    if not images:
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    stamps = [[str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in paths]
+    stem = cache / digest({"files": stamps, "crop": crop})
+    index, file = stem.with_suffix(".json"), stem.with_suffix(".rgb")
+    if not index.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        _decode(paths, crop, folders, file, index)
+    listed = json.loads(index.read_text())
+    return Decoded(file, tuple(map(tuple, listed["shapes"])), tuple(listed["names"]))
+
+
+def _decode(paths: list[Path], crop: int, folders: Sequence[Path], file: Path, index: Path) -> None:
+    """Write pixels, then the index; each appears whole or not at all, whoever else writes the same."""
+    shapes, names = [], []
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as pixels:
+        for path in paths:
+            try:
+                with Image.open(path) as image:
+                    image = np.asarray(image.convert("RGB"))
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                temporary.unlink()
+                raise DatasetError(f"can't read the training image {path}: {error}", "remove or replace it") from None
+            if min(image.shape[:2]) >= crop:
+                pixels.write(image.tobytes())
+                shapes.append(image.shape[:2])
+                names.append(path.name)
+    if not shapes:
+        temporary.unlink()
         raise DatasetError(
             f"no training images of at least {crop}x{crop} pixels below {', '.join(map(str, folders))}"
-            f" ({len(paths)} images seen)",
-            "name a folder of photographs with --data",
-        )
-    return images
+            f" ({len(paths)} images seen)", "name a folder of photographs with --data")
+    os.replace(temporary, file)
+    listing = index.with_suffix(f".{os.getpid()}.tmp")
+    listing.write_text(json.dumps({"shapes": shapes, "names": names}))
+    os.replace(listing, index)
 
 
-def random_batch(images: list[np.ndarray], size: int, crop: int, generator: np.random.Generator) -> Tensor:
-    """Random crops with random flips: float32 (size, 3, crop, crop) in [0, 1]."""
-    chosen = generator.integers(len(images), size=size)
-    return _stack([_random_crop(images[index], crop, generator) for index in chosen])
+class RandomCrops(Dataset):
+    """Crop ``n`` of an endless stream: uint8 (3, crop, crop), flipped both ways at random.
+
+    Every place in every image is equally likely, so that large images give more crops than small ones.
+    """
+
+    def __init__(self, decoded: Decoded, crop: int, seed: int) -> None:
+        self.decoded, self.crop, self.seed = decoded, crop, seed
+        places = [(height - crop + 1) * (width - crop + 1) for height, width in decoded.shapes]
+        self.ends = np.cumsum(places)
+        self._images: list[np.ndarray] | None = None
+
+    def __getitem__(self, number: int) -> Tensor:
+        if self._images is None:  # mapped in the process that reads
+            self._images = self.decoded.images()
+        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, number, 0, 0]))
+        place, rows, columns = (int(value) for value in generator.integers((self.ends[-1], 2, 2)))
+        which = int(np.searchsorted(self.ends, place, side="right"))
+        image, crop = self._images[which], self.crop
+        across = image.shape[1] - crop + 1
+        top, left = divmod(place - (int(self.ends[which - 1]) if which else 0), across)
+        part = image[top : top + crop, left : left + crop][:: 1 - 2 * rows, :: 1 - 2 * columns]
+        return torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_images": None}
 
 
-def centre_batch(images: list[np.ndarray], crop: int) -> Tensor:
-    """The centre of every image: float32 (n, 3, crop, crop) in [0, 1]."""
-    corners = [((image.shape[0] - crop) // 2, (image.shape[1] - crop) // 2) for image in images]
-    return _stack([_crop(image, top, left, crop) for image, (top, left) in zip(images, corners)])
+class StepNumbers:
+    """Sampler of batches: the numbers of the crops of each step from ``first`` to ``steps``, for one of ``processes``."""
+
+    def __init__(self, first: int, steps: int, batch: int, process: int = 0, processes: int = 1) -> None:
+        self.first, self.steps, self.batch = first, steps, batch
+        self.process, self.processes = process, processes
+
+    def __len__(self) -> int:
+        return self.steps - self.first
+
+    def __iter__(self) -> Iterator[list[int]]:
+        share = self.batch // self.processes
+        for step in range(self.first, self.steps):
+            start = step * self.batch + self.process * share
+            yield list(range(start, start + share))
 
 
-def _random_crop(image: np.ndarray, crop: int, generator: np.random.Generator) -> np.ndarray:
-    top, left = (int(generator.integers(side - crop + 1)) for side in image.shape[:2])
-    rows, columns = (int(step) for step in generator.choice((-1, 1), size=2))
-    return _crop(image, top, left, crop)[::rows, ::columns]
+def batches(crops: RandomCrops, numbers: StepNumbers, workers: int, pinned: bool = False) -> DataLoader:
+    """Batches of crops as uint8 (B, 3, crop, crop), made ahead of time by ``workers`` processes (0: by this one)."""
+    ahead = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
+    return DataLoader(crops, batch_sampler=numbers, num_workers=workers, pin_memory=pinned, **ahead)
 
 
-def _crop(image: np.ndarray, top: int, left: int, crop: int) -> np.ndarray:
-    return image[top : top + crop, left : left + crop]
+def as_input(crops: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """8-bit crops as the models' input, float32 in [0, 1]; converted on the device, a quarter of the transfer."""
+    return crops.to(device, non_blocking=True).float() / 255
 
 
-def _stack(crops: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
+def centres(decoded: Decoded, crop: int, most: int = VALIDATION_IMAGES) -> Tensor:
+    """The centre of at most ``most`` images, evenly chosen: uint8 (n, 3, crop, crop)."""
+    images = decoded.images()
+    chosen = [images[i * len(images) // min(most, len(images))] for i in range(min(most, len(images)))]
+    parts = []
+    for image in chosen:
+        top, left = ((side - crop) // 2 for side in image.shape[:2])
+        parts.append(image[top : top + crop, left : left + crop].transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(parts))

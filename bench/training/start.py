@@ -8,43 +8,70 @@ transposes, and residual blocks start as the identity.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.hpcm import HPCM
+from bench.models.layers import PConvRB
+from bench.models.wavelets import WeConvSimple
+
+NAMES = (("g_a", "g_s"), ("g_a_weconv", "g_s_weconv"))
 
 
 @torch.no_grad()
-def principal_components(model: HPCM, images: Tensor, lambda_: float) -> None:
+def principal_components(model: nn.Module, images: Tensor, lambda_: float) -> None:
     """Set the transforms of ``model`` from ``images``, (B, 3, H, W) in [0, 1].
 
     Latents are scaled so that a quantisation step of one is near the optimum of high-resolution theory for
     loss = λ 255² MSE + bpp: with step Δ, distortion is Δ²/12 a latent and rate falls by log2(Δ).
 
     Raises:
-        TypeError: the model's g_a and g_s are no sequences of strided layers and residual blocks.
+        TypeError: the model's transforms are no sequences of strided layers and known residual blocks.
     """
-    branches = (getattr(transform, "branch", None) for transform in (model.g_a, model.g_s))
-    if not all(isinstance(branch, nn.Sequential) for branch in branches):
-        raise TypeError(f"{type(model).__name__} has transforms without a plain sequence of layers")
-    for block in (*model.g_a.branch, *model.g_s.branch):
+    found = [pair for pair in NAMES if all(hasattr(model, name) for name in pair)]
+    if not found:
+        raise TypeError(f"{type(model).__name__} has no transforms g_a and g_s")
+    analysis, synthesis = (list(_layers(getattr(model, name))) for name in found[0])
+    for block in (*analysis, *synthesis):
         if not _is_strided(block):
-            nn.init.zeros_(block.branch[-1].weight)
-            nn.init.zeros_(block.branch[-1].bias)
-    down = [layer for layer in model.g_a.branch if _is_strided(layer)]
-    up = [layer for layer in model.g_s.branch if _is_strided(layer)]
+            _silence(block)
+    down = [layer for layer in analysis if _is_strided(layer)]
+    up = [layer for layer in synthesis if _is_strided(layer)]
     x = images
-    for analysis, synthesis in zip(down, reversed(up)):
-        mean, components = _components(x, analysis.out_channels)
-        _set_taps(analysis, components, -components @ mean)
-        _set_taps(synthesis, components, mean.view(-1, 4).mean(1))
-        x = analysis(x)
+    for first, last in zip(down, reversed(up)):
+        mean, components = _components(x, first.out_channels)
+        _set_taps(first, components, -components @ mean)
+        _set_taps(last, components, mean.view(-1, 4).mean(1))
+        x = first(x)
     step = math.sqrt(6 * 3 / (lambda_ * 255**2 * math.log(2)))
     down[-1].weight.div_(step)
     down[-1].bias.div_(step)
     up[0].weight.mul_(step)
+
+
+def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    """The layers and blocks of a transform in order, out of whatever sequences they lie in."""
+    inner = getattr(module, "branch", module) if not isinstance(module, PConvRB) else module
+    if isinstance(inner, nn.Sequential):
+        for layer in inner:
+            yield from _layers(layer)
+    else:
+        yield module
+
+
+def _silence(block: nn.Module) -> None:
+    """Make a residual block the identity, by layers from which it can learn again at once."""
+    if isinstance(block, PConvRB):
+        last = [block.branch[-1]]
+    elif isinstance(block, WeConvSimple):
+        last = [block.ll_conv, block.hf_conv]
+    else:
+        raise TypeError(f"no start from principal components is known for {type(block).__name__}")
+    for layer in last:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
 
 
 def _is_strided(layer: nn.Module) -> bool:

@@ -1,206 +1,197 @@
-"""Trains one model at one λ: float32, Adam, clipped gradients, a log, and a state to go on from."""
+"""Trains one model at one λ, and goes on exactly where an earlier process was stopped."""
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.errors import ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights
-from bench.training.data import centre_batch, load_folders, random_batch
-from bench.training.start import principal_components
+from bench.runners.text import duration
+from bench.training.cautious_adam import CautiousAdam
+from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, batches
+from bench.training.guard import Guard
+from bench.training.job import Job
+from bench.training.log import Log
+from bench.training.losses import Losses, rate_distortion
+from bench.training.objectives import objective_of
+from bench.training.parameter_groups import set_trainable
+from bench.training.parts import Parts
+from bench.training.precision import in_half
+from bench.training.processes import Processes
+from bench.training.state import read_state, write_state
+from bench.training.stopping import Stopping
+from bench.training.validation import validate
 
-LOG_FIELDS = ("step", "learning_rate", "loss", "bpp", "mse", "psnr_db", "val_loss", "val_bpp", "val_psnr_db",
-              "elapsed_s")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained.
-
-    Attributes:
-        model, options: what :func:`bench.models.create` builds.
-        lambda_: weight of distortion: loss = λ 255² MSE + bpp.
-        steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels.
-        learning_rate: first learning rate; falls to a hundredth along a half cosine, after ``warmup`` steps.
-        clip: largest norm of the gradient.
-        seed: seed of weights, crops and noise.
-        principal_start: start the transforms from principal components, unless weights are given.
-    """
-
-    model: str
-    lambda_: float
-    options: dict[str, Any] = field(default_factory=dict)
-    steps: int = 10_000
-    batch: int = 4
-    crop: int = 256
-    learning_rate: float = 1e-3
-    warmup: int = 200
-    clip: float = 1.0
-    seed: int = 0
-    principal_start: bool = True
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step."""
-        rise = min(1.0, (step + 1) / max(1, self.warmup))
-        return self.learning_rate * rise * (0.01 + 0.99 * (1 + math.cos(math.pi * step / self.steps)) / 2)
-
-
-def rate_distortion(model: nn.Module, x: Tensor, lambda_: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (loss, bpp, MSE) of a batch: loss = λ 255² MSE + bpp, bpp from the likelihoods."""
-    output = model(x)
-    mse = torch.mean((output["x_hat"] - x) ** 2)
-    pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    bpp = sum(-torch.log2(likelihood).sum() for likelihood in output["likelihoods"].values()) / pixels
-    return lambda_ * 255**2 * mse + bpp, bpp, mse
+OPTIMISERS = {"adam": torch.optim.Adam, "cautious": CautiousAdam}
+STATE, BEST = "state.pt", "best.pt"
 
 
 class Trainer:
-    """Trains by :class:`Recipe` in ``folder``: ``state.pt`` (to go on from), ``log.csv``.
+    """One training in ``folder``: ``state.pt`` (to go on from), ``best.pt`` (weights of the best validation), the log.
 
     Args:
-        recipe: how to train. A state in ``folder`` that was made by another recipe is refused.
+        job: what to train. A state in ``folder`` that was made by another job is refused.
         folder: where state and log are kept.
-        start: weights to start from when there is no state yet.
+        prepare: gives a fresh model its start and returns where it came from; not called when going on.
+        processes: this process among those that train together.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, start: dict[str, Tensor] | None = None) -> None:
-        self.recipe, self.folder = recipe, folder
+    def __init__(self, job: Job, folder: Path, prepare: Callable[[nn.Module], Mapping[str, Any]] | None = None,
+                 processes: Processes | None = None) -> None:
+        self.job, self.recipe, self.folder = job, job.recipe, folder
+        self.processes = processes or Processes()
+        if self.recipe.batch % self.processes.number:
+            raise ConfigurationError(f"a batch of {self.recipe.batch} can't be split over {self.processes.number}"
+                                     " processes", "choose a multiple")
         folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(recipe.seed)
-        self.crops = np.random.default_rng(recipe.seed)
-        self.model = create(recipe.model, **recipe.options)
-        if recipe.crop % self.model.padding_multiple:
-            raise ConfigurationError(f"crops of {recipe.crop} pixels don't fit the model",
-                                     f"their side must be a multiple of {self.model.padding_multiple}")
-        self._is_fresh = start is None and recipe.principal_start
-        if start is not None:
-            load_weights(self.model, start, "the start")
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=recipe.learning_rate)
-        self.step, self.elapsed_s = 0, 0.0
-        if self.state_path.exists():
-            self._restore()
+        torch.manual_seed(job.seed)
+        self.model = create(job.model, **job.options)
+        if self.recipe.crop % self.model.hyper_stride:
+            raise ConfigurationError(f"crops of {self.recipe.crop} pixels don't fit the model",
+                                     f"their side must be a multiple of {self.model.hyper_stride}")
+        self.step, self.elapsed_s, self.best_loss = 0, 0.0, math.inf
+        self.latest: dict[str, Any] = {}
+        state = read_state(self.state_path, job) if self.state_path.exists() else None
+        self.origin = dict(prepare(self.model)) if state is None and prepare else {}
+        weights = dict(self.model.named_parameters())
+        self.frozen = state["frozen"] if state else [name for name in weights if not weights[name].requires_grad]
+        set_trainable((weights[name] for name in self.frozen), False)
+        if self.recipe.half:
+            in_half(self.model, self.processes.device)
+        self.net = self.processes.wrap(self.model)
+        self.parts = Parts(self.model, self.recipe)
+        self.optimiser = OPTIMISERS[self.recipe.optimiser](self.parts.groups, lr=self.recipe.learning_rate)
+        self.objective = objective_of(self.recipe, self.recipe.steps, self.processes)
+        self.stopping, self.guard = Stopping(self.recipe, self.parts), Guard(self.state_path)
+        if state is not None:
+            self._restore(state)
+        elif self.processes.number > 1:  # weights from one seed, noise from one a process
+            torch.manual_seed(job.seed + 1_000_003 * (1 + self.processes.rank))
 
     @property
     def state_path(self) -> Path:
-        return self.folder / "state.pt"
+        return self.folder / (STATE if self.processes.leads else f"state-{self.processes.rank}.pt")
 
-    @property
-    def log_path(self) -> Path:
-        return self.folder / "log.csv"
+    def run(self, data: Decoded, held_out: Tensor | None = None, workers: int = 0, log_every: int = 50,
+            save_every: int = 500, until: int | None = None) -> dict[str, float]:
+        """Train to the last step, or to ``until``; returns the latest validation.
 
-    def run(self, data: list[Path], validation: Path | None, log_every: int = 100,
-            save_every: int = 500) -> None:
-        """Train to the last step; logs every ``log_every`` steps, saves state every ``save_every``.
+        Args:
+            data: training images.
+            held_out: validation images, uint8 (n, 3, H, W).
+            workers: processes that make batches.
+            log_every, save_every: steps between lines of the log, and between validations and saved states.
+            until: step to stop at, as if interrupted, with the state saved.
 
-        A step whose gradient is not finite is skipped.
+        Raises:
+            TrainingDiverged: the loss is no longer a number or has grown out of bounds; the last good state is kept.
         """
-        images = load_folders(data, self.recipe.crop)
-        held_out = None
-        if validation:
-            held_out = centre_batch(load_folders([validation], self.recipe.crop)[:24], self.recipe.crop)
-        if self.step == 0 and self._is_fresh:
-            principal_components(self.model, centre_batch(images[:64], self.recipe.crop), self.recipe.lambda_)
-        started, sums = time.monotonic() - self.elapsed_s, []
-        while self.step < self.recipe.steps:
-            sums.append(self._step(random_batch(images, self.recipe.batch, self.recipe.crop, self.crops)))
+        recipe, last = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
+        log = Log(self.folder, self.step) if self.processes.leads else None
+        if log and self.step == 0:
+            log.write("recipe", job=self.job.as_plain(), origin=self.origin, images=len(data))
+        numbers = StepNumbers(self.step, last, recipe.batch, self.processes.rank, self.processes.number)
+        crops = RandomCrops(data, recipe.crop, self.job.seed)
+        started, window = time.monotonic() - self.elapsed_s, []
+        for batch in batches(crops, numbers, workers, self.processes.device.type == "cuda"):
+            window.append(self._step(as_input(batch, self.processes.device)))
             self.elapsed_s = time.monotonic() - started
-            last = self.step == self.recipe.steps
-            if self.step % log_every == 0 or last:
-                due = held_out is not None and (self.step % save_every == 0 or last)
-                self._log(np.mean(sums, axis=0), self.validate(held_out) if due else {})
-                sums = []
-            if self.step % save_every == 0 or last:
+            due = self.step % save_every == 0 or self.step == last
+            if self.step % log_every == 0 or due:
+                self._log(log, self.processes.mean(torch.stack(window).mean(0)))
+                window = []
+            if due:
+                if held_out is not None:
+                    self._validate(log, held_out)
                 self._save()
+                if self.stopping.ends:
+                    break
+        if log:
+            log.close()
+        return self.latest
 
-    def _step(self, x: Tensor) -> tuple[float, float, float]:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate_at(self.step)
-        self.model.train()
-        loss, bpp, mse = rate_distortion(self.model, x, self.recipe.lambda_)
+    def _step(self, x: Tensor) -> Tensor:
+        """One optimiser step: loss, bpp, MSE, squared norm of the gradient, detached."""
+        rate = self.job.learning_rate(self.step)
+        self.parts.start_step(self.step / self.recipe.steps, self.optimiser, rate)
+        self.objective.start_step(self.step)
+        self.net.train()
+        losses, output = self._losses(self.net, x)
+        loss = self.objective.loss(self.model, losses, output)
         self.optimiser.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        if torch.isfinite(norm):
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
+        if self.guard.allows(norm):
             self.optimiser.step()
+            self.objective.finish_step(lambda: self._again(x), self.model)
         self.step += 1
-        return loss.item(), bpp.item(), mse.item()
+        return torch.stack([losses.total.detach(), losses.bpp.detach(), losses.mse.detach(), norm.detach()])
+
+    def _losses(self, net: nn.Module, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
+        output = net(x)
+        return rate_distortion(output, x, self.job.lambda_, self.job.metric), output
 
     @torch.no_grad()
-    def validate(self, images: Tensor) -> dict[str, float]:
-        """Loss, bpp and PSNR of the forward pass on held-out crops, rounded symbols, no noise."""
-        self.model.eval()
-        results = [[float(value) for value in rate_distortion(self.model, x[None], self.recipe.lambda_)]
-                   for x in images]
-        loss, bpp, _ = np.mean(results, axis=0)
-        psnr = np.mean([-10 * math.log10(mse) for _, _, mse in results])
-        return {"val_loss": float(loss), "val_bpp": float(bpp), "val_psnr_db": float(psnr)}
+    def _again(self, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
+        return self._losses(self.model, x)
 
-    def _log(self, means: np.ndarray, validated: dict[str, float]) -> None:
-        loss, bpp, mse = (float(value) for value in means)
-        row = {"step": self.step, "learning_rate": self.recipe.rate_at(self.step - 1), "loss": loss,
-               "bpp": bpp, "mse": mse, "psnr_db": -10 * math.log10(mse),
-               "elapsed_s": round(self.elapsed_s, 1), **validated}
-        new = not self.log_path.exists()
-        with self.log_path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, LOG_FIELDS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+    def _log(self, log: Log | None, means: Tensor) -> None:
+        loss, bpp, mse, norm = means.tolist()
+        self.guard.check(self.step, loss, self.model)
+        if log is None:
+            return
+        psnr = -10 * math.log10(max(mse, 1e-12))
+        log.write("step", step=self.step, learning_rate=self.job.learning_rate(self.step - 1), loss=loss, bpp=bpp,
+                  mse=mse, psnr_db=psnr, gradient_norm=norm, elapsed_s=round(self.elapsed_s, 1),
+                  skipped=self.guard.skipped, **self.objective.shown())
         left = (self.recipe.steps - self.step) * self.elapsed_s / self.step
-        shown = " ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "elapsed_s")
-        print(f"{shown}  left {left / 60:.0f} min", flush=True)
+        print(f"step {self.step}/{self.recipe.steps}  loss {loss:.4g}  {bpp:.4g} bpp  {psnr:.2f} dB"
+              f"  {duration(left)} left", flush=True)
+
+    def _validate(self, log: Log | None, held_out: Tensor) -> None:
+        self.latest = result = validate(self.model, held_out, self.job, self.processes.device,
+                                       self.stopping.needs_rates or self.objective.needs_rates)
+        self.objective.record(result)
+        self.stopping.record(self.step, result)
+        is_best = result["loss"] < self.best_loss
+        self.best_loss = min(self.best_loss, result["loss"])
+        if log:
+            log.write("validation", step=self.step, **result)
+            print(f"  held out: loss {result['loss']:.4g}  {result['bpp']:.4g} bpp  {result['psnr_db']:.2f} dB"
+                  f"{'  best' if is_best else ''}", flush=True)
+            if is_best:
+                write_state(self.folder / BEST, self.model.state_dict())
 
     def _save(self) -> None:
-        """Write the state so that a kill at any moment leaves a whole one."""
-        state = {
-            "recipe": asdict(self.recipe), "step": self.step, "elapsed_s": self.elapsed_s,
+        """Write all that the next step depends on; a state with weights that are not finite is never written."""
+        self.guard.check_weights(self.model)
+        device = self.processes.device
+        noise = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+        write_state(self.state_path, {
+            "job": self.job.as_plain(), "origin": self.origin, "frozen": self.frozen,
+            "step": self.step, "elapsed_s": self.elapsed_s, "best_loss": self.best_loss, "latest": self.latest,
             "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "noise": torch.get_rng_state(), "crops": self.crops.bit_generator.state,
-        }
-        temporary = self.state_path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.state_path)
+            "objective": self.objective.state_dict(), "stopping": self.stopping.state_dict(),
+            "guard": self.guard.state_dict(), "noise": noise,
+        })
 
-    def _restore(self) -> None:
-        state = torch.load(self.state_path, map_location="cpu", weights_only=True)
-        if _plain(state["recipe"]) != _plain(asdict(self.recipe)):
-            raise ConfigurationError(
-                f"{self.state_path} was made by another recipe: {state['recipe']}", "choose another --out"
-            )
+    def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.model, state["model"], str(self.state_path))
         self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["noise"])
-        self.crops.bit_generator.state = state["crops"]
-        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
-        self._forget_log_after(self.step)
-
-    def _forget_log_after(self, step: int) -> None:
-        """Drop lines of steps that were logged, but not saved, before an interruption: they come again."""
-        if not self.log_path.exists():
-            return
-        with self.log_path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-        temporary = self.log_path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, LOG_FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self.log_path)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, so that recipes compare equal whatever file they came from."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+        self.objective.load_state_dict(state["objective"])
+        self.stopping.load_state_dict(state["stopping"])
+        self.guard.load_state_dict(state["guard"])
+        if self.processes.device.type == "cuda":
+            torch.cuda.set_rng_state(state["noise"].cpu(), self.processes.device)
+        else:
+            torch.set_rng_state(state["noise"])
+        self.step, self.elapsed_s, self.origin = state["step"], state["elapsed_s"], state["origin"]
+        self.best_loss, self.latest = state["best_loss"], state["latest"]

@@ -1,0 +1,55 @@
+"""What is trained: model, λ, seed and recipe, as plain data that is stored with the training's state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench.training.recipes import OFFICIAL_STEPS, Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        model, options: what :func:`bench.models.create` builds.
+        lambda_: weight of distortion.
+        recipe: how to train; its ``steps`` are known.
+        metric: "mse" or "ms-ssim".
+        seed: of weights, crops and noise.
+    """
+
+    model: str
+    lambda_: float
+    recipe: Recipe
+    options: Mapping[str, Any] = field(default_factory=dict)
+    metric: str = "mse"
+    seed: int = 0
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step before the multipliers of groups."""
+        recipe = self.recipe
+        rise = min(1.0, (step + 1) / max(1, recipe.warmup))
+        progress = step / recipe.steps
+        if recipe.schedule == "cosine":
+            factor = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+        elif recipe.schedule == "official":
+            factor = next((value for start, value in reversed(OFFICIAL_STEPS) if progress >= start), 1.0)
+        else:
+            factor = 1.0
+        return recipe.learning_rate * rise * factor
+
+    def as_plain(self) -> dict[str, Any]:
+        """JSON data, equal for equal jobs whatever file they came from; of the recipe, what differs from the usual."""
+        usual = asdict(Recipe())
+        recipe = {key: value for key, value in asdict(self.recipe).items() if value != usual[key]}
+        return _plain({**asdict(self), "recipe": recipe})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,82 @@
+"""Several GPUs: one process each, started by ``torchrun``, gradients averaged by DistributedDataParallel."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from bench.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together.
+
+    Attributes:
+        rank, number: which of how many.
+        device: where it computes.
+    """
+
+    rank: int = 0
+    number: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes logs and files."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model whose backward pass averages gradients over all processes."""
+        model = model.to(self.device)
+        if self.number == 1:
+            return model
+        places = [self.device] if self.device.type == "cuda" else None
+        # Which parameters a step reaches depends on what is frozen and on the variant.
+        return nn.parallel.DistributedDataParallel(model, places, find_unused_parameters=True)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Detached values averaged over all processes."""
+        values = values.detach().clone()
+        if self.number > 1:
+            distributed.all_reduce(values)
+            values /= self.number
+        return values
+
+    def wait(self) -> None:
+        """Wait for the others, as for files that the first one writes."""
+        if self.number > 1:
+            distributed.barrier()
+
+
+def join_processes(device: str = "auto") -> Processes:
+    """Join the processes that torchrun started, or be the only one.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
+
+    Raises:
+        ConfigurationError: a GPU is asked for and there is none, or fewer than processes.
+    """
+    number = int(os.environ.get("WORLD_SIZE", "1"))
+    rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    kind = device if device != "auto" else "cuda" if there else "cpu"
+    if kind.startswith("cuda") and local >= there:
+        raise ConfigurationError(f"process {local} finds {there} GPUs on this machine",
+                                 "start as many processes as there are GPUs, or use --device cpu")
+    chosen = torch.device(f"cuda:{local}" if kind == "cuda" else kind)
+    if number > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    return Processes(rank, number, chosen)
+
+
+def leave_processes() -> None:
+    """Close what :func:`join_processes` opened."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -1,0 +1,93 @@
+"""How models are trained: one dataclass, and a table of recipes by name.
+
+``standard`` is the published training of HPCM; ``balanced_phase1`` to ``balanced_phase4`` are those of
+LIC-HPCM-Balanced, in their corrected form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench.registry import Registry
+
+# Published learning rates by epoch, as fractions of the training and of the first rate.
+OFFICIAL_STEPS = ((2750 / 3001, 0.3), (2850 / 3001, 0.1), (2950 / 3001, 0.01))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, apart from model, λ, data and seed.
+
+    Attributes:
+        name: its name in the table.
+        steps: optimiser steps; 0: what ``epochs`` are with the given images.
+        epochs: passes over the data, one crop an image.
+        batch, crop: crops in a step over all processes, side of a crop in pixels.
+        optimiser: "adam" or "cautious".
+        learning_rate: first learning rate.
+        schedule: "official" (steps down at 92, 95 and 98 % of the training), "cosine" (half a cosine down to a
+            hundredth) or "constant".
+        warmup: steps over which the learning rate rises.
+        clip: largest norm of the gradient, 0 for none. A step whose norm is not finite is skipped.
+        tasks: "total" (D + R), "rate" (D and R balanced) or "scales" (D and the rates of s1, s2, s3 and z balanced).
+        gammas: regulariser of each task's logit, or one number for all.
+        gamma_schedule: name of a schedule of gammas, empty for none.
+        weight_rate: learning rate of the tasks' logits.
+        modulation: weights of the tasks in the objective, empty for none.
+        multipliers: learning rate of groups of parameters over ``learning_rate``; 0 freezes.
+        unfreeze: (fraction of the training, groups) that learn from then on; empty: all from the start.
+        patience: validations without a better loss after which training ends; 0: never.
+        scale_patience: the same for the rate of each scale, and training ends when all three have converged; it
+            grows while a scale comes close to its best. 0: never.
+        freeze_converged: let the parts of a scale that has converged stop learning.
+        half: compute the transforms in bfloat16; latents, entropy model and loss stay float32.
+    """
+
+    name: str = "standard"
+    steps: int = 0
+    epochs: int = 3001
+    batch: int = 32
+    crop: int = 256
+    optimiser: str = "adam"
+    learning_rate: float = 1e-4
+    schedule: str = "official"
+    warmup: int = 0
+    clip: float = 1.0
+    tasks: str = "total"
+    gammas: float | tuple[float, ...] = 0.003
+    gamma_schedule: str = ""
+    weight_rate: float = 0.025
+    modulation: tuple[float, ...] = ()
+    multipliers: Mapping[str, float] = field(default_factory=dict)
+    unfreeze: tuple[tuple[float, tuple[str, ...]], ...] = ()
+    patience: int = 0
+    scale_patience: int = 0
+    freeze_converged: bool = False
+    half: bool = False
+
+    def with_(self, **changes: Any) -> Recipe:
+        """The same recipe with other values; what is None stays."""
+        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
+
+RECIPES: Registry[Recipe] = Registry("recipe")
+
+
+def _add(recipe: Recipe) -> Recipe:
+    return RECIPES.add(recipe.name, recipe)
+
+
+_add(Recipe())
+_phase1 = _add(Recipe("balanced_phase1", optimiser="cautious", tasks="rate", batch=16, learning_rate=5e-5))
+_phase2 = _add(_phase1.with_(name="balanced_phase2", gamma_schedule="cosine"))
+# γ of D, s1, s2, s3, z: the published ones of the three scales, and Phase 1's for D and z, which have none.
+_phase3 = _add(_phase1.with_(
+    name="balanced_phase3", tasks="scales", gammas=(0.003, 0.008, 0.006, 0.004, 0.003), gamma_schedule="hierarchical",
+))
+_add(Recipe(
+    "balanced_phase4", epochs=500, batch=16, learning_rate=1e-5, schedule="constant", scale_patience=50,
+    multipliers={"g_a": 1, "g_s": 1, "h_a": 0.5, "h_s": 0.5, "context": 0.1, "entropy": 0.5},
+    unfreeze=((0.2, ("h_a", "h_s", "entropy")), (0.4, ("context",))),
+))

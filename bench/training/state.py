@@ -1,0 +1,45 @@
+"""The stored state of a training: whole or absent, and refused when another job made it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import CheckpointError, ConfigurationError
+from bench.training.job import Job
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` so that a kill at any moment leaves the old file or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def read_state(path: Path, job: Job) -> dict[str, Any]:
+    """Read the state of ``job``.
+
+    Raises:
+        CheckpointError: the file is damaged.
+        ConfigurationError: another job made it.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        made_by, wanted = state["job"], job.as_plain()
+    except Exception as error:  # damaged files raise many kinds
+        raise CheckpointError(f"{path} is no state of a training, or a damaged one: {error}",
+                              "remove it to start anew, or choose another --out") from None
+    if made_by != wanted:
+        other = ", ".join(_differences(made_by, wanted))
+        raise ConfigurationError(f"{path} was made by another training: {other}", "choose another --out")
+    return state
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [line for key in {**old, **new} for line in
+                _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)]
+    return [] if old == new else [f"{name} {old!r}, not {new!r}"]
