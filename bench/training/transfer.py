@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from bench.errors import ConfigurationError
-from bench.models.checkpoints import load_weights, some
+from bench.models.checkpoints import _is_rebuilt, load_weights, some
 
 # What trains first when the rest is frozen, by how its name starts. New parts always train; these do even where the
 # phase before has them. As published for WeConv's phases 3 to 5; for the others, what the phase changes.
@@ -78,49 +78,54 @@ def transfer(
         except_parts: how names start that are not frozen; the entry of ``FREEZE_EXCEPT``.
 
     Raises:
-        ConfigurationError: nothing fits, or freezing would leave nothing to train. The model is unchanged if nothing
-            fits.
+        ConfigurationError: nothing fits, or freezing would leave nothing to train.
         CheckpointError: a tensor that fits is not finite, or a constant differs.
+
+    After an error the model is unchanged.
     """
     weights = model.rename(dict(weights)) if hasattr(model, "rename") else dict(weights)
-    state = model.state_dict()
+    weights = {name: value for name, value in weights.items() if not _is_rebuilt(model, name)}
+    state = {name: value for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
     constants = {name for name, buffer in model.named_buffers() if buffer.numel() == 1}
     wanted = {name: value for name, value in state.items() if name not in constants}
-    sources = _sources(wanted, weights, {name for name, _ in model.named_parameters()})
-    if not any(name in sources for name, _ in model.named_parameters()):
+    parameters = [name for name, _ in model.named_parameters()]
+    sources = _sources(wanted, weights, set(parameters))
+    if not any(name in sources for name in parameters):
         raise ConfigurationError(f"none of the weights fit {type(model).__name__}; they have {some(weights)}",
                                  "check the variant, its options and the file to start from")
-    given = {name: weights[name] for name in constants & set(weights)}
-    rebuilt = load_weights(
-        model, {**state, **given, **{name: weights[source] for name, source in sources.items()}}, "the start"
-    ).ignored
-    sources = {name: source for name, source in sources.items() if name not in rebuilt}
-    taken = {*sources.values(), *rebuilt, *constants}
-    frozen = _freeze(model, sources, except_parts) if freeze else ()
-    kinds = {
-        "loaded": tuple(name for name, source in sources.items() if name == source),
-        "renamed": tuple((source, name) for name, source in sources.items() if name != source),
-        "fresh": tuple(name for name in wanted if name not in sources and name not in rebuilt),
-        "unused": tuple(name for name in weights if name not in taken),
-        "frozen": frozen,
-    }
-    sizes = {kind: sum(_size(name, state, weights) for name in names) for kind, names in kinds.items()}
-    return TransferReport(**kinds, parameters=sizes)
+    frozen = _to_freeze(parameters, sources, except_parts) if freeze else ()
+    known = {name: weights.pop(name) for name in constants & set(weights)}  # loading compares them
+    taken = {name: weights[source] for name, source in sources.items()}
+    load_weights(model, {**state, **known, **taken}, "the start")
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    return _report(wanted, weights, sources, frozen)
 
 
-def _size(name: str | tuple[str, str], state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> int:
-    name = name if isinstance(name, str) else name[1]
-    return (state[name] if name in state else weights[name]).numel()
+def _report(
+    state: Mapping[str, Tensor], weights: Mapping[str, Tensor], sources: Mapping[str, str], frozen: tuple[str, ...]
+) -> TransferReport:
+    """Sort the model's and the weights' tensors by what became of them."""
+    loaded = tuple(name for name, source in sources.items() if name == source)
+    renamed = tuple((source, name) for name, source in sources.items() if name != source)
+    fresh = tuple(name for name in state if name not in sources)
+    taken = set(sources.values())
+    unused = tuple(name for name in weights if name not in taken)
+    return TransferReport(loaded, renamed, fresh, unused, frozen, parameters={
+        "loaded": _size(state, loaded), "renamed": _size(state, [new for _, new in renamed]),
+        "fresh": _size(state, fresh), "unused": _size(weights, unused), "frozen": _size(state, frozen),
+    })
 
 
-def _freeze(model: nn.Module, taken: Mapping[str, str], except_parts: Sequence[str]) -> tuple[str, ...]:
-    parameters = dict(model.named_parameters())
-    frozen = tuple(name for name in parameters if name in taken and not name.startswith(tuple(except_parts)))
+def _size(tensors: Mapping[str, Tensor], names: Iterable[str]) -> int:
+    return sum(tensors[name].numel() for name in names)
+
+
+def _to_freeze(parameters: list[str], sources: Mapping[str, str], except_parts: Sequence[str]) -> tuple[str, ...]:
+    frozen = tuple(name for name in parameters if name in sources and not name.startswith(tuple(except_parts)))
     if len(frozen) == len(parameters):
         raise ConfigurationError("freezing all that was taken over would leave nothing to train",
                                  "name parts to except, or start without freezing")
-    for name in frozen:
-        parameters[name].requires_grad_(False)
     return frozen
 
 
