@@ -129,7 +129,7 @@ class RandomCrops(Dataset):
 
 
 class StepNumbers:
-    """Sampler of batches: the numbers of the crops of each step from ``first`` to ``steps``, for one of ``processes``."""
+    """Sampler of batches: numbers of the crops of each step from ``first`` to ``steps``, for one of ``processes``."""
 
     def __init__(self, first: int, steps: int, batch: int, process: int = 0, processes: int = 1) -> None:
         self.first, self.steps, self.batch = first, steps, batch

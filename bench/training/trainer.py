@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +37,8 @@ STATE, BEST = "state.pt", "best.pt"
 
 class Trainer:
     """One training in ``folder``: ``state.pt`` (to go on from), ``best.pt`` (weights of the best validation), the log.
+
+    All processes read the one state, so they must see the same ``folder``.
 
     Args:
         job: what to train. A state in ``folder`` that was made by another job is refused.
@@ -73,12 +76,10 @@ class Trainer:
         self.stopping, self.guard = Stopping(self.recipe, self.parts), Guard(self.state_path)
         if state is not None:
             self._restore(state)
-        elif self.processes.number > 1:  # weights from one seed, noise from one a process
-            torch.manual_seed(job.seed + 1_000_003 * (1 + self.processes.rank))
 
     @property
     def state_path(self) -> Path:
-        return self.folder / (STATE if self.processes.leads else f"state-{self.processes.rank}.pt")
+        return self.folder / STATE
 
     def run(self, data: Decoded, held_out: Tensor | None = None, workers: int = 0, log_every: int = 50,
             save_every: int = 500, until: int | None = None) -> dict[str, float]:
@@ -124,6 +125,7 @@ class Trainer:
         self.parts.start_step(self.step / self.recipe.steps, self.optimiser, rate)
         self.objective.start_step(self.step)
         self.net.train()
+        torch.manual_seed(noise_seed(self.job.seed, self.step, self.processes.rank))
         losses, output = self._losses(self.net, x)
         loss = self.objective.loss(self.model, losses, output)
         self.optimiser.zero_grad()
@@ -173,14 +175,14 @@ class Trainer:
     def _save(self) -> None:
         """Write all that the next step depends on; a state with weights that are not finite is never written."""
         self.guard.check_weights(self.model)
-        device = self.processes.device
-        noise = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+        if not self.processes.leads:
+            return
         write_state(self.state_path, {
             "job": self.job.as_plain(), "origin": self.origin, "frozen": self.frozen,
             "step": self.step, "elapsed_s": self.elapsed_s, "best_loss": self.best_loss, "latest": self.latest,
             "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
             "objective": self.objective.state_dict(), "stopping": self.stopping.state_dict(),
-            "guard": self.guard.state_dict(), "noise": noise,
+            "guard": self.guard.state_dict(),
         })
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -189,9 +191,10 @@ class Trainer:
         self.objective.load_state_dict(state["objective"])
         self.stopping.load_state_dict(state["stopping"])
         self.guard.load_state_dict(state["guard"])
-        if self.processes.device.type == "cuda":
-            torch.cuda.set_rng_state(state["noise"].cpu(), self.processes.device)
-        else:
-            torch.set_rng_state(state["noise"])
         self.step, self.elapsed_s, self.origin = state["step"], state["elapsed_s"], state["origin"]
         self.best_loss, self.latest = state["best_loss"], state["latest"]
+
+
+def noise_seed(seed: int, step: int, process: int = 0) -> int:
+    """Seed of the noise of one step in one process: nothing that was drawn before matters, so resuming is exact."""
+    return int(np.random.SeedSequence((seed, process, step)).generate_state(1)[0])
