@@ -1,147 +1,97 @@
-"""Training: the loss, the schedule, crops, the start from principal components, and exact resuming."""
+"""Training: learning rates, the loss going down, exact resuming, guarded numbers, several processes."""
 
-import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny_models import TINY
+from training_samples import CROP, decoded, held_out, job, photographs, short  # noqa: F401
 
 from bench.cli import main
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError, DatasetError
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, CheckpointError, ConfigurationError
 from bench.models import create
-from bench.models.checkpoints import load_weights, read_weights, write_float16
-from bench.training.data import centre_batch, load_folders, random_batch
-from bench.training.start import principal_components
-from bench.training.trainer import Recipe, Trainer, rate_distortion
-from tests.tiny_models import TINY, picture, write_variants
+from bench.models.checkpoints import bare_weights, load_weights, read_note, read_weights, write_float16
+from bench.training.guard import TrainingDiverged
+from bench.training.log import read_log
+from bench.training.trainer import Trainer, noise_seed
+from bench.training.validation import validate
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPE = Recipe("hpcm_base", 0.01, TINY, steps=12, batch=2, crop=64, warmup=3)
+RECIPES = ("standard", "balanced_phase1", "balanced_phase2", "balanced_phase3", "balanced_phase4")
+VARIANTS = """
+variants:
+  tiny: &tiny
+    model: hpcm_base
+    miniature: true
+    lambdas: [0.01, 0.02]
+    checkpoints: made
+    options: {M: 8, N: 4, stages: [[8, 1]], hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1],
+              head_width: 8}
+  tiny_balanced:
+    model: hpcm_base
+    recipe: balanced_phase1
+    lambdas: [0.01]
+    options: {M: 8, N: 4, stages: [[8, 1]], hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1],
+              head_width: 8}
+  tiny_multiref:
+    model: multiref_phase1
+    lambdas: [0.01]
+    options: {M: 8, N: 4, stages: [[8, 1]], hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1],
+              head_width: 8}
+"""
 
 
-@pytest.fixture()
-def photographs(tmp_path):
-    folder = tmp_path / "photographs"
-    folder.mkdir()
-    for seed in range(4):
-        Image.fromarray(picture(96, 80, seed)).save(folder / f"{seed}.png")
-    Image.fromarray(picture(32, 80)).save(folder / "too-narrow.png")
-    return folder
-
-
-def log_of(folder):
-    with (folder / "log.csv").open() as file:
-        return [{key: value for key, value in row.items() if key != "elapsed_s"} for row in csv.DictReader(file)]
+def lines(folder, kind=None):
+    """The log without its times."""
+    found = [line for line in read_log(folder / "log.jsonl") if kind in (None, line["kind"])]
+    return [{key: value for key, value in line.items() if key != "elapsed_s"} for line in found]
 
 
 def same_weights(first, second):
     return all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
 
 
-def test_loss_is_weighted_distortion_plus_rate():
-    model = create("hpcm_base", **TINY).eval()
-    x = torch.rand(2, 3, 64, 64)
-    with torch.no_grad():
-        loss, bpp, mse = (float(value) for value in rate_distortion(model, x, 0.02))
-        output = model(x)
-    expected_mse = np.mean((output["x_hat"].numpy() - x.numpy()) ** 2)
-    bits = sum(-np.log2(value.numpy().astype(float)).sum() for value in output["likelihoods"].values())
-    assert mse == pytest.approx(expected_mse, rel=1e-5)
-    assert bpp == pytest.approx(bits / (2 * 64 * 64), rel=1e-5)
-    assert loss == pytest.approx(0.02 * 65025 * expected_mse + bits / 8192, rel=1e-5)
+def test_official_learning_rates_are_those_of_the_published_script():
+    published = replace(short(), steps=3001, learning_rate=1e-4, schedule="official", warmup=0)
+    rate = replace(job(), recipe=published).learning_rate
+    expected = {0: 1e-4, 2749: 1e-4, 2750: 3e-5, 2849: 3e-5, 2850: 1e-5, 2949: 1e-5, 2950: 1e-6, 3000: 1e-6}
+    assert {epoch: rate(epoch) for epoch in expected} == pytest.approx(expected)
 
 
-def test_learning_rate_rises_then_falls_to_a_hundredth():
-    recipe = Recipe("hpcm_base", 0.01, steps=1000, learning_rate=1e-3, warmup=100)
-    rates = [recipe.rate_at(step) for step in range(1000)]
+def test_cosine_rises_then_falls_to_a_hundredth():
+    rate = job(steps=1000, warmup=100).learning_rate
+    rates = [rate(step) for step in range(1000)]
     assert rates[0] == pytest.approx(1e-5) and max(rates) == rates[99]
     assert all(a > b for a, b in zip(rates[99:], rates[100:]))
     assert rates[500] == pytest.approx(1e-3 * 0.505) and rates[-1] == pytest.approx(1e-5, rel=0.01)
 
 
-def test_crops_are_parts_of_images_flipped_both_ways():
-    image = np.arange(9 * 8 * 3, dtype=np.uint8).reshape(9, 8, 3)
-    crops = random_batch([image], 200, 5, np.random.default_rng(0))
-    assert crops.shape == (200, 3, 5, 5) and crops.dtype == torch.float32
-    possible = {}
-    for top in range(5):
-        for left in range(4):
-            part = image[top : top + 5, left : left + 5]
-            for rows in (1, -1):
-                for columns in (1, -1):
-                    possible[part[::rows, ::columns].tobytes()] = (top, left, rows, columns)
-    seen = {possible[np.ascontiguousarray((crop * 255).round().byte().permute(1, 2, 0).numpy()).tobytes()]
-            for crop in crops}
-    assert {place[0] for place in seen} == set(range(5)) and {place[1] for place in seen} == set(range(4))
-    assert {place[2:] for place in seen} == {(1, 1), (1, -1), (-1, 1), (-1, -1)}
+def test_training_lowers_the_loss_and_logs_it(decoded, held_out, tmp_path):
+    trainer = Trainer(job(steps=40), tmp_path / "run")
+    before = validate(trainer.model, held_out, trainer.job, torch.device("cpu"))["loss"]
+    last = trainer.run(decoded, held_out, log_every=10, save_every=20)
+    assert last["loss"] < 0.7 * before
+    assert [line["step"] for line in lines(tmp_path / "run", "step")] == [10, 20, 30, 40]
+    assert [line["step"] for line in lines(tmp_path / "run", "validation")] == [20, 40]
+    for line in lines(tmp_path / "run", "step"):
+        assert line["loss"] == pytest.approx(0.01 * 255**2 * line["mse"] + line["bpp"], rel=1e-4)
+    assert lines(tmp_path / "run", "recipe")[0]["job"]["lambda_"] == 0.01
 
 
-def test_small_images_are_left_out_and_none_is_an_error(photographs, tmp_path):
-    assert len(load_folders([photographs], 64)) == 4
-    assert centre_batch(load_folders([photographs], 64), 64).shape == (4, 3, 64, 64)
-    with pytest.raises(DatasetError, match="5 images seen"):
-        load_folders([photographs], 256)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_interrupted_training_goes_on_exactly(recipe, decoded, held_out, tmp_path, monkeypatch):
+    wanted = job(recipe, gamma_schedule="adaptive" if recipe in RECIPES[2:4] else None)
+    whole = Trainer(wanted, tmp_path / "whole")
+    whole.run(decoded, held_out, log_every=2, save_every=4)
 
-
-def test_start_is_the_best_linear_code_of_its_patches():
-    """One strided stage of 2x2 patches and as many channels as kept components: the error is what was dropped."""
-    torch.manual_seed(0)
-    images = torch.from_numpy(np.stack([picture(64, 64, seed) for seed in range(8)])).permute(0, 3, 1, 2).float() / 255
-    options = {**TINY, "M": 8, "stages": [[6, 0]]}
-    model = create("hpcm_base", **options)
-    principal_components(model, images, 0.01)
-    with torch.no_grad():
-        first = model.g_a.branch[0](images)
-        back = model.g_s.branch[-1](first)
-    patches = images.unfold(2, 2, 2).unfold(3, 2, 2).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double().numpy()
-    spectrum = np.linalg.eigvalsh(np.cov(patches.T))
-    dropped = spectrum[:-6].sum() / 12
-    mean_of_phases = patches.mean(0).reshape(3, 4)
-    mean_error = mean_of_phases.var(axis=1).mean()  # one bias a channel can't restore means that differ by phase
-    assert float(((back - images) ** 2).mean()) == pytest.approx(dropped + mean_error, rel=0.02)
-
-
-def test_start_scales_latents_with_lambda_and_keeps_the_image():
-    images = torch.from_numpy(np.stack([picture(64, 64, seed) for seed in range(4)])).permute(0, 3, 1, 2).float() / 255
-    models = []
-    for lambda_ in (0.01, 0.04):
-        model = create("hpcm_base", **TINY)
-        principal_components(model, images, lambda_)
-        models.append(model)
-    with torch.no_grad():
-        coarse, fine = (model.g_a(images) for model in models)
-        torch.testing.assert_close(2 * coarse.std(), fine.std(), rtol=1e-4, atol=0)  # steps go as 1 / sqrt(λ)
-        torch.testing.assert_close(models[0].g_s(coarse), models[1].g_s(fine), rtol=1e-3, atol=1e-4)
-        assert float(((models[0].g_s(coarse) - images) ** 2).mean()) < 0.2 * float(images.var())
-
-
-def test_start_refuses_transforms_of_another_kind():
-    options = {**TINY, "stages": [[8, 1]] * 3, "adaptor_depths": [1, 1, 1]}
-    with pytest.raises(TypeError, match="HPCM1B"):
-        principal_components(create("hpcm_1b", **options), torch.rand(1, 3, 64, 64), 0.01)
-
-
-def test_training_lowers_the_loss(photographs, tmp_path):
-    trainer = Trainer(Recipe("hpcm_base", 0.01, TINY, steps=40, batch=2, crop=64, warmup=3), tmp_path / "run")
-    batch = centre_batch(load_folders([photographs], 64), 64)
-    before = trainer.validate(batch)["val_loss"]
-    trainer.run([photographs], photographs, log_every=10, save_every=20)
-    assert trainer.validate(batch)["val_loss"] < 0.7 * before
-    assert [row["step"] for row in log_of(tmp_path / "run")] == ["10", "20", "30", "40"]
-
-
-def test_an_interrupted_training_goes_on_exactly(photographs, tmp_path, monkeypatch):
-    whole = Trainer(RECIPE, tmp_path / "whole")
-    whole.run([photographs], photographs, log_every=2, save_every=4)
-
-    broken = Trainer(RECIPE, tmp_path / "broken")
+    broken = Trainer(wanted, tmp_path / "broken")
     step = broken._step
 
     def interrupted(x):
@@ -151,28 +101,176 @@ def test_an_interrupted_training_goes_on_exactly(photographs, tmp_path, monkeypa
 
     monkeypatch.setattr(broken, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        broken.run([photographs], photographs, log_every=2, save_every=4)
+        broken.run(decoded, held_out, log_every=2, save_every=4)
+    broken.lock.close()
     torch.rand(5)  # whatever happens in between must not matter
-    resumed = Trainer(RECIPE, tmp_path / "broken")
+    resumed = Trainer(wanted, tmp_path / "broken")
     assert resumed.step == 4
-    resumed.run([photographs], photographs, log_every=2, save_every=4)
+    resumed.run(decoded, held_out, log_every=2, save_every=4)
     assert same_weights(whole.model, resumed.model)
-    assert log_of(tmp_path / "whole") == log_of(tmp_path / "broken")
+    assert lines(tmp_path / "whole") == lines(tmp_path / "broken")
+    states = [torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "broken")]
+    assert repr(states[0]["objective"]) == repr(states[1]["objective"])
 
 
-def test_state_of_another_recipe_is_refused(photographs, tmp_path):
-    Trainer(RECIPE, tmp_path / "run").run([photographs], None, save_every=12)
-    with pytest.raises(ConfigurationError, match="another recipe"):
-        Trainer(Recipe("hpcm_base", 0.02, TINY, steps=12, batch=2, crop=64, warmup=3), tmp_path / "run")
+def test_a_balanced_training_logs_weights_losses_and_gammas(decoded, held_out, tmp_path):
+    Trainer(job("balanced_phase3"), tmp_path / "run").run(decoded, held_out, log_every=4, save_every=12)
+    for line in lines(tmp_path / "run", "step"):
+        assert list(line["weights"]) == list(line["gammas"]) == ["distortion", "s1", "s2", "s3", "z"]
+        assert sum(line["weights"].values()) == pytest.approx(1, abs=1e-5)
+        assert line["tasks"]["s1"] > 0
+    first, last = lines(tmp_path / "run", "step")[0], lines(tmp_path / "run", "step")[-1]
+    assert len(set(first["weights"].values())) > 1 and first["weights"] != last["weights"]
+    assert first["gammas"]["s1"] != last["gammas"]["s1"] and first["gammas"]["z"] == last["gammas"]["z"]
+
+
+def test_state_of_another_job_is_refused_by_what_differs(decoded, tmp_path):
+    trainer = Trainer(job(), tmp_path / "run")
+    trainer.run(decoded, None, save_every=12)
+    trainer.lock.close()
+    with pytest.raises(ConfigurationError, match=r"lambda_ 0.01, not 0.02"):
+        Trainer(job(lambda_=0.02), tmp_path / "run")
+    (tmp_path / "run" / "state.pt").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match="damaged"):
+        Trainer(job(), tmp_path / "run")
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path):
+    first = Trainer(job(), tmp_path / "run")
+    with pytest.raises(ConfigurationError, match="another process"):
+        Trainer(job(), tmp_path / "run")
+    first.lock.close()
+    Trainer(job(), tmp_path / "run").lock.close()
 
 
 def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
-    trainer = Trainer(RECIPE, tmp_path / "run")
-    before = [parameter.clone() for parameter in trainer.model.parameters()]
-    trainer._step(torch.full((1, 3, 64, 64), float("nan")))
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters()))
-    trainer._step(torch.rand(1, 3, 64, 64))
-    assert not all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters()))
+    for name in ("standard", "balanced_phase1"):
+        trainer = Trainer(job(name), tmp_path / name)
+        before = [parameter.clone() for parameter in trainer.model.parameters()]
+        trainer._step(torch.full((1, 3, CROP, CROP), float("nan")))
+        assert trainer.guard.skipped == 1
+        assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters()))
+        trainer._step(torch.rand(1, 3, CROP, CROP))
+        assert not all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters()))
+
+
+def test_gradients_that_are_never_finite_end_the_training_and_keep_the_state(decoded, tmp_path, monkeypatch):
+    trainer = Trainer(job(steps=60), tmp_path / "run")
+    trainer.run(decoded, None, save_every=10, until=10)
+    kept = (tmp_path / "run" / "state.pt").read_bytes()
+    monkeypatch.setattr("bench.training.trainer.as_input", lambda batch, device: batch.float() * float("nan"))
+    with pytest.raises(TrainingDiverged, match="20 steps in a row") as error:
+        trainer.run(decoded, None, save_every=50)
+    assert "state.pt" in str(error.value) and error.value.exit_code == 1
+    assert (tmp_path / "run" / "state.pt").read_bytes() == kept
+
+
+def test_a_loss_that_grows_tenfold_or_spoilt_weights_end_the_training(decoded, tmp_path, monkeypatch):
+    trainer = Trainer(job(steps=60), tmp_path / "run")
+    trainer.run(decoded, None, log_every=5, save_every=20, until=20)
+    kept = (tmp_path / "run" / "state.pt").read_bytes()
+    with torch.no_grad():
+        trainer.model.g_s.branch[-1].bias.add_(30)
+    with pytest.raises(TrainingDiverged, match="has grown"):
+        trainer.run(decoded, None, log_every=5, save_every=20)
+    with torch.no_grad():
+        trainer.model.g_s.branch[-1].bias[0] = float("nan")
+    with pytest.raises(TrainingDiverged, match=r"g_s\.branch"):
+        trainer._save()
+    assert (tmp_path / "run" / "state.pt").read_bytes() == kept
+
+
+def test_best_weights_are_those_of_the_best_validation(decoded, held_out, tmp_path, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0])
+    trainer = Trainer(job(), tmp_path / "run")
+    monkeypatch.setattr("bench.training.trainer.validate",
+                        lambda *rest: {"loss": next(losses), "bpp": 1.0, "psnr_db": 30.0})
+    seen = []
+    save = trainer._save
+    monkeypatch.setattr(trainer, "_save", lambda: (save(), seen.append(
+        {name: value.clone() for name, value in bare_weights(trainer.model).items()})))
+    trainer.run(decoded, held_out, save_every=4)
+    best = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    assert all(torch.equal(best[name], value) for name, value in seen[1].items())
+    assert not all(torch.equal(best[name], value) for name, value in seen[2].items())
+
+
+def test_training_ends_early_when_the_loss_stays(decoded, held_out, tmp_path, monkeypatch):
+    losses = iter([3.0, 2.0, 2.5, 2.0, 2.2])
+    monkeypatch.setattr("bench.training.trainer.validate",
+                        lambda *rest: {"loss": next(losses), "bpp": 1.0, "psnr_db": 30.0})
+    trainer = Trainer(job(steps=100, patience=3), tmp_path / "run")
+    trainer.run(decoded, held_out, save_every=2)
+    assert trainer.step == 10
+
+
+def test_half_precision_computes_transforms_only_and_nearly_the_same(decoded, tmp_path):
+    losses = {}
+    for half in (False, True):
+        trainer = Trainer(job(half=half), tmp_path / str(half))
+        seen = {}
+        for name, module in (("transform", trainer.model.g_a.branch[0]), ("context", trainer.model.y_spatial_prior_s3)):
+            module.register_forward_hook(lambda m, i, out, name=name, into=seen: into.update({name: out.dtype}))
+        losses[half] = float(trainer._step(torch.rand(2, 3, CROP, CROP, generator=torch.Generator().manual_seed(0)))[0])
+        assert seen == {"transform": torch.bfloat16 if half else torch.float32, "context": torch.float32}
+        assert all(parameter.dtype == torch.float32 for parameter in trainer.model.parameters())
+    assert losses[True] != losses[False] and losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
+def test_unfrozen_parts_learn_when_it_is_their_turn(decoded, tmp_path):
+    trainer = Trainer(job("balanced_phase4", steps=10, warmup=0), tmp_path / "run")
+    names = {"h_a": 2, "h_s": 2, "means_hyper": 2, "y_spatial_prior_s3": 4}
+    weights = {name: [value for key, value in trainer.model.named_parameters() if key.startswith(name)][-1]
+               for name in names}
+    start = {name: value.clone() for name, value in weights.items()}
+    moved = {}
+    for step in range(10):
+        trainer._step(torch.rand(2, 3, CROP, CROP))
+        for name, value in weights.items():
+            if not torch.equal(value, start[name]):
+                moved.setdefault(name, step)
+    assert moved == names
+    rates = {group["name"]: group["lr"] / trainer.job.learning_rate(9) for group in trainer.optimiser.param_groups}
+    assert rates == pytest.approx({"g_a": 1, "g_s": 1, "h_a": 0.5, "h_s": 0.5, "context": 0.1, "entropy": 0.5})
+
+
+def test_noise_differs_by_step_process_and_seed():
+    seeds = {noise_seed(seed, step, process) for seed in range(3) for step in range(50) for process in range(3)}
+    assert len(seeds) == 450
+
+
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from bench.training.data import Decoded, decode_folders
+from bench.training.processes import join_processes, leave_processes
+from bench.training.trainer import Trainer
+sys.path.insert(0, "tests")
+from training_samples import CROP, job
+folder = Path(sys.argv[1])
+torch.set_num_threads(1)
+processes = join_processes("cpu")
+trainer = Trainer(job(sys.argv[2], steps=int(sys.argv[3])), folder / "run", None, processes)
+trainer.run(decode_folders([folder / "photographs"], CROP, folder / "cache"), None, save_every=3)
+torch.save({"weights": dict(trainer.model.named_parameters()), "objective": trainer.objective.state_dict()},
+           folder / f"rank{processes.rank}.pt")
+leave_processes()
+"""
+
+
+@pytest.mark.parametrize("recipe", ["standard", "balanced_phase1", "balanced_phase4"])
+def test_processes_train_one_model_together(recipe, decoded, tmp_path):
+    """Weights and task weights agree over processes, whatever crops and noise each has."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*torchrun, str(script), str(tmp_path), recipe, "6"], cwd=ROOT, env=environment, check=True,
+                   capture_output=True, timeout=200)
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=False) for rank in (0, 1))
+    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+    assert repr(first["objective"]) == repr(second["objective"])
+    assert [line["step"] for line in lines(tmp_path / "run", "step")] == [3, 6]
 
 
 def test_exported_weights_code_and_keep_their_constants(tmp_path):
@@ -190,44 +288,111 @@ def test_exported_weights_code_and_keep_their_constants(tmp_path):
         assert torch.equal(loaded.decompress(**loaded.compress(x))["x_hat"], loaded(x)["x_hat"].clamp(0, 1))
 
 
-def command(photographs, tmp_path, *more):
-    return ["train", "--variant", "tiny", "--lambda", "0.01", "--data", str(photographs), "--batch", "2",
-            "--crop", "64", "--steps", "60", "--save-every", "5", "--threads", "1", *more]
+@pytest.fixture()
+def train(photographs, tmp_path, monkeypatch):
+    """The command on a tiny variant, with a runs folder of its own; what more is given overrides."""
+    (tmp_path / "variants.yaml").write_text(VARIANTS)
+    monkeypatch.setenv("BENCH_VARIANTS", str(tmp_path / "variants.yaml"))
+    monkeypatch.setenv("BENCH_RUNS", str(tmp_path / "runs"))
+    settings = {"--variant": "tiny", "--lambda": "0.01", "--data": str(photographs), "--validation": str(photographs),
+                "--batch": "2", "--crop": "64", "--steps": "4", "--save-every": "2", "--learning-rate": "1e-3"}
+
+    def arguments(*more):
+        given = dict(settings)
+        flags = []
+        for name, value in zip(more, [*more[1:], ""]):
+            if name.startswith("--"):
+                if value == "" or value.startswith("--"):
+                    flags.append(name)
+                else:
+                    given[name] = value
+        return ["train", *[part for pair in given.items() for part in pair], *flags]
+
+    arguments.run = lambda *more: main(arguments(*more))
+    return arguments
 
 
-def test_a_killed_command_goes_on_where_it_was(photographs, tmp_path, monkeypatch):
-    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
+def test_a_trained_variant_is_found_by_the_suite(train, tmp_path, capsys):
+    assert train.run() == EXIT_DONE
+    file = tmp_path / "made" / "0.01.safetensors"
+    assert str(file) in capsys.readouterr().out
+    best = torch.load(tmp_path / "runs" / "tiny" / "0.01" / "best.pt", weights_only=True)
+    written = read_weights(file)
+    assert all(torch.equal(value, best[name]) for name, value in written.items())
+    assert read_note(file)["recipe"] == "standard"
+    file.write_bytes(b"of somebody else")
+    assert train.run() == EXIT_DONE
+    assert file.read_bytes() == b"of somebody else" and "left alone" in capsys.readouterr().out
+
+
+def test_starts_from_another_lambda_and_from_another_variant(train, tmp_path, capsys):
+    assert train.run("--lambda", "0.02") == EXIT_DONE
+    assert train.run("--from-lambda", "0.02") == EXIT_DONE
+    [first] = lines(tmp_path / "runs" / "tiny" / "0.01", "recipe")
+    assert first["origin"] == {"start": "tiny at λ 0.02", "frozen": False}
+    assert train.run("--variant", "tiny_multiref", "--from-variant", "tiny", "--freeze") == EXIT_DONE
+    assert "memory_bank_s3" in capsys.readouterr().out
+    base, after = (torch.load(tmp_path / "runs" / name / "0.01" / "best.pt", weights_only=True)
+                   for name in ("tiny", "tiny_multiref"))
+    assert all(torch.equal(after[name], base[name]) for name in base if name.startswith(("g_a", "h_s", "attn_s3")))
+
+
+def test_freezing_lasts_over_a_restart(train, tmp_path):
+    assert train.run() == EXIT_DONE
+    more = ("--variant", "tiny_multiref", "--from-variant", "tiny", "--freeze")
+    process = subprocess.Popen([sys.executable, "-m", "bench", *train(*more, "--steps", "300")], cwd=ROOT,
+                               stdout=subprocess.DEVNULL)
+    run = tmp_path / "runs" / "tiny_multiref" / "0.01"
+    wait_for(run / "state.pt", process)
+    process.kill()
+    process.wait()
+    state = torch.load(run / "state.pt", weights_only=True)
+    assert state["step"] < 300 and "g_a.branch.0.weight" in state["frozen"]
+    trainer_options = ("--steps", "300", "--variant", "tiny_multiref", "--from-variant", "tiny", "--freeze")
+    assert train.run(*trainer_options) == EXIT_DONE
+    base, after = (torch.load(tmp_path / "runs" / name / "0.01" / "best.pt", weights_only=True)
+                   for name in ("tiny", "tiny_multiref"))
+    assert torch.equal(after["g_a.branch.0.weight"], base["g_a.branch.0.weight"])
+
+
+def test_a_killed_command_goes_on_where_it_was(train, tmp_path):
+    arguments = train("--variant", "tiny_balanced", "--steps", "60", "--threads", "1", "--keep-best", "2")
+    run = tmp_path / "runs" / "tiny_balanced" / "0.01"
     threads = torch.get_num_threads()
-    run, export = tmp_path / "run", tmp_path / "out" / "0.01.safetensors"
-    arguments = command(photographs, tmp_path, "--out", str(run), "--export", str(export))
     process = subprocess.Popen([sys.executable, "-m", "bench", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (run / "state.pt").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(run / "state.pt", process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not export.exists()
+    assert torch.load(run / "state.pt", weights_only=True)["step"] < 60
     try:
         assert main(arguments) == EXIT_DONE
-        whole = ["--out", str(tmp_path / "whole"), "--export", str(tmp_path / "whole.safetensors")]
-        assert main(command(photographs, tmp_path, *whole)) == EXIT_DONE
+        assert main([*arguments, "--out", str(tmp_path / "whole")]) == EXIT_DONE
     finally:
         torch.set_num_threads(threads)
-    first, second = read_weights(export), read_weights(tmp_path / "whole.safetensors")
-    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    states = [torch.load(folder / "state.pt", weights_only=True) for folder in (run, tmp_path / "whole")]
+    assert all(torch.equal(value, states[1]["model"][name]) for name, value in states[0]["model"].items())
+    assert lines(run) == lines(tmp_path / "whole")
+    kept = json.loads((run / "states" / "states.json").read_text())["states"]
+    losses = {line["step"]: line["loss"] for line in lines(run, "validation")}
+    best = sorted(losses, key=lambda step: losses[step])[:2]
+    assert {entry["step"] for entry in kept} >= {60} and len(kept) <= 3
+    assert {step for step in best} <= {entry["step"] for entry in kept}
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("change, told", [
-    (["--lambda", "-1"], "must be positive"), (["--steps", "0"], "must be positive"),
-    (["--variant", "nobody"], "nobody"), (["--data", "nowhere"], "no training images"),
-    (["--start", "nothing.pt"], "nothing.pt"), (["--crop", "80"], "multiple of 64"),
+    (["--lambda", "-1"], "must be positive"), (["--steps", "-2"], "must be positive"),
+    (["--variant", "nobody"], "nobody"), (["--data", "nowhere"], "nowhere"), (["--recipe", "magic"], "magic"),
+    (["--start", "nothing.pt"], "nothing.pt"), (["--crop", "80"], "multiple of"),
+    (["--batch", "0"], "must be positive"),
+    (["--freeze"], "--from-variant"), (["--from-lambda", "0.5"], "train it first"),
+    (["--schedule", "odd"], "schedule"),
 ])
-def test_wrong_options_are_refused(change, told, photographs, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
-    arguments = command(photographs, tmp_path, "--out", str(tmp_path / "run"), *change)
-    threads = torch.get_num_threads()
-    try:
-        assert main(arguments) == EXIT_BAD_INPUT
-    finally:
-        torch.set_num_threads(threads)
+def test_wrong_options_are_refused(change, told, train, tmp_path, capsys):
+    assert train.run(*change) == EXIT_BAD_INPUT
     assert told in capsys.readouterr().err

@@ -62,10 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="threads of torch (default: torch's own)")
     parser.add_argument("--save-every", type=int, default=0, metavar="STEPS",
                         help="steps between validations and saved states (default: an epoch's)")
+    parser.add_argument("--keep-best", type=int, default=0, metavar="K",
+                        help="keep the weights of the K best validations, and of the last, in the folder's states/")
     parser.add_argument("--no-install", action="store_true", help="leave the variant's checkpoints as they are")
 
 
 def run(args: argparse.Namespace) -> int:
+    from bench.training.checkpoint_keeper import CheckpointKeeper
     from bench.training.processes import join_processes, leave_processes
     from bench.training.sweep import install, threads
     from bench.training.trainer import Trainer
@@ -79,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
         images = load_images(args.data, args.validation, crop, args.cache)
         job = _job(args, variant, len(images.training))
         folder = args.out or default_folder("runs") / variant.name / f"{args.lambda_:g}"
-        trainer = Trainer(job, folder, _start(args, variant, images, crop), processes)
+        keeper = CheckpointKeeper(folder / "states", 1, args.keep_best) if args.keep_best else None
+        trainer = Trainer(job, folder, _start(args, variant, images, crop), processes, keeper)
         workers = args.workers if args.workers is not None else 8 if processes.device.type == "cuda" else 0
         epoch = max(1, len(images.training) // job.recipe.batch)
         trainer.run(images.training, images.held_out, workers, save_every=args.save_every or epoch)

@@ -80,13 +80,13 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
             differs, so that the output would change; the message lists it. The model is then unchanged.
     """
     weights = model.rename(weights) if hasattr(model, "rename") else weights
-    wanted = {name: value for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
+    wanted = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
     constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
     missing = [name for name in wanted if name not in weights and name not in constants]
     filled = [name for name in missing if name.startswith(tuple(_fillings(model)))]
     problems = {
         "missing": [name for name in missing if name not in filled],
-        "unexpected": [name for name in weights if name not in wanted and not _is_rebuilt(model, name)],
+        "unexpected": [name for name in weights if name not in wanted and not is_rebuilt(model, name)],
         **_unusable({name: weights[name] for name in wanted if name in weights}, wanted, constants),
     }
     if any(problems.values()):
@@ -102,7 +102,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
     if hasattr(model, "update"):
         model.update(force=True)
     absent = (*filled, *(name for name in wanted if name in constants and name not in weights))
-    return LoadReport(absent, tuple(name for name in weights if _is_rebuilt(model, name)))
+    return LoadReport(absent, tuple(name for name in weights if is_rebuilt(model, name)))
 
 
 def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
@@ -115,7 +115,7 @@ def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
         CheckpointError: a weight is not finite, or too large for float16.
         OSError: the file can't be written.
     """
-    weights = _kept(model)
+    weights = bare_weights(model)
     halves = {name: value if value.numel() == 1 else value.half() for name, value in weights.items()}
     if lost := [name for name, value in halves.items() if not torch.isfinite(value).all()]:
         raise CheckpointError(f"float16 can't hold the weights of {some(lost)}")
@@ -128,7 +128,7 @@ def write_weights(model: nn.Module, path: Path, note: dict[str, str]) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    _write_safetensors(_kept(model), path, note)
+    _write_safetensors(bare_weights(model), path, note)
 
 
 def read_note(path: Path) -> dict[str, str]:
@@ -140,8 +140,9 @@ def read_note(path: Path) -> dict[str, str]:
         return {}
 
 
-def _kept(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
+def bare_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict of ``model`` without gradients and without what is rebuilt after loading."""
+    return {name: value.detach() for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
 
 
 def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
@@ -202,7 +203,8 @@ def _refusal(path: Path, error: Exception) -> CheckpointError:
                            "fetch or copy it again and compare its checksum; or save it anew, state dict alone")
 
 
-def _is_rebuilt(model: nn.Module, name: str) -> bool:
+def is_rebuilt(model: nn.Module, name: str) -> bool:
+    """Whether an entry of a state dict is never read from a file."""
     return any(f".{name}".endswith(f".{tail}") for tail in getattr(model, "rebuilt", ()))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bench.errors import ConfigurationError
 from bench.training.recipes import OFFICIAL_STEPS, Recipe
 
 
@@ -28,6 +29,10 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     metric: str = "mse"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lambda_ < math.inf:
+            raise ConfigurationError(f"λ must be positive, not {self.lambda_:g}")
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step before the multipliers of groups."""

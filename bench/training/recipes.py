@@ -6,14 +6,20 @@ LIC-HPCM-Balanced, in their corrected form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench.errors import ConfigurationError
 from bench.registry import Registry
 
 # Published learning rates by epoch, as fractions of the training and of the first rate.
 OFFICIAL_STEPS = ((2750 / 3001, 0.3), (2850 / 3001, 0.1), (2950 / 3001, 0.01))
+
+OPTIMISERS = ("adam", "cautious")
+SCHEDULES = ("official", "cosine", "constant")
+TASKS = ("total", "rate", "scales")
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,20 @@ class Recipe:
     scale_patience: int = 0
     freeze_converged: bool = False
     half: bool = False
+
+    def __post_init__(self) -> None:
+        positive = {"batch": self.batch, "crop": self.crop, "learning_rate": self.learning_rate,
+                    "steps or epochs": self.steps or self.epochs, "weight_rate": self.weight_rate}
+        if wrong := [f"{name} {value}" for name, value in positive.items() if not 0 < value < math.inf]:
+            raise ConfigurationError(f"recipe {self.name}: {', '.join(wrong)}", "it must be positive")
+        negative = {"steps": self.steps, "warmup": self.warmup, "clip": self.clip, "patience": self.patience}
+        if wrong := [f"{name} {value}" for name, value in negative.items() if not 0 <= value < math.inf]:
+            raise ConfigurationError(f"recipe {self.name}: {', '.join(wrong)}", "it must be positive, or 0 for none")
+        for what, value, known in (("optimiser", self.optimiser, OPTIMISERS), ("schedule", self.schedule, SCHEDULES),
+                                   ("set of tasks", self.tasks, TASKS)):
+            if value not in known:
+                raise ConfigurationError(f"recipe {self.name}: there is no {what} '{value}'",
+                                         f"known: {', '.join(known)}")
 
     def with_(self, **changes: Any) -> Recipe:
         """The same recipe with other values; what is None stays."""

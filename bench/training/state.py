@@ -1,15 +1,32 @@
-"""The stored state of a training: whole or absent, and refused when another job made it."""
+"""The stored state of a training: whole or absent, one process' at a time, and refused when another job made it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from bench.errors import CheckpointError, ConfigurationError
 from bench.training.job import Job
+
+
+def claim(folder: Path) -> IO[bytes]:
+    """Keep other processes from training in ``folder`` until what is returned is closed or forgotten.
+
+    Raises:
+        ConfigurationError: another process trains there.
+    """
+    lock = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ConfigurationError(f"another process trains in {folder}",
+                                 "wait for it, stop it, or choose another --out") from None
+    return lock
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from bench.errors import ConfigurationError
 from bench.models import create
-from bench.models.checkpoints import load_weights
+from bench.models.checkpoints import bare_weights, load_weights
 from bench.runners.text import duration
 from bench.training.cautious_adam import CautiousAdam
+from bench.training.checkpoint_keeper import CheckpointKeeper
 from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, batches
 from bench.training.guard import Guard
 from bench.training.job import Job
@@ -27,11 +28,12 @@ from bench.training.parameter_groups import set_trainable
 from bench.training.parts import Parts
 from bench.training.precision import in_half
 from bench.training.processes import Processes
-from bench.training.state import read_state, write_state
+from bench.training.state import claim, read_state, write_state
 from bench.training.stopping import Stopping
 from bench.training.validation import validate
 
 OPTIMISERS = {"adam": torch.optim.Adam, "cautious": CautiousAdam}
+USUAL_CROP = 256  # of published trainings; every model of the family takes it
 STATE, BEST = "state.pt", "best.pt"
 
 
@@ -45,21 +47,24 @@ class Trainer:
         folder: where state and log are kept.
         prepare: gives a fresh model its start and returns where it came from; not called when going on.
         processes: this process among those that train together.
+        keeper: keeps weights of the last and the best validations, where given.
     """
 
     def __init__(self, job: Job, folder: Path, prepare: Callable[[nn.Module], Mapping[str, Any]] | None = None,
-                 processes: Processes | None = None) -> None:
+                 processes: Processes | None = None, keeper: CheckpointKeeper | None = None) -> None:
         self.job, self.recipe, self.folder = job, job.recipe, folder
-        self.processes = processes or Processes()
+        self.processes, self.keeper = processes or Processes(), keeper
         if self.recipe.batch % self.processes.number:
             raise ConfigurationError(f"a batch of {self.recipe.batch} can't be split over {self.processes.number}"
                                      " processes", "choose a multiple")
         folder.mkdir(parents=True, exist_ok=True)
+        self.lock = claim(folder) if self.processes.leads else None
         torch.manual_seed(job.seed)
         self.model = create(job.model, **job.options)
-        if self.recipe.crop % self.model.hyper_stride:
+        side = min(self.model.padding_multiple, USUAL_CROP)
+        if self.recipe.crop % side:
             raise ConfigurationError(f"crops of {self.recipe.crop} pixels don't fit the model",
-                                     f"their side must be a multiple of {self.model.hyper_stride}")
+                                     f"their side must be a multiple of {side}")
         self.step, self.elapsed_s, self.best_loss = 0, 0.0, math.inf
         self.latest: dict[str, Any] = {}
         state = read_state(self.state_path, job) if self.state_path.exists() else None
@@ -170,7 +175,9 @@ class Trainer:
             print(f"  held out: loss {result['loss']:.4g}  {result['bpp']:.4g} bpp  {result['psnr_db']:.2f} dB"
                   f"{'  best' if is_best else ''}", flush=True)
             if is_best:
-                write_state(self.folder / BEST, self.model.state_dict())
+                write_state(self.folder / BEST, bare_weights(self.model))
+            if self.keeper is not None:
+                self.keeper.save(self.step, {"model": bare_weights(self.model)}, result["loss"])
 
     def _save(self) -> None:
         """Write all that the next step depends on; a state with weights that are not finite is never written."""
@@ -180,7 +187,7 @@ class Trainer:
         write_state(self.state_path, {
             "job": self.job.as_plain(), "origin": self.origin, "frozen": self.frozen,
             "step": self.step, "elapsed_s": self.elapsed_s, "best_loss": self.best_loss, "latest": self.latest,
-            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "model": bare_weights(self.model), "optimiser": self.optimiser.state_dict(),
             "objective": self.objective.state_dict(), "stopping": self.stopping.state_dict(),
             "guard": self.guard.state_dict(),
         })

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bench.errors import ConfigurationError
-from bench.models.checkpoints import _is_rebuilt, load_weights, some
+from bench.models.checkpoints import is_rebuilt, load_weights, some
 
 # What trains first when the rest is frozen, by how its name starts. New parts always train; these do even where the
 # phase before has them. As published for WeConv's phases 3 to 5; for the others, what the phase changes.
@@ -84,8 +84,8 @@ def transfer(
     After an error the model is unchanged.
     """
     weights = model.rename(dict(weights)) if hasattr(model, "rename") else dict(weights)
-    weights = {name: value for name, value in weights.items() if not _is_rebuilt(model, name)}
-    state = {name: value for name, value in model.state_dict().items() if not _is_rebuilt(model, name)}
+    weights = {name: value for name, value in weights.items() if not is_rebuilt(model, name)}
+    state = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
     constants = {name for name, buffer in model.named_buffers() if buffer.numel() == 1}
     wanted = {name: value for name, value in state.items() if name not in constants}
     parameters = [name for name, _ in model.named_parameters()]

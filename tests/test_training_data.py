@@ -1,0 +1,105 @@
+"""Training images: what is decoded, which crops are drawn, and that nothing but seed and number decides."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_models import picture
+from training_samples import CROP, decoded, photographs  # noqa: F401
+
+from bench.errors import DatasetError
+from bench.training.data import RandomCrops, StepNumbers, as_input, batches, centres, decode_folders
+
+
+def numbered(tmp_path, *sizes):
+    """Images in which every pixel is its own: (row, column, which image)."""
+    folder = tmp_path / "numbered"
+    folder.mkdir()
+    for which, (height, width) in enumerate(sizes):
+        rows, columns = np.mgrid[:height, :width]
+        pixels = np.stack([rows, columns, np.full_like(rows, which)], axis=-1).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{which}.png")
+    return decode_folders([folder], 5, tmp_path / "cache")
+
+
+def test_decoded_images_are_those_of_the_files(photographs, decoded):
+    found = {image.tobytes() for image in decoded.images()}
+    assert found == {picture(96, 80, seed).tobytes() for seed in range(4)}
+    assert sorted(decoded.names) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_images_are_decoded_once_and_again_when_the_folder_changes(photographs, decoded, tmp_path):
+    before = decoded.file.stat().st_mtime_ns
+    again = decode_folders([photographs], CROP, tmp_path / "cache")
+    assert again == decoded and again.file.stat().st_mtime_ns == before
+    Image.fromarray(picture(70, 70, 9)).save(photographs / "new.png")
+    assert len(decode_folders([photographs], CROP, tmp_path / "cache")) == 5
+
+
+def test_small_images_are_left_out_and_none_is_an_error(photographs, tmp_path):
+    with pytest.raises(DatasetError, match="5 images seen"):
+        decode_folders([photographs], 256, tmp_path / "cache")
+
+
+def test_an_image_that_cannot_be_read_is_named(photographs, tmp_path):
+    (photographs / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    with pytest.raises(DatasetError, match="broken.png"):
+        decode_folders([photographs], CROP, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*.tmp"))
+
+
+def test_crops_are_parts_of_images_flipped_both_ways_and_every_place_is_equally_likely(tmp_path):
+    crops = RandomCrops(numbered(tmp_path, (9, 8), (6, 5)), 5, seed=0)
+    seen = {}
+    for number in range(4000):
+        part = crops[number].numpy().astype(int)
+        assert part.shape == (3, 5, 5)
+        down, right = part[0, 1, 0] - part[0, 0, 0], part[1, 0, 1] - part[1, 0, 0]
+        assert abs(down) == abs(right) == 1
+        assert np.array_equal(part[0], part[0, 0, 0] + down * np.arange(5)[:, None] + np.zeros(5, int))
+        assert np.array_equal(part[1], part[1, 0, 0] + right * np.arange(5) + np.zeros((5, 1), int))
+        place = (part[2, 0, 0], part[0].min(), part[1].min(), down, right)
+        seen[place] = seen.get(place, 0) + 1
+    places = 5 * 4 + 2 * 1
+    assert len(seen) == places * 4
+    expected = 4000 / len(seen)
+    chi_squared = sum((count - expected) ** 2 / expected for count in seen.values())
+    assert chi_squared < 87 + 5 * np.sqrt(2 * 87)  # 87 degrees of freedom
+
+
+def test_a_crop_depends_on_seed_and_number_alone(decoded):
+    first, second = RandomCrops(decoded, CROP, seed=3), RandomCrops(decoded, CROP, seed=3)
+    drawn = [first[number] for number in range(8)]
+    assert all(torch.equal(second[number], drawn[number]) for number in reversed(range(8)))
+    other = RandomCrops(decoded, CROP, seed=4)
+    assert not all(torch.equal(other[number], drawn[number]) for number in range(8))
+
+
+def test_worker_processes_give_the_same_batches_in_the_same_order(decoded):
+    crops, numbers = RandomCrops(decoded, CROP, seed=0), StepNumbers(2, 6, 4)
+    alone = list(batches(crops, numbers, workers=0))
+    assert len(alone) == 4 and alone[0].shape == (4, 3, CROP, CROP) and alone[0].dtype == torch.uint8
+    assert torch.equal(alone[0][1], crops[2 * 4 + 1])
+    for a, b in zip(alone, batches(crops, numbers, workers=2), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_processes_share_a_batch(decoded):
+    whole = list(StepNumbers(1, 3, 6))
+    shares = [list(StepNumbers(1, 3, 6, process, 3)) for process in range(3)]
+    assert [sum(parts, []) for parts in zip(*shares)] == whole == [[6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 17]]
+
+
+def test_centres_and_input_range(tmp_path):
+    parts = centres(numbered(tmp_path, (9, 8), (6, 5)), 5)
+    assert parts.shape == (2, 3, 5, 5)
+    assert parts[0, 0].min() == 2 and parts[0, 1].min() == 1  # (9 - 5) // 2, (8 - 5) // 2
+    assert parts[1, 0].min() == 0 and parts[1, 1].min() == 0
+    assert len(centres(numbered_more(tmp_path), 5, most=3)) == 3
+    x = as_input(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
+    assert x.dtype == torch.float32 and x.flatten().tolist() == [0.0, 1.0]
+
+
+def numbered_more(tmp_path):
+    (tmp_path / "more").mkdir()
+    return numbered(tmp_path / "more", *[(6, 6)] * 7)
