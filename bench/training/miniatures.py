@@ -142,7 +142,7 @@ def make(variant: Variant, plan: Plan, images: Images, folder: Path, logs: Path,
     for run in runs_of(variant, plan):
         if is_made(run):
             continue
-        place = folder / variant.name / run.point
+        place = place_of(run, folder)
         start = _start(run, plan, images, folder)
         parts = []
         if run.before is not None:
@@ -153,10 +153,16 @@ def make(variant: Variant, plan: Plan, images: Images, folder: Path, logs: Path,
         yield run
 
 
+def place_of(run: Run, folder: Path) -> Path:
+    """Where a run's state and log are, below ``folder``; those of another plan lie elsewhere."""
+    return folder / run.variant.name / f"{run.point}-{run.digest[:8]}"
+
+
 def _start(run: Run, plan: Plan, images: Images, folder: Path) -> Prepare:
     if run.warm is None:
         return from_principal_components(images, plan.crop, run.lambda_)
-    state = folder / run.variant.name / f"{run.warm:g}" / STATE
+    [before] = [other for other in runs_of(run.variant, plan) if other.lambda_ == run.warm]
+    state = place_of(before, folder) / STATE
     exported = run.checkpoint.with_name(f"{run.warm:g}.safetensors")
     return from_weights(state if state.exists() else exported, f"λ {run.warm:g}")
 

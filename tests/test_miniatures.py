@@ -1,0 +1,157 @@
+"""Miniatures: every recipe on every architecture, fair plans, and the command that makes them."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_models import picture
+from training_samples import decoded, photographs  # noqa: F401
+
+from bench.cli import main
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
+from bench.models import MODELS, create
+from bench.models.checkpoints import read_weights
+from bench.training.data import centres, decode_folders
+from bench.training.job import Job
+from bench.training.miniatures import Plan, in_order, is_made, read_record, runs_of
+from bench.training.recipes import RECIPES
+from bench.training.trainer import Trainer
+from bench.variants import find_checkpoints, load_variants
+
+VARIANTS = load_variants()
+MINIATURES = in_order(VARIANTS)
+ARCHITECTURES = {variant.model: variant for variant in reversed(MINIATURES)}
+WITHOUT_SCALES = {"weconv_phase5"}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    for seed in range(2):
+        Image.fromarray(picture(288, 272, seed)).save(folder / f"{seed}.png")
+    return decode_folders([folder], 256, folder / "cache")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_one_epoch_of_every_recipe_on_every_architecture(model, recipe, images, tmp_path):
+    """Two crops: all parameters that the recipe lets learn get a finite gradient, and the weights move."""
+    variant = ARCHITECTURES[model]
+    crop = 128 if 128 % create(model, **variant.options).padding_multiple == 0 else 256
+    settings = RECIPES.get(recipe).with_(steps=2, epochs=0, batch=1, crop=crop, learning_rate=1e-3)
+    job = Job(model, 0.013, settings, variant.options)
+    if model in WITHOUT_SCALES and recipe in ("balanced_phase3", "balanced_phase4"):
+        with pytest.raises(ConfigurationError, match="three scales"):
+            Trainer(job, tmp_path).run(images, torch.zeros(1, 3, 256, 256, dtype=torch.uint8))
+        return
+    trainer = Trainer(job, tmp_path)
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    last = trainer.run(images, centres(images, 256, most=1))
+    assert trainer.step == 2 and trainer.guard.skipped == 0
+    assert all(np.isfinite([last["loss"], last["bpp"], last["psnr_db"]]))
+    moved = [name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])]
+    assert len(moved) > 0.15 * len(before)
+    assert all(torch.isfinite(value).all() for value in trainer.model.parameters())
+
+
+def test_every_architecture_and_recipe_of_the_family_has_a_miniature():
+    family = [name for name in MODELS if name != "lalic"]  # the RWKV line's upstream, not of the family
+    assert {variant.model for variant in MINIATURES} == set(family)
+    assert {variant.recipe for variant in MINIATURES} == set(RECIPES)
+    lines = [variant.line for variant in MINIATURES[:5]]
+    assert MINIATURES[0].name == "hpcm_base_mini"
+    assert lines == ["HPCM", "Multi-reference", "RWKV", "WeConv", "Balanced"]
+    assert [variant.seed for variant in MINIATURES if variant.name.startswith("hpcm_base_")] == [0, 1, 2]
+
+
+def test_miniatures_have_one_width_and_a_million_parameters_at_most():
+    shared = ("M", "N", "hyper_blocks", "expansion")
+    base = VARIANTS["hpcm_base_mini"].options
+    for variant in MINIATURES:
+        assert sum(value.numel() for value in create(variant.model, **variant.options).parameters()) < 1e6
+        if variant.model != "hpcm_1b":  # which needs another number of stages
+            assert {name: variant.options[name] for name in shared} == {name: base[name] for name in shared}
+            assert [width for width, _ in variant.options["stages"]] == [width for width, _ in base["stages"]]
+
+
+def test_all_are_trained_alike():
+    """Steps, crops and learning rates are equal at each λ; a fine-tuning's steps include those before it."""
+    plan = Plan()
+    by_lambda = {}
+    for variant in MINIATURES:
+        runs = runs_of(variant, plan)
+        assert [run.lambda_ for run in runs] == sorted(variant.lambdas, reverse=True)
+        assert [run.warm for run in runs] == [None, *[run.lambda_ for run in runs[:-1]]]
+        for run in runs:
+            jobs = [job for job in (run.before, run.job) if job]
+            by_lambda.setdefault(run.lambda_, Counter())[(
+                run.steps, run.warm, jobs[0].recipe.learning_rate, jobs[0].recipe.schedule,
+                *{(job.recipe.batch, job.recipe.crop) for job in jobs})] += 1
+    assert all(len(kinds) == 1 for kinds in by_lambda.values()), by_lambda
+    assert len({run.digest for variant in MINIATURES for run in runs_of(variant, plan)}) == 4 * len(MINIATURES)
+
+
+def test_shipped_miniatures_say_how_they_were_made_and_fit_in_40_megabytes():
+    files = [found.path for variant in MINIATURES for found in find_checkpoints(variant) if found.path]
+    assert files, "no miniature is here"
+    assert sum(file.stat().st_size for file in files) < 40e6
+    for variant in MINIATURES:
+        for run in runs_of(variant, Plan()):
+            if run.checkpoint.exists():
+                assert is_made(run), f"{run.checkpoint} was made by another training: make miniatures"
+                record = read_record(run.checkpoint)
+                assert record["variant"] == variant.name and record["lambda"] == run.lambda_
+                assert record["steps"] == run.steps and record["seed"] == variant.seed
+                weights = read_weights(run.checkpoint).values()
+                assert {value.dtype for value in weights if value.numel() > 1} == {torch.float16}
+
+
+@pytest.fixture()
+def command(tmp_path, photographs, monkeypatch):  # noqa: F811
+    options = "{M: 8, N: 4, stages: [[8, 1]], hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1]," \
+              " head_width: 8}"
+    entries = [f"  {name}:\n    model: hpcm_base\n    miniature: true\n    recipe: {recipe}\n"
+               f"    lambdas: [0.01, 0.02]\n    checkpoints: made/{name}\n    options: {options}\n"
+               for name, recipe in (("hpcm_base_mini", "standard"), ("fine_mini", "balanced_phase4"))]
+    (tmp_path / "variants.yaml").write_text("variants:\n" + "".join(entries))
+    for name, value in (("VARIANTS", "variants.yaml"), ("RUNS", "runs"), ("RESULTS", "results")):
+        monkeypatch.setenv(f"BENCH_{name}", str(tmp_path / value))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for seed in range(2):
+        Image.fromarray(picture(260, 256, seed)).save(photographs / f"large{seed}.png")
+    return ["miniatures", "--data", str(photographs), "--validation", str(photographs), "--steps", "8", "4",
+            "--processes", "1", "--device", "cpu"]
+
+
+def test_the_command_makes_what_is_missing_and_leaves_the_rest(command, tmp_path, capsys):
+    assert main(command) == EXIT_DONE
+    assert "fine_mini: 2 checkpoints" in capsys.readouterr().out
+    made = sorted((path.parent.name, path.name) for path in (tmp_path / "made").rglob("*.safetensors"))
+    assert made == [(name, f"{point}.safetensors") for name in ("fine_mini", "hpcm_base_mini")
+                    for point in ("0.01", "0.02")]
+    record = read_record(tmp_path / "made" / "fine_mini" / "0.01.safetensors")
+    assert record["recipes"] == ["balanced_phase3", "balanced_phase4"] and record["steps"] == 4
+    assert record["start"] == "λ 0.02" and record["held_out"]["loss"] > 0
+    logs = sorted(path.name for path in (tmp_path / "results" / "training" / "fine_mini").iterdir())
+    assert logs == ["0.01.before.jsonl", "0.01.jsonl", "0.02.before.jsonl", "0.02.jsonl"]
+    first = json.loads((tmp_path / "results/training/hpcm_base_mini/0.02.jsonl").read_text().splitlines()[0])
+    assert first["origin"]["start"].startswith("principal components")
+
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "made").rglob("*.safetensors")}
+    lost = tmp_path / "made" / "fine_mini" / "0.01.safetensors"
+    old = read_weights(lost)
+    lost.unlink()
+    assert main(command) == EXIT_DONE
+    assert all(torch.equal(value, old[name]) for name, value in read_weights(lost).items())  # its state was kept
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items() if path != lost)
+    assert main([*command, "--steps", "4", "4"]) == EXIT_DONE  # another plan: made anew
+    assert read_record(Path(lost))["steps"] == 4
+
+
+def test_an_unknown_miniature_is_refused(command, capsys):
+    assert main([*command, "--only", "hpcm_base"]) == EXIT_BAD_INPUT
+    assert "hpcm_base_mini" in capsys.readouterr().err
