@@ -1,7 +1,8 @@
 """Rebuild tables, plots and the HTML page from stored rows; needs neither models nor images.
 
 Each dataset gets a folder with README.md, index.html (one page that holds everything), figures/ (PNG, SVG)
-and tables/ (CSV, Markdown, LaTeX), and so do each device in latency/ and claims/. The same rows give the same files.
+and tables/ (CSV, Markdown, LaTeX), and so do each device in latency/, training/ and claims/. The same rows and logs
+give the same files.
 
 Examples:
   python -m bench report
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from bench.reports.pages import Report
 
 DETAILS = ("origin", "points", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated", "actual_over_estimated",
-           "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "warnings")  # left to the files
+           "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "warnings", "learning_rate", "start",
+           "best_held_out_loss", "best_held_out_bpp", "best_held_out_psnr_db")  # left to the files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``report``."""
-    parser.add_argument("--dataset", nargs="+", metavar="NAME", help="default: all that have rows, latency and claims")
+    parser.add_argument("--dataset", nargs="+", metavar="NAME",
+                        help="default: all that have rows, latency, trainings and claims")
     parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="DIR",
                         help="where the rows are (default: BENCH_RESULTS, else results/)")
     parser.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="DIR",
@@ -39,10 +42,13 @@ def run(args: argparse.Namespace) -> int:
     from bench.reports.build import make_report, write_report
     from bench.reports.claims import build_claims_report
     from bench.reports.latency import latency_folders, make_latency_report, write_latency_report
+    from bench.reports.training import make_training_report, write_training_report
+    from bench.training_logs import read_trainings
 
     datasets = args.dataset or datasets_with_rows(args.results)
     devices = [] if args.dataset else latency_folders(args.results)
-    if not datasets and not devices:
+    trainings = [] if args.dataset else read_trainings(args.results)
+    if not datasets and not devices and not trainings:
         raise BenchError(f"there are no rows in {args.results}",
                          "measure some first: python -m bench evaluate --help")
     for dataset in datasets:
@@ -51,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
     for folder in devices:
         report = make_latency_report(folder, args.results)
         _announce(report, write_latency_report(report, args.reports))
+    if trainings:
+        report = make_training_report(trainings)
+        _announce(report, write_training_report(report, args.reports))
     if not args.dataset:
         files = build_claims_report(judged(args.results), args.reports / "claims")
         print(f"claims: wrote {len(files)} files; to read: {files[0]}")

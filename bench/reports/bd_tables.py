@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.reports.comparison import Comparison, Subject, compare
 from bench.reports.curves import ANCHOR, MEASURED, METRICS
 from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage
+from bench.reports.seeds import seed_notes
 from bench.reports.table import Cell, Column, Table
 
 BD_NOTE = (
@@ -36,7 +37,7 @@ def bd_detail(anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> 
     """Every codec of ``tests`` against one anchor."""
     comparisons = [compare(anchor, test) for test in tests if test is not anchor]
     rows = [_detail_row(comparison) for comparison in comparisons]
-    notes = [BD_NOTE, CONVENTION, f"Anchor: {_described(anchor)}"]
+    notes = [BD_NOTE, CONVENTION, f"Anchor: {_described(anchor)}", *seed_notes([anchor], tests)]
     return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", DETAIL_COLUMNS, rows,
                   [comparison.test for comparison in comparisons], coverage, notes, anchor.label)
 
@@ -63,7 +64,8 @@ def bd_overview(anchors: Sequence[Subject], tests: Sequence[Subject], coverage: 
         rows.append((test.label, test.origin, len(test.main.rate), *(psnr for psnr, _ in results),
                      *(results[index][1] for index in vvc)))
     notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_described(anchor)}" for anchor in anchors),
-             "Reasons for N/A, overlaps and means over single images are in the table of each anchor."]
+             "Reasons for N/A, overlaps and means over single images are in the table of each anchor.",
+             *seed_notes(anchors, tests)]
     labels = "; ".join(anchor.label for anchor in anchors)
     table = _table("bd_rate", "BD-rate of averaged PSNR and MS-SSIM curves", tuple(columns), rows, tests,
                    coverage, notes, labels)
