@@ -4,12 +4,17 @@ PYTHON ?= python3
 VENV   ?= .venv
 # Passed on to `python -m bench evaluate`, such as ARGS="--codecs vvenc,hpcm_base --device cuda".
 ARGS   ?=
+# What `make train` trains, and the folders of images that it and `make miniatures` take.
+VARIANT    ?= hpcm_base
+LAMBDA     ?= 0.013
+DATA       ?= data/train
+VALIDATION ?=
 
 BENCH := $(VENV)/bin/python -m bench
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help kodak clic tecnick sample latency claims bench report test
+.PHONY: help kodak clic tecnick sample latency claims train miniatures bench report test
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -32,6 +37,13 @@ latency: $(READY) ## measure what every variant costs: time, memory, operations 
 
 claims: $(READY) ## judge the authors' claims by the stored rows; 1 if something got worse since ARGS="--accept"
 	@$(BENCH) claims $(ARGS)
+
+train: $(READY) ## train VARIANT at LAMBDA on the images of DATA, validated on VALIDATION
+	@$(BENCH) train --variant $(VARIANT) --lambda $(LAMBDA) --data $(DATA) \
+		$(if $(VALIDATION),--validation $(VALIDATION)) $(ARGS)
+
+miniatures: $(READY) ## train the miniatures of every variant on DATA and VALIDATION; goes on where it was
+	@$(BENCH) miniatures --data $(DATA) $(if $(VALIDATION),--validation $(VALIDATION)) $(ARGS)
 
 bench: $(READY) ## time parts of the suite beside what they replace (ARGS="--quick" for a look)
 	@$(BENCH) benchmark all $(ARGS)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
-from bench.benchmarks import BENCHMARKS, biwkv, networks, variants, zoo
+from bench.benchmarks import BENCHMARKS, biwkv, networks, training, variants, zoo
 from bench.benchmarks.benchmark import Spread, Timing, time_together
 from bench.cli import main
 from bench.operators import status
@@ -119,3 +119,29 @@ def test_the_zoo_benchmark_says_whether_rates_and_qualities_are_the_same():
     assert same["eval_model's PSNR"] == "2e-06 dB away"
     other = zoo._row("a", ours, zoo.Outcome(6.0, (0.5, 0.3), (30.0, 31.0)))
     assert other["eval_model's"] == "0.5000, 0.3000"
+
+
+def test_training_is_timed_with_both_loaders_over_the_same_folder(tmp_path, monkeypatch, capsys):
+    """On images so large that decoding them is most of the work, a loader that decodes them once is faster."""
+    monkeypatch.setattr(training, "SHAPE", (1600, 1600))
+    monkeypatch.setattr(training, "BATCH", 2)
+    monkeypatch.setattr(training, "STEPS", 1)
+    folder = training.written(tmp_path / "train", 3)
+    report = training.compare(folder, tmp_path, "cpu", quick=True, given=True)
+    assert f"3 images of {folder}" in report.text
+    alone, steps = report.ratios
+    assert alone.values.median < 1
+    assert len(steps.values.values) == 3
+
+
+def test_both_loaders_give_crops_of_the_same_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SHAPE", (256, 256))
+    monkeypatch.setattr(training, "BATCH", 4)
+    folder = training.written(tmp_path / "train", 4)
+    decoded = training.decode_folders([folder], 256, tmp_path / "cache")
+    pixels = {image.mean().round(6) for image in decoded.images()}
+    for loader in (training.ours(training.RandomCrops(decoded, 256, 0), 0, "cpu"), training.plain(folder, 0, "cpu")):
+        batch = next(loader)
+        assert batch.shape == (4, 3, 256, 256) and 0 <= float(batch.min()) and float(batch.max()) <= 1
+        found = {float(round(crop.double().mean().item() * 255, 3)) for crop in batch}
+        assert found <= {float(round(value, 3)) for value in pixels}
