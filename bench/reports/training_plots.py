@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from bench.reports.plots import COLOURS, Figure, Layout, plot_settings, save
 from bench.reports.training_tables import point
@@ -23,8 +23,9 @@ WIDE_RANGE = 8.0  # ratio of the largest to the smallest value from which on a s
 PANEL_INCHES = 1.5
 CURVES = (("loss", "Held-out loss"), ("bpp", "Held-out rate [bpp]"), ("psnr_db", "Held-out PSNR [dB]"))
 MULTIPLIER_NOTE = (
-    "Where tasks are balanced, λ_eff/λ is p_D/p_R: how much more distortion counts against a rate in the gradient than λ "
-    "says, with p = z/(L + 1 + 1e-8) up to a common factor, z a task's weight and L its loss, both after the logged step."
+    "Where tasks are balanced, λ_eff/λ is p_D/p_R: how much more distortion counts against a rate in the gradient than "
+    "λ says, with p = z/(L + 1 + 1e-8) up to a common factor, z a task's weight and L its loss, both after the logged "
+    "step."
 )
 
 
@@ -111,10 +112,8 @@ def balance(trainings: Sequence[Training], layout: Layout) -> Figure:
             drawn = [value for one, training in zip(row, trainings)
                      for value in _draw_tasks(one, values_of(training), colours)]
             row[0].set_ylabel(label)
-            if row is not axes[0] and drawn and min(drawn) > 0 and max(drawn) > WIDE_RANGE * min(drawn):
-                row[0].set_yscale("log")
-                row[0].yaxis.set_major_formatter(LogFormatter())
-                row[0].yaxis.set_minor_formatter(LogFormatter())
+            if row in axes[1::2] and drawn and min(drawn) > 0 and max(drawn) > WIDE_RANGE * min(drawn):
+                _logarithmic(row[0])  # losses and multipliers, for which factors matter
             _finish(row, "Step" if row is axes[-1] else "")
         for one in axes[-1]:
             one.axhline(1, color="#444444", linewidth=0.6, linestyle=":")
@@ -123,6 +122,14 @@ def balance(trainings: Sequence[Training], layout: Layout) -> Figure:
         _legend(canvas, [Line2D([], [], color=colours[task], label=task) for task in tasks], layout)
         return Figure(f"{name}_{layout.name}", _balance_caption(trainings[0].variant, tasks),
                       save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make the vertical scale logarithmic, with plain numbers at 1, 2 and 5."""
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _multipliers_of(training: Training) -> list[tuple[int, Mapping[str, float]]]:

@@ -12,8 +12,8 @@ from bench.training_logs import Training, Validation
 
 HELD_OUT_NOTE = (
     "Held out: means over images that no training sees, symbols rounded, no noise; loss is λ·255²·MSE + bpp (for "
-    "MS-SSIM λ·(1 − MS-SSIM) + bpp) whatever was optimised; bpp from likelihoods; PSNR of the output before it is clamped "
-    "and rounded. They are no figures of an evaluation set."
+    "MS-SSIM λ·(1 − MS-SSIM) + bpp) whatever was optimised; bpp from likelihoods; PSNR of the output before it is "
+    "clamped and rounded. They are no figures of an evaluation set."
 )
 VARIANT, LAMBDA = Column("variant", "Variant"), Column("lambda", "λ")
 
