@@ -23,7 +23,7 @@ from bench.variants import Checkpoint, Variant, find_checkpoints, load_variants
 if TYPE_CHECKING:
     from torch import nn
 
-CHANGES_WIDTH = 42  # columns of the table
+CHANGES_WIDTH = 38  # columns of the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
