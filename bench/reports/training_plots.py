@@ -25,7 +25,7 @@ CURVES = (("loss", "Held-out loss"), ("bpp", "Held-out rate [bpp]"), ("psnr_db",
 MULTIPLIER_NOTE = (
     "Where tasks are balanced, λ_eff/λ is p_D/p_R: how much more distortion counts against a rate in the gradient than "
     "λ says, with p = z/(L + 1 + 1e-8) up to a common factor, z a task's weight and L its loss, both after the logged "
-    "step."
+    "step. Task losses are of that step's batch alone, hence the jumps."
 )
 
 
