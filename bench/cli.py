@@ -19,6 +19,7 @@ VERBS = {
     "claims": "judge the authors' claims by stored rows, and compare with the accepted state",
     "report": "rebuild tables, plots and the HTML page from stored rows",
     "train": "train one variant at one λ",
+    "search": "search a balanced recipe's hyper-parameters, or analyse trials",
     "miniatures": "train the miniatures of every variant",
     "benchmark": "time parts of the suite on this machine",
 }

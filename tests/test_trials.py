@@ -1,0 +1,150 @@
+"""Analysis of trials: ranks within one λ, BD-rates across λ, what can't be compared, the report."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import bjontegaard
+import pytest
+
+from bench.cli import main
+from bench.errors import EXIT_DONE, ConfigurationError
+from bench.training.trial_record import COMPLETE, FAILED, PRUNED, Trial, read_trial, read_trials, write_trial
+from bench.training.trials import analyse
+
+OWN = {"gamma": 0.003, "weight_rate": 0.025}
+LAMBDAS = (0.0035, 0.0067, 0.013, 0.025)
+RATES = (0.2, 0.35, 0.6, 0.95)
+QUALITIES_DB = (28.0, 30.1, 32.4, 34.8)
+
+
+def trial(gamma=0.003, rate=0.025, loss=1.0, lambda_=0.013, state=COMPLETE, **changes):
+    measured = {"loss": loss, "bpp": 0.5, "psnr_db": 30.0} if state != FAILED else {}
+    return Trial(**{"lambda_": lambda_, "parameters": {"gamma": gamma, "weight_rate": rate}, "state": state,
+                    "steps": 100, "variant": "tiny", "own": OWN, "place": f"g{gamma}-w{rate}", **measured, **changes})
+
+
+def curve(gamma, scale, shift_db=0.0, lambdas=LAMBDAS):
+    """A setting's trials over λ: another rate and quality than the base's at each."""
+    return [trial(gamma, lambda_=one, bpp=bpp * scale, psnr_db=psnr + shift_db, loss=one * 100)
+            for one, bpp, psnr in zip(LAMBDAS, RATES, QUALITIES_DB) if one in lambdas]
+
+
+def test_settings_are_ranked_within_one_lambda_and_ties_share_a_rank():
+    losses = {0.001: 1.0020, 0.003: 1.0, 0.005: 1.0009, 0.01: 1.0025}
+    (group,) = analyse([trial(gamma, loss=loss) for gamma, loss in losses.items()]).by_lambda
+    assert [(dict(one.setting)["gamma"], one.rank) for one in group.ranked] == [
+        (0.003, 1), (0.005, 1), (0.001, 3), (0.01, 3)]  # 1.0025 is within 0.1 % of 1.0020, 1.0020 not of 1
+    assert [one.excess for one in group.ranked] == pytest.approx([0, 0.0009, 0.002, 0.0025])
+    assert [dict(one.setting)["gamma"] for one in group.recommended] == [0.003, 0.005]
+    without = analyse([trial(gamma, loss=loss) for gamma, loss in losses.items()], noise=0).by_lambda[0]
+    assert [one.rank for one in without.ranked] == [1, 2, 3, 4]
+
+
+def test_a_low_lambda_never_outranks_a_high_one():
+    """Its losses are lower whatever the parameters; as published, it would have won."""
+    trials = [trial(0.001, loss=0.4, lambda_=0.0035), trial(0.003, loss=0.5, lambda_=0.0035),
+              trial(0.001, loss=2.0, lambda_=0.025), trial(0.003, loss=1.5, lambda_=0.025)]
+    found = {group.lambda_: dict(group.recommended[0].setting)["gamma"] for group in analyse(trials).by_lambda}
+    assert found == {0.0035: 0.001, 0.025: 0.003}
+
+
+def test_runs_of_one_setting_are_averaged_and_others_counted_apart():
+    trials = [trial(0.003, loss=1.0, bpp=0.5), trial(0.003, loss=1.4, bpp=0.7), trial(0.001, loss=1.1),
+              trial(0.005, loss=0.1, state=PRUNED), trial(0.01, state=FAILED, reason="the loss has grown")]
+    (group,) = analyse(trials).by_lambda
+    assert group.runs == 5 and len(group.pruned) == len(group.failed) == 1
+    assert [(one.runs, one.loss, one.bpp) for one in group.ranked] == [
+        (1, pytest.approx(1.1), 0.5), (2, pytest.approx(1.2), pytest.approx(0.6))]
+
+
+def test_only_failures_recommend_nothing():
+    (group,) = analyse([trial(state=FAILED)]).by_lambda
+    assert group.recommended == () and group.runs == 1
+
+
+def test_bd_rates_across_lambda_are_those_of_the_bjontegaard_package():
+    others = {0.001: (1.05, 0.1), 0.005: (0.93, 0.0), 0.01: (1.2, 0.3)}
+    trials = curve(0.003, 1.0) + [one for gamma, how in others.items() for one in curve(gamma, *how)]
+    analysis = analyse(trials)
+    expected = {gamma: bjontegaard.bd_rate(RATES, QUALITIES_DB, [rate * scale for rate in RATES],
+                                           [psnr + shift for psnr in QUALITIES_DB], method="pchip")
+                for gamma, (scale, shift) in others.items()}
+    assert expected[0.005] == pytest.approx(-7, abs=0.01)
+    assert analysis.reference == (("gamma", 0.003), ("weight_rate", 0.025))
+    assert {dict(one.setting)["gamma"]: one.result.value for one in analysis.compared} == pytest.approx(expected)
+    order = sorted(expected, key=expected.get)
+    assert [(dict(one.setting)["gamma"], one.rank) for one in analysis.compared] == list(zip(order, (1, 2, 3)))
+
+
+def test_bd_rates_take_the_lambda_both_have_and_need_four():
+    trials = curve(0.003, 1.0) + curve(0.001, 0.9) + curve(0.005, 0.8, lambdas=LAMBDAS[:3])
+    trials += [trial(0.001, lambda_=0.0483, bpp=9.0, psnr_db=20.0)]  # a point that no curve could hold
+    (only,) = analyse(trials).compared
+    assert dict(only.setting)["gamma"] == 0.001 and only.lambdas == LAMBDAS
+    assert only.result.value == pytest.approx(-10)
+    against = analyse(trials, {"gamma": 0.001, "weight_rate": 0.025}).compared
+    assert [one.result.value for one in against] == [pytest.approx(100 / 0.9 - 100)]
+    assert analyse(trials, {"gamma": 0.005, "weight_rate": 0.025}).compared == ()
+
+
+def test_a_setting_whose_curve_turns_back_has_no_bd_rate_but_a_reason():
+    bent = [replace(one, psnr_db=30.0) for one in curve(0.001, 1.0)]
+    analysis = analyse(curve(0.003, 1.0) + bent + curve(0.005, 1.1))
+    assert [(one.rank, one.result.value is None) for one in analysis.compared] == [(1, False), (None, True)]
+    assert "rise" in analysis.compared[1].result.reason
+
+
+@pytest.mark.parametrize(("other", "message"), [
+    (trial(0.001, variant="another"), "several variants"),
+    (trial(0.001, training="another"), "more than the values searched"),
+    (trial(parameters={"gamma": 0.001}), "more than the values searched"),
+])
+def test_trials_that_cannot_be_compared_are_refused(other, message):
+    with pytest.raises(ConfigurationError, match=message):
+        analyse([trial(), other])
+
+
+def test_records_are_found_at_any_depth_and_read_as_written(tmp_path):
+    written = [trial(0.001), trial(0.003, state=FAILED, reason="weights are no longer finite")]
+    for folder, one in zip((tmp_path / "a" / "0.013" / "trial-0", tmp_path / "trial-1"), written):
+        folder.mkdir(parents=True)
+        write_trial(folder, one)
+    read = read_trials(tmp_path)
+    assert sorted((replace(one, place="") for one in read), key=str) == sorted(
+        (replace(one, place="") for one in written), key=str)
+    bare = {"lambda": 0.01, "parameters": {"gamma": 1}, "loss": 1, "bpp": 1, "psnr_db": 30, "steps": 3,
+            "state": "complete", "reason": ""}
+    (tmp_path / "trial-1" / "trial.json").write_text(json.dumps(bare))
+    assert read_trial(tmp_path / "trial-1" / "trial.json").setting == (("gamma", 1.0),)
+
+
+@pytest.mark.parametrize("change", [{"state": "running"}, {"loss": None}, {"parameters": {"gamma": "x"}}])
+def test_damaged_records_are_refused(tmp_path, change):
+    write_trial(tmp_path, trial())
+    path = tmp_path / "trial.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ConfigurationError, match="no record of a trial"):
+        read_trials(tmp_path)
+    path.unlink()
+    with pytest.raises(ConfigurationError, match="no trial below"):
+        read_trials(tmp_path)
+
+
+def test_the_verb_reports_all_trials_and_says_who_failed(tmp_path, capsys):
+    trials = curve(0.003, 1.0) + curve(0.001, 0.9) + [
+        trial(0.001, 0.05, loss=2.0), trial(0.01, state=FAILED, reason="a | b"), trial(0.005, loss=1.0, state=PRUNED)]
+    for number, one in enumerate(trials):
+        (tmp_path / f"trial-{number}").mkdir()
+        write_trial(tmp_path / f"trial-{number}", one)
+    assert main(["search", "--analyse", str(tmp_path), "--top", "1"]) == EXIT_DONE
+    assert "11 trials at 4 λ" in capsys.readouterr().out
+    page = (tmp_path / "report" / "README.md").read_text()
+    assert "11 runs at 4 λ: 9 complete, 1 ended early, 1 failed" in page
+    assert "−10.00" in page and "a \\| b" in page and "Recommended: **gamma 0.001, weight_rate 0.025**" in page
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "report" / "trials.csv").read_text())))
+    assert len(rows) == 11 and {row["state"] for row in rows} == {"complete", "pruned", "failed"}
+    figures = {path.name for path in (tmp_path / "report").glob("*.png")}
+    assert figures == {"loss_over_gamma.png", *(f"heat_map_{one:g}.png".replace("0.", "0_") for one in LAMBDAS)}
+    assert all(f"({name})" in page for name in figures)
