@@ -79,19 +79,20 @@ def test_miniatures_have_one_width_and_a_million_parameters_at_most():
 
 
 def test_all_are_trained_alike():
-    """Steps, crops and learning rates are equal at each λ; a fine-tuning's steps include those before it."""
+    """Steps, crops and learning rates are equal at the first λ and at each other, also where λ are others; a
+    fine-tuning's steps include those before it."""
     plan = Plan()
-    by_lambda = {}
+    by_place = {}
     for variant in MINIATURES:
         runs = runs_of(variant, plan)
         assert [run.lambda_ for run in runs] == sorted(variant.lambdas, reverse=True)
         assert [run.warm for run in runs] == [None, *[run.lambda_ for run in runs[:-1]]]
-        for run in runs:
+        for place, run in enumerate(runs):
             jobs = [job for job in (run.before, run.job) if job]
-            by_lambda.setdefault(run.lambda_, Counter())[(
-                run.steps, run.warm, jobs[0].recipe.learning_rate, jobs[0].recipe.schedule,
+            by_place.setdefault(place, Counter())[(
+                run.steps, jobs[0].recipe.learning_rate, jobs[0].recipe.schedule,
                 *{(job.recipe.batch, job.recipe.crop) for job in jobs})] += 1
-    assert all(len(kinds) == 1 for kinds in by_lambda.values()), by_lambda
+    assert len(by_place) == 4 and all(len(kinds) == 1 for kinds in by_place.values()), by_place
     assert len({run.digest for variant in MINIATURES for run in runs_of(variant, plan)}) == 4 * len(MINIATURES)
 
 

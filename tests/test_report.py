@@ -181,7 +181,7 @@ def test_a_folder_is_not_compared_with_published_averages(tmp_path):
 class TestMarks:
     def test_miniature_is_marked_everywhere(self):
         report = report_of(make_rows("vvenc") + make_rows("hpcm_base_mini", miniature=True, points=4))
-        assert "not the authors' models" in report.intro[1]
+        assert "not the authors' models" in report.intro[0]
         for name in ("bd_rate", "bd_rate_vs_vvenc", "summary", "per_image", "provenance"):
             labels = {text for text in table_of(report, name).column("codec") if "HPCM" in text}
             assert labels == {"HPCM-Base (miniature)"}

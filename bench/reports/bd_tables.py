@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.reports.comparison import Comparison, Subject, compare
+from bench.reports.comparison import Comparison, Subject, compare, interval_of
 from bench.reports.curves import ANCHOR, MEASURED, METRICS
-from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage
-from bench.reports.seeds import seed_notes
+from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage, count
+from bench.reports.seeds import BASE, seed_notes
 from bench.reports.table import Cell, Column, Table
 
 BD_NOTE = (
@@ -15,14 +15,23 @@ BD_NOTE = (
     "PCHIP on the logarithm of the rate over the common quality interval, never extrapolated; N/A where the "
     "curves share less than half of their quality range, \"small overlap\" below three quarters."
 )
+INTERVAL_NOTE = (
+    "95 % interval of the BD-rate: paired bootstrap over images, 10,000 resamples, where single images of both are "
+    "known; it says how much the choice of images matters, not what another training would give."
+)
 PUBLISHED_HEADING = "Published points, not measured here"
 CODEC = Column("codec", "Codec")
 ORIGIN = Column("origin", "Origin")
 POINTS = Column("points", "Points", digits=0)
 REMARKS = Column("remarks", "Remarks", wide=True)
+INTERVAL = (
+    Column("bd_rate_low_percent", "95 % from", "%", digits=2, signed=True),
+    Column("bd_rate_high_percent", "to", "%", digits=2, signed=True),
+)
 DETAIL_COLUMNS = (
     CODEC, ORIGIN, POINTS, Column("images", "Images", digits=0, missing="?"),
     Column("bd_rate_percent", "BD-rate", "%", digits=2, signed=True, missing="N/A"),
+    *INTERVAL,
     Column("bd_rate_per_image_mean_percent", "BD-rate, mean of images", "%", digits=2, signed=True,
            missing="N/A"),
     Column("bd_rate_per_image_count", "over images", digits=0),
@@ -36,17 +45,36 @@ DETAIL_COLUMNS = (
 def bd_detail(anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> Table:
     """Every codec of ``tests`` against one anchor."""
     comparisons = [compare(anchor, test) for test in tests if test is not anchor]
-    rows = [_detail_row(comparison) for comparison in comparisons]
-    notes = [BD_NOTE, CONVENTION, f"Anchor: {_described(anchor)}", *seed_notes([anchor], tests)]
-    return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", DETAIL_COLUMNS, rows,
+    silent = [one for one in comparisons if not anchor.main.miniature and _says_nothing(one)]
+    comparisons = [one for one in comparisons if one not in silent]
+    rows = [_detail_row(comparison, interval_of(anchor, comparison.test)) for comparison in comparisons]
+    keys = [column.key for column in DETAIL_COLUMNS]
+    places = [keys.index(column.key) for column in INTERVAL]
+    known = any(row[place] is not None for row in rows for place in places)
+    kept = [place for place in range(len(keys)) if known or place not in places]
+    intervals = [INTERVAL_NOTE] if known else []
+    notes = [BD_NOTE, *intervals, CONVENTION, f"Anchor: {_described(anchor)}", *seed_notes([anchor], tests)]
+    if silent:
+        notes.append(f"Left out: {count(len(silent), 'miniature')} with too little range of quality in common with the "
+                     f"anchor for any BD-rate; they are compared with {BASE}.")
+    return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}",
+                  tuple(DETAIL_COLUMNS[place] for place in kept), [tuple(row[place] for place in kept) for row in rows],
                   [comparison.test for comparison in comparisons], coverage, notes, anchor.label)
 
 
-def _detail_row(comparison: Comparison) -> tuple[Cell, ...]:
+def _says_nothing(comparison: Comparison) -> bool:
+    """Whether it is of a miniature other than the baseline, and without a number."""
+    test = comparison.test
+    return (test.main.miniature and test.name != BASE and comparison.bd_rate_percent is None
+            and comparison.ms_ssim_percent is None)
+
+
+def _detail_row(comparison: Comparison, interval: tuple[float, float] | None) -> tuple[Cell, ...]:
     test = comparison.test
     return (test.label, test.origin, len(test.main.rate), comparison.images, comparison.bd_rate_percent,
-            comparison.per_image_percent, comparison.per_image_count or None, comparison.bd_psnr_db,
-            comparison.overlap_percent, comparison.ms_ssim_percent, "; ".join(comparison.remarks) or None)
+            *(interval or (None, None)), comparison.per_image_percent, comparison.per_image_count or None,
+            comparison.bd_psnr_db, comparison.overlap_percent, comparison.ms_ssim_percent,
+            "; ".join(comparison.remarks) or None)
 
 
 def bd_overview(anchors: Sequence[Subject], tests: Sequence[Subject], coverage: Coverage) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -13,6 +14,7 @@ from bench.reports.comparison import Subject, compare, subjects_of
 from bench.reports.curves import ANCHOR, METRICS, PUBLISHED, ReportCurve, measured_curves
 from bench.reports.files import write_folder
 from bench.reports.frame import CONVENTION, MINIATURE_NOTE, SAMPLE_NOTE, Coverage, coverage_of, to_frame
+from bench.reports.miniature_plots import miniature_panels, miniatures_of
 from bench.reports.pages import FIGURES, TABLES, Report, Section, html_page, readme
 from bench.reports.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
 from bench.reports.render import to_csv, to_latex, to_markdown
@@ -77,11 +79,10 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
 
 
 def _intro(coverage: Coverage) -> tuple[str, ...]:
-    lines = [f"Dataset: {coverage.heading}."]
+    lines = [MINIATURE_NOTE] if coverage.miniatures else []
+    lines.append(f"Dataset: {coverage.heading}.")
     if coverage.dataset == "sample":
         lines.append(SAMPLE_NOTE)
-    if coverage.miniatures:
-        lines.append(MINIATURE_NOTE)
     if not coverage.complete:
         lines.append("The set is not complete or not the original one: figures from here can't be compared "
                      "with published ones.")
@@ -128,10 +129,15 @@ def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
         chosen = [curve for curve in curves if curve.metric == metric]
         if not chosen:
             continue
+        small = miniatures_of(chosen)
+        chosen = [curve for curve in chosen if curve not in small or curve.name == HPCM_BASE_MINI]
         limit = plots.low_rate_limit(chosen)
         views = [(stem, None)] + ([(f"{stem}_low_rate", limit)] if limit else [])
-        figures += [plots.rd_plot(name, chosen, coverage, layout, styles, view)
-                    for name, view in views for layout in (plots.WIDE, plots.COLUMN)]
+        more = f" Other miniatures are in the panels of {stem}_miniatures." if small else ""
+        drawn = [plots.rd_plot(name, chosen, coverage, layout, styles, view)
+                 for name, view in views for layout in (plots.WIDE, plots.COLUMN)]
+        figures += [replace(figure, caption=figure.caption + more) for figure in drawn]
+        figures += [miniature_panels(f"{stem}_miniatures", small, coverage)] if small else []
     return figures
 
 

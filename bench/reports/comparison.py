@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bench import metrics
+from bench.metrics.bootstrap import paired_bd_bootstrap
 from bench.rd_curve import over_shared_images
 from bench.reports.curves import CURVE_METRICS, METRICS, ReportCurve
 from bench.reports.frame import count
@@ -98,6 +101,31 @@ def compare(anchor: Subject, test: Subject) -> Comparison:
         else:
             result = add(result, *aligned)
     return result
+
+
+def interval_of(anchor: Subject, test: Subject) -> tuple[float, float] | None:
+    """95 % interval of the BD-rate by PSNR in percent, from resampled images; None where images are not known.
+
+    Images are resampled for both codecs alike (:func:`bench.metrics.bootstrap.paired_bd_bootstrap`): the interval says
+    how much the choice of images matters, not what another training would have given.
+    """
+    if not all(PSNR in side.curves and side.curves[PSNR].image_curves for side in (anchor, test)):
+        return None
+    aligned = align(anchor.curves[PSNR], test.curves[PSNR])
+    if isinstance(aligned, str):
+        return None
+    images = sorted(aligned[0].image_curves)
+    try:
+        found = paired_bd_bootstrap(*(part for curve in aligned for part in _table_of(curve, images)))
+    except ValueError:  # no BD-rate, or none for too many resamples
+        return None
+    return found.averaged.interval()
+
+
+def _table_of(curve: ReportCurve, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and qualities of single images, (images, points)."""
+    curves = [curve.image_curves[image] for image in images]
+    return np.array([one.rate for one in curves]), np.array([one.quality for one in curves])
 
 
 def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:

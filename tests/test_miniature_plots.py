@@ -1,0 +1,95 @@
+"""Panels of miniatures, and intervals and omissions in the tables that they appear in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.interpolate import PchipInterpolator
+from test_report import LABELS, cell, make_rows, table_of
+
+from bench.reports.build import assemble
+from bench.reports.curves import measured_curves
+from bench.reports.miniature_plots import by_line, gain_at_equal_rate, miniatures_of
+from bench.row_selection import select
+
+NAMES = ("hpcm_base_mini", "hpcm_base_seed1_mini", "rwkv_phase1_mini", "rwkv_phase2_mini", "weconv_phase1_mini")
+LABELS.update({name: name for name in NAMES})
+
+
+def noisy(rows, percent, seed):
+    """The same rows with rates that vary from image to image, by the same factor at every point of an image."""
+    images = sorted({row.image for row in rows})
+    factors = dict(zip(images, np.exp(np.random.default_rng(seed).normal(0, percent / 100, len(images)))))
+    return [replace(row, bpp=row.bpp * factors[row.image]) for row in rows]
+
+
+def miniatures(*names, points=4):
+    return [row for number, name in enumerate(names)
+            for row in noisy(make_rows(name, 1 - 0.05 * number, miniature=True, points=points), 3, number)]
+
+
+def curves_of(rows):
+    return miniatures_of(measured_curves(select("kodak", rows), "psnr_rgb_db", 24))
+
+
+def test_gains_are_what_pchip_over_log_rate_gives():
+    base, test = curves_of(miniatures("hpcm_base_mini", "rwkv_phase1_mini", "weconv_phase1_mini"))[:2]
+    rates, gains = gain_at_equal_rate(test, base)
+    kept = [rate for rate in test.rate if base.rate[0] <= rate <= base.rate[-1]]
+    assert rates == kept and 0 < len(kept) < len(test.rate)
+    expected = [quality - PchipInterpolator(np.log10(base.rate), base.quality)(np.log10(rate))
+                for rate, quality in zip(test.rate, test.quality) if rate in kept]
+    assert gains == pytest.approx(expected)
+    shifted = replace(base, data=replace(base.data, label="other"))
+    assert gain_at_equal_rate(shifted, base)[1] == pytest.approx([0.0] * 4)
+
+
+def test_lines_hold_their_variants_and_neither_the_baseline_nor_seeds():
+    found = by_line(curves_of(miniatures(*NAMES)))
+    assert {line: [curve.name for curve in curves] for line, curves in found.items()} == {
+        "rwkv": ["rwkv_phase1_mini", "rwkv_phase2_mini"], "weconv": ["weconv_phase1_mini"]}
+
+
+def test_panels_are_drawn_from_three_miniatures_with_a_baseline_on_and_leave_the_other_plots_readable():
+    def figures(*names):
+        rows = make_rows("vvenc") + miniatures(*names)
+        return {figure.name: figure for figure in assemble(select("kodak", rows), []).figures}
+
+    assert not [name for name in figures(*NAMES[:2]) if "miniatures" in name]
+    assert not [name for name in figures(*NAMES[1:4]) if "miniatures" in name]
+    drawn, again = figures(*NAMES), figures(*NAMES)
+    assert {"rd_psnr_miniatures", "rd_ms_ssim_miniatures"} <= set(drawn)
+    assert all(drawn[name].png == again[name].png and drawn[name].svg == again[name].svg for name in drawn)
+    assert "not the authors' models" in drawn["rd_psnr_miniatures"].caption
+    assert "1 other seed" in drawn["rd_psnr_miniatures"].caption
+    assert "Not drawn" not in drawn["rd_psnr_wide"].caption
+    assert "panels" in drawn["rd_psnr_wide"].caption
+
+
+def test_bd_tables_have_the_interval_of_a_plain_bootstrap():
+    """Against a loop that averages resampled images and integrates by scipy."""
+    rows = noisy(make_rows("vvenc"), 4, 1) + noisy(make_rows("webp", 0.9), 4, 2)
+    table = table_of(assemble(select("kodak", rows), [], with_plots=False), "bd_rate_vs_vvenc")
+    low, middle, high = (cell(table, "WebP", f"bd_rate_{name}percent") for name in ("low_", "", "high_"))
+    sides = [{name: [(row.bpp, row.psnr_rgb_db) for row in rows if row.name == codec and row.image == name]
+              for name in sorted({row.image for row in rows})} for codec in ("vvenc", "webp")]
+    random, values = np.random.default_rng(5), []
+    for _ in range(1000):
+        chosen = random.choice(sorted(sides[0]), 24)
+        means = [np.mean([side[name] for name in chosen], axis=0).T for side in sides]
+        start, end = max(quality[0] for _, quality in means), min(quality[-1] for _, quality in means)
+        area = [PchipInterpolator(quality, np.log10(rate)).integrate(start, end) for rate, quality in means]
+        values.append(100 * (10 ** ((area[1] - area[0]) / (end - start)) - 1))
+    assert (low, high) == pytest.approx(np.percentile(values, [2.5, 97.5]), abs=0.35)
+    assert low < middle < high
+
+
+def test_miniatures_without_a_number_are_counted_not_listed():
+    rows = make_rows("vvenc", points=6) + [
+        replace(row, psnr_rgb_db=row.psnr_rgb_db - 11, ms_ssim_db=row.ms_ssim_db - 4.4)
+        for row in miniatures(*NAMES)]
+    report = assemble(select("kodak", rows), [], with_plots=False)
+    table = table_of(report, "bd_rate_vs_vvenc")
+    assert table.column("codec") == ["hpcm_base_mini (miniature)"]
+    assert any("4 miniatures" in note for note in table.notes)
+    assert len(table_of(report, "bd_rate_vs_hpcm_base_mini").column("codec")) == 5
