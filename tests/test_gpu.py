@@ -5,6 +5,7 @@ import torch
 
 from bench.models import MODELS, create
 from tests.reference_models import fill, manifest, picture
+from tests.training_samples import decoded, held_out, photographs  # noqa: F401
 
 pytestmark = [
     pytest.mark.gpu,
@@ -74,3 +75,43 @@ def test_traces_on_a_gpu_hold_kernels(tmp_path, monkeypatch):
                  "--reports", str(tmp_path)]) == 0
     traces = list((tmp_path / "latency" / "traces").glob("*.trace.json"))
     assert len(traces) == 2 and all('"kernel"' in path.read_text() for path in traces)
+
+
+@pytest.mark.parametrize("recipe, half", [
+    ("standard", False), ("standard", True), ("balanced_phase1", False), ("balanced_phase3", True),
+    ("balanced_phase4", False),
+])
+def test_training_on_a_gpu_lowers_the_loss_and_goes_on_from_its_state(recipe, half, decoded, held_out, tmp_path):
+    from bench.training.processes import Processes
+    from bench.training.trainer import Trainer
+    from bench.training.validation import validate
+    from tests.training_samples import job
+
+    processes = Processes(device=torch.device("cuda"))
+    wanted = job(recipe, steps=40, half=half)
+    trainer = Trainer(wanted, tmp_path / "run", processes=processes)
+    before = validate(trainer.model, held_out, wanted, processes.device)["loss"]
+    trainer.run(decoded, held_out, workers=2, log_every=10, save_every=10, until=20)
+    trainer.lock.close()
+    resumed = Trainer(wanted, tmp_path / "run", processes=processes)
+    assert resumed.step == 20 and next(resumed.model.parameters()).device.type == "cuda"
+    last = resumed.run(decoded, held_out, workers=2, log_every=10, save_every=10)
+    assert resumed.step == 40 and resumed.guard.skipped == 0
+    assert last["loss"] < 0.8 * before
+
+
+def test_a_training_on_a_gpu_follows_the_one_on_the_cpu_until_noise_parts_them(decoded, tmp_path):
+    """Same weights and crops; noise differs between devices, so losses agree only about."""
+    from bench.training.data import RandomCrops, as_input
+    from bench.training.processes import Processes
+    from bench.training.trainer import Trainer
+    from tests.training_samples import CROP, job
+
+    crops = RandomCrops(decoded, CROP, 0)
+    losses = []
+    for kind in ("cpu", "cuda"):
+        device = torch.device(kind)
+        trainer = Trainer(job(steps=40), tmp_path / kind, processes=Processes(device=device))
+        batch = torch.stack([crops[0], crops[1]])
+        losses.append([float(trainer._step(as_input(batch, device))[0]) for _ in range(5)])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)

@@ -202,6 +202,9 @@ def test_training_ends_early_when_the_loss_stays(decoded, held_out, tmp_path, mo
     trainer = Trainer(job(steps=100, patience=3), tmp_path / "run")
     trainer.run(decoded, held_out, save_every=2)
     assert trainer.step == 10
+    trainer.lock.close()
+    again = Trainer(trainer.job, tmp_path / "run")
+    assert again.run(decoded, held_out, save_every=2) == trainer.latest and again.step == 10
 
 
 def test_half_precision_computes_transforms_only_and_nearly_the_same(decoded, tmp_path):
