@@ -43,6 +43,8 @@ class Plan:
         first_steps, steps: at the largest λ, and at each other.
         first_rate, rate: learning rates there; they fall along half a cosine to a hundredth.
         fine_tuning_rate: of a recipe that is a fine-tuning.
+        weight_rate: learning rate of task weights, where there are any. The published 0.025 is for trainings of a
+            thousand times as many steps; in these it would drive weights to where rate alone counts.
         batch, crop, warmup: see :class:`Recipe`.
         validate_every: steps between validations.
     """
@@ -52,6 +54,7 @@ class Plan:
     first_rate: float = 3e-3
     rate: float = 2e-3
     fine_tuning_rate: float = 5e-4
+    weight_rate: float = 2e-3
     batch: int = 2
     crop: int = 256
     warmup: int = 30
@@ -110,7 +113,8 @@ def _run(variant: Variant, lambda_: float, warm: float | None, plan: Plan) -> Ru
 
     def job(recipe: Recipe, steps: int, rate: float) -> Job:
         recipe = recipe.with_(steps=steps, epochs=0, batch=plan.batch, crop=plan.crop, learning_rate=rate,
-                              schedule="cosine", warmup=min(plan.warmup, steps // 10))
+                              schedule="cosine", warmup=min(plan.warmup, steps // 10),
+                              weight_rate=plan.weight_rate if recipe.tasks != "total" else None)
         return Job(variant.model, lambda_, recipe, variant.options_for(lambda_), variant.metric, variant.seed)
 
     recipe = RECIPES.get(variant.recipe)
