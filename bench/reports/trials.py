@@ -14,7 +14,7 @@ from bench.training.trial_record import Setting, Trial, told
 from bench.training.trials import Analysis, AtLambda, Ranked
 
 RESULT_COLUMNS = (
-    Column("loss", "RD cost", digits=4), Column("excess_percent", "over the best", "%", 2, signed=True),
+    Column("loss", "RD cost", digits=4), Column("excess_percent", "Over the best", "%", 2, signed=True),
     Column("bpp", "Rate", "bpp", 4), Column("psnr_rgb_db", "PSNR", "dB", 2),
 )
 

@@ -18,7 +18,7 @@ from bench.training.trials import Analysis, AtLambda
 ACROSS, DOWN = "gamma", "weight_rate"
 PANELS_A_ROW = 3
 MOST_VALUES = 12  # on an axis of a heat map; drawn ones, as of tpe, are all different
-LABELS = {ACROSS: "γ", DOWN: "Learning rate of task weights"}
+LABELS = {ACROSS: "γ", DOWN: "Rate of task weights"}
 
 
 def heat_maps(analysis: Analysis) -> Iterator[Figure]:
@@ -104,15 +104,13 @@ def _draw_cells(axes: Axes, grid: np.ndarray, noise: float) -> None:
 
 
 def _draw_lines(axes: Axes, cells: dict[tuple[float, float], float], rates: list[float]) -> None:
-    for number, rate in enumerate(rates):
-        points = sorted((gamma, value) for (gamma, other), value in cells.items() if other == rate)
-        axes.plot([x for x, _ in points], [y for _, y in points], color=COLOURS[number], marker=MARKERS[number],
-                  linewidth=1.2, markersize=4, label=f"{rate:.4g}")
     gammas = sorted({gamma for gamma, _ in cells})
+    for number, rate in enumerate(rates):  # a line breaks where a trial is missing
+        axes.plot(gammas, [cells.get((gamma, rate), np.nan) for gamma in gammas], color=COLOURS[number],
+                  marker=MARKERS[number], linewidth=1.2, markersize=4, label=f"{rate:.4g}")
     axes.set_xscale("log")
     axes.set_xticks(gammas, [f"{gamma:.4g}" for gamma in gammas])
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
     axes.grid(True, linewidth=0.4, color="#D9D9D9")
     axes.set_axisbelow(True)
 
