@@ -1,7 +1,6 @@
-"""Schedules of γ, which pulls the logits of task weights towards 0 (LIC-HPCM-Balanced, phases 2 and 3).
+"""Schedules of γ, which pulls the logits of task weights towards 0 (LIC-HPCM-Balanced, phase 2).
 
-``GAMMAS`` has schedules of one γ, ``SCALE_GAMMAS`` of three, for the rates of the scales. Published warm-ups and
-breakpoints are epochs of trainings of 3000; here they scale with the total, unless they are given.
+Published warm-ups and steps are epochs of trainings of 3000; here they scale with the total, unless they are given.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ class Gamma(Schedule):
 
     def __init__(self, total: float, initial: float = 0.006, final: float = 0.001,
                  warmup: float | None = None) -> None:
-        _check(total, (initial, final))
-        warmup = _scaled(100, total) if warmup is None else warmup
+        check(total, (initial, final))
+        warmup = scaled(100, total) if warmup is None else warmup
         if not 0 <= warmup < total:
             raise ConfigurationError(f"a warm-up of {warmup:g} epochs does not fit a training of {total:g}",
                                      "give a shorter one")
@@ -76,7 +75,7 @@ class Linear(Gamma):
     """A straight line from the first γ to the last."""
 
     def after_warmup(self, epoch: float) -> float:
-        return _linear(self.initial, self.final, self.progress(epoch))
+        return linear(self.initial, self.final, self.progress(epoch))
 
 
 @GAMMAS.register("cosine")
@@ -84,7 +83,7 @@ class Cosine(Gamma):
     """Half a cosine from the first γ to the last."""
 
     def after_warmup(self, epoch: float) -> float:
-        return _cosine(self.initial, self.final, self.progress(epoch))
+        return cosine(self.initial, self.final, self.progress(epoch))
 
 
 @GAMMAS.register("step")
@@ -101,7 +100,7 @@ class Step(Gamma):
     def __init__(self, total: float, initial: float = 0.006, final: float = 0.001, warmup: float | None = None,
                  epochs: Sequence[float] | None = None, factor: float = 0.5) -> None:
         super().__init__(total, initial, final, warmup)
-        self.epochs = [_scaled(epoch, total) for epoch in self.published] if epochs is None else list(epochs)
+        self.epochs = [scaled(epoch, total) for epoch in self.published] if epochs is None else list(epochs)
         self.factor = factor
 
     def after_warmup(self, epoch: float) -> float:
@@ -131,7 +130,7 @@ class Adaptive(Cosine):
     def __init__(self, total: float, initial: float = 0.006, final: float = 0.001, warmup: float | None = None,
                  window: int = 50) -> None:
         super().__init__(total, initial, final, warmup)
-        _check_window(window)
+        check_window(window)
         self.losses: deque[float] = deque(maxlen=window)
 
     def record(self, loss: float) -> None:
@@ -143,7 +142,7 @@ class Adaptive(Cosine):
             return gamma
         variation = statistics.pstdev(self.losses) / (statistics.fmean(self.losses) + 1e-8)
         gamma *= 0.8 if variation < CALM else 1.2 if variation > LIVELY else 1.0
-        return _clamped(gamma, self.final, self.initial)
+        return clamped(gamma, self.final, self.initial)
 
     def state_dict(self) -> dict[str, Any]:
         return {"losses": list(self.losses)}
@@ -152,148 +151,35 @@ class Adaptive(Cosine):
         self.losses = deque(state["losses"], maxlen=self.losses.maxlen)
 
 
-class ScaleGammas(Schedule):
-    """γ of the three scales over epochs; the last is half of the first.
-
-    Args:
-        total: epochs of the training.
-        initial: γ of s1, s2 and s3 at first.
-
-    Raises:
-        ConfigurationError: γ is negative, not three, or there are no epochs.
-    """
-
-    def __init__(self, total: float, initial: Sequence[float] = (0.008, 0.006, 0.004)) -> None:
-        _check(total, initial)
-        if len(initial) != 3:
-            raise ConfigurationError(f"gammas of three scales must be three, not {list(initial)}")
-        self.total, self.initial = total, tuple(initial)
-        self.final = tuple(0.5 * gamma for gamma in initial)
-
-    def values(self, epoch: float) -> tuple[float, float, float]:
-        """γ of s1, s2 and s3 in an epoch, which may lie within one (0.5)."""
-        raise NotImplementedError
-
-
-SCALE_GAMMAS: Registry[type[ScaleGammas]] = Registry("schedule of the scales' gammas")
-
-
-@SCALE_GAMMAS.register("fixed")
-class FixedScales(ScaleGammas):
-    """The first γ for ever."""
-
-    def values(self, epoch: float) -> tuple[float, float, float]:
-        return self.initial
-
-
-@SCALE_GAMMAS.register("linear")
-class LinearScales(ScaleGammas):
-    """Straight lines down to half."""
-
-    def values(self, epoch: float) -> tuple[float, float, float]:
-        return tuple(_linear(*ends, min(epoch / self.total, 1.0)) for ends in zip(self.initial, self.final))
-
-
-@SCALE_GAMMAS.register("cosine")
-class CosineScales(ScaleGammas):
-    """Half cosines down to half."""
-
-    def values(self, epoch: float) -> tuple[float, float, float]:
-        return tuple(_cosine(*ends, min(epoch / self.total, 1.0)) for ends in zip(self.initial, self.final))
-
-
-@SCALE_GAMMAS.register("adaptive")
-class AdaptiveScales(ScaleGammas):
-    """Each γ falls by 5 % an epoch while its scale's losses hardly change, and rises by 2 % while they vary much.
-
-    Args:
-        window: losses that are looked at; nothing changes until more are recorded.
-        total, initial: see :class:`ScaleGammas`.
-    """
-
-    def __init__(self, total: float, initial: Sequence[float] = (0.008, 0.006, 0.004), window: int = 50) -> None:
-        super().__init__(total, initial)
-        _check_window(window)
-        self.current, self.recorded = self.initial, 0
-        self.losses: deque[tuple[float, ...]] = deque(maxlen=window)
-
-    def record(self, loss: Sequence[float]) -> None:
-        """Take note of an epoch's losses of s1, s2 and s3."""
-        self.losses.append(tuple(float(part) for part in loss))
-        self.recorded += 1
-        if self.recorded > self.losses.maxlen:
-            self.current = tuple(self._moved(*of_scale)
-                                 for of_scale in zip(self.current, self.initial, self.final, zip(*self.losses)))
-
-    def _moved(self, gamma: float, initial: float, final: float, losses: tuple[float, ...]) -> float:
-        variation = statistics.stdev(losses) / (statistics.fmean(losses) + 1e-8)
-        gamma *= 0.95 if variation < CALM else 1.02 if variation > LIVELY else 1.0
-        return _clamped(gamma, final, initial)
-
-    def values(self, epoch: float) -> tuple[float, float, float]:
-        return self.current
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"losses": [list(losses) for losses in self.losses], "current": list(self.current),
-                "recorded": self.recorded}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.losses = deque(map(tuple, state["losses"]), maxlen=self.losses.maxlen)
-        self.current, self.recorded = tuple(state["current"]), state["recorded"]
-
-
-@SCALE_GAMMAS.register("hierarchical")
-class HierarchicalScales(ScaleGammas):
-    """s1 first, then s2, then s3: multiples of the first γ, linear between breakpoints, then constant.
-
-    Args:
-        extrapolate: after the last breakpoint go on along the last line, as published: there γ turns negative.
-        total, initial: see :class:`ScaleGammas`.
-    """
-
-    breakpoints = (  # epoch of 3000, multiples of s1, s2, s3
-        (0, (1.0, 0.8, 0.6)), (300, (1.2, 0.8, 0.6)), (1500, (0.9, 1.1, 1.0)), (2500, (0.7, 0.8, 1.1)),
-        (3000, (0.5, 0.5, 1.3)),
-    )
-
-    def __init__(self, total: float, initial: Sequence[float] = (0.008, 0.006, 0.004),
-                 extrapolate: bool = False) -> None:
-        super().__init__(total, initial)
-        self.extrapolate = extrapolate
-
-    def values(self, epoch: float) -> tuple[float, float, float]:
-        place = epoch * PUBLISHED_TOTAL / self.total
-        if not self.extrapolate:
-            place = min(place, PUBLISHED_TOTAL)
-        pieces = list(zip(self.breakpoints, self.breakpoints[1:]))
-        (start, low), (end, high) = next((piece for piece in pieces if place < piece[1][0]), pieces[-1])
-        share = (place - start) / (end - start)
-        return tuple(gamma * _linear(a, b, share) for gamma, a, b in zip(self.initial, low, high))
-
-
-def _scaled(epoch: float, total: float) -> float:
+def scaled(epoch: float, total: float) -> float:
+    """An epoch of the published 3000 as one of a training of ``total``."""
     return epoch * total / PUBLISHED_TOTAL
 
 
-def _linear(first: float, last: float, share: float) -> float:
+def linear(first: float, last: float, share: float) -> float:
+    """Straight line, ``share`` of the way."""
     return first - (first - last) * share
 
 
-def _cosine(first: float, last: float, share: float) -> float:
+def cosine(first: float, last: float, share: float) -> float:
+    """Half a cosine, ``share`` of the way."""
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
-def _clamped(gamma: float, final: float, initial: float) -> float:
+def clamped(gamma: float, final: float, initial: float) -> float:
+    """γ between its last value and the ceiling over its first."""
     return min(max(gamma, final), CEILING * initial)
 
 
-def _check(total: float, gammas: Sequence[float]) -> None:
+def check(total: float, gammas: Sequence[float]) -> None:
+    """Refuse a training without epochs, and γ that are negative or not finite."""
     if not 0 < total < math.inf:
         raise ConfigurationError(f"a schedule of gamma needs a training of more than 0 epochs, not {total}")
     if not all(0 <= gamma < math.inf for gamma in gammas):
         raise ConfigurationError(f"gammas must be finite and not below 0, not {list(gammas)}")
 
 
-def _check_window(window: int) -> None:
+def check_window(window: int) -> None:
+    """Refuse a window that has no variation."""
     if window < 2:
         raise ConfigurationError(f"an adaptive schedule of gamma needs a window of two losses or more, not {window}")

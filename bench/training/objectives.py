@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from bench.registry import Registry
 from bench.training.balancing import TaskBalancer
-from bench.training.gammas import GAMMAS, SCALE_GAMMAS
+from bench.training.gammas import GAMMAS
 from bench.training.losses import SCALES, Losses, scale_rates
 from bench.training.processes import Processes
 from bench.training.recipes import Recipe
+from bench.training.scale_gammas import SCALE_GAMMAS
 
 Tasks = Callable[[nn.Module, Losses, Mapping[str, Any]], dict[str, Tensor]]
 TASKS: Registry[Tasks] = Registry("set of tasks")
