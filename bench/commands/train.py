@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipe = parser.add_argument_group("recipe, where it differs from the variant's")
     recipe.add_argument("--recipe", help="another recipe: standard, balanced_phase1 to balanced_phase4")
     for name, kind in (("steps", int), ("epochs", int), ("batch", int), ("crop", int), ("learning-rate", float),
-                       ("schedule", str), ("warmup", int), ("clip", float), ("gamma-schedule", str),
+                       ("optimiser", str), ("schedule", str), ("warmup", int), ("clip", float), ("gamma-schedule", str),
                        ("weight-rate", float), ("patience", int)):
         recipe.add_argument(f"--{name}", type=kind)
     recipe.add_argument("--gamma", type=float, nargs="+", help="one for all tasks, or one a task")
@@ -113,6 +113,7 @@ def _recipe(args: argparse.Namespace, variant: Variant) -> Any:
     gammas = None if args.gamma is None else args.gamma[0] if len(args.gamma) == 1 else tuple(args.gamma)
     return RECIPES.get(args.recipe or variant.recipe).with_(
         steps=args.steps, epochs=args.epochs, batch=args.batch, crop=args.crop, learning_rate=args.learning_rate,
+        optimiser=args.optimiser,
         schedule=args.schedule, warmup=args.warmup, clip=args.clip, gammas=gammas, half=args.half,
         gamma_schedule=args.gamma_schedule, weight_rate=args.weight_rate, patience=args.patience)
 
