@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-# Passed on to `python -m bench evaluate`, such as ARGS="--codecs vvenc,hpcm_base --device cuda".
+# Passed on to the command of the target, such as ARGS="--codecs vvenc,hpcm_base --device cuda" for `make kodak`.
 ARGS   ?=
 # What `make train` trains, and the folders of images that it and `make miniatures` take.
 VARIANT    ?= hpcm_base

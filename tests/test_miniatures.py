@@ -1,6 +1,7 @@
 """Miniatures: every recipe on every architecture, fair plans, and the command that makes them."""
 
 import json
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from tiny_models import picture
 from training_samples import decoded, photographs  # noqa: F401
 
 from bench.cli import main
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
+from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.models import MODELS, create
 from bench.models.checkpoints import read_weights
 from bench.training.data import centres, decode_folders
+from bench.training.guard import TrainingDiverged
 from bench.training.job import Job
 from bench.training.miniatures import Plan, in_order, is_made, read_record, runs_of
 from bench.training.recipes import RECIPES
@@ -98,17 +100,18 @@ def test_all_are_trained_alike():
 
 def test_shipped_miniatures_say_how_they_were_made_and_fit_in_40_megabytes():
     files = [found.path for variant in MINIATURES for found in find_checkpoints(variant) if found.path]
-    assert files, "no miniature is here"
+    assert len(files) == sum(len(variant.lambdas) for variant in MINIATURES)
+    folder = files[0].parents[1]
+    assert {path for path in folder.rglob("*.safetensors")} == set(files)  # nothing else is shipped
     assert sum(file.stat().st_size for file in files) < 40e6
     for variant in MINIATURES:
         for run in runs_of(variant, Plan()):
-            if run.checkpoint.exists():
-                assert is_made(run), f"{run.checkpoint} was made by another training: make miniatures"
-                record = read_record(run.checkpoint)
-                assert record["variant"] == variant.name and record["lambda"] == run.lambda_
-                assert record["steps"] == run.steps and record["seed"] == variant.seed
-                weights = read_weights(run.checkpoint).values()
-                assert {value.dtype for value in weights if value.numel() > 1} == {torch.float16}
+            assert is_made(run), f"{run.checkpoint} was made by another training: make miniatures"
+            record = read_record(run.checkpoint)
+            assert record["variant"] == variant.name and record["lambda"] == run.lambda_
+            assert record["steps"] == run.steps and record["seed"] == variant.seed and record["images"] == 408
+            weights = read_weights(run.checkpoint).values()
+            assert {value.dtype for value in weights if value.numel() > 1} == {torch.float16}
 
 
 @pytest.fixture()
@@ -151,6 +154,24 @@ def test_the_command_makes_what_is_missing_and_leaves_the_rest(command, tmp_path
     assert all(path.stat().st_mtime_ns == time for path, time in times.items() if path != lost)
     assert main([*command, "--steps", "4", "4"]) == EXIT_DONE  # another plan: made anew
     assert read_record(Path(lost))["steps"] == 4
+
+
+def test_a_training_that_diverges_fails_alone(command, tmp_path, monkeypatch, capsys):
+    """Its error comes back from the other process whole, and the others are made."""
+    error = TrainingDiverged("the loss has grown", tmp_path / "state.pt")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) and again.exit_code == error.exit_code == EXIT_INCOMPLETE
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "fine_mini").write_text("a file where a folder should be")
+    assert main(command) == EXIT_INCOMPLETE
+    told = capsys.readouterr()
+    assert "fine_mini failed: " in told.err and "hpcm_base_mini: 2 checkpoints" in told.out
+
+
+def test_missing_folders_are_refused_before_anything_starts(command, capsys):
+    command[command.index("--data") + 1] = "nowhere"
+    assert main(command) == EXIT_BAD_INPUT
+    assert "nowhere" in capsys.readouterr().err
 
 
 def test_an_unknown_miniature_is_refused(command, capsys):

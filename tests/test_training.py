@@ -54,8 +54,42 @@ def lines(folder, kind=None):
     return [{key: value for key, value in line.items() if key != "elapsed_s"} for line in found]
 
 
+def same(first, second):
+    """Whether two states are equal, tensors bit by bit."""
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(same, first, second))
+    return torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
+
+
 def same_weights(first, second):
     return all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
+
+
+def test_a_log_begins_once_even_if_the_first_start_was_killed_before_it_saved(decoded, tmp_path):
+    first = Trainer(job(), tmp_path / "run")
+    first._save = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(decoded, None, log_every=2, save_every=4)
+    first.lock.close()
+    Trainer(job(), tmp_path / "run").run(decoded, None, log_every=2, save_every=4)
+    assert [line["kind"] for line in lines(tmp_path / "run")] == ["recipe"] + ["step"] * 6
+
+
+def test_tensorboard_shows_what_the_log_holds(decoded, held_out, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    Trainer(job("balanced_phase1"), tmp_path / "run").run(decoded, held_out, log_every=4, save_every=12)
+    board = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    board.Reload()
+    logged = {line["step"]: line for line in lines(tmp_path / "run", "step")}
+    for tag, read in (("step/loss", lambda line: line["loss"]),
+                      ("step/weights/rate", lambda line: line["weights"]["rate"]),
+                      ("step/gammas/distortion", lambda line: line["gammas"]["distortion"])):
+        shown = {event.step: event.value for event in board.Scalars(tag)}
+        assert shown == pytest.approx({step: read(line) for step, line in logged.items()}, rel=1e-5)
+    assert [event.step for event in board.Scalars("validation/psnr_db")] == [12]
 
 
 def test_official_learning_rates_are_those_of_the_published_script():
@@ -87,7 +121,8 @@ def test_training_lowers_the_loss_and_logs_it(decoded, held_out, tmp_path):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_an_interrupted_training_goes_on_exactly(recipe, decoded, held_out, tmp_path, monkeypatch):
-    wanted = job(recipe, gamma_schedule="adaptive" if recipe in RECIPES[2:4] else None)
+    wanted = job(recipe, gamma_schedule="adaptive" if recipe in RECIPES[2:4] else None, patience=2,
+                 scale_patience=2 if recipe == RECIPES[4] else None)
     whole = Trainer(wanted, tmp_path / "whole")
     whole.run(decoded, held_out, log_every=2, save_every=4)
 
@@ -110,7 +145,8 @@ def test_an_interrupted_training_goes_on_exactly(recipe, decoded, held_out, tmp_
     assert same_weights(whole.model, resumed.model)
     assert lines(tmp_path / "whole") == lines(tmp_path / "broken")
     states = [torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "broken")]
-    assert repr(states[0]["objective"]) == repr(states[1]["objective"])
+    for part in ("optimiser", "objective", "stopping", "guard", "best_loss", "latest"):
+        assert same(states[0][part], states[1][part]), part
 
 
 def test_a_balanced_training_logs_weights_losses_and_gammas(decoded, held_out, tmp_path):
@@ -237,6 +273,33 @@ def test_unfrozen_parts_learn_when_it_is_their_turn(decoded, tmp_path):
     assert rates == pytest.approx({"g_a": 1, "g_s": 1, "h_a": 0.5, "h_s": 0.5, "context": 0.1, "entropy": 0.5})
 
 
+def test_unfreezing_leaves_what_the_start_froze_as_it_is(tmp_path):
+    def freeze(model):
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not name.startswith(("g_a", "h_a.")))
+        return {}
+
+    trainer = Trainer(job("balanced_phase4", steps=8, warmup=0), tmp_path / "run", freeze)
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    for _ in range(8):
+        trainer._step(torch.rand(2, 3, CROP, CROP))
+    moved = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
+    assert moved and not [name for name in moved if name.startswith(("g_a", "h_a."))]
+    assert any(name.startswith("h_s") for name in moved)
+
+
+def test_parts_of_a_converged_scale_stop_learning(tmp_path):
+    trainer = Trainer(job("balanced_phase4", freeze_converged=True, scale_patience=1, unfreeze=(), steps=8),
+                      tmp_path / "run")
+    attention = {name: value for name, value in trainer.model.named_parameters() if name.startswith("attn_s")}
+    for step, rates in enumerate([{"s1": 1.0, "s2": 1.0, "s3": 1.0}, {"s1": 1.0, "s2": 0.5, "s3": 0.5}], 1):
+        trainer.stopping.record(step, {"loss": 1.0, "rates": rates})
+    before = {name: value.clone() for name, value in attention.items()}
+    trainer._step(torch.rand(2, 3, CROP, CROP))
+    moved = {name[:7] for name, value in attention.items() if not torch.equal(value, before[name])}
+    assert moved == {"attn_s2", "attn_s3"}
+
+
 def test_noise_differs_by_step_process_and_seed():
     seeds = {noise_seed(seed, step, process) for seed in range(3) for step in range(50) for process in range(3)}
     assert len(seeds) == 450
@@ -245,7 +308,7 @@ def test_noise_differs_by_step_process_and_seed():
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from bench.training.data import Decoded, decode_folders
+from bench.training.data import centres, decode_folders
 from bench.training.processes import join_processes, leave_processes
 from bench.training.trainer import Trainer
 sys.path.insert(0, "tests")
@@ -253,8 +316,9 @@ from training_samples import CROP, job
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)
 processes = join_processes("cpu")
-trainer = Trainer(job(sys.argv[2], steps=int(sys.argv[3])), folder / "run", None, processes)
-trainer.run(decode_folders([folder / "photographs"], CROP, folder / "cache"), None, save_every=3)
+trainer = Trainer(job(sys.argv[2], steps=int(sys.argv[3]), patience=2), folder / "run", None, processes)
+images = decode_folders([folder / "photographs"], CROP, folder / "cache")
+trainer.run(images, centres(images, CROP), save_every=3)
 torch.save({"weights": dict(trainer.model.named_parameters()), "objective": trainer.objective.state_dict()},
            folder / f"rank{processes.rank}.pt")
 leave_processes()
@@ -273,6 +337,7 @@ def test_processes_train_one_model_together(recipe, decoded, tmp_path):
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=False) for rank in (0, 1))
     assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
     assert repr(first["objective"]) == repr(second["objective"])
+    assert len(lines(tmp_path / "run", "validation")) == 2
     assert [line["step"] for line in lines(tmp_path / "run", "step")] == [3, 6]
 
 
@@ -309,7 +374,7 @@ def train(photographs, tmp_path, monkeypatch):
                     flags.append(name)
                 else:
                     given[name] = value
-        return ["train", *[part for pair in given.items() for part in pair], *flags]
+        return ["train", *[part for name, value in given.items() for part in (name, *value.split(" "))], *flags]
 
     arguments.run = lambda *more: main(arguments(*more))
     return arguments
@@ -338,6 +403,28 @@ def test_starts_from_another_lambda_and_from_another_variant(train, tmp_path, ca
     base, after = (torch.load(tmp_path / "runs" / name / "0.01" / "best.pt", weights_only=True)
                    for name in ("tiny", "tiny_multiref"))
     assert all(torch.equal(after[name], base[name]) for name in base if name.startswith(("g_a", "h_s", "attn_s3")))
+
+
+def test_another_start_or_other_images_in_the_same_folder_are_refused(train, photographs, capsys):
+    assert train.run() == EXIT_DONE
+    assert train.run("--principal-components") == EXIT_BAD_INPUT
+    assert "start 'random weights', not 'principal-components True'" in capsys.readouterr().err
+    (photographs / "0.png").unlink()
+    assert train.run() == EXIT_BAD_INPUT
+    assert "images" in capsys.readouterr().err
+
+
+def test_what_decides_by_held_out_images_needs_them(train, capsys):
+    arguments = [part for part in train("--patience", "2") if part != "--validation"]
+    arguments.remove(train("--patience", "2")[train().index("--validation") + 1])
+    assert main(arguments) == EXIT_BAD_INPUT
+    assert "--validation" in capsys.readouterr().err
+
+
+def test_one_gamma_serves_all_scales(train, tmp_path):
+    assert train.run("--recipe", "balanced_phase3", "--gamma", "0.005") == EXIT_DONE
+    gammas = lines(tmp_path / "runs" / "tiny" / "0.01", "step")[0]["gammas"]
+    assert gammas["distortion"] == gammas["z"] == 0.005
 
 
 def test_freezing_lasts_over_a_restart(train, tmp_path):
@@ -393,6 +480,10 @@ def wait_for(path, process):
     (["--variant", "nobody"], "nobody"), (["--data", "nowhere"], "nowhere"), (["--recipe", "magic"], "magic"),
     (["--start", "nothing.pt"], "nothing.pt"), (["--crop", "80"], "multiple of"),
     (["--batch", "0"], "must be positive"),
+    (["--recipe", "balanced_phase4"], "fine-tunes trained weights"), (["--seed", "-1"], "negative"),
+    (["--device", "gpu"], "gpu"), (["--workers", "-1"], "negative"), (["--save-every", "-1"], "negative"),
+    (["--recipe", "balanced_phase2", "--gamma", "0.003 0.004"], "of one gamma"),
+    (["--recipe", "balanced_phase3", "--gamma", "0.003 0.004"], "must be 5"), (["--metric", "ms-ssim"], "MS-SSIM"),
     (["--freeze"], "--from-variant"), (["--from-lambda", "0.5"], "train it first"),
     (["--schedule", "odd"], "schedule"),
 ])

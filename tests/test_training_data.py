@@ -36,6 +36,31 @@ def test_images_are_decoded_once_and_again_when_the_folder_changes(photographs, 
     assert len(decode_folders([photographs], CROP, tmp_path / "cache")) == 5
 
 
+@pytest.mark.parametrize("harm", ["gone", "short", "index"])
+def test_a_damaged_cache_is_made_anew(harm, photographs, decoded, tmp_path):
+    pixels = decoded.file.read_bytes()
+    if harm == "gone":
+        decoded.file.unlink()
+    elif harm == "short":
+        decoded.file.write_bytes(pixels[:100])
+    else:
+        decoded.file.with_suffix(".json").write_text('{"shapes"')
+    again = decode_folders([photographs], CROP, tmp_path / "cache")
+    assert again == decoded and again.file.read_bytes() == pixels
+
+
+def test_crops_of_another_size_use_the_same_file(photographs, decoded, tmp_path):
+    small = decode_folders([photographs], 16, tmp_path / "cache")
+    assert small.file == decoded.file and len(small) == 5 and len(decoded) == 4
+    assert picture(32, 80).tobytes() in {image.tobytes() for image in small.images()}
+
+
+def test_images_of_more_than_8_bits_are_refused(photographs, tmp_path):
+    Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)).save(photographs / "deep.png")
+    with pytest.raises(DatasetError, match="deep.png has more than 8 bits"):
+        decode_folders([photographs], CROP, tmp_path / "cache")
+
+
 def test_small_images_are_left_out_and_none_is_an_error(photographs, tmp_path):
     with pytest.raises(DatasetError, match="5 images seen"):
         decode_folders([photographs], 256, tmp_path / "cache")

@@ -1,7 +1,7 @@
 """Train the miniatures of variants.yaml, a few at a time, and write their checkpoints.
 
 Examples:
-  python -m bench miniatures --data bsds500/train bsds500/test photographs --validation bsds500/val
+  python -m bench miniatures --data data/bsds500/train data/bsds500/test --validation data/bsds500/val
   python -m bench miniatures --only hpcm_base_mini,rwkv_phase1_mini ...
 
 What is made already is left as it is; what was interrupted goes on where it was.
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
+    from bench.commands.train import load_images
     from bench.training.miniatures import Plan, in_order, is_made, runs_of
     from bench.variants import load_variants
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(variants)} miniatures, {len(variants) - len(todo)} made already; {steps} steps to go")
     if not todo:
         return EXIT_DONE
+    load_images(args.data, args.validation, plan.crop, args.cache)  # once, before several ask for it
     on_gpu = args.device != "cpu" and torch.cuda.is_available()
     processes = args.processes or (4 if on_gpu else os.cpu_count() or 1)
     out = args.out or default_folder("runs") / "miniatures"
@@ -71,9 +73,10 @@ def _train_all(todo: list, settings: tuple, processes: int, steps: int) -> int:
             name = futures[future]
             try:
                 made, steps_made, loss = future.result()
-            except BenchError as error:
+            except Exception as error:  # whatever it is, the others go on
                 failed.append(name)
-                print(f"{name} failed: {error}", file=sys.stderr, flush=True)
+                told = error if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+                print(f"{name} failed: {told}", file=sys.stderr, flush=True)
                 continue
             done += steps_made
             left = (time.monotonic() - started) * (steps - done) / max(done, 1) / 60

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import EXIT_DONE, CheckpointError, ConfigurationError
 from bench.folders import default_folder
 
 if TYPE_CHECKING:
     from bench.training.job import Job
+    from bench.training.recipes import Recipe
     from bench.training.sweep import Images, Prepare
     from bench.variants import Variant
 
@@ -56,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         recipe.add_argument(f"--{name}", type=kind)
     recipe.add_argument("--gamma", type=float, nargs="+", help="one for all tasks, or one a task")
     recipe.add_argument("--seed", type=int)
+    recipe.add_argument("--metric", choices=("mse", "ms-ssim"), help="what distortion is (default: the variant's)")
+    recipe.add_argument("--freeze-converged", action="store_true", default=None,
+                        help="let the parts of a scale whose rate has converged stop learning")
     recipe.add_argument("--half", action="store_true", default=None, help="transforms in bfloat16")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes that make batches (default: 8 for a GPU, else 0)")
@@ -78,12 +82,18 @@ def run(args: argparse.Namespace) -> int:
     variant = get_variant(args.variant)
     processes = join_processes(args.device)
     try:
+        _check(args, _recipe(args, variant), variant)
         crop = _recipe(args, variant).crop
+        if not processes.leads:
+            processes.wait()  # for what the first one decodes
         images = load_images(args.data, args.validation, crop, args.cache)
+        if processes.leads:
+            processes.wait()
         job = _job(args, variant, len(images.training))
         folder = args.out or default_folder("runs") / variant.name / f"{args.lambda_:g}"
         keeper = CheckpointKeeper(folder / "states", 1, args.keep_best) if args.keep_best else None
-        trainer = Trainer(job, folder, _start(args, variant, images, crop), processes, keeper)
+        trainer = Trainer(job, folder, _start(args, variant, images, crop), processes, keeper,
+                          {"start": start_of(args), "images": images.training.sha256})
         workers = args.workers if args.workers is not None else 8 if processes.device.type == "cuda" else 0
         epoch = max(1, len(images.training) // job.recipe.batch)
         trainer.run(images.training, images.held_out, workers, save_every=args.save_every or epoch)
@@ -107,7 +117,36 @@ def load_images(data: list[Path], validation: Path | None, crop: int, cache: Pat
     return Images(decode_folders(data, crop, cache), held_out)
 
 
-def _recipe(args: argparse.Namespace, variant: Variant) -> Any:
+def start_of(args: argparse.Namespace) -> str:
+    """What a training was told to start from, in words that differ where starts do."""
+    given = {"from-lambda": args.from_lambda, "from-variant": args.from_variant, "start": args.start,
+             "principal-components": args.principal_components or None, "freeze": args.freeze or None}
+    return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None) or "random weights"
+
+
+def _check(args: argparse.Namespace, recipe: Recipe, variant: Variant) -> None:
+    """Refuse what would have no effect or fail late.
+
+    Raises:
+        ConfigurationError: there is such an option.
+    """
+    from bench.training.recipes import FINE_TUNING
+
+    if recipe.name in FINE_TUNING and not (args.from_lambda or args.from_variant or args.start):
+        raise ConfigurationError(f"the recipe {recipe.name} fine-tunes trained weights, and none are given",
+                                 "name them with --from-variant, --from-lambda or --start")
+    watches = {"--patience": recipe.patience, "--keep-best": args.keep_best, "scales that stop": recipe.scale_patience,
+               "--gamma-schedule adaptive": recipe.gamma_schedule == "adaptive"}
+    if args.validation is None and (needing := [name for name, value in watches.items() if value]):
+        raise ConfigurationError(f"{', '.join(needing)}: nothing is held out to decide by",
+                                 "name a folder of images with --validation")
+    wrong = {"--seed": args.seed, "--workers": args.workers, "--threads": args.threads, "--save-every": args.save_every,
+             "--keep-best": args.keep_best}
+    if negative := [name for name, value in wrong.items() if value is not None and value < 0]:
+        raise ConfigurationError(f"{', '.join(negative)} can't be negative")
+
+
+def _recipe(args: argparse.Namespace, variant: Variant) -> Recipe:
     from bench.training.recipes import RECIPES
 
     gammas = None if args.gamma is None else args.gamma[0] if len(args.gamma) == 1 else tuple(args.gamma)
@@ -115,7 +154,8 @@ def _recipe(args: argparse.Namespace, variant: Variant) -> Any:
         steps=args.steps, epochs=args.epochs, batch=args.batch, crop=args.crop, learning_rate=args.learning_rate,
         optimiser=args.optimiser,
         schedule=args.schedule, warmup=args.warmup, clip=args.clip, gammas=gammas, half=args.half,
-        gamma_schedule=args.gamma_schedule, weight_rate=args.weight_rate, patience=args.patience)
+        gamma_schedule=args.gamma_schedule, freeze_converged=args.freeze_converged,
+        weight_rate=args.weight_rate, patience=args.patience)
 
 
 def _job(args: argparse.Namespace, variant: Variant, images: int) -> Job:
@@ -126,7 +166,7 @@ def _job(args: argparse.Namespace, variant: Variant, images: int) -> Job:
         recipe = recipe.with_(steps=recipe.epochs * max(1, images // recipe.batch))
     options = variant.options_for(args.lambda_) if args.lambda_ in variant.lambdas else dict(variant.options)
     seed = variant.seed if args.seed is None else args.seed
-    return Job(variant.model, args.lambda_, recipe, options, variant.metric, seed)
+    return Job(variant.model, args.lambda_, recipe, options, args.metric or variant.metric, seed)
 
 
 def _start(args: argparse.Namespace, variant: Variant, images: Images, crop: int) -> Prepare:

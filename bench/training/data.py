@@ -7,22 +7,27 @@ trainings that run side by side share one copy.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 from bench.errors import DatasetError
 from bench.rows import digest
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+WIDE_MODES = ("I", "F")  # Pillow's modes of more than 8 bits, which would be clipped
 VALIDATION_IMAGES = 24
 
 
@@ -31,73 +36,105 @@ class Decoded:
     """Decoded images in one file of 8-bit RGB pixels.
 
     Attributes:
-        file: their pixels, image after image, row by row.
+        file: pixels, image after image, row by row.
+        starts: where in the file each image begins, in bytes.
         shapes: (height, width) of each.
         names: their files' names, for messages.
+        sha256: of all pixels in the file.
     """
 
     file: Path
+    starts: tuple[int, ...]
     shapes: tuple[tuple[int, int], ...]
     names: tuple[str, ...]
+    sha256: str
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     def images(self) -> list[np.ndarray]:
         """The images, uint8 (H, W, 3) each, mapped from the file."""
-        pixels, start, images = np.memmap(self.file, np.uint8, "r"), 0, []
-        for height, width in self.shapes:
-            end = start + height * width * 3
-            images.append(pixels[start:end].reshape(height, width, 3))
-            start = end
-        return images
+        pixels = np.memmap(self.file, np.uint8, "r")
+        return [pixels[start : start + height * width * 3].reshape(height, width, 3)
+                for start, (height, width) in zip(self.starts, self.shapes)]
 
 
 def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
-    """Decode every image below ``folders`` with at least ``crop`` pixels on both sides, once.
+    """Decode every image below ``folders``, once, and give those with at least ``crop`` pixels on both sides.
 
-    The decoded file lies in ``cache`` under a name made of the files' paths, sizes and times of change: an altered
-    folder is decoded anew.
+    The decoded file lies in ``cache``, three bytes a pixel, under a name made of the files' paths, sizes and times of
+    change: an altered folder is decoded anew.
 
     Raises:
-        DatasetError: there is no such image, or one can't be read.
+        DatasetError: there is no such image, one can't be read, or the disk is full.
     """
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     stamps = [[str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in paths]
-    stem = cache / digest({"files": stamps, "crop": crop})
+    stem = cache / digest({"files": stamps})
     index, file = stem.with_suffix(".json"), stem.with_suffix(".rgb")
-    if not index.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        _decode(paths, crop, folders, file, index)
-    listed = json.loads(index.read_text())
-    return Decoded(file, tuple(map(tuple, listed["shapes"])), tuple(listed["names"]))
-
-
-def _decode(paths: list[Path], crop: int, folders: Sequence[Path], file: Path, index: Path) -> None:
-    """Write pixels, then the index; each appears whole or not at all, whoever else writes the same."""
-    shapes, names = [], []
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as pixels:
-        for path in paths:
-            try:
-                with Image.open(path) as image:
-                    image = np.asarray(image.convert("RGB"))
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                temporary.unlink()
-                raise DatasetError(f"can't read the training image {path}: {error}", "remove or replace it") from None
-            if min(image.shape[:2]) >= crop:
-                pixels.write(image.tobytes())
-                shapes.append(image.shape[:2])
-                names.append(path.name)
-    if not shapes:
-        temporary.unlink()
+    listed = _read_index(index, file)
+    if listed is None:
+        listed = _decode(paths, file)
+        _write(index, json.dumps(listed))
+    shapes = [tuple(shape) for shape in listed["shapes"]]
+    starts = [0, *itertools.accumulate(3 * height * width for height, width in shapes)]
+    kept = [number for number, shape in enumerate(shapes) if min(shape) >= crop]
+    if not kept:
         raise DatasetError(
             f"no training images of at least {crop}x{crop} pixels below {', '.join(map(str, folders))}"
             f" ({len(paths)} images seen)", "name a folder of photographs with --data")
-    os.replace(temporary, file)
-    listing = index.with_suffix(f".{os.getpid()}.tmp")
-    listing.write_text(json.dumps({"shapes": shapes, "names": names}))
-    os.replace(listing, index)
+    return Decoded(file, *(tuple(column[number] for number in kept) for column in (starts, shapes, listed["names"])),
+                   listed["sha256"])
+
+
+def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
+    """What a decoded file holds; None where it or its index is missing, torn or of another size."""
+    try:
+        listed = json.loads(index.read_text())
+        whole = file.stat().st_size == sum(3 * height * width for height, width in listed["shapes"])
+        return listed if whole and len(listed["names"]) == len(listed["shapes"]) and listed["sha256"] else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _decode(paths: list[Path], file: Path) -> dict[str, Any]:
+    """Write the pixels of all images; the file appears whole or not at all, whoever else writes the same."""
+    shapes, hashed = [], hashlib.sha256()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as pixels:
+            for path in tqdm(paths, "decoding", unit="image", disable=None):
+                image = _read(path)
+                data = image.tobytes()
+                pixels.write(data)
+                hashed.update(data)
+                shapes.append(image.shape[:2])
+        os.replace(temporary, file)
+    except OSError as error:
+        raise DatasetError(f"can't write decoded images to {file.parent}: {error.strerror}",
+                           "name another folder with --cache; they need three bytes a pixel") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {"shapes": shapes, "names": [path.name for path in paths], "sha256": hashed.hexdigest()}
+
+
+def _read(path: Path) -> np.ndarray:
+    """One image, uint8 (H, W, 3)."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(WIDE_MODES):
+                raise DatasetError(f"the training image {path} has more than 8 bits a sample ({image.mode})",
+                                   "convert it to 8 bits")
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"can't read the training image {path}: {error}", "remove or replace it") from None
+
+
+def _write(index: Path, text: str) -> None:
+    temporary = index.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, index)
 
 
 class RandomCrops(Dataset):

@@ -18,9 +18,14 @@ class TrainingDiverged(BenchError):
     """A training's loss is no longer a number, or has grown out of bounds."""
 
     def __init__(self, message: str, state: Path) -> None:
+        self.told = message, state
         kept = f"the last good state is {state}" if state.exists() else "no state was saved yet"
         super().__init__(message, f"{kept}; go on with a lower learning rate or a stronger clip of the gradient"
                          " (--learning-rate, --clip) in another folder, with --start", EXIT_INCOMPLETE)
+
+    def __reduce__(self) -> tuple:
+        """Let it pass from one process to another."""
+        return TrainingDiverged, self.told
 
 
 class Guard:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.errors import ConfigurationError
-from bench.training.recipes import OFFICIAL_STEPS, Recipe
+from bench.training.recipes import STEP_FACTORS, STEPS_AT, Recipe
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class Job:
         progress = step / recipe.steps
         if recipe.schedule == "cosine":
             factor = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-        elif recipe.schedule == "official":
-            factor = next((value for start, value in reversed(OFFICIAL_STEPS) if progress >= start), 1.0)
+        elif recipe.schedule in STEP_FACTORS:
+            steps = zip(STEPS_AT, STEP_FACTORS[recipe.schedule])
+            factor = next((value for start, value in reversed(list(steps)) if progress >= start), 1.0)
         else:
             factor = 1.0
         return recipe.learning_rate * rise * factor

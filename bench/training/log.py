@@ -22,8 +22,8 @@ class Log:
 
     def __init__(self, folder: Path, step: int = 0) -> None:
         self.path = folder / FILE
-        if self.path.is_file():
-            _rewrite(self.path, [line for line in read_log(self.path) if line.get("step", 0) <= step])
+        if self.path.is_file():  # at step 0, what came before any state was saved
+            _rewrite(self.path, [line for line in read_log(self.path) if step and line.get("step", 0) <= step])
         self._board = _board(folder / "tensorboard", step)
 
     def write(self, kind: str, **values: Any) -> None:
@@ -61,7 +61,7 @@ def _board(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ from bench.rows import digest
 from bench.training.job import Job
 from bench.training.log import FILE as LOG_FILE
 from bench.training.processes import Processes
-from bench.training.recipes import RECIPES, Recipe
+from bench.training.recipes import FINE_TUNING, RECIPES, Recipe
 from bench.training.sweep import Images, Prepare, by_lambda, from_principal_components, from_weights
 from bench.training.trainer import STATE, Trainer
 from bench.variants import Variant
@@ -31,8 +31,7 @@ from bench.variants import Variant
 # Most valuable first: the baseline, one of each line, the noise between seeds, the rest in the order of the file.
 FIRST = ("hpcm_base_mini", "multiref_phase1_mini", "rwkv_phase1_mini", "weconv_phase1_mini", "balanced_phase1_mini",
          "hpcm_base_seed1_mini", "hpcm_base_seed2_mini")
-FINE_TUNING = {"balanced_phase4": "balanced_phase3"}  # recipe: the one that comes before it
-BEFORE = 0.75  # share of the steps
+BEFORE = 0.75  # share of the steps that come before a fine-tuning
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,8 @@ def _start(run: Run, plan: Plan, images: Images, folder: Path) -> Prepare:
 
 def _train(job: Job, folder: Path, start: Prepare, images: Images, plan: Plan, workers: int,
            device: str) -> Trainer:
-    trainer = Trainer(job, folder, start, Processes(device=torch.device(device)))
+    given = {"images": images.training.sha256}
+    trainer = Trainer(job, folder, start, Processes(device=torch.device(device)), given=given)
     if trainer.step < job.recipe.steps and not trainer.stopping.ends:
         trainer.run(images.training, images.held_out, workers, save_every=plan.validate_every)
     return trainer
@@ -187,6 +187,7 @@ def _export(run: Run, parts: list[Trainer], images: Images, logs: Path) -> None:
         "recipes": [part.recipe.name for part in parts], "steps": sum(part.step for part in parts),
         "batch": run.job.recipe.batch, "crop": run.job.recipe.crop, "learning_rate": run.job.recipe.learning_rate,
         "start": parts[0].origin.get("start"), "images": len(images.training),
+        "images_sha256": images.training.sha256,
         "held_out": last.latest, "minutes": round(sum(part.elapsed_s for part in parts) / 60, 1),
         "torch": torch.__version__, "machine": platform.machine(), "threads": torch.get_num_threads(),
     }

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from bench.errors import ConfigurationError
 from bench.registry import Registry
 from bench.training.balancing import TaskBalancer
 from bench.training.gammas import GAMMAS
@@ -97,6 +98,9 @@ class OneGamma:
 
     def __init__(self, recipe: Recipe, steps: int) -> None:
         schedule = GAMMAS.get(recipe.gamma_schedule)
+        if not isinstance(recipe.gammas, (int, float)):
+            raise ConfigurationError(f"the schedule '{recipe.gamma_schedule}' is of one gamma, not of"
+                                     f" {len(recipe.gammas)}", "give one, or choose no schedule")
         self.rule = (schedule(steps) if recipe.gamma_schedule == "hpcm"  # which has γ of its own
                      else schedule(steps, recipe.gammas, FINAL_GAMMA * recipe.gammas))
 
@@ -111,7 +115,9 @@ class ScaleGamma:
     """A schedule of the γ of the three rates; those of distortion and z stay."""
 
     def __init__(self, recipe: Recipe, steps: int) -> None:
-        self.distortion, *scales, self.z = recipe.gammas
+        same = isinstance(recipe.gammas, (int, float))
+        gammas = (recipe.gammas,) * len(NAMES["scales"]) if same else recipe.gammas
+        self.distortion, *scales, self.z = gammas
         self.rule = SCALE_GAMMAS.get(recipe.gamma_schedule)(steps, scales)
         self.needs_rates = recipe.gamma_schedule == "adaptive"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn, optim
 
-from bench.training.parameter_groups import freeze_scale, layerwise
+from bench.training.parameter_groups import freeze_scale, layerwise, set_trainable
 from bench.training.recipes import Recipe
 from bench.training.unfreezing import ProgressiveUnfreezing
 
@@ -18,6 +18,7 @@ class Parts:
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self.model, self._frozen_scales = model, []
+        self._frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
         if recipe.multipliers:
             self.groups = layerwise(model, recipe.learning_rate, recipe.multipliers)
         else:
@@ -30,7 +31,8 @@ class Parts:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate * group["multiplier"]
         if self.unfreezing is not None and self.unfreezing.update(progress):
-            for scale in self._frozen_scales:  # which a group that begins to learn may hold
+            set_trainable(self._frozen, False)  # which a group that begins to learn may hold
+            for scale in self._frozen_scales:
                 freeze_scale(self.model, scale)
 
     def freeze(self, scale: str) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from bench.errors import ConfigurationError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,14 @@ class Processes:
             values /= self.number
         return values
 
+    def from_first(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns in the first process, in all of them, so that all decide alike."""
+        if self.number == 1:
+            return function()
+        shared = [function() if self.leads else None]
+        distributed.broadcast_object_list(shared, 0, device=self.device)
+        return shared[0]
+
     def wait(self) -> None:
         """Wait for the others, as for files that the first one writes."""
         if self.number > 1:
@@ -56,16 +68,18 @@ def join_processes(device: str = "auto") -> Processes:
     """Join the processes that torchrun started, or be the only one.
 
     Args:
-        device: "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
+        device: "cpu", "cuda", or "auto" for GPUs where there are any.
 
     Raises:
-        ConfigurationError: a GPU is asked for and there is none, or fewer than processes.
+        ConfigurationError: no such device, or fewer GPUs than processes.
     """
     number = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     kind = device if device != "auto" else "cuda" if there else "cpu"
-    if kind.startswith("cuda") and local >= there:
+    if kind not in ("cpu", "cuda"):
+        raise ConfigurationError(f"can't train on a device called '{kind}'", "known: auto, cpu, cuda")
+    if kind == "cuda" and local >= there:
         raise ConfigurationError(f"process {local} finds {there} GPUs on this machine",
                                  "start as many processes as there are GPUs, or use --device cpu")
     chosen = torch.device(f"cuda:{local}" if kind == "cuda" else kind)

@@ -15,10 +15,12 @@ from bench.errors import ConfigurationError
 from bench.registry import Registry
 
 # Published learning rates by epoch, as fractions of the training and of the first rate.
-OFFICIAL_STEPS = ((2750 / 3001, 0.3), (2850 / 3001, 0.1), (2950 / 3001, 0.01))
+STEPS_AT = (2750 / 3001, 2850 / 3001, 2950 / 3001)
+STEP_FACTORS = {"official": (0.3, 0.1, 0.01), "official_phase2": (0.3, 0.1, 0.02)}
 
 OPTIMISERS = ("adam", "cautious")
-SCHEDULES = ("official", "cosine", "constant")
+SCHEDULES = (*STEP_FACTORS, "cosine", "constant")
+FINE_TUNING = {"balanced_phase4": "balanced_phase3"}  # recipe that starts from trained weights: what trains these
 TASKS = ("total", "rate", "scales")
 
 
@@ -33,8 +35,8 @@ class Recipe:
         batch, crop: crops in a step over all processes, side of a crop in pixels.
         optimiser: "adam" or "cautious".
         learning_rate: first learning rate.
-        schedule: "official" (steps down at 92, 95 and 98 % of the training), "cosine" (half a cosine down to a
-            hundredth) or "constant".
+        schedule: "official" (steps down to 30, 10 and 1 % at 92, 95 and 98 % of the training), "official_phase2" (the
+            same with 2 % at last), "cosine" (half a cosine down to a hundredth) or "constant".
         warmup: steps over which the learning rate rises.
         clip: largest norm of the gradient, 0 for none. A step whose norm is not finite is skipped.
         tasks: "total" (D + R), "rate" (D and R balanced) or "scales" (D and the rates of s1, s2, s3 and z balanced).
@@ -101,10 +103,11 @@ def _add(recipe: Recipe) -> Recipe:
 
 _add(Recipe())
 _phase1 = _add(Recipe("balanced_phase1", optimiser="cautious", tasks="rate", batch=16, learning_rate=5e-5))
-_phase2 = _add(_phase1.with_(name="balanced_phase2", gamma_schedule="cosine"))
+_phase2 = _add(_phase1.with_(name="balanced_phase2", gamma_schedule="cosine", schedule="official_phase2"))
 # γ of D, s1, s2, s3, z: the published ones of the three scales, and Phase 1's for D and z, which have none.
 _phase3 = _add(_phase1.with_(
-    name="balanced_phase3", tasks="scales", gammas=(0.003, 0.008, 0.006, 0.004, 0.003), gamma_schedule="hierarchical",
+    name="balanced_phase3", tasks="scales", schedule="constant", gammas=(0.003, 0.008, 0.006, 0.004, 0.003),
+    gamma_schedule="hierarchical",
 ))
 _add(Recipe(
     "balanced_phase4", epochs=500, batch=16, learning_rate=1e-5, schedule="constant", scale_patience=50,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,16 +37,16 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def read_state(path: Path, job: Job) -> dict[str, Any]:
-    """Read the state of ``job``.
+def read_state(path: Path, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the state of ``job`` with ``given`` start and images.
 
     Raises:
         CheckpointError: the file is damaged.
-        ConfigurationError: another job made it.
+        ConfigurationError: another job made it, or the same from another start or images.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        made_by, wanted = state["job"], job.as_plain()
+        made_by, wanted = {**state["job"], **state["given"]}, {**job.as_plain(), **given}
     except Exception as error:  # damaged files raise many kinds
         raise CheckpointError(f"{path} is no state of a training, or a damaged one: {error}",
                               "remove it to start anew, or choose another --out") from None

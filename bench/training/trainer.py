@@ -48,11 +48,13 @@ class Trainer:
         prepare: gives a fresh model its start and returns where it came from; not called when going on.
         processes: this process among those that train together.
         keeper: keeps weights of the last and the best validations, where given.
+        given: plain data that a training goes on with only if it is the same, such as its start and images.
     """
 
     def __init__(self, job: Job, folder: Path, prepare: Callable[[nn.Module], Mapping[str, Any]] | None = None,
-                 processes: Processes | None = None, keeper: CheckpointKeeper | None = None) -> None:
-        self.job, self.recipe, self.folder = job, job.recipe, folder
+                 processes: Processes | None = None, keeper: CheckpointKeeper | None = None,
+                 given: Mapping[str, Any] | None = None) -> None:
+        self.job, self.recipe, self.folder, self.given = job, job.recipe, folder, dict(given or {})
         self.processes, self.keeper = processes or Processes(), keeper
         if self.recipe.batch % self.processes.number:
             raise ConfigurationError(f"a batch of {self.recipe.batch} can't be split over {self.processes.number}"
@@ -67,7 +69,7 @@ class Trainer:
                                      f"their side must be a multiple of {side}")
         self.step, self.elapsed_s, self.best_loss = 0, 0.0, math.inf
         self.latest: dict[str, Any] = {}
-        state = read_state(self.state_path, job) if self.state_path.exists() else None
+        state = read_state(self.state_path, job, self.given) if self.state_path.exists() else None
         self.origin = dict(prepare(self.model)) if state is None and prepare else {}
         weights = dict(self.model.named_parameters())
         self.frozen = state["frozen"] if state else [name for name in weights if not weights[name].requires_grad]
@@ -166,8 +168,9 @@ class Trainer:
               f"  {duration(left)} left", flush=True)
 
     def _validate(self, log: Log | None, held_out: Tensor) -> None:
-        self.latest = result = validate(self.model, held_out, self.job, self.processes.device,
-                                       self.stopping.needs_rates or self.objective.needs_rates)
+        rates = self.stopping.needs_rates or self.objective.needs_rates
+        self.latest = result = self.processes.from_first(
+            lambda: validate(self.model, held_out, self.job, self.processes.device, rates))
         self.objective.record(result)
         self.stopping.record(self.step, result)
         is_best = result["loss"] < self.best_loss
@@ -187,7 +190,7 @@ class Trainer:
         if not self.processes.leads:
             return
         write_state(self.state_path, {
-            "job": self.job.as_plain(), "origin": self.origin, "frozen": self.frozen,
+            "job": self.job.as_plain(), "given": self.given, "origin": self.origin, "frozen": self.frozen,
             "step": self.step, "elapsed_s": self.elapsed_s, "best_loss": self.best_loss, "latest": self.latest,
             "model": bare_weights(self.model), "optimiser": self.optimiser.state_dict(),
             "objective": self.objective.state_dict(), "stopping": self.stopping.state_dict(),
