@@ -41,7 +41,10 @@ def images(tmp_path_factory):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_one_epoch_of_every_recipe_on_every_architecture(model, recipe, images, tmp_path):
-    """Two crops: all parameters that the recipe lets learn get a finite gradient, and the weights move."""
+    """Two crops: all parameters that the recipe lets learn get a finite gradient, and weights move.
+
+    What the multi-reference line stores without gradients, as published, is all that may be left out.
+    """
     variant = ARCHITECTURES[model]
     crop = 128 if 128 % create(model, **variant.options).padding_multiple == 0 else 256
     settings = RECIPES.get(recipe).with_(steps=2, epochs=0, batch=1, crop=crop, learning_rate=1e-3)
@@ -55,9 +58,13 @@ def test_one_epoch_of_every_recipe_on_every_architecture(model, recipe, images, 
     last = trainer.run(images, centres(images, 256, most=1))
     assert trainer.step == 2 and trainer.guard.skipped == 0
     assert all(np.isfinite([last["loss"], last["bpp"], last["psnr_db"]]))
-    moved = [name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])]
-    assert len(moved) > 0.15 * len(before)
-    assert all(torch.isfinite(value).all() for value in trainer.model.parameters())
+    learning = {name: value for name, value in trainer.model.named_parameters() if value.requires_grad}
+    assert all(name.startswith("memory_") for name, value in learning.items() if value.grad is None)
+    assert all(value.grad is None or torch.isfinite(value.grad).all() for value in learning.values())
+    assert all(torch.isfinite(value).all() for value in learning.values())
+    moved = {name for name, value in learning.items() if not torch.equal(value, before[name])}
+    stirred = {name for name, value in learning.items() if value.grad is not None and value.grad.abs().max() > 1e-6}
+    assert len(moved & stirred) >= 0.99 * len(stirred) > 0.3 * len(before)
 
 
 def test_every_architecture_and_recipe_of_the_family_has_a_miniature():
