@@ -17,10 +17,15 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.commands.arguments import names
 from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
 from bench.folders import default_folder
+
+if TYPE_CHECKING:
+    from bench.training.miniatures import Plan
+    from bench.variants import Variant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, default=0,
                         help="trainings side by side (default: one a core, four on a GPU)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="folder for states and logs (default: runs/miniatures)")
+    parser.add_argument("--out", type=Path,
+                        help="folder for states and logs (default: runs/miniatures, and logs in results/training)")
     parser.add_argument("--steps", type=int, nargs=2, metavar=("FIRST", "OTHER"),
                         help="steps at the largest λ and at each other (default: those of the shipped ones)")
 
@@ -60,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     processes = args.processes or (4 if on_gpu else os.cpu_count() or 1)
     out = args.out or default_folder("runs") / "miniatures"
     out.mkdir(parents=True, exist_ok=True)
-    settings = (plan, args.data, args.validation, out, "cuda" if on_gpu else "cpu", args.cache)
+    logs = (out if args.out else default_folder("results")) / "training"
+    settings = (plan, args.data, args.validation, out, logs, "cuda" if on_gpu else "cpu", args.cache)
     return _train_all(todo, settings, min(processes, len(todo)), steps)
 
 
@@ -86,7 +93,8 @@ def _train_all(todo: list, settings: tuple, processes: int, steps: int) -> int:
     return EXIT_INCOMPLETE if failed else EXIT_DONE
 
 
-def train_one(variant, plan, data, validation, out: Path, device: str, cache: Path | None) -> tuple[int, int, float]:
+def train_one(variant: Variant, plan: Plan, data: list[Path], validation: Path | None, out: Path, logs: Path,
+              device: str, cache: Path | None) -> tuple[int, int, float]:
     """Train one miniature in this process: checkpoints made, steps, and the last loss of held-out images."""
     from bench.commands.train import load_images
     from bench.training.miniatures import make, read_record
@@ -96,7 +104,7 @@ def train_one(variant, plan, data, validation, out: Path, device: str, cache: Pa
     made = []
     with (out / f"{variant.name}.txt").open("a") as told, redirect_stdout(told):
         images = load_images(data, validation, plan.crop, cache)
-        for one in make(variant, plan, images, out, default_folder("results") / "training", device=device):
+        for one in make(variant, plan, images, out, logs, device=device):
             made.append(one)
     held_out = read_record(made[-1].checkpoint)["held_out"]
     return len(made), sum(one.steps for one in made), held_out.get("loss", float("nan"))

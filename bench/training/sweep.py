@@ -67,7 +67,7 @@ def from_other(path: Path, model_name: str, freeze: bool, told: str) -> Prepare:
 
     def prepare(model: nn.Module) -> dict[str, Any]:
         report = transfer(model, read_weights(path), freeze, FREEZE_EXCEPT.get(model_name, ()))
-        print(f"start from {told}\n{report}", flush=True)
+        print(f"start from {told}: {path}\n{report}", flush=True)
         return {"start": told, "frozen": freeze}
 
     return prepare
