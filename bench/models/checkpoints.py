@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import CheckpointError
+from bench.whole_files import whole
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIX = "module."
@@ -147,9 +148,8 @@ def bare_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
 
 
 def _unusable(found: dict[str, Tensor], wanted: dict[str, Tensor], constants: set[str]) -> dict[str, list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 
 from bench.errors import CheckpointError, ConfigurationError
+from bench.whole_files import whole
 
 INDEX = "states.json"
 FILE = re.compile(r"step-(\d+)\.pt")
@@ -105,9 +105,8 @@ class CheckpointKeeper:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._states.pop(step, None) is not None:
             self._write_index()  # else a kill would leave the old metric beside the new file
-        temporary = _temporary(self.path(step))
-        torch.save({**content, RECORD: asdict(kept)}, temporary)
-        os.replace(temporary, self.path(step))
+        with whole(self.path(step)) as temporary:
+            torch.save({**content, RECORD: asdict(kept)}, temporary)
         self._states[step] = kept
         self._remove_surplus()
         return self.path(step)
@@ -137,10 +136,9 @@ class CheckpointKeeper:
             self.path(step).unlink(missing_ok=True)
 
     def _write_index(self) -> None:
-        temporary = _temporary(self.folder / INDEX)
         text = json.dumps({"states": [asdict(state) for state in self.kept]}, indent=1, allow_nan=False)
-        temporary.write_text(text + "\n")
-        os.replace(temporary, self.folder / INDEX)
+        with whole(self.folder / INDEX) as temporary:
+            temporary.write_text(text + "\n")
 
     def _found(self) -> dict[int, KeptState]:
         """What is in the folder, from the index or, for files that it does not list, from the files."""
@@ -167,10 +165,6 @@ class CheckpointKeeper:
 
 def _finite(metric: float | None) -> float | None:
     return float(metric) if metric is not None and math.isfinite(metric) else None
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(path.name + ".tmp")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from tqdm import tqdm
 
 from bench.errors import DatasetError
 from bench.rows import digest
+from bench.whole_files import whole
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 WIDE_MODES = ("I", "F")  # Pillow's modes of more than 8 bits, which would be clipped
@@ -75,7 +75,8 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     listed = _read_index(index, file)
     if listed is None:
         listed = _decode(paths, file)
-        _write(index, json.dumps(listed))
+        with whole(index) as temporary:
+            temporary.write_text(json.dumps(listed))
     shapes = [tuple(shape) for shape in listed["shapes"]]
     starts = [0, *itertools.accumulate(3 * height * width for height, width in shapes)]
     kept = [number for number, shape in enumerate(shapes) if min(shape) >= crop]
@@ -91,8 +92,8 @@ def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
     """What a decoded file holds; None where it or its index is missing, torn or of another size."""
     try:
         listed = json.loads(index.read_text())
-        whole = file.stat().st_size == sum(3 * height * width for height, width in listed["shapes"])
-        return listed if whole and len(listed["names"]) == len(listed["shapes"]) and listed["sha256"] else None
+        is_whole = file.stat().st_size == sum(3 * height * width for height, width in listed["shapes"])
+        return listed if is_whole and len(listed["names"]) == len(listed["shapes"]) and listed["sha256"] else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -101,21 +102,17 @@ def _decode(paths: list[Path], file: Path) -> dict[str, Any]:
     """Write the pixels of all images; the file appears whole or not at all, whoever else writes the same."""
     shapes, hashed = [], hashlib.sha256()
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as pixels:
+        with whole(file) as temporary, temporary.open("wb") as pixels:
             for path in tqdm(paths, "decoding", unit="image", disable=None):
                 image = _read(path)
                 data = image.tobytes()
                 pixels.write(data)
                 hashed.update(data)
                 shapes.append(image.shape[:2])
-        os.replace(temporary, file)
     except OSError as error:
         raise DatasetError(f"can't write decoded images to {file.parent}: {error.strerror}",
                            "name another folder with --cache; they need three bytes a pixel") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return {"shapes": shapes, "names": [path.name for path in paths], "sha256": hashed.hexdigest()}
 
 
@@ -129,12 +126,6 @@ def _read(path: Path) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"can't read the training image {path}: {error}", "remove or replace it") from None
-
-
-def _write(index: Path, text: str) -> None:
-    temporary = index.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, index)
 
 
 class RandomCrops(Dataset):

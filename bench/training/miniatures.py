@@ -8,7 +8,6 @@ its steps are as many as everyone's.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -26,12 +25,14 @@ from bench.training.processes import Processes
 from bench.training.recipes import FINE_TUNING, RECIPES, Recipe
 from bench.training.sweep import Images, Prepare, by_lambda, from_principal_components, from_weights
 from bench.training.trainer import STATE, Trainer
+from bench.training_logs import BEFORE
 from bench.variants import Variant
+from bench.whole_files import whole
 
 # Most valuable first: the baseline, one of each line, the noise between seeds, the rest in the order of the file.
 FIRST = ("hpcm_base_mini", "multiref_phase1_mini", "rwkv_phase1_mini", "weconv_phase1_mini", "balanced_phase1_mini",
          "hpcm_base_seed1_mini", "hpcm_base_seed2_mini")
-BEFORE = 0.75  # share of the steps that come before a fine-tuning
+SHARE_BEFORE = 0.75  # of the steps, that come before a fine-tuning
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _run(variant: Variant, lambda_: float, warm: float | None, plan: Plan) -> Ru
     recipe = RECIPES.get(variant.recipe)
     if variant.recipe not in FINE_TUNING:
         return Run(variant, lambda_, warm, job(recipe, steps, rate))
-    first = round(BEFORE * steps)
+    first = round(SHARE_BEFORE * steps)
     return Run(variant, lambda_, warm, job(recipe, steps - first, plan.fine_tuning_rate),
                job(RECIPES.get(FINE_TUNING[variant.recipe]), first, rate))
 
@@ -174,8 +175,7 @@ def _train(job: Job, folder: Path, start: Prepare, images: Images, plan: Plan, w
            device: str) -> Trainer:
     given = {"images": images.training.sha256}
     trainer = Trainer(job, folder, start, Processes(device=torch.device(device)), given=given)
-    if trainer.step < job.recipe.steps and not trainer.stopping.ends:
-        trainer.run(images.training, images.held_out, workers, save_every=plan.validate_every)
+    trainer.run(images.training, images.held_out, workers, save_every=plan.validate_every)
     return trainer
 
 
@@ -191,10 +191,9 @@ def _export(run: Run, parts: list[Trainer], images: Images, logs: Path) -> None:
         "held_out": last.latest, "minutes": round(sum(part.elapsed_s for part in parts) / 60, 1),
         "torch": torch.__version__, "machine": platform.machine(), "threads": torch.get_num_threads(),
     }
-    places = [logs / run.variant.name / f"{run.point}{'' if part is last else '.before'}.jsonl" for part in parts]
+    places = [logs / run.variant.name / f"{run.point}{'' if part is last else BEFORE}.jsonl" for part in parts]
     for part, place in zip(parts, places):
         place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_suffix(".tmp")
-        shutil.copyfile(part.folder / LOG_FILE, temporary)
-        os.replace(temporary, place)
+        with whole(place) as temporary:
+            shutil.copyfile(part.folder / LOG_FILE, temporary)
     write_float16(last.model, run.checkpoint, {"kind": "miniature", "record": json.dumps(record, ensure_ascii=False)})

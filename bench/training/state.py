@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +11,7 @@ import torch
 
 from bench.errors import CheckpointError, ConfigurationError
 from bench.training.job import Job
+from bench.whole_files import whole
 
 
 def claim(folder: Path) -> IO[bytes]:
@@ -32,9 +32,8 @@ def claim(folder: Path) -> IO[bytes]:
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` so that a kill at any moment leaves the old file or the new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        torch.save(state, temporary)
 
 
 def read_state(path: Path, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class Trainer:
             TrainingDiverged: the loss is no longer a number or has grown out of bounds; the last good state is kept.
         """
         recipe, last = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
-        if self.stopping.ends:
+        if self.stopping.ends or self.step >= last:
             return self.latest
         log = Log(self.folder, self.step) if self.processes.leads else None
         if log and self.step == 0:

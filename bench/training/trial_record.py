@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from bench.errors import ConfigurationError
+from bench.whole_files import whole
 
 FILE = "trial.json"
 COMPLETE, PRUNED, FAILED = STATES = ("complete", "pruned", "failed")
@@ -66,9 +66,8 @@ def told(setting: Setting) -> str:
 def write_trial(folder: Path, trial: Trial) -> None:
     """Write ``trial`` to its folder, whole or not at all."""
     plain = {"lambda" if key == "lambda_" else key: value for key, value in asdict(trial).items() if key != "place"}
-    temporary = folder / f"{FILE}.tmp"
-    temporary.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-    os.replace(temporary, folder / FILE)
+    with whole(folder / FILE) as temporary:
+        temporary.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_trial(path: Path) -> Trial:
