@@ -7,7 +7,7 @@ import importlib
 import sys
 
 from bench import __version__
-from bench.errors import EXIT_BAD_INPUT, BenchError
+from bench.common.errors import EXIT_BAD_INPUT, BenchError
 
 VERBS = {
     "datasets": "list, verify and fetch the image sets",

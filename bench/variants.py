@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.errors import ConfigurationError
-from bench.folders import repository_root
-from bench.lined_yaml import LinedMapping, check_entry, read_yaml
+from bench.common.errors import ConfigurationError
+from bench.common.folders import repository_root
+from bench.common.yaml_files import LinedMapping, check_entry, read_yaml
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
 METRICS = ("mse", "ms-ssim")

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
-from bench.errors import CheckpointError, CodecError
+from bench.common.errors import CheckpointError, CodecError
 
 HEADER = struct.Struct(">HH")
 FAULTY_WIDTH = 40

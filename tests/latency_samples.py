@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.latency_rows import LatencyRow
-from bench.rows import OK, digest
+from bench.results.latency_rows import LatencyRow
+from bench.results.rows import OK, digest
 
 DEVICE = "cpu: Test <CPU> & Co_1"
 LABELS = {"hpcm_base": "HPCM-Base", "hpcm_large": "HPCM-Large", "rwkv_phase1": "RWKV-1", "hpcm_base_mini": "Mini"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from bench.rows import OK, Row, digest
+from bench.results.rows import OK, Row, digest
 
 RATES = {"q1": 0.2, "q2": 0.4, "q3": 0.8, "q4": 1.6, "q5": 3.2}
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.anchors import anchors, catalogue, datasets, imported, load, names
-from bench.anchors.catalogue import imported_path
-from bench.anchors.check import check
-from bench.errors import BenchError, ConfigurationError
+from bench.common.errors import BenchError, ConfigurationError
+from bench.curves.anchors import anchors, catalogue, datasets, imported, load, names
+from bench.curves.anchors.catalogue import imported_path
+from bench.curves.anchors.check import check
+from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics import bd_rate, per_image_bd
-from bench.metrics.curves import fault
-from bench.rd_curve import Points, RDCurve, mean_points
+from bench.metrics.rate.curves import fault
 
 DATA = Path(catalogue.__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "anchors"

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
+from bench.common.errors import BenchError
 from bench.datasets.archives import ArchiveError, extract
-from bench.errors import BenchError
 
 LIMITS = {"a.png": 100, "b.png": 100}
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.errors import ConfigurationError
-from bench.training.balancing import LossBelowMinimum, TaskBalancer
-from bench.training.cautious_adam import CautiousAdam
+from bench.common.errors import ConfigurationError
+from bench.training.balance.balancing import LossBelowMinimum, TaskBalancer
+from bench.training.optimise.cautious_adam import CautiousAdam
 from tests.toy_tasks import (
     CASES,
     REFERENCE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.metrics import METHODS, Curve, bd_quality, bd_rate, method_spread
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "bd_rate.json").read_text())

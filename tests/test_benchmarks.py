@@ -12,7 +12,7 @@ from bench.benchmarks import BENCHMARKS, biwkv, networks, training, variants, zo
 from bench.benchmarks.benchmark import Spread, Timing, time_together
 from bench.cli import main
 from bench.operators import status
-from bench.runners.complexity import count_macs
+from bench.runners.profile.complexity import count_macs
 
 
 def test_benchmarks_are_listed(capsys):

@@ -6,10 +6,10 @@ import pytest
 from scipy.interpolate import PchipInterpolator
 
 from bench.benchmarks import bootstrap as benchmark
-from bench.metrics.bdrate import bd_quality, bd_rate
-from bench.metrics.bootstrap import bd_of_curves, paired_bd_bootstrap, resample_counts
-from bench.metrics.curves import Curve
-from bench.metrics.pchip import integrals, slopes
+from bench.metrics.rate.bdrate import bd_quality, bd_rate
+from bench.metrics.rate.curves import Curve
+from bench.metrics.rate.pchip import integrals, slopes
+from bench.metrics.statistics.bootstrap import bd_of_curves, paired_bd_bootstrap, resample_counts
 
 MEASURES = {"rate": bd_rate, "quality": bd_quality}
 

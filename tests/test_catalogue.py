@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.common.errors import ConfigurationError
 from bench.datasets import load_catalogue
-from bench.errors import ConfigurationError
 
 GOOD = """\
 birds:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.training.cautious_adam import CautiousAdam
+from bench.training.optimise.cautious_adam import CautiousAdam
 from tests.toy_tasks import CASES, CautiousAdamByHand, Quadratics, agrees, flat, parameters_of
 
 

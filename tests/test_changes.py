@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.metrics.changes import QUALITY, RATE, rd_shift, time_shift
+from bench.metrics.statistics.changes import QUALITY, RATE, rd_shift, time_shift
 
 IMAGES, POINTS = 24, 6
 

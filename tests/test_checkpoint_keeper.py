@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.errors import CheckpointError, ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
 from bench.training.checkpoint_keeper import INDEX, CheckpointKeeper
 
 CASES = json.loads((Path(__file__).parent / "reference" / "balanced.json").read_text())["checkpoint_manager"]

@@ -14,7 +14,7 @@ import torch
 from tiny_models import TINY, picture, tiny_model
 from torch import Tensor, nn
 
-from bench.errors import CheckpointError
+from bench.common.errors import CheckpointError
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from bench.anchors.catalogue import names
 from bench.claims import Claim, load_claims
 from bench.claims.catalogue import DATASETS
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
+from bench.curves.anchors.catalogue import names
 from bench.variants import load_variants
 from tests.claim_tables import ROWS, TABLES, figures_of, rows_of
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from tests import latency_samples, row_samples
 from tests.test_judgement import BASE, IMAGES, PSNR, VARIANT, store_rates
 

@@ -15,17 +15,17 @@ from PIL import Image
 
 from bench.claims.catalogue import Claim
 from bench.claims.result import Change, ClaimsResult, Judgement, PairComparison
-from bench.errors import BenchError
+from bench.common.errors import BenchError
+from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics import Curve, bd_rate
-from bench.metrics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED, VERDICTS
-from bench.rd_curve import Points, RDCurve, mean_points
-from bench.reports.build import contents_of
-from bench.reports.claims import assemble, build_claims_report
-from bench.reports.claims_junit import summary_markdown, write_junit
-from bench.reports.claims_pairs import pair_plots, rate_change
-from bench.reports.claims_plots import LOOKS, MOST_ROWS, Panel, forest_plots, labels
-from bench.reports.claims_summary import summary_text
-from bench.reports.claims_text import MARK, Names, claimed_text, p_text, what_text
+from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED, VERDICTS
+from bench.reports.claims.junit import summary_markdown, write_junit
+from bench.reports.claims.pairs import pair_plots, rate_change
+from bench.reports.claims.plots import LOOKS, MOST_ROWS, Panel, forest_plots, labels
+from bench.reports.claims.report import assemble, build_claims_report
+from bench.reports.claims.summary import summary_text
+from bench.reports.claims.text import MARK, Names, claimed_text, p_text, what_text
+from bench.reports.rate.build import contents_of
 
 NAMES = Names({"rwkv_phase1": "RWKV-1", "hpcm_base": "HPCM-Base", "multiref_phase1": "MultiRef-1"},
               {"hpcm_base": "HPCM", "multiref_phase1": "Multi-reference", "rwkv_phase1": "RWKV"})

@@ -17,7 +17,7 @@ from PIL import Image
 
 from bench.codecs import CODECS, CodecSpec, build_codec, ffmpeg
 from bench.codecs.program import run_program
-from bench.errors import CodecError, CodecUnavailable, ConfigurationError
+from bench.common.errors import CodecError, CodecUnavailable, ConfigurationError
 
 CLASSICAL = ["jpeg", "jpeg2000", "webp", "avif", "jpegxl", "hevc", "vvenc"]
 BY_FFMPEG = ["avif", "jpegxl", "hevc", "vvenc"]

@@ -19,7 +19,7 @@ from bench.codecs.colour import (
     rgb_to_planes,
 )
 from bench.codecs.ffmpeg import ffmpeg_path
-from bench.errors import CodecUnavailable
+from bench.common.errors import CodecUnavailable
 
 EIGHT, TEN = YCbCrFormat("444", 8), YCbCrFormat("444", 10)
 EIGHT_420, TEN_420 = YCbCrFormat("420", 8), YCbCrFormat("420", 10)

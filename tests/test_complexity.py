@@ -7,7 +7,7 @@ from torch import nn
 
 from bench.codecs.learned import LearnedCodec
 from bench.models import create
-from bench.runners.complexity import (
+from bench.runners.profile.complexity import (
     count_macs,
     count_parameters,
     kmac_per_pixel,

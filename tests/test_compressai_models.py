@@ -20,12 +20,12 @@ from tiny_models import picture
 from bench.cli import main
 from bench.codecs.container import unpack
 from bench.codecs.learned import LearnedCodec
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, CodecError, ConfigurationError
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CodecError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights
 from bench.models.compressai_models import CompressAIAdapter, published_weights
-from bench.rows import OK
-from bench.runners.store import Store
+from bench.results.rows import OK
+from bench.results.store import Store
 
 CONTEXTS = ("bmshj2018-factorized", "mbt2018-mean", "mbt2018", "cheng2020-attn")  # none, hyperprior, autoregressive
 

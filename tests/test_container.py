@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.codecs.container import LARGEST_NUMBER, Contents, pack, unpack
-from bench.errors import CodecError
+from bench.common.errors import CodecError
 
 TAG = 0x1B2
 RANDOM = np.random.default_rng(7)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.anchors import load
-from bench.anchors.compressai_json import read_json, write_json
 from bench.commands.bdrate import align, deltas
-from bench.curve_sources import read_source
+from bench.curves.anchors import load
+from bench.curves.anchors.compressai_json import read_json, write_json
+from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate
-from bench.reports.build import make_report
-from bench.rows import Row, digest
+from bench.reports.rate.build import make_report
+from bench.results.rows import Row, digest
 
 ANCHORS = ("kodak/anchor", "kodak/strict-anchor")
 COLUMNS = {"psnr": ("bd_rate_percent", "psnr_rgb_db"), "ms-ssim": ("bd_rate_ms_ssim_percent", "ms_ssim_db")}

@@ -8,7 +8,7 @@ import pytest
 from row_samples import rows_of, write
 
 from bench.cli import main
-from bench.metrics.curves import MINIMUM_POINTS
+from bench.metrics.rate.curves import MINIMUM_POINTS
 
 
 def test_bdrate_of_the_paper(capsys):

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from bench.anchors.compressai_json import read_json, to_json, write_json
-from bench.anchors.csv_points import read_csv
-from bench.errors import BenchError
-from bench.rd_curve import Points, RDCurve
+from bench.common.errors import BenchError
+from bench.curves.anchors.compressai_json import read_json, to_json, write_json
+from bench.curves.anchors.csv_points import read_csv
+from bench.curves.rd_curve import Points, RDCurve
 
 POINTS = Points((0.1, 0.2), (30.0, 32.0), (0.9, 0.95), (1.0, 2.0), (0.5, 0.6))
 

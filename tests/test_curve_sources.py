@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from row_samples import row, rows_of, write
 
-from bench.anchors import load
 from bench.commands.bdrate import align
-from bench.curve_sources import from_rows, read_rows, read_source
-from bench.errors import BenchError, ConfigurationError
-from bench.rows import FAILED
+from bench.common.errors import BenchError, ConfigurationError
+from bench.curves.anchors import load
+from bench.curves.sources import from_rows, read_rows, read_source
+from bench.results.rows import FAILED
 
 
 def test_mean_over_images():

@@ -8,9 +8,9 @@ import pytest
 from birds import FILES, UNPINNED, birds, data, png_bytes, put  # noqa: F401 (data is a fixture)
 from PIL import Image
 
+from bench.common.errors import ConfigurationError, DatasetError
 from bench.datasets import DatasetUnavailable, load_catalogue, locate, read_rgb8, resolve
 from bench.datasets.catalogue import PackageSpec
-from bench.errors import ConfigurationError, DatasetError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 # Of the 24 files in order; published by NeuralCompression.

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.common.errors import DatasetError
 from bench.datasets import download
 from bench.datasets.catalogue import Source
 from bench.datasets.download import Downloader, DownloadFailed
-from bench.errors import DatasetError
 
 BODY = bytes(range(256)) * 2000  # 512 000 bytes
 SIZE = len(BODY)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.training.early_stopping import AdaptivePatience, EarlyStopping, ScaleEarlyStopping
 
 CASES = json.loads((Path(__file__).parent / "reference" / "balanced.json").read_text())["early_stopping"]

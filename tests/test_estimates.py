@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.metrics.estimates import Exact, Resampled, Student, ratio_estimate
-from bench.metrics.timing import ratio
+from bench.metrics.statistics.estimates import Exact, Resampled, Student, ratio_estimate
+from bench.metrics.statistics.timing import ratio
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 

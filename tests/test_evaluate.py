@@ -12,11 +12,11 @@ import pytest
 
 from bench.cli import main
 from bench.commands import evaluate as command
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.datasets import DatasetUnavailable, resolve
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
-from bench.rows import FAILED, OK, Row
-from bench.runners.progress import Progress
-from bench.runners.store import Store
+from bench.results.rows import FAILED, OK, Row
+from bench.results.store import Store
+from bench.runners.evaluate.progress import Progress
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
 TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}, "code_version": ""}
@@ -181,7 +181,7 @@ class Terminal(io.StringIO):
 
 def progress_text(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
     now = [0.0]
-    monkeypatch.setattr("bench.runners.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bench.runners.evaluate.progress.time.monotonic", lambda: now[0])
     row = Row("k", "s", OK, "set", "a.png", "", "jpeg", "jpeg", "JPEG", "q50")
     with Progress(5, 40.0, stream) as progress:
         progress.skip(1, 8.0)

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from birds import FILES, PINNED, UNPINNED, birds, data, png_bytes, put, server  # noqa: F401 (fixtures)
 
+from bench.common.errors import DatasetError
 from bench.datasets import DatasetUnavailable, resolve
 from bench.datasets.catalogue import ArchiveSpec, Source
-from bench.errors import DatasetError
 
 
 def test_fetch_of_single_images(data, server, capsys):

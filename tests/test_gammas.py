@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from bench.errors import ConfigurationError
-from bench.training.gammas import GAMMAS
-from bench.training.scale_gammas import SCALE_GAMMAS
+from bench.common.errors import ConfigurationError
+from bench.training.balance.gammas import GAMMAS
+from bench.training.balance.scale_gammas import SCALE_GAMMAS
 from tests.toy_tasks import REFERENCE, agrees
 
 FIGURES = REFERENCE["gamma_schedules"]

@@ -50,8 +50,8 @@ def test_float64_figures_are_the_recorded_ones_on_a_gpu(name):
 def test_profiles_on_a_gpu_are_whole(configuration, tmp_path, monkeypatch):
     """Rows with samples, stages that add up, the allocator's peaks, exact decoding."""
     from bench.cli import main
-    from bench.latency_rows import LatencyRow
-    from bench.runners.store import read_rows
+    from bench.results.latency_rows import LatencyRow
+    from bench.results.store import read_rows
     from tests.tiny_models import write_variants
 
     monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))

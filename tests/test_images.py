@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from bench.common.errors import ImageError
 from bench.datasets.images import image_size, read_rgb8
-from bench.errors import ImageError
 
 GREY, RGB, RGBA = 0, 2, 6  # PNG colour types
 

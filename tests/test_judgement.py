@@ -10,7 +10,7 @@ import pytest
 from bench.claims.catalogue import Claim, load_claims
 from bench.claims.judgement import is_marked, judge_all
 from bench.claims.result import ClaimsResult, Judgement
-from bench.metrics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
+from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from tests import latency_samples, row_samples
 
 VARIANT, BASE = "rwkv_phase1", "hpcm_base"

@@ -14,12 +14,12 @@ from compressai.layers import CheckerboardMaskedConv2d
 from PIL import Image
 
 from bench.codecs.base import CodecSpec
-from bench.errors import CheckpointError, ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 from bench.models.rwkv_layers import MERGED
-from bench.rows import OK
-from bench.runners.unit import Unit, UnitImage, run_unit
+from bench.results.rows import OK
+from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 from tests.reference_models import fill, manifest, picture
 
 CLOSE = 1e-9

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.runners import machine_state
-from bench.runners.countdown import Countdown
-from bench.runners.latency import Protocol, Turns
-from bench.runners.machine_state import OthersLoad, read_state, state_warnings
+from bench.runners.profile import machine_state
+from bench.runners.profile.countdown import Countdown
+from bench.runners.profile.machine_state import OthersLoad, read_state, state_warnings
+from bench.runners.profile.protocol import Protocol, Turns
 
 
 class FakeTime:

@@ -18,15 +18,15 @@ from test_report import store as store_rd
 
 from bench.claims import Claim, load_claims
 from bench.cli import main
-from bench.errors import BenchError
-from bench.latency_selection import compare, select_latency
-from bench.reports.build import build_report, contents_of
-from bench.reports.claims_text import claimed_text
-from bench.reports.latency import assemble, build_latency_report, make_latency_report
-from bench.reports.latency_rates import rate_points
-from bench.reports.latency_stages import STAGES
-from bench.reports.latency_text import context_of
-from bench.rows import FAILED
+from bench.common.errors import BenchError
+from bench.reports.claims.text import claimed_text
+from bench.reports.latency.rates import rate_points
+from bench.reports.latency.report import assemble, build_latency_report, make_latency_report
+from bench.reports.latency.stages import STAGES
+from bench.reports.latency.text import context_of
+from bench.reports.rate.build import build_report, contents_of
+from bench.results.latency_selection import compare, select_latency
+from bench.results.rows import FAILED
 
 ROOT = Path(__file__).parents[1]
 LARGE_SHAPE = (2048, 1365)
@@ -169,7 +169,7 @@ class TestStages:
                                                                 "total_ms"]
 
     def test_names_are_those_of_the_rows(self):
-        from bench.runners import stages
+        from bench.runners.profile import stages
 
         assert STAGES == stages.STAGES
 
@@ -500,7 +500,8 @@ class TestVerb:
 
     def test_it_needs_no_torch(self, tmp_path):
         results = store(tmp_path / "results", both("hpcm_base") + both("rwkv_phase1"))
-        script = ("import sys; from pathlib import Path; from bench.reports.latency import build_latency_report; "
+        script = ("import sys; from pathlib import Path; "
+                  "from bench.reports.latency.report import build_latency_report; "
                   f"build_latency_report(Path({str(results)!r}), Path({str(tmp_path)!r})); "
                   "sys.exit('torch' in sys.modules)")
         assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120).returncode == 0

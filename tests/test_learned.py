@@ -20,14 +20,14 @@ from bench.cli import main
 from bench.codecs.base import CODECS, CodecSpec, build_codec
 from bench.codecs.container import unpack
 from bench.codecs.learned import LearnedCodec, centred_padding, spec_tag
-from bench.errors import EXIT_BAD_INPUT, EXIT_INCOMPLETE, CodecError
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_INCOMPLETE, CodecError
 from bench.models.checkpoints import write_float16
 from bench.models.image_codec import EncodedImage
-from bench.rows import FAILED, OK, Row
-from bench.runners.decoder_client import DecoderFailure, DecoderProcess
-from bench.runners.identity import identify
-from bench.runners.store import Store
-from bench.runners.unit import Unit, UnitImage, run_unit
+from bench.results.rows import FAILED, OK, Row
+from bench.results.store import Store
+from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
+from bench.runners.evaluate.identity import identify
+from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 
 SIZES = [(1, 1), (33, 17), (130, 127), (64, 128), (128, 64)]
 ONE_THREAD = {"threads": 1, "deterministic": True}

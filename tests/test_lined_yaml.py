@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import ConfigurationError
-from bench.lined_yaml import read_yaml
+from bench.common.errors import ConfigurationError
+from bench.common.yaml_files import read_yaml
 from bench.variants import load_variants
 
 START = "variants:\n  a:\n    model: hpcm_base\n    lambdas: [0.1]\n"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.runners import memory
-from bench.runners.memory import PeakRss, peak_memory, rss_bytes, weights_bytes
+from bench.runners.profile import memory
+from bench.runners.profile.memory import PeakRss, peak_memory, rss_bytes, weights_bytes
 
 MEGA = 2**20
 

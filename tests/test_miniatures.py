@@ -13,13 +13,13 @@ from tiny_models import picture
 from training_samples import decoded, photographs  # noqa: F401
 
 from bench.cli import main
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.models import MODELS, create
 from bench.models.checkpoints import read_weights
 from bench.training.data import centres, decode_folders
-from bench.training.guard import TrainingDiverged
 from bench.training.job import Job
 from bench.training.miniatures import Plan, in_order, is_made, read_record, runs_of
+from bench.training.optimise.guard import TrainingDiverged
 from bench.training.recipes import RECIPES
 from bench.training.trainer import Trainer
 from bench.variants import find_checkpoints, load_variants

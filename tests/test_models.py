@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.models import create
 from bench.models.coders import Quantiser
 from tests.reference_models import fill, manifest, picture

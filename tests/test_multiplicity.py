@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bench.metrics.multiplicity import holm
+from bench.metrics.statistics.multiplicity import holm
 
 
 def closed_test(p_values):

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LearnedCodec
-from bench.errors import CheckpointError, CodecError, ConfigurationError
+from bench.common.errors import CheckpointError, CodecError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 from bench.models.coders import Quantiser
-from bench.rows import OK
-from bench.runners.unit import Unit, UnitImage, run_unit
+from bench.results.rows import OK
+from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 
 FIGURES = {1: "multiref_phase1", 2: "multiref_phase2", 3: "multiref_phase3_repaired"}
 WITHOUT_EFFECT = {1: 1, 2: 1, 3: 0}  # queries at the end of scale 3 that the published code makes for nothing

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.models import create
 
 CASES = [

@@ -16,11 +16,11 @@ from tiny_models import TINY, picture, tiny_model
 
 from bench.codecs.base import CodecSpec, build_codec
 from bench.codecs.learned import LearnedCodec
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.models import create
-from bench.rows import OK
-from bench.runners.identity import identify
-from bench.runners.store import Store
+from bench.results.rows import OK
+from bench.results.store import Store
+from bench.runners.evaluate.identity import identify
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny_models import TINY
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.models import MODELS, create
-from bench.training.parameter_groups import GROUPS, OTHER, SCALES, freeze_scale, group_of, layerwise, scale_of
-from bench.training.unfreezing import ProgressiveUnfreezing
+from bench.training.optimise.parameter_groups import GROUPS, OTHER, SCALES, freeze_scale, group_of, layerwise, scale_of
+from bench.training.optimise.unfreezing import ProgressiveUnfreezing
 
 FAMILY = [name for name in MODELS if name != "lalic"]
 

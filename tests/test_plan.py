@@ -8,14 +8,14 @@ from pathlib import Path
 import faulty_codecs
 import pytest
 
+from bench.common.errors import ConfigurationError
+from bench.common.text import duration
 from bench.datasets import resolve
-from bench.errors import ConfigurationError
-from bench.rows import OK
-from bench.runners.plan import METRICS_S_PER_MEGAPIXEL, Plan, describe_plan, make_plan
-from bench.runners.selection import choose, choose_checkpoint
-from bench.runners.store import Store
-from bench.runners.text import duration
-from bench.runners.unit import Unit, failed_row
+from bench.results.rows import OK
+from bench.results.store import Store
+from bench.runners.evaluate.plan import METRICS_S_PER_MEGAPIXEL, Plan, describe_plan, make_plan
+from bench.runners.evaluate.selection import choose, choose_checkpoint
+from bench.runners.evaluate.unit import Unit, failed_row
 
 VARIANTS = """
 variants:

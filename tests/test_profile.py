@@ -13,20 +13,22 @@ from tiny_models import TINY, tiny_model, write_variants
 
 from bench.cli import main
 from bench.codecs.learned import LearnedCodec
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.models import create
-from bench.runners import latency_plan, latency_subjects, profiling
-from bench.runners.candidate import Candidate
-from bench.runners.complexity import count_macs, kmac_per_pixel, skipped_macs
-from bench.runners.configurations import CONFIGURATIONS
-from bench.runners.latency import Protocol
-from bench.runners.latency_plan import Frame, Settings, expected_s, groups_of, parse_frame, pending, row_identity
-from bench.runners.latency_subjects import build, choose_subjects, picture
-from bench.runners.profiling import Profiler, is_out_of_memory
-from bench.runners.stages import REST
-from bench.runners.store import read_rows
-from bench.runners.synthetic_weights import enliven
+from bench.results.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
+from bench.results.store import read_rows
+from bench.runners.profile import plan as latency_plan
+from bench.runners.profile import run as profiling
+from bench.runners.profile import subjects as latency_subjects
+from bench.runners.profile.candidate import Candidate
+from bench.runners.profile.complexity import count_macs, kmac_per_pixel, skipped_macs
+from bench.runners.profile.configurations import CONFIGURATIONS
+from bench.runners.profile.plan import Frame, Settings, expected_s, groups_of, parse_frame, pending, row_identity
+from bench.runners.profile.protocol import Protocol
+from bench.runners.profile.run import Profiler, is_out_of_memory
+from bench.runners.profile.stages import REST
+from bench.runners.profile.subjects import build, choose_subjects, picture
+from bench.runners.profile.synthetic_weights import enliven
 
 SETTINGS = Settings("cpu", (Frame(64, 64),), 1, Protocol(repeats=3, least=2, warmup_s=0),
                     {"threads": 1, "deterministic": False})

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from bench.cli import _parser, main
-from bench.errors import BenchError
-from bench.rd_curve import Points, RDCurve
-from bench.reports.build import assemble, build_report, make_report
-from bench.reports.curves import PUBLISHED, ReportCurve
-from bench.row_selection import select
-from bench.rows import FAILED, Row, digest
+from bench.common.errors import BenchError
+from bench.curves.rd_curve import Points, RDCurve
+from bench.reports.rate.build import assemble, build_report, make_report
+from bench.reports.rate.curves import PUBLISHED, ReportCurve
+from bench.results.row_selection import select
+from bench.results.rows import FAILED, Row, digest
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
 ROOT = Path(__file__).parents[1]

@@ -16,9 +16,9 @@ import faulty_codecs
 import psutil
 import pytest
 
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE
-from bench.rows import Row
-from bench.runners.store import Store
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
+from bench.results.rows import Row
+from bench.results.store import Store
 
 IMAGES = 6
 ROWS = 2 * IMAGES

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from bench.codecs.base import CodecSpec
-from bench.errors import CheckpointError, ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import create, hyperprior
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 from bench.models.coders import Quantiser
 from bench.models.rwkv_layers import MERGED, MixingBlock, OmniShift, PreNormBlock, SpatialMix
-from bench.rows import OK
-from bench.runners.unit import Unit, UnitImage, run_unit
+from bench.results.rows import OK
+from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 from tests.reference_models import fill, manifest, picture
 
 CLOSE = 1e-9

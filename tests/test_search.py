@@ -14,16 +14,16 @@ import torch
 from training_samples import decoded, held_out, job, photographs  # noqa: F401
 
 from bench.cli import main
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.training.balancing import LossBelowMinimum
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.training.balance.balancing import LossBelowMinimum
 from bench.training.job import Job
 from bench.training.log import read_log
 from bench.training.recipes import RECIPES
-from bench.training.search import Search
-from bench.training.search_plan import Plan, own_values, with_values
-from bench.training.sweep import Images
+from bench.training.search.plan import Plan, own_values, with_values
+from bench.training.search.record import COMPLETE, FAILED, PRUNED, read_trials
+from bench.training.search.search import Search
+from bench.training.start.sweep import Images
 from bench.training.trainer import Trainer
-from bench.training.trial_record import COMPLETE, FAILED, PRUNED, read_trials
 
 ROOT = Path(__file__).resolve().parent.parent
 GRID = {"gamma": (0.001, 0.01), "weight_rate": (0.01, 0.05)}

@@ -12,9 +12,9 @@ from bench.codecs.learned import LearnedCodec
 from bench.models import create
 from bench.models.coders import Reader
 from bench.operators import rans
-from bench.runners.memory import peak_memory
-from bench.runners.stage_marks import marked
-from bench.runners.stages import CODING, REST, SCALES, STAGES, Timeline, host_timeline
+from bench.runners.profile.memory import peak_memory
+from bench.runners.profile.stage_marks import marked
+from bench.runners.profile.stages import CODING, REST, SCALES, STAGES, Timeline, host_timeline
 
 
 class Ticks:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import EXIT_BAD_INPUT
-from bench.rows import FAILED, OK, Row
-from bench.runners.files import DiskFull
-from bench.runners.store import Store
+from bench.common.errors import EXIT_BAD_INPUT
+from bench.common.files import DiskFull
+from bench.results.rows import FAILED, OK, Row
+from bench.results.store import Store
 
 
 def make_row(key: str, **values: object) -> Row:

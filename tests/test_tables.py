@@ -11,13 +11,13 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from bench.reports.curves import measured_curves
-from bench.reports.frame import coverage_of, to_frame
-from bench.reports.render import escape_latex, to_csv, to_html, to_latex, to_markdown, to_text
-from bench.reports.table import Column, Table
-from bench.reports.tables import failures, per_image, provenance, summary
-from bench.row_selection import select
-from bench.rows import FAILED, Row, digest
+from bench.reports.page.render import escape_latex, to_csv, to_html, to_latex, to_markdown, to_text
+from bench.reports.page.table import Column, Table
+from bench.reports.rate.curves import measured_curves
+from bench.reports.rate.frame import coverage_of, to_frame
+from bench.reports.rate.tables import failures, per_image, provenance, summary
+from bench.results.row_selection import select
+from bench.results.rows import FAILED, Row, digest
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
 NASTY = r"50% of $x_1 & {y} #2 ~ ^ \ <b>|</b> [z]"

@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.metrics.timing import (
-    BOOTSTRAP,
-    STUDENT,
-    Summary,
-    is_stable,
-    median_interval,
-    ratio,
-    summarise,
-)
+from bench.metrics.statistics.timing import BOOTSTRAP, STUDENT, Summary, is_stable, median_interval, ratio, summarise
 
 
 def test_summary_of_a_known_series():

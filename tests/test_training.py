@@ -15,11 +15,11 @@ from tiny_models import TINY
 from training_samples import CROP, decoded, held_out, job, photographs, short  # noqa: F401
 
 from bench.cli import main
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, CheckpointError, ConfigurationError
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CheckpointError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights, read_note, read_weights, write_float16
-from bench.training.guard import TrainingDiverged
 from bench.training.log import read_log
+from bench.training.optimise.guard import TrainingDiverged
 from bench.training.trainer import Trainer, noise_seed
 from bench.training.validation import validate
 

@@ -7,7 +7,7 @@ from PIL import Image
 from tiny_models import picture
 from training_samples import CROP, decoded, photographs  # noqa: F401
 
-from bench.errors import DatasetError
+from bench.common.errors import DatasetError
 from bench.training.data import RandomCrops, StepNumbers, as_input, batches, centres, decode_folders
 
 

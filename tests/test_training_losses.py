@@ -6,7 +6,7 @@ import torch
 from pytorch_msssim import ms_ssim
 from torch import nn
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.models import create
 from bench.models.context import HierarchicalContext
 from bench.training.losses import (

@@ -16,16 +16,16 @@ from row_samples import row
 from scipy import stats
 
 from bench.cli import main
-from bench.errors import BenchError, ConfigurationError
+from bench.common.errors import BenchError, ConfigurationError
 from bench.metrics import Curve, bd_rate
-from bench.metrics.noise import run_noise
-from bench.reports.build import assemble
-from bench.reports.training import MINIATURES, build_training_report, make_training_report
-from bench.reports.training_plots import multipliers
-from bench.reports.training_tables import differences_table, noise_table, seed_noise, trainings_table
-from bench.row_selection import select
-from bench.rows import Row
-from bench.training_logs import Step, read_log, read_trainings
+from bench.metrics.statistics.noise import run_noise
+from bench.reports.rate.build import assemble
+from bench.reports.training.plots import multipliers
+from bench.reports.training.report import MINIATURES, build_training_report, make_training_report
+from bench.reports.training.tables import differences_table, noise_table, seed_noise, trainings_table
+from bench.results.row_selection import select
+from bench.results.rows import Row
+from bench.results.training_logs import Step, read_log, read_trainings
 
 ROOT = Path(__file__).parents[1]
 ENDS = {"hpcm_base_mini": 1.50, "hpcm_base_seed1_mini": 1.56, "hpcm_base_seed2_mini": 1.47,

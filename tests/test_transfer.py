@@ -13,11 +13,11 @@ import weconv_models
 from tiny_models import TINY, tiny_model
 from torch import nn
 
-from bench.errors import CheckpointError, ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import MODELS, create
 from bench.models.layers import PConvRB
 from bench.models.wavelets import WeConvSimple
-from bench.training.transfer import FREEZE_EXCEPT, transfer
+from bench.training.start.transfer import FREEZE_EXCEPT, transfer
 
 WIDTHS = {**TINY, "stages": [[8, 1], [8, 4]]}
 LINES = [["hpcm_base", *(f"{line}_phase{phase}" for phase in range(1, phases + 1))]

@@ -9,9 +9,9 @@ import bjontegaard
 import pytest
 
 from bench.cli import main
-from bench.errors import EXIT_DONE, ConfigurationError
-from bench.training.trial_record import COMPLETE, FAILED, PRUNED, Trial, read_trial, read_trials, write_trial
-from bench.training.trials import analyse
+from bench.common.errors import EXIT_DONE, ConfigurationError
+from bench.training.search.record import COMPLETE, FAILED, PRUNED, Trial, read_trial, read_trials, write_trial
+from bench.training.search.trials import analyse
 
 OWN = {"gamma": 0.003, "weight_rate": 0.025}
 LAMBDAS = (0.0035, 0.0067, 0.013, 0.025)

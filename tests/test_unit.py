@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from bench.codecs.base import CodecSpec, Encoding
-from bench.errors import EXIT_BAD_INPUT, CodecError
-from bench.rows import FAILED, OK, Row
-from bench.runners.decoder_client import DecoderFailure, DecoderProcess
-from bench.runners.fidelity import ms_ssim
-from bench.runners.files import DiskFull
-from bench.runners.rates import rate_fields, rate_warning
-from bench.runners.unit import Unit, UnitImage, run_unit
+from bench.common.errors import EXIT_BAD_INPUT, CodecError
+from bench.common.files import DiskFull
+from bench.metrics.quality.compute import ms_ssim
+from bench.results.rows import FAILED, OK, Row
+from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
+from bench.runners.evaluate.rates import rate_fields, rate_warning
+from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
 

@@ -10,7 +10,7 @@ import torch
 from tiny_models import tiny_model, write_variants
 
 from bench.cli import main
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
 from bench.models import MODELS
 from bench.variants import SUFFIXES, find_checkpoints, load_variants, specs, variants_file
 

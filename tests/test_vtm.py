@@ -14,7 +14,7 @@ import pytest
 
 from bench.codecs import CODECS, CodecSpec, build_codec, vtm
 from bench.codecs.colour import YCbCrFormat, planes_to_rgb, rgb_to_planes
-from bench.errors import CodecError, CodecUnavailable
+from bench.common.errors import CodecError, CodecUnavailable
 
 ENCODER = r'''
 import json, sys, zlib, array

@@ -16,12 +16,12 @@ from weconv_models import CASES, PHASES, TINY, coded, images, tiny
 
 from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LearnedCodec
-from bench.errors import CheckpointError, ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 from bench.models.coders import Quantiser
-from bench.rows import OK
-from bench.runners.unit import Unit, UnitImage, run_unit
+from bench.results.rows import OK
+from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 
 FUSIONS = ("freq_attention_lh", "freq_attention_hl", "freq_attention_hh", "channel_gate")
 

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from torch import nn
 
 from bench.models import create
-from bench.runners.complexity import kmac_per_pixel
+from bench.runners.profile.complexity import kmac_per_pixel
 from tests.reference_models import fill, manifest, picture
 
 # name: figures of the claim on parameters, whether the published code runs.

@@ -2,7 +2,7 @@
 
 from bench.benchmarks import biwkv, bootstrap, coder, networks, training, variants, zoo
 from bench.benchmarks.benchmark import Benchmark
-from bench.registry import Registry
+from bench.common.registry import Registry
 
 BENCHMARKS: Registry[Benchmark] = Registry("benchmark")
 BENCHMARKS.add("biwkv", Benchmark("the Bi-WKV operator: kernel, plain torch and the memory's floor", biwkv.run))

@@ -6,8 +6,8 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.benchmarks.benchmark import Ratio, Report, Timing, time_together
-from bench.errors import BenchError
-from bench.metrics.bootstrap import RESAMPLES, SEED, paired_bd_bootstrap, resample_counts
+from bench.common.errors import BenchError
+from bench.metrics.statistics.bootstrap import RESAMPLES, SEED, paired_bd_bootstrap, resample_counts
 
 IMAGES, POINTS = 24, 6
 PART = 500  # resamples that the loop is timed on

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from bench.models import create
-from bench.runners.latency_subjects import calibration_image
-from bench.runners.synthetic_weights import enliven
+from bench.runners.profile.subjects import calibration_image
+from bench.runners.profile.synthetic_weights import enliven
 
 
 def lively_model(name: str, seed: int = 0, **options: Any) -> nn.Module:

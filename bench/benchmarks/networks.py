@@ -15,8 +15,8 @@ from bench.benchmarks.lively import lively_model
 from bench.codecs.learned import LearnedCodec
 from bench.models.hyperprior import HyperpriorCodec
 from bench.runners.allocator import keep_freed_memory, memory_given_back
-from bench.runners.latency_subjects import BASELINE, picture
 from bench.runners.machine import configure_torch
+from bench.runners.profile.subjects import BASELINE, picture
 
 SHAPE, QUICK_SHAPE = (768, 512), (256, 256)  # width, height
 Call = tuple[nn.Module, tuple[Tensor, ...]]

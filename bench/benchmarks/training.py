@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from bench.benchmarks.benchmark import Ratio, Report, machine_line, time_together
-from bench.runners.latency_subjects import picture
+from bench.runners.profile.subjects import picture
 from bench.training.data import RandomCrops, StepNumbers, as_input, batches, decode_folders
 from bench.training.job import Job
 from bench.training.recipes import Recipe

@@ -10,8 +10,8 @@ from bench.benchmarks.lively import lively_model
 from bench.codecs.learned import LearnedCodec
 from bench.models import MODELS
 from bench.runners.allocator import keep_freed_memory
-from bench.runners.latency_subjects import BASELINE, ONLY_WHEN_NAMED, picture
 from bench.runners.machine import configure_torch
+from bench.runners.profile.subjects import BASELINE, ONLY_WHEN_NAMED, picture
 
 SHAPE, QUICK_SHAPE = (768, 512), (256, 256)  # width, height
 NOTES = """\

@@ -23,12 +23,12 @@ from tabulate import tabulate
 import bench
 from bench.benchmarks.benchmark import Ratio, Report, Timing, machine_line
 from bench.benchmarks.lively import lively_model
+from bench.common.errors import BenchError
 from bench.datasets import resolve
-from bench.errors import BenchError
 from bench.models.compressai_models import ZOO
-from bench.rows import OK
-from bench.runners.latency_subjects import picture
-from bench.runners.store import Store
+from bench.results.rows import OK
+from bench.results.store import Store
+from bench.runners.profile.subjects import picture
 
 QUALITY = 3
 VARIANT = "zoo"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ConfigurationError
-from bench.folders import repository_root
-from bench.lined_yaml import LinedMapping, check_entry, read_yaml
+from bench.common.errors import ConfigurationError
+from bench.common.folders import repository_root
+from bench.common.yaml_files import LinedMapping, check_entry, read_yaml
 
 PREDICTED, MEASURED = "predicted", "measured"  # by the authors
 KINDS = (PREDICTED, MEASURED)

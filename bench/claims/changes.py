@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.claims.result import Change
 from bench.claims.state import CostState, CurveState, State, VerdictState
-from bench.metrics import verdicts
-from bench.metrics.changes import RATE, RDShift, TimeShift, rd_shift, time_shift
+from bench.metrics.statistics import verdicts
+from bench.metrics.statistics.changes import RATE, RDShift, TimeShift, rd_shift, time_shift
 
 RANKS = {verdicts.INVALID: 0, verdicts.NOT_MEASURED: 0, verdicts.REFUTED: 1, verdicts.UNDECIDED: 2,
          verdicts.SUPPORTED: 3, verdicts.REPRODUCED: 3}

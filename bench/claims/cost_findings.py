@@ -10,11 +10,11 @@ import numpy as np
 
 from bench.claims.catalogue import Claim
 from bench.claims.finding import MINIATURE, Finding
-from bench.latency_figures import forward_kmac_per_pixel, kmac_per_pixel, peak_bytes, round_seconds
-from bench.latency_rows import LatencyRow
-from bench.latency_selection import DIRECTIONS, USUAL_SHAPE, Case, LatencySelection
-from bench.metrics.estimates import Exact, ratio_estimate
-from bench.metrics.timing import NOISE_FLOOR
+from bench.metrics.statistics.estimates import Exact, ratio_estimate
+from bench.metrics.statistics.timing import NOISE_FLOOR
+from bench.results.latency_figures import forward_kmac_per_pixel, kmac_per_pixel, peak_bytes, round_seconds
+from bench.results.latency_rows import LatencyRow
+from bench.results.latency_selection import DIRECTIONS, USUAL_SHAPE, Case, LatencySelection
 
 OF_DIRECTION = {"encode_time": DIRECTIONS[:1], "decode_time": DIRECTIONS[1:], "total_time": DIRECTIONS}
 TOLERANCES = {"parameters": 0.05, "macs": 0.1}  # of published figures, in M and kMAC/pixel

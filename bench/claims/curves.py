@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.anchors.catalogue import anchors, load, names
 from bench.claims.finding import MINIATURE
-from bench.curve_sources import NoCommonImage, from_rows, read_rows
-from bench.errors import BenchError
-from bench.rd_curve import RDCurve
-from bench.rows import OK, Row
-from bench.runners.files import file_name
+from bench.common.errors import BenchError
+from bench.common.files import file_name
+from bench.curves.anchors.catalogue import anchors, load, names
+from bench.curves.rd_curve import RDCurve
+from bench.curves.sources import NoCommonImage, from_rows, read_rows
+from bench.results.rows import OK, Row
 
 ROWS = {"vtm": ("vtm-8bit",)}  # names of rows, where they are not the codec's own
 PUBLISHED = {  # where a codec has no rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.metrics.estimates import Estimate
+from bench.metrics.statistics.estimates import Estimate
 
 MINIATURE = "_mini"  # what the name of a variant's miniature ends with
 

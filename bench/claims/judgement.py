@@ -13,11 +13,9 @@ from bench.claims.finding import Finding
 from bench.claims.rate_findings import METRICS, USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Judgement
 from bench.claims.wording import reason_of, rounding_of
-from bench.latency_rows import LatencyRow
-from bench.latency_selection import LatencySelection, select_latency
-from bench.metrics.estimates import Exact
-from bench.metrics.multiplicity import holm
-from bench.metrics.verdicts import (
+from bench.metrics.statistics.estimates import Exact
+from bench.metrics.statistics.multiplicity import holm
+from bench.metrics.statistics.verdicts import (
     INVALID,
     NOT_MEASURED,
     REFUTED,
@@ -28,7 +26,9 @@ from bench.metrics.verdicts import (
     decide,
     reproduces,
 )
-from bench.runners.store import read_rows
+from bench.results.latency_rows import LatencyRow
+from bench.results.latency_selection import LatencySelection, select_latency
+from bench.results.store import read_rows
 
 SIGNIFICANT = 0.05
 

@@ -7,17 +7,17 @@ import math
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from bench.anchors.check import TOLERANCE_POINTS
 from bench.claims.catalogue import CODECS, Claim
 from bench.claims.curves import Curves, Measured, image_arrays, shared_images
 from bench.claims.finding import MINIATURE, Finding
 from bench.claims.result import PairComparison
-from bench.errors import BenchError
-from bench.metrics.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
-from bench.metrics.bootstrap import BDBootstrap, paired_bd_bootstrap
-from bench.metrics.estimates import Resampled
-from bench.metrics.resampled import PERCENTILE
-from bench.rd_curve import RDCurve
+from bench.common.errors import BenchError
+from bench.curves.anchors.check import TOLERANCE_POINTS
+from bench.curves.rd_curve import RDCurve
+from bench.metrics.rate.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
+from bench.metrics.statistics.bootstrap import BDBootstrap, paired_bd_bootstrap
+from bench.metrics.statistics.estimates import Resampled
+from bench.metrics.statistics.resampled import PERCENTILE
 
 METRICS = {"bd_rate": "rate", "bd_psnr": "quality", "psnr": "quality"}  # of claims
 USUAL_DATASET = "kodak"  # of claims that name none

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.claims.catalogue import Claim
-from bench.rd_curve import RDCurve
+from bench.curves.rd_curve import RDCurve
 
 Interval = tuple[float, float]
 
@@ -17,7 +17,7 @@ class Judgement:
     """One claim, judged by one kind of evidence.
 
     Attributes:
-        verdict: one of :data:`bench.metrics.verdicts.VERDICTS`.
+        verdict: one of :data:`bench.metrics.statistics.verdicts.VERDICTS`.
         miniature: judged on miniatures; such a verdict never settles the claim about the authors' model.
         value: in the claim's unit; None where there is none.
         interval: 95 %, two-sided; None for exact values.

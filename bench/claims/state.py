@@ -12,10 +12,10 @@ from bench.claims.cost_findings import is_harmless
 from bench.claims.curves import Curves, image_arrays
 from bench.claims.judgement import device_selections
 from bench.claims.result import Judgement
-from bench.errors import BenchError
-from bench.folders import BASELINE
-from bench.latency_selection import DIRECTIONS, Case, LatencySelection
-from bench.reports.files import write_whole
+from bench.common.errors import BenchError
+from bench.common.folders import BASELINE
+from bench.reports.page.files import write_whole
+from bench.results.latency_selection import DIRECTIONS, Case, LatencySelection
 
 T = TypeVar("T")
 

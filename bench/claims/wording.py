@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.claims.catalogue import Claim
 from bench.claims.result import Judgement
-from bench.metrics.verdicts import REFUTED, REPRODUCED, SUPPORTED
+from bench.metrics.statistics.verdicts import REFUTED, REPRODUCED, SUPPORTED
 
 DIGITS = {"%": 1, "dB": 2, "M": 2, "GB": 2, "kMAC/pixel": 2, "ms": 1, "h": 1}
 SIGNED = ("%", "dB")

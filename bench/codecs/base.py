@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.registry import Registry
+from bench.common.registry import Registry
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.codecs.base import CODECS, Codec, CodecEntry, CodecSpec, Json
-from bench.errors import CodecUnavailable, ConfigurationError
+from bench.common.errors import CodecUnavailable, ConfigurationError
 
 
 @dataclass(frozen=True)

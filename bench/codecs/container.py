@@ -13,7 +13,7 @@ from binascii import crc_hqx
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.errors import CodecError
+from bench.common.errors import CodecError
 
 CHECKSUM_BYTES = 2
 LARGEST_NUMBER = 2**32 - 1

@@ -20,7 +20,7 @@ from PIL import Image
 from bench.codecs.base import Encoding
 from bench.codecs.colour import YCbCrFormat
 from bench.codecs.program import run_program
-from bench.errors import BenchError, CodecError, CodecUnavailable
+from bench.common.errors import BenchError, CodecError, CodecUnavailable
 
 FIRST_BYTES = {  # of a stream, by ffmpeg's muxer: a temporal delimiter, a start code
     "obu": b"\x12\0", "hevc": b"\0\0\0\1", "vvc": b"\0\0\0\1",

@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
 from bench.codecs.container import pack, unpack
-from bench.errors import CodecError
-from bench.hashing import sha256_of
+from bench.common.errors import CodecError
+from bench.common.hashing import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from bench.codecs.base import Codec, Encoding
 from bench.codecs.classical import ClassicalCodec, RateParameter
-from bench.errors import CodecError
+from bench.common.errors import CodecError
 
 
 class PillowCodec:

@@ -19,7 +19,7 @@ from bench.codecs.colour import (
     planes_to_rgb,
     rgb_to_planes,
 )
-from bench.errors import CodecError
+from bench.common.errors import CodecError
 
 HEADER = struct.Struct(">HH")
 LARGEST_SIDE = 1 << 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 
 VARIABLE = "BENCH_PLUGINS"
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from bench.errors import CodecError, CodecUnavailable
+from bench.common.errors import CodecError, CodecUnavailable
 
 FIRST_LINES, LAST_LINES = 2, 2  # the cause comes first or last; between them is what follows from it
 

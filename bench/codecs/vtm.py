@@ -25,7 +25,7 @@ from bench.codecs.classical import ClassicalCodec, RateParameter
 from bench.codecs.colour import YCbCrFormat
 from bench.codecs.planes import PlaneCodec
 from bench.codecs.program import run_program
-from bench.errors import CodecError, CodecUnavailable
+from bench.common.errors import CodecError, CodecUnavailable
 
 VARIABLES = {"encoder": "VTM_ENCODER", "decoder": "VTM_DECODER", "config": "VTM_CONFIG"}
 HOW_TO_GET = (

@@ -19,15 +19,15 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.anchors import anchors, datasets, imported, load, names
-from bench.anchors.catalogue import FOLDERS, imported_path
-from bench.anchors.check import TOLERANCE_POINTS, check
-from bench.anchors.compressai_json import read_json, write_json
-from bench.anchors.csv_points import read_csv
-from bench.curve_sources import read_source
-from bench.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.folders import default_folder
-from bench.rd_curve import RDCurve
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.folders import default_folder
+from bench.curves.anchors import anchors, datasets, imported, load, names
+from bench.curves.anchors.catalogue import FOLDERS, imported_path
+from bench.curves.anchors.check import TOLERANCE_POINTS, check
+from bench.curves.anchors.compressai_json import read_json, write_json
+from bench.curves.anchors.csv_points import read_csv
+from bench.curves.rd_curve import RDCurve
+from bench.curves.sources import read_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

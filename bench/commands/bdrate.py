@@ -26,11 +26,11 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from bench.curve_sources import read_source
-from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.curves.rd_curve import METRICS, RDCurve, over_shared_images
+from bench.curves.sources import read_source
 from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
-from bench.metrics.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
-from bench.rd_curve import METRICS, RDCurve, over_shared_images
+from bench.metrics.rate.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
 
 HEADERS = ("", "method", "value", "integrated over", "overlap", "images")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.errors import EXIT_DONE
+from bench.common.errors import EXIT_DONE
 
 ALL = "all"
 

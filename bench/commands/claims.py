@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.folders import default_folder
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.folders import default_folder
 
 if TYPE_CHECKING:
     from bench.claims.catalogue import Claim
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, compare, report; 1 if something got worse."""
     from bench.claims.state import accept, current_state
-    from bench.reports.claims_summary import summary_text
+    from bench.reports.claims.summary import summary_text
 
     if args.accept and args.names:
         raise ConfigurationError("only the whole state can be accepted", "leave the names away")
@@ -101,8 +101,8 @@ def compared(result: ClaimsResult, before: State | None, now: State) -> ClaimsRe
 
 
 def _write(args: argparse.Namespace, result: ClaimsResult) -> None:
-    from bench.reports.claims import build_claims_report
-    from bench.reports.claims_junit import summary_markdown, write_junit
+    from bench.reports.claims.junit import summary_markdown, write_junit
+    from bench.reports.claims.report import build_claims_report
 
     if args.junit:
         write_junit(result, args.junit)

@@ -21,10 +21,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ImageError
 from bench.datasets import Dataset, load_catalogue, read_rgb8, resolve
 from bench.datasets.catalogue import DatasetSpec
 from bench.datasets.locate import find
-from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ImageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

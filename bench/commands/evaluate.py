@@ -20,18 +20,18 @@ from pathlib import Path
 
 from bench.codecs.base import CodecSpec
 from bench.commands.arguments import names, positive
+from bench.common.errors import EXIT_DONE, ConfigurationError
+from bench.common.folders import default_folder
 from bench.datasets import Dataset, DatasetUnavailable, resolve
-from bench.errors import EXIT_DONE, ConfigurationError
-from bench.folders import default_folder
-from bench.runners.decoder_client import DECODE_TIMEOUT_S
-from bench.runners.evaluate import evaluate, stored_rows
+from bench.results.store import Store
+from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
+from bench.runners.evaluate.plan import Plan, describe_plan, make_plan
+from bench.runners.evaluate.progress import Progress
+from bench.runners.evaluate.run import evaluate, stored_rows
+from bench.runners.evaluate.selection import ALL, LEARNED, Chosen, choose, choose_checkpoint
+from bench.runners.evaluate.summary import exit_code, summarise
+from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import resolve_device
-from bench.runners.plan import Plan, describe_plan, make_plan
-from bench.runners.progress import Progress
-from bench.runners.selection import ALL, LEARNED, Chosen, choose, choose_checkpoint
-from bench.runners.store import Store
-from bench.runners.summary import exit_code, summarise
-from bench.runners.unit import Unit
 
 SUBSTITUTE = "sample"
 
@@ -140,7 +140,7 @@ def _chosen(args: argparse.Namespace) -> Chosen:
 
 
 def _report(dataset: Dataset, args: argparse.Namespace) -> None:
-    from bench.reports.build import build_report
+    from bench.reports.rate.build import build_report
 
     files = build_report(dataset.name, args.results, args.reports)
     pages = [path for path in files if path.suffix == ".html"] or files

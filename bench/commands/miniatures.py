@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.commands.arguments import names
-from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
-from bench.folders import default_folder
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
+from bench.common.folders import default_folder
 
 if TYPE_CHECKING:
     from bench.training.miniatures import Plan
@@ -98,7 +98,7 @@ def train_one(variant: Variant, plan: Plan, data: list[Path], validation: Path |
     """Train one miniature in this process: checkpoints made, steps, and the last loss of held-out images."""
     from bench.commands.train import load_images
     from bench.training.miniatures import make, read_record
-    from bench.training.sweep import threads
+    from bench.training.start.sweep import threads
 
     threads(1 if device == "cpu" else 0)
     made = []

@@ -21,8 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.commands.arguments import names, positive
-from bench.errors import EXIT_DONE, EXIT_INCOMPLETE
-from bench.folders import default_folder
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.common.folders import default_folder
 
 SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
 LEAST = 6  # samples: fewer have no interval
@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed or a decoded image differed."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or the profiler warns of what doesn't matter here
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")
-    from bench.latency_rows import LatencyRow
-    from bench.runners.countdown import Countdown
-    from bench.runners.latency_plan import describe, groups_of, pending, total_s
-    from bench.runners.latency_subjects import choose_subjects
+    from bench.results.latency_rows import LatencyRow
+    from bench.results.store import append_row
     from bench.runners.machine import device_name
-    from bench.runners.profiling import Profiler
-    from bench.runners.store import append_row
+    from bench.runners.profile.countdown import Countdown
+    from bench.runners.profile.plan import describe, groups_of, pending, total_s
+    from bench.runners.profile.run import Profiler
+    from bench.runners.profile.subjects import choose_subjects
 
     settings = _settings(args)
     subjects = choose_subjects(args.variants, args.configurations, settings.device)
@@ -113,7 +113,7 @@ def latency_folder(results: Path, device: str) -> Path:
 
 def row_path(folder: Path, variant: str) -> Path:
     """The file of a variant's rows in the folder of a device."""
-    from bench.runners.files import file_name
+    from bench.common.files import file_name
 
     return folder / f"{file_name(variant)}.jsonl"
 
@@ -121,9 +121,9 @@ def row_path(folder: Path, variant: str) -> Path:
 def _settings(args: argparse.Namespace):
     from torch import get_num_threads
 
-    from bench.runners.latency import Protocol
-    from bench.runners.latency_plan import Frame, Settings, parse_frame
     from bench.runners.machine import configure_torch, resolve_device
+    from bench.runners.profile.plan import Frame, Settings, parse_frame
+    from bench.runners.profile.protocol import Protocol
 
     device = resolve_device(args.device)
     configure_torch(args.threads, args.deterministic)
@@ -144,15 +144,15 @@ def _settings(args: argparse.Namespace):
 
 def _done(folder: Path) -> list[str]:
     """Keys of the rows that are stored; failures are tried again."""
-    from bench.latency_rows import LatencyRow
-    from bench.runners.store import read_rows
+    from bench.results.latency_rows import LatencyRow
+    from bench.results.store import read_rows
 
     return [row.key for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)
             if row.status == "ok"]
 
 
 def _trace(subjects, settings, reports: Path) -> int:
-    from bench.runners.tracing import trace
+    from bench.runners.profile.tracing import trace
 
     for subject in subjects:
         for frame in settings.frames:
@@ -162,7 +162,7 @@ def _trace(subjects, settings, reports: Path) -> int:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from bench.reports.latency import build_latency_report
+    from bench.reports.latency.report import build_latency_report
 
     files = build_latency_report(args.results, args.reports)
     pages = [path for path in files if path.suffix == ".html"] or files
@@ -170,6 +170,6 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _summary(rows) -> str:
-    from bench.runners.latency_summary import summarise_rows
+    from bench.runners.profile.summary import summarise_rows
 
     return summarise_rows(rows)

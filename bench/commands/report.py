@@ -15,11 +15,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import EXIT_DONE, BenchError
-from bench.folders import BASELINE, default_folder
+from bench.common.errors import EXIT_DONE, BenchError
+from bench.common.folders import BASELINE, default_folder
 
 if TYPE_CHECKING:
-    from bench.reports.pages import Report
+    from bench.reports.page.pages import Report
 
 DETAILS = ("origin", "points", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated", "actual_over_estimated",
            "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "warnings", "learning_rate", "start",
@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the reports, print each main table and the paths written."""
     from bench.commands.claims import judged
-    from bench.reports.build import make_report, write_report
-    from bench.reports.claims import build_claims_report
-    from bench.reports.latency import latency_folders, make_latency_report, write_latency_report
-    from bench.reports.training import make_training_report, write_training_report
-    from bench.training_logs import read_trainings
+    from bench.reports.claims.report import build_claims_report
+    from bench.reports.latency.report import latency_folders, make_latency_report, write_latency_report
+    from bench.reports.rate.build import make_report, write_report
+    from bench.reports.training.report import make_training_report, write_training_report
+    from bench.results.training_logs import read_trainings
 
     datasets = args.dataset or datasets_with_rows(args.results)
     devices = [] if args.dataset else latency_folders(args.results)
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _announce(report: Report, paths: list[Path]) -> None:
-    from bench.reports.render import to_text
+    from bench.reports.page.render import to_text
 
     for warning in report.warnings:
         print(f"warning: {warning}")

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.commands.arguments import positive
-from bench.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.folders import default_folder
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.folders import default_folder
 
 if TYPE_CHECKING:
     from bench.training.job import Job
-    from bench.training.search_plan import Plan
-    from bench.training.sweep import Images, Prepare
-    from bench.training.trial_record import Trial
+    from bench.training.search.plan import Plan
+    from bench.training.search.record import Trial
+    from bench.training.start.sweep import Images, Prepare
     from bench.variants import Variant
 
 
@@ -93,10 +93,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _analyse(args: argparse.Namespace) -> int:
-    from bench.reports.files import write_folder
-    from bench.reports.trials import report_of
-    from bench.training.trial_record import read_trials
-    from bench.training.trials import analyse
+    from bench.reports.page.files import write_folder
+    from bench.reports.search.report import report_of
+    from bench.training.search.record import read_trials
+    from bench.training.search.trials import analyse
 
     trials = read_trials(args.analyse)
     analysis = analyse(trials, args.against, args.noise / 100)
@@ -112,7 +112,7 @@ def _search(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"a search needs --{', --'.join(missing)}", "to report on trials: --analyse FOLDER")
     from bench.commands.train import load_images
     from bench.training.processes import join_processes, leave_processes
-    from bench.training.sweep import threads
+    from bench.training.start.sweep import threads
     from bench.variants import get_variant
 
     threads(args.threads)
@@ -133,7 +133,7 @@ def _search(args: argparse.Namespace) -> int:
 def _search_at(plan: Plan, args: argparse.Namespace, images: Images, device: str) -> bool:
     """Search at one λ, telling of each trial; whether one is complete."""
     try:
-        from bench.training.search import Search
+        from bench.training.search.search import Search
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
@@ -150,7 +150,7 @@ def _search_at(plan: Plan, args: argparse.Namespace, images: Images, device: str
 
 
 def _told(trial: Trial) -> str:
-    from bench.training.trial_record import told
+    from bench.training.search.record import told
 
     figures = "" if trial.loss is None else f"  loss {trial.loss:.4f}, {trial.bpp:.4f} bpp, {trial.psnr_db:.2f} dB"
     reason = f" ({trial.reason})" if trial.reason else ""
@@ -167,7 +167,7 @@ def _recipe(args: argparse.Namespace, variant: Variant):
 
 def _plan(args: argparse.Namespace, variant: Variant, lambda_: float, images: int) -> Plan:
     from bench.training.job import Job
-    from bench.training.search_plan import PUBLISHED, Plan
+    from bench.training.search.plan import PUBLISHED, Plan
 
     recipe = _recipe(args, variant)
     epoch = max(1, images // recipe.batch)
@@ -182,7 +182,7 @@ def _plan(args: argparse.Namespace, variant: Variant, lambda_: float, images: in
 
 
 def _start(args: argparse.Namespace, job: Job, images: Images) -> Prepare:
-    from bench.training import sweep
+    from bench.training.start import sweep
 
     if args.principal_components:
         return sweep.from_principal_components(images, job.recipe.crop, job.lambda_)

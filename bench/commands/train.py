@@ -16,13 +16,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import EXIT_DONE, CheckpointError, ConfigurationError
-from bench.folders import default_folder
+from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
+from bench.common.folders import default_folder
 
 if TYPE_CHECKING:
     from bench.training.job import Job
     from bench.training.recipes import Recipe
-    from bench.training.sweep import Images, Prepare
+    from bench.training.start.sweep import Images, Prepare
     from bench.variants import Variant
 
 
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from bench.training.checkpoint_keeper import CheckpointKeeper
     from bench.training.processes import join_processes, leave_processes
-    from bench.training.sweep import install, threads
+    from bench.training.start.sweep import install, threads
     from bench.training.trainer import Trainer
     from bench.variants import get_variant
 
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 def load_images(data: list[Path], validation: Path | None, crop: int, cache: Path | None) -> Images:
     """Decode training images, and the centres of held-out ones."""
     from bench.training.data import centres, decode_folders
-    from bench.training.sweep import Images
+    from bench.training.start.sweep import Images
 
     cache = cache or default_folder("runs") / "decoded"
     missing = [folder for folder in (*data, *([validation] if validation else [])) if not folder.is_dir()]
@@ -170,7 +170,7 @@ def _job(args: argparse.Namespace, variant: Variant, images: int) -> Job:
 
 
 def _start(args: argparse.Namespace, variant: Variant, images: Images, crop: int) -> Prepare:
-    from bench.training import sweep
+    from bench.training.start import sweep
     from bench.variants import get_variant
 
     if args.principal_components:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.errors import EXIT_DONE, CheckpointError, ConfigurationError
+from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
 from bench.variants import Checkpoint, Variant, find_checkpoints, load_variants
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fetch(variants: list[Variant]) -> None:
-    from bench.zoo_weights import fetch_weights
+    from bench.models.zoo_weights import fetch_weights
 
     if not variants:
         raise ConfigurationError("--fetch needs the names of the variants", "such as: variants mbt2018_mean --fetch")

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from bench.errors import DatasetError
+from bench.common.errors import DatasetError
 
 MAX_MEMBERS = 100_000
 MAX_TOTAL_BYTES = 1 << 36  # a tar file has to be decompressed to be listed

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.errors import ConfigurationError
-from bench.folders import CATALOGUE_NAME, repository_root
-from bench.lined_yaml import LinedMapping, read_yaml
+from bench.common.errors import ConfigurationError
+from bench.common.folders import CATALOGUE_NAME, repository_root
+from bench.common.yaml_files import LinedMapping, read_yaml
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.common.errors import ConfigurationError, DatasetError
+from bench.common.hashing import sha256_of
 from bench.datasets.catalogue import DatasetSpec, load_catalogue
 from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
 from bench.datasets.images import LOSSLESS_SUFFIXES
 from bench.datasets.locate import Location, download_folder, find, search_roots
-from bench.errors import ConfigurationError, DatasetError
-from bench.hashing import sha256_of
 
 _NAMES_SHOWN = 3
 

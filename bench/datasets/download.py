@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from bench import __version__
+from bench.common.errors import DatasetError
+from bench.common.hashing import sha256_of_stream
 from bench.datasets.catalogue import Source
-from bench.errors import DatasetError
-from bench.hashing import sha256_of_stream
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from bench.common.errors import DatasetError
+from bench.common.hashing import sha256_of
 from bench.datasets.archives import ArchiveError, extract
 from bench.datasets.catalogue import DatasetSpec, ImageSpec, Source
 from bench.datasets.download import Downloader, DownloadFailed, unwritable
 from bench.datasets.locate import inspect_image
-from bench.errors import DatasetError
-from bench.hashing import sha256_of
 
 FAILURES_BEFORE_GIVING_UP = 2
 _LARGEST_IMAGE_BYTES = 1 << 28  # where neither size nor dimensions are known

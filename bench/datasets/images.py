@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from bench.errors import ImageError
+from bench.common.errors import ImageError
 
 FORMATS = ("PNG", "PPM", "BMP", "TIFF", "JPEG", "WEBP")
 LOSSLESS_SUFFIXES = frozenset({".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".tif", ".tiff"})

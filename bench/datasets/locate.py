@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.common.errors import ImageError
+from bench.common.folders import repository_root
+from bench.common.hashing import sha256_of
 from bench.datasets.catalogue import DatasetSpec, ImageSpec
 from bench.datasets.images import image_size
-from bench.errors import ImageError
-from bench.folders import repository_root
-from bench.hashing import sha256_of
 
 DATA_VARIABLE = "BENCH_DATA"
 

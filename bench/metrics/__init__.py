@@ -1,11 +1,11 @@
 """BD-rate, image fidelity and statistics: numpy in, frozen dataclasses out, no files and no torch."""
 
-from bench.metrics.bdrate import METHODS, BDResult, MethodSpread, bd_quality, bd_rate, method_spread
-from bench.metrics.bootstrap import BDBootstrap, paired_bd_bootstrap
-from bench.metrics.curves import Curve
-from bench.metrics.estimates import Estimate, Exact, Resampled, Student, ratio_estimate
-from bench.metrics.multiplicity import holm
-from bench.metrics.per_image import PerImageBD, per_image_bd
+from bench.metrics.rate.bdrate import METHODS, BDResult, MethodSpread, bd_quality, bd_rate, method_spread
+from bench.metrics.rate.curves import Curve
+from bench.metrics.rate.per_image import PerImageBD, per_image_bd
+from bench.metrics.statistics.bootstrap import BDBootstrap, paired_bd_bootstrap
+from bench.metrics.statistics.estimates import Estimate, Exact, Resampled, Student, ratio_estimate
+from bench.metrics.statistics.multiplicity import holm
 
 __all__ = [
     "METHODS", "BDBootstrap", "BDResult", "Curve", "Estimate", "Exact", "MethodSpread", "PerImageBD", "Resampled",

@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
+from bench.common.registry import Registry
 from bench.models.compressai_models import ZOO, prepare, zoo_model
 from bench.models.hpcm import HPCM, HPCM1B
 from bench.models.lalic import LALIC
@@ -19,7 +20,6 @@ from bench.models.own_models import check_interface, imported, is_import_path
 from bench.models.rwkv import RWKV
 from bench.models.weconv import WeConvPhase1, WeConvPhase2, WeConvPhase3
 from bench.models.weconv_fusion import WeConvPhase4, WeConvPhase5
-from bench.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from bench.errors import CheckpointError
-from bench.whole_files import whole
+from bench.common.errors import CheckpointError
+from bench.common.whole_files import whole
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIX = "module."

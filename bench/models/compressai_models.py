@@ -14,7 +14,7 @@ from compressai.models.utils import remap_old_keys
 from compressai.zoo import image, image_models, image_vbr, load_state_dict
 from torch import Tensor, nn
 
-from bench.errors import CodecError
+from bench.common.errors import CodecError
 from bench.models.image_codec import EncodedImage
 
 ZOO = "compressai:"  # prefix of the zoo's names

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import nn
 
-from bench.errors import ConfigurationError
-from bench.hashing import sha256_of
+from bench.common.errors import ConfigurationError
+from bench.common.hashing import sha256_of
 from bench.models.compressai_models import ZOO
 
 OURS = ("encode_image", "decode_image", "padding_multiple")

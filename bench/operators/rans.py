@@ -13,7 +13,7 @@ import torch
 from compressai.ans import BufferedRansEncoder, RansDecoder
 from torch import Tensor
 
-from bench.errors import CodecError
+from bench.common.errors import CodecError
 from bench.operators.native import NativeOperator
 
 CODER = NativeOperator("rans", "Entropy coding", "CompressAI's coder", {"cpu": Path(__file__).with_name("rans.cpp")})

@@ -1,0 +1,1 @@
+"""Reports: data, tables, figures and pages, made from stored rows alone."""

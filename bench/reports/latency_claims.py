@@ -8,13 +8,13 @@ import numpy as np
 
 from bench.claims import Claim
 from bench.claims.cost_findings import FORWARD, OF_DIRECTION
-from bench.latency_figures import kmac_per_pixel, peak_bytes, round_seconds
-from bench.latency_selection import DIRECTIONS, Case, paired_ratio
-from bench.reports.claims_text import claimed_text
-from bench.reports.latency_stages import stages_of
-from bench.reports.latency_tables import headline_cases
-from bench.reports.latency_text import Context, change_text, frame_text, listed, number_text, percent_text
-from bench.reports.table import Cell, Column, Table
+from bench.reports.claims.text import claimed_text
+from bench.reports.latency.stages import stages_of
+from bench.reports.latency.tables import headline_cases
+from bench.reports.latency.text import Context, change_text, frame_text, listed, number_text, percent_text
+from bench.reports.page.table import Cell, Column, Table
+from bench.results.latency_figures import kmac_per_pixel, peak_bytes, round_seconds
+from bench.results.latency_selection import DIRECTIONS, Case, paired_ratio
 
 TITLES = {
     "encode_time": "encode time", "decode_time": "decode time", "total_time": "encode and decode time",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import bench
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from bench.errors import CheckpointError, ConfigurationError
-from bench.whole_files import whole
+from bench.common.errors import CheckpointError, ConfigurationError
+from bench.common.whole_files import whole
 
 INDEX = "states.json"
 FILE = re.compile(r"step-(\d+)\.pt")

@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from bench.errors import DatasetError
-from bench.rows import digest
-from bench.whole_files import whole
+from bench.common.errors import DatasetError
+from bench.common.whole_files import whole
+from bench.results.rows import digest
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 WIDE_MODES = ("I", "F")  # Pillow's modes of more than 8 bits, which would be clipped

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 
 MODES = ("min", "max")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.training.recipes import STEP_FACTORS, STEPS_AT, Recipe
 
 

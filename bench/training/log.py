@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.whole_files import whole
+from bench.common.whole_files import whole
 
 FILE = "log.jsonl"
 

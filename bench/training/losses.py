@@ -11,7 +11,7 @@ import torch
 from pytorch_msssim import ms_ssim
 from torch import Tensor, nn
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 from bench.models.context import HierarchicalContext
 from bench.models.lattice import lattice
 

@@ -17,17 +17,17 @@ from typing import Any
 
 import torch
 
+from bench.common.whole_files import whole
 from bench.models.checkpoints import read_note, write_float16
-from bench.rows import digest
+from bench.results.rows import digest
+from bench.results.training_logs import BEFORE
 from bench.training.job import Job
 from bench.training.log import FILE as LOG_FILE
 from bench.training.processes import Processes
 from bench.training.recipes import FINE_TUNING, RECIPES, Recipe
-from bench.training.sweep import Images, Prepare, by_lambda, from_principal_components, from_weights
+from bench.training.start.sweep import Images, Prepare, by_lambda, from_principal_components, from_weights
 from bench.training.trainer import STATE, Trainer
-from bench.training_logs import BEFORE
 from bench.variants import Variant
-from bench.whole_files import whole
 
 # Most valuable first: the baseline, one of each line, the noise between seeds, the rest in the order of the file.
 FIRST = ("hpcm_base_mini", "multiref_phase1_mini", "rwkv_phase1_mini", "weconv_phase1_mini", "balanced_phase1_mini",

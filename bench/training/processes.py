@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.errors import ConfigurationError
-from bench.registry import Registry
+from bench.common.errors import ConfigurationError
+from bench.common.registry import Registry
 
 # Published learning rates by epoch, as fractions of the training and of the first rate.
 STEPS_AT = (2750 / 3001, 2850 / 3001, 2950 / 3001)

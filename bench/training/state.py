@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import torch
 
-from bench.errors import CheckpointError, ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
+from bench.common.whole_files import whole
 from bench.training.job import Job
-from bench.whole_files import whole
 
 
 def claim(folder: Path) -> IO[bytes]:

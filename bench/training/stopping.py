@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.training.early_stopping import AdaptivePatience, EarlyStopping, ScaleEarlyStopping
 from bench.training.losses import SCALES
-from bench.training.parts import Parts
+from bench.training.optimise.parts import Parts
 from bench.training.recipes import Recipe
 
 

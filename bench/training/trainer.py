@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ConfigurationError
+from bench.common.errors import ConfigurationError
+from bench.common.text import duration
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights
-from bench.runners.text import duration
-from bench.training.cautious_adam import CautiousAdam
+from bench.training.balance.objectives import objective_of
 from bench.training.checkpoint_keeper import CheckpointKeeper
 from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, batches
-from bench.training.guard import Guard
 from bench.training.job import Job
 from bench.training.log import Log
 from bench.training.losses import Losses, rate_distortion
-from bench.training.objectives import objective_of
-from bench.training.parameter_groups import set_trainable
-from bench.training.parts import Parts
-from bench.training.precision import in_half
+from bench.training.optimise.cautious_adam import CautiousAdam
+from bench.training.optimise.guard import Guard
+from bench.training.optimise.parameter_groups import set_trainable
+from bench.training.optimise.parts import Parts
+from bench.training.optimise.precision import in_half
 from bench.training.processes import Processes
 from bench.training.state import claim, read_state, write_state
 from bench.training.stopping import Stopping

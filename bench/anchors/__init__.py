@@ -1,7 +1,0 @@
-"""Published rate-distortion curves with their provenance, and files of such curves in and out."""
-
-from bench.anchors.catalogue import Anchor, anchors, datasets, imported, load, names
-
-__all__ = [
-    "Anchor", "anchors", "datasets", "imported", "load", "names",
-]

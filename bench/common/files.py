@@ -1,0 +1,49 @@
+"""Writing files: names made safe, and a full disk told apart from other errors."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.common.errors import BenchError
+
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(BenchError):
+    """Nothing more can be written; everything stored so far is whole."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(
+            f"no space left on the disk while writing {path}",
+            "what was measured is stored; free some space and run the same command to go on",
+        )
+        self.path = path
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Pickle by the path: a worker process hands this error to its parent."""
+        return DiskFull, (str(self.path),)
+
+
+def is_out_of_space(number: int | None) -> bool:
+    """Say whether an ``errno`` means "no space left" or "quota exceeded"."""
+    return number in _OUT_OF_SPACE
+
+
+@contextmanager
+def disk_full_stops(path: Path | str) -> Iterator[None]:
+    """Turn the operating system's "no space left" into :class:`DiskFull`; let other errors through."""
+    try:
+        yield
+    except OSError as error:
+        if is_out_of_space(error.errno):
+            raise DiskFull(path) from error
+        raise
+
+
+def file_name(text: str) -> str:
+    """Return ``text`` as one path component."""
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", text).lstrip(".") or "_"

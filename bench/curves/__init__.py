@@ -1,0 +1,1 @@
+"""A codec's rate-distortion curve, and every place that curves come from."""

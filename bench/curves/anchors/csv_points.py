@@ -1,0 +1,42 @@
+"""Rate-distortion points in a CSV file: a line of column names, then one line for each rate point."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from bench.common.errors import BenchError
+from bench.curves.anchors.columns import SPELLINGS, points_from_columns
+from bench.curves.rd_curve import RDCurve
+
+NAMES = {spelling for spellings in SPELLINGS.values() for spelling in spellings}
+
+
+def read_csv(path: Path, dataset: str = "") -> RDCurve:
+    """Read columns such as ``bpp,psnr_rgb_db,ms_ssim`` (MS-SSIM linear); other columns are passed over.
+
+    Raises:
+        BenchError: the file can't be read or is not of this shape.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines)
+            header = next(reader, [])
+            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BenchError(f"can't read {path}: {reason}") from None
+    columns: dict[str, list[float]] = {}
+    for position, name in enumerate(header):
+        if name.strip().lower().replace("_", "-") in NAMES:
+            columns[name] = [_number(row, position, f"{path}, line {line}, '{name}'") for line, row in rows]
+    points = points_from_columns(columns, str(path))
+    return RDCurve(dataset, path.stem, path.stem, points, source=path.name)
+
+
+def _number(row: list[str], position: int, where: str) -> float:
+    cell = row[position].strip() if position < len(row) else ""
+    try:
+        return float(cell)
+    except ValueError:
+        raise BenchError(f"{where}: '{cell}' is no number") from None

@@ -1,0 +1,177 @@
+"""Any curve by one text: a file of rows, CompressAI's JSON, CSV, or a published curve's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.common.errors import BenchError, ConfigurationError
+from bench.curves.anchors.catalogue import anchors, load
+from bench.curves.anchors.compressai_json import read_json
+from bench.curves.anchors.csv_points import read_csv
+from bench.curves.rd_curve import METRICS, Points, RDCurve, mean_points
+from bench.metrics.rate.curves import MINIMUM_POINTS
+from bench.results.row_selection import select
+from bench.results.rows import OK, Row
+
+ROWS_CONVENTION = ("PSNR and MS-SSIM in dB of each decoded 8-bit RGB image, then the arithmetic mean over "
+                   "images; bpp from the file")
+ROW_FIELDS = {"psnr": "psnr_rgb_db", "ms-ssim": "ms_ssim_db"}
+KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
+         "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
+
+
+class NoCommonImage(BenchError):
+    """No image is measured at every rate point, so there is no curve."""
+
+
+def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
+    """Return the curve that ``text`` names; see :data:`KINDS`.
+
+    Args:
+        metrics: names in METRICS that every image of a file of rows must have to count.
+
+    Raises:
+        BenchError: there is no such curve, or its file is damaged.
+    """
+    path_text, _, name = text.partition("#")
+    path = Path(path_text)
+    if path.suffix == ".jsonl":
+        return _with_coverage(_named(read_rows(path), name, text), metrics)
+    if path.suffix == ".json":
+        return read_json(path)
+    if path.suffix == ".csv":
+        return read_csv(path)
+    dataset, slash, curve = text.partition("/")
+    if not slash or path.exists():
+        raise ConfigurationError(f"'{text}' is no curve", f"expected {KINDS}")
+    role = {"anchor": "default", "strict-anchor": "strict"}.get(curve)
+    if role is None:
+        return load(dataset, curve)
+    for anchor in anchors(dataset):
+        if anchor.role == role:
+            return anchor.load()
+    raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")
+
+
+def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurve:
+    """Average rows of one codec on one dataset: the arithmetic mean over images at each rate point.
+
+    All points go over the same images, those measured at each of them with all ``metrics``. Points that
+    lack images which others have are left out while at least four points remain. Values of other metrics
+    are given where all these images have them.
+
+    Raises:
+        NoCommonImage: no image is measured at every rate point.
+        BenchError: the rows are of several codecs or datasets.
+    """
+    rows = list(rows)
+    for what, found in (("codecs", {row.name for row in rows}), ("datasets", {row.dataset for row in rows})):
+        if len(found) > 1:
+            raise BenchError(f"the rows are of several {what}: {', '.join(sorted(found))}")
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise ConfigurationError(f"there is no metric '{unknown[0]}'", f"known: {', '.join(METRICS)}")
+    dataset = rows[0].dataset if rows else ""
+    needed = ("bpp", *(ROW_FIELDS[metric] for metric in metrics))
+    measured = {
+        choice.point: {_paired_as(row): row for row in choice.rows
+                       if row.status == OK and all(getattr(row, name) is not None for name in needed)}
+        for choice in select(dataset, rows).choices  # ordered by mean rate
+    }
+    points, images, remarks = common_images(measured)
+    if not images:
+        raise NoCommonImage(f"no image is measured at every rate point with {' and '.join(metrics)}",
+                            "python -m bench evaluate measures what is missing")
+    per_image = {image: _points([measured[point][image] for point in points]) for image in images}
+    first = rows[0]
+    meta = {"metric_convention": ROWS_CONVENTION, "images": images, "points": points}
+    return RDCurve(
+        dataset=dataset, name=first.name, label=first.label, points=mean_points(list(per_image.values())),
+        description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
+        source="measured by this suite", meta=meta,
+        per_image=per_image, images=len(images), remarks=tuple(remarks),
+    )
+
+
+def _paired_as(row: Row) -> str:
+    """The name under which an image is paired with other curves' values; an altered one pairs with nothing."""
+    return f"{row.image} (altered)" if row.image_verified is False else row.image
+
+
+def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str], list[str]]:
+    """Choose rate points and the images that all of them have; points without any image are left out.
+
+    Args:
+        measured: rate point to its measured images.
+
+    Returns:
+        (points, images in order of name, remarks on what is left out).
+    """
+    most = max(map(len, measured.values()), default=0)
+    points = [point for point, images in measured.items() if images]
+    complete = [point for point in points if len(measured[point]) == most]
+    if len(complete) >= MINIMUM_POINTS:
+        points = complete
+    missing = [f"{point} ({len(found)} of {most} images)"
+               for point, found in measured.items() if point not in points]
+    remarks = [f"left out for lack of images: {', '.join(missing)}"] if missing else []
+    images = set.intersection(*(set(measured[point]) for point in points)) if points else set()
+    union = set().union(*(measured[point] for point in points))
+    if len(images) < len(union):
+        remarks.append(f"over the {len(images)} of {len(union)} images that all rate points share")
+    return points, sorted(images), remarks
+
+
+def _with_coverage(rows: Sequence[Row], metrics: Sequence[str]) -> RDCurve:
+    """Return the curve of ``rows``, with a remark where it does not cover the whole dataset."""
+    curve, total = from_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
+    if total <= (curve.images or 0):
+        return curve
+    remark = f"{curve.images} of {total} images of {curve.dataset}"
+    return replace(curve, remarks=(*curve.remarks, remark))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a file of stored rows; a torn last line, which a killed run leaves, is passed over.
+
+    Raises:
+        BenchError: the file can't be read or another line is no row.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BenchError(f"can't read {path}: {reason}") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                rows.append(Row.from_json(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise BenchError(f"{path}, line {number}: {error}") from None
+    return rows
+
+
+def _named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
+    """Return the rows called ``name``, which may be empty where all rows have one name."""
+    found = sorted({row.name for row in rows})
+    if not rows:
+        raise BenchError(f"{text.partition('#')[0]} holds no rows")
+    if not name and len(found) > 1:
+        choices = ", ".join(f"{text}#{one}" for one in found)
+        raise ConfigurationError(f"{text} holds several codecs", f"choose one: {choices}")
+    if name and name not in found:
+        raise ConfigurationError(f"{text}: no rows are called '{name}'", f"there are: {', '.join(found)}")
+    return [row for row in rows if row.name == (name or found[0])]
+
+
+def _points(rows: Sequence[Row]) -> Points:
+    def column(field_name: str) -> tuple[float, ...] | None:
+        values = tuple(getattr(row, field_name) for row in rows)
+        return None if None in values else values
+
+    names = ("bpp", "psnr_rgb_db", "ms_ssim", "encode_s", "decode_s", "ms_ssim_db")
+    return Points(**{name: column(name) for name in names})

@@ -1,0 +1,1 @@
+"""BD-rate and BD-quality of rate-distortion curves."""

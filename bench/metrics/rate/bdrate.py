@@ -1,0 +1,158 @@
+"""BD-rate and BD-quality between two curves (Bjøntegaard, VCEG-M33, 2001).
+
+The difference of log10 rate is averaged over the common interval of quality (BD-rate), or the difference of
+quality over the common interval of log10 rate (BD-quality). Integrals are exact and nothing is extrapolated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
+
+from bench.common.registry import Registry
+from bench.metrics.rate.curves import Curve, fault, overlap
+
+MINIMUM_OVERLAP = 0.5  # share of the union below which there is no number
+COMFORTABLE_OVERLAP = 0.75  # share of the union below which there is a warning
+LARGEST_SPREAD_POINTS = 0.3  # between interpolations; beyond this the curve itself is doubtful
+
+Integral = Callable[[float, float], float]
+Interpolator = Callable[[np.ndarray, np.ndarray], Integral]  # of x, which rises strictly, and y
+
+METHODS: Registry[Interpolator] = Registry("BD interpolation")
+DEFAULT_METHOD = "pchip"
+
+
+@METHODS.register("pchip")
+def _pchip(x: np.ndarray, y: np.ndarray) -> Integral:
+    """Monotone piecewise cubic (Fritsch and Butland, 1984)."""
+    return PchipInterpolator(x, y).integrate
+
+
+@METHODS.register("akima")
+def _akima(x: np.ndarray, y: np.ndarray) -> Integral:
+    """Akima's piecewise cubic (1970)."""
+    return Akima1DInterpolator(x, y).integrate
+
+
+@METHODS.register("cubic")
+def _cubic(x: np.ndarray, y: np.ndarray) -> Integral:
+    """One polynomial of degree 3, as in VCEG-M33: beyond four points a least-squares fit."""
+    antiderivative = np.polyint(np.polyfit(x, y, 3))
+    return lambda low, high: np.polyval(antiderivative, high) - np.polyval(antiderivative, low)
+
+
+@dataclass(frozen=True)
+class BDResult:
+    """One Bjøntegaard delta, or the reason why there is none.
+
+    Attributes:
+        value: BD-rate in percent (negative: the test needs fewer bits) or BD-quality in dB; None without one.
+        reason: why ``value`` is None.
+        method: name in :data:`METHODS`.
+        overlap: common part of both curves' ranges as a share of their union; None for an unusable curve.
+        interval: (low, high) that was integrated, in quality units for BD-rate and log10 rate for BD-quality.
+        warnings: what makes the value doubtful.
+    """
+
+    value: float | None
+    method: str
+    reason: str | None = None
+    overlap: float | None = None
+    interval: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MethodSpread:
+    """BD-rates of one pair by every method.
+
+    Attributes:
+        results: by method.
+        points: largest less smallest BD-rate in percentage points; None where a method gives no number.
+        warnings: one if ``points`` is over 0.3.
+    """
+
+    results: dict[str, BDResult]
+    points: float | None
+    warnings: tuple[str, ...] = ()
+
+
+def bd_rate(
+    anchor: Curve, test: Curve, method: str = DEFAULT_METHOD, min_overlap: float = MINIMUM_OVERLAP
+) -> BDResult:
+    """Return the average rate change of ``test`` against ``anchor`` at equal quality, in percent.
+
+    Args:
+        min_overlap: share of the union of both quality ranges below which no number is given.
+
+    Raises:
+        ConfigurationError: no such method.
+    """
+    result = _mean_difference(anchor, test, _log_rate_over_quality, "quality", method, min_overlap)
+    return result if result.value is None else replace(result, value=(10.0**result.value - 1.0) * 100.0)
+
+
+def bd_quality(
+    anchor: Curve, test: Curve, method: str = DEFAULT_METHOD, min_overlap: float = MINIMUM_OVERLAP
+) -> BDResult:
+    """Return the average quality gain of ``test`` over ``anchor`` at equal rate, in dB.
+
+    Args:
+        min_overlap: share of the union of both ranges of log10 rate below which no number is given.
+
+    Raises:
+        ConfigurationError: no such method.
+    """
+    return _mean_difference(anchor, test, _quality_over_log_rate, "log rate", method, min_overlap)
+
+
+def method_spread(anchor: Curve, test: Curve, min_overlap: float = MINIMUM_OVERLAP) -> MethodSpread:
+    """Return the BD-rates by all methods; a spread over 0.3 points is a warning about the curves."""
+    results = {method: bd_rate(anchor, test, method, min_overlap) for method in METHODS}
+    values = [result.value for result in results.values() if result.value is not None]
+    if len(values) < len(results):
+        return MethodSpread(results, None)
+    points = max(values) - min(values)
+    if points <= LARGEST_SPREAD_POINTS:
+        return MethodSpread(results, points)
+    listed = ", ".join(f"{method} {result.value:+.2f} %" for method, result in results.items())
+    return MethodSpread(results, points, (f"interpolations differ by {points:.2f} points: {listed}",))
+
+
+Axes = tuple[np.ndarray, np.ndarray]
+
+
+def _log_rate_over_quality(curve: Curve) -> Axes:
+    rate, quality = np.array(curve.points()).T
+    return quality, np.log10(rate)
+
+
+def _quality_over_log_rate(curve: Curve) -> Axes:
+    rate, quality = np.array(curve.points()).T
+    return np.log10(rate), quality
+
+
+def _mean_difference(
+    anchor: Curve, test: Curve, axes: Callable[[Curve], Axes], x_name: str, method: str, min_overlap: float
+) -> BDResult:
+    """Return y of ``test`` less y of ``anchor``, averaged over the common interval of x."""
+    interpolate = METHODS.get(method)
+    faults = [reason for reason in (fault(anchor), fault(test)) if reason]
+    if faults:
+        return BDResult(None, method, "; ".join(faults))
+    (anchor_x, anchor_y), (test_x, test_y) = axes(anchor), axes(test)
+    common = overlap(anchor_x, test_x)
+    if common.low >= common.high:
+        return BDResult(None, method, f"the curves have no range of {x_name} in common", common.share)
+    interval = (common.low, common.high)
+    shared = f"the curves share only {common.share:.1%} of their joint range of {x_name}"
+    if common.share < min_overlap:
+        reason = f"{shared}, and below {min_overlap:.0%} no number is given"
+        return BDResult(None, method, reason, common.share, interval)
+    warnings = (shared,) if common.share < COMFORTABLE_OVERLAP else ()
+    area = interpolate(test_x, test_y)(*interval) - interpolate(anchor_x, anchor_y)(*interval)
+    return BDResult(float(area) / (common.high - common.low), method, None, common.share, interval, warnings)

@@ -1,0 +1,196 @@
+"""Uncertainty of Bjøntegaard deltas over images: the paired bootstrap, for all resamples at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.metrics.rate.bdrate import MINIMUM_OVERLAP, BDResult, bd_quality, bd_rate
+from bench.metrics.rate.curves import MINIMUM_POINTS, Curve
+from bench.metrics.rate.pchip import integrals
+from bench.metrics.statistics.estimates import Resampled, Student
+from bench.metrics.statistics.timing import FEWEST_TO_RESAMPLE
+
+RESAMPLES, SEED = 10_000, 0
+RATE, QUALITY = MEASURES = ("rate", "quality")
+LARGEST_FAILED_SHARE = 0.05  # of resamples; those without a value are not like the others
+
+Points = tuple[np.ndarray, np.ndarray]  # rates and qualities, each (points, curves)
+
+
+@dataclass(frozen=True, eq=False)
+class BDBootstrap:
+    """A Bjøntegaard delta by both conventions, with its uncertainty over images; percent for rates, dB for qualities.
+
+    Attributes:
+        averaged: of the curves averaged over images.
+        per_image: mean of single images' deltas, over the images that have one; None where none has.
+        per_image_values: (images,), NaN where an image has none.
+        share_improved: of the images with a value, those that need fewer bits or have more quality; None without any.
+        drop_one: lowest and highest ``averaged`` with one rate point left out; None below five points, and where
+            leaving one out leaves no delta.
+        failed: resamples whose averaged curves have no delta; they are left out.
+        resamples, seed: how it was drawn.
+    """
+
+    averaged: Resampled | Student
+    per_image: Resampled | Student | None
+    per_image_values: np.ndarray = field(repr=False)
+    share_improved: float | None
+    drop_one: tuple[float, float] | None
+    failed: int
+    resamples: int
+    seed: int
+
+
+def paired_bd_bootstrap(
+    anchor_rate: np.ndarray, anchor_quality: np.ndarray, test_rate: np.ndarray, test_quality: np.ndarray,
+    measure: str = RATE, resamples: int = RESAMPLES, seed: int = SEED, min_overlap: float = MINIMUM_OVERLAP,
+) -> BDBootstrap:
+    """Resample images, the same ones for both codecs and at every rate point, and compare them by PCHIP.
+
+    Below six images resamples can't reach 95 %; the interval is then Student's t with the jackknife's standard error
+    (Tukey, Ann. Math. Stat. 29, 1958), and unbounded where that is not known, as with a single image.
+
+    Args:
+        anchor_rate, anchor_quality, test_rate, test_quality: (images, points), the same images in the same order;
+            qualities in dB. The numbers of points of the two codecs may differ.
+        measure: :data:`RATE` for the BD-rate in percent, :data:`QUALITY` for the BD-quality in dB.
+        min_overlap: as for :func:`bd_rate`.
+
+    Raises:
+        ValueError: arrays don't fit together, there is no such measure, the averaged curves have no delta, or more
+            than 5 % of the resamples, or all images but one, have none.
+    """
+    if measure not in MEASURES:
+        raise ValueError(f"there is no measure '{measure}', only {' and '.join(MEASURES)}")
+    anchor, test = _checked(anchor_rate, anchor_quality), _checked(test_rate, test_quality)
+    images = anchor[0].shape[1]
+    if test[0].shape[1] != images:
+        raise ValueError(f"{images} images of the anchor but {test[0].shape[1]} of the test")
+    result = _of_averages(anchor, test, measure, min_overlap)
+    if result.value is None:
+        raise ValueError(result.reason)
+    counts = resample_counts(images, resamples, seed)
+    averaged = bd_of_curves(_means(anchor, counts), _means(test, counts), measure, min_overlap)
+    others = 1.0 - np.eye(images)
+    left_out = bd_of_curves(_means(anchor, others), _means(test, others), measure, min_overlap)
+    failed = int(np.isnan(averaged).sum())
+    if images >= FEWEST_TO_RESAMPLE and (failed > LARGEST_FAILED_SHARE * resamples or np.isnan(left_out).any()):
+        raise ValueError(f"the curves are too close to having no BD-{measure}: {failed} of {resamples} resamples of "
+                         f"the {images} images have none, for lack of overlap or as they don't rise")
+    single = bd_of_curves(anchor, test, measure, min_overlap)
+    usable = single[~np.isnan(single)]
+    better = usable < 0 if measure == RATE else usable > 0
+    return BDBootstrap(
+        averaged=_estimate(result.value, averaged, left_out),
+        per_image=_mean_estimate(usable, counts[~np.isnan(single)]) if len(usable) else None,
+        per_image_values=single, share_improved=float(better.mean()) if len(usable) else None,
+        drop_one=_drop_one(anchor, test, measure, min_overlap), failed=failed, resamples=resamples, seed=seed)
+
+
+def resample_counts(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
+    """Return how often each image is in each resample, (images, resamples); every resample has ``images`` in all."""
+    drawn = np.random.default_rng(seed).integers(images, size=(images, resamples))
+    cells = drawn * resamples + np.arange(resamples)
+    counts = np.bincount(cells.ravel(), minlength=images * resamples)
+    return counts.reshape(images, resamples).astype(float)
+
+
+def bd_of_curves(anchor: Points, test: Points, measure: str, min_overlap: float = MINIMUM_OVERLAP) -> np.ndarray:
+    """Return the deltas of many pairs of curves, NaN where :func:`bd_rate` or :func:`bd_quality` gives no number.
+
+    Args:
+        anchor, test: rates and qualities, each (points, curves), points in any order.
+        measure: :data:`RATE` or :data:`QUALITY`.
+
+    Returns:
+        (curves,), percent or dB.
+    """
+    (anchor_x, anchor_y), (test_x, test_y) = sides = (_axes(anchor, measure), _axes(test, measure))
+    low, high = np.maximum(anchor_x[0], test_x[0]), np.minimum(anchor_x[-1], test_x[-1])
+    union = np.maximum(anchor_x[-1], test_x[-1]) - np.minimum(anchor_x[0], test_x[0])
+    with np.errstate(invalid="ignore", divide="ignore"):  # unusable curves
+        usable = (low < high) & ((high - low) / union >= min_overlap)
+    for part in (anchor_x, anchor_y, test_x, test_y):
+        usable &= _rises(part)
+    values = np.full(len(usable), np.nan)
+    if not usable.any():  # curves of three points or fewer have no slopes
+        return values
+    low, high = low[usable], high[usable]
+    anchor_area, test_area = (  # compress, unlike an index, keeps curves beside each other in memory: twice as fast
+        integrals(*(np.compress(usable, part, axis=1) for part in side), low, high) for side in sides)
+    difference = (test_area - anchor_area) / (high - low)
+    values[usable] = 100 * (10.0**difference - 1) if measure == RATE else difference
+    return values
+
+
+def _axes(side: Points, measure: str) -> tuple[np.ndarray, np.ndarray]:
+    """What is integrated over and what is integrated, in order of rate: quality and log10 rate, or the other way."""
+    order = np.argsort(side[0], axis=0, kind="stable")
+    rate, quality = (np.take_along_axis(part, order, axis=0) for part in side)
+    with np.errstate(invalid="ignore", divide="ignore"):  # rates that are not positive, which _rises finds
+        log_rate = np.log10(rate)
+    return (quality, log_rate) if measure == RATE else (log_rate, quality)
+
+
+def _rises(values: np.ndarray) -> np.ndarray:
+    """Which curves have finite values, enough and strictly rising ones, as :func:`~.rate.curves.fault` asks."""
+    if len(values) < MINIMUM_POINTS:
+        return np.zeros(values.shape[1], dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(values).all(axis=0) & (np.diff(values, axis=0) > 0).all(axis=0)
+
+
+def _means(side: Points, weights: np.ndarray) -> Points:
+    """Means over images with each column of ``weights``, (images, curves); NaN where a column has none."""
+    total = weights.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return tuple((part @ weights) / total for part in side)
+
+
+def _of_averages(anchor: Points, test: Points, measure: str, min_overlap: float) -> BDResult:
+    curves = [Curve(*(part.mean(axis=1) for part in side), label)
+              for side, label in ((anchor, "anchor"), (test, "test"))]
+    return (bd_rate if measure == RATE else bd_quality)(*curves, min_overlap=min_overlap)
+
+
+def _estimate(value: float, resampled: np.ndarray, left_out: np.ndarray) -> Resampled | Student:
+    """What is known of ``value`` from resamples, and from leaving out one image each; NaN where there is no value."""
+    n = len(left_out)
+    if n >= FEWEST_TO_RESAMPLE:
+        return Resampled(value, resampled[~np.isnan(resampled)], n, left_out)
+    if n == 1 or np.isnan(left_out).any():
+        return Student(value, value, np.inf, max(n - 1.0, 1.0), n)
+    return Student(value, value, float(np.sqrt((n - 1) * left_out.var())), n - 1.0, n)
+
+
+def _mean_estimate(values: np.ndarray, counts: np.ndarray) -> Resampled | Student:
+    """Of the mean of images' values; resamples have as many images as happen to be drawn of them."""
+    n = len(values)
+    with np.errstate(invalid="ignore", divide="ignore"):  # no image drawn; a single image left out
+        means = (values @ counts) / counts.sum(axis=0)
+        left_out = (values.sum() - values) / np.float64(n - 1)
+    return _estimate(float(values.mean()), means, left_out)
+
+
+def _drop_one(anchor: Points, test: Points, measure: str, min_overlap: float) -> tuple[float, float] | None:
+    """Range with one point of the test left out, and the same one of the anchor where this has as many."""
+    points, together = len(test[0]), len(anchor[0]) == len(test[0])
+    if points <= MINIMUM_POINTS:
+        return None
+    values = []
+    for index in range(points):
+        fewer_test, fewer_anchor = (tuple(np.delete(part, index, axis=0) for part in side) if drop else side
+                                    for side, drop in ((test, True), (anchor, together)))
+        values.append(_of_averages(fewer_anchor, fewer_test, measure, min_overlap).value)
+    return None if None in values else (min(values), max(values))
+
+
+def _checked(rate: np.ndarray, quality: np.ndarray) -> Points:
+    """Both as (points, images)."""
+    rate, quality = (np.asarray(part, dtype=float) for part in (rate, quality))
+    if rate.ndim != 2 or rate.shape != quality.shape or not rate.size:
+        raise ValueError(f"rates and qualities must be (images, points), got {rate.shape} and {quality.shape}")
+    return np.ascontiguousarray(rate.T), np.ascontiguousarray(quality.T)

@@ -1,0 +1,150 @@
+"""What is known of one number: its value, intervals, and p-values that agree with the intervals.
+
+A p-value of an estimate and its interval tell the same: ``p_above(x)`` is below 5 % where ``x`` lies below the interval
+of 90 %, whose ends are the one-sided bounds of 95 %, and so on for each level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from bench.metrics.statistics.resampled import POWER, Resampled
+from bench.metrics.statistics.timing import FEWEST_TO_RESAMPLE, LEVEL, checked_times, log_ratio, resampled_ratios
+
+
+class Estimate(Protocol):
+    """What is known of one number.
+
+    Attributes:
+        value: the best single value.
+        n: images or rounds that it rests on.
+        method: how the interval is made.
+    """
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def method(self) -> str: ...
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Return the two-sided interval with equal tails; it holds the value."""
+
+    def p_below(self, x: float) -> float:
+        """Return the p-value of "the true value is at least x": small is evidence that it is below."""
+
+    def p_above(self, x: float) -> float:
+        """Return the p-value of "the true value is at most x": small is evidence that it is above."""
+
+    def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
+        """Return the smallest effect that a one-sided test at ``level`` finds with this probability."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A number without uncertainty, such as a count."""
+
+    value: float
+    n: int = 1
+    method: str = "exact"
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """The value itself."""
+        return self.value, self.value
+
+    def p_below(self, x: float) -> float:
+        """0 where the value is below x, else 1."""
+        return 0.0 if self.value < x else 1.0
+
+    def p_above(self, x: float) -> float:
+        """0 where the value is above x, else 1."""
+        return 0.0 if self.value > x else 1.0
+
+    def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
+        """Any effect shows."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Student:
+    """A number known from a few samples, by Student's t.
+
+    Attributes:
+        centre: where the interval is centred: the value, or a logarithm near that of the value.
+        error: standard error of ``centre``; ``inf`` where a single sample says nothing about it.
+        freedom: degrees of freedom.
+        logarithmic: ``centre`` and ``error`` are of the natural logarithm.
+    """
+
+    value: float
+    centre: float
+    error: float
+    freedom: float
+    n: int
+    logarithmic: bool = False
+    method: str = field(default="Student's t", init=False)
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Centre and t times the error on both sides, widened to hold the value."""
+        reach = float(stdtrit(self.freedom, (1 + level) / 2)) * self.error
+        low, high = self.centre - reach, self.centre + reach
+        if self.logarithmic:
+            low, high = math.exp(low), math.exp(high)
+        return min(low, self.value), max(high, self.value)
+
+    def p_below(self, x: float) -> float:
+        """See :class:`Estimate`; at least 0.5 where the value is not below x, since the interval holds it."""
+        p_value = float(stdtr(self.freedom, -self._distance(x)))
+        return max(p_value, 0.5) if self.value >= x else p_value
+
+    def p_above(self, x: float) -> float:
+        """See :class:`Estimate`; at least 0.5 where the value is not above x, since the interval holds it."""
+        p_value = float(stdtr(self.freedom, self._distance(x)))
+        return max(p_value, 0.5) if self.value <= x else p_value
+
+    def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
+        """Quantiles of t for level and power times the error; on a logarithmic scale, as a rise of the value."""
+        effect = float(stdtrit(self.freedom, level) + stdtrit(self.freedom, power)) * self.error
+        return self.value * math.expm1(effect) if self.logarithmic else effect
+
+    def _distance(self, x: float) -> float:
+        """From the centre to ``x``, in standard errors."""
+        if self.logarithmic:
+            if x <= 0:
+                return -math.inf
+            x = math.log(x)
+        distance = x - self.centre
+        if self.error == 0:
+            return math.copysign(math.inf, distance) if distance else 0.0
+        return distance / self.error
+
+
+def ratio_estimate(a: Sequence[float], b: Sequence[float], paired: bool) -> Resampled | Student:
+    """Return the median of ``a`` over that of ``b``, with the intervals of :func:`~.timing.ratio`.
+
+    That is a percentile bootstrap from six samples on a side, below Student's t on logarithms, and an unbounded
+    interval with a single sample.
+
+    Args:
+        a, b: positive times in one unit.
+        paired: a[i] and b[i] are of one round of interleaved measurements.
+
+    Raises:
+        ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
+    """
+    first, second = checked_times(a, b, paired)
+    value, n = float(np.median(first) / np.median(second)), min(len(first), len(second))
+    if n >= FEWEST_TO_RESAMPLE:
+        return Resampled(value, resampled_ratios(first, second, paired), n)
+    if n < 2:
+        return Student(value, math.log(value), math.inf, 1.0, n, logarithmic=True)
+    return Student(value, *log_ratio(first, second, paired), n, logarithmic=True)

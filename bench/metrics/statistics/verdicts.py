@@ -1,0 +1,67 @@
+"""Decides a claim from what is known of one number.
+
+Every claim has a weaker end: the end of its range that is easier to satisfy. A claim is supported where the one-sided
+95 % bound lies on the right side of that end, refuted where it lies on the wrong side, and undecided where the interval
+holds it. Being different from nothing and being big enough are separate questions; this one is the second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.metrics.statistics.estimates import Estimate
+
+INVALID, REPRODUCED, SUPPORTED, REFUTED, UNDECIDED, NOT_MEASURED = VERDICTS = (
+    "INVALID", "REPRODUCED", "SUPPORTED", "REFUTED", "UNDECIDED", "NOT MEASURED")
+
+LEVEL = 0.95  # of one-sided bounds
+_TWO_SIDED = 2 * LEVEL - 1  # the interval whose ends are those bounds
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict with the numbers that decide it.
+
+    Attributes:
+        verdict: SUPPORTED, REFUTED or UNDECIDED.
+        bounds: one-sided 95 % bounds of the measured value, below and above, moved apart by ``floor``.
+        weaker_end: of the claim.
+        p_value: of the test that the verdict goes by: small is evidence for it. For UNDECIDED, the smaller of both.
+        detectable: smallest distance from the weaker end, the floor included, that would be found in 80 % of cases.
+    """
+
+    verdict: str
+    bounds: tuple[float, float]
+    weaker_end: float
+    p_value: float
+    detectable: float
+
+
+def decide(estimate: Estimate, weaker_end: float, lower_is_better: bool, floor: float = 0.0) -> Decision:
+    """Compare ``estimate`` with the weaker end of a claim.
+
+    Args:
+        weaker_end: in the estimate's unit; reaching it exactly supports the claim.
+        lower_is_better: whether smaller values are further on the claim's right side.
+        floor: differences from the weaker end up to this are within what two measurements of the same thing differ
+            by, whatever the interval says.
+    """
+    low, high = estimate.interval(_TWO_SIDED)
+    bounds = (low - floor, high + floor)
+    right_p, wrong_p = _p_values(estimate, weaker_end, lower_is_better, floor)
+    right = bounds[1] <= weaker_end if lower_is_better else bounds[0] >= weaker_end
+    wrong = bounds[0] > weaker_end if lower_is_better else bounds[1] < weaker_end
+    verdict = SUPPORTED if right else REFUTED if wrong else UNDECIDED
+    p_value = right_p if right else wrong_p if wrong else min(right_p, wrong_p)
+    return Decision(verdict, bounds, weaker_end, p_value, estimate.detectable() + floor)
+
+
+def _p_values(estimate: Estimate, end: float, lower_is_better: bool, floor: float) -> tuple[float, float]:
+    """Of the tests that the value is on the right side of ``end``, and on the wrong side."""
+    below, above = estimate.p_below(end - floor), estimate.p_above(end + floor)
+    return (below, above) if lower_is_better else (above, below)
+
+
+def reproduces(value: float, claimed: tuple[float, float], tolerance: float) -> bool:
+    """Whether a published value is found again: within its range, widened by ``tolerance`` on both sides."""
+    return claimed[0] - tolerance <= value <= claimed[1] + tolerance

@@ -1,0 +1,156 @@
+"""Plots of compared curves as bytes: rate change along quality, BD-rates of single images in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from scipy.interpolate import PchipInterpolator
+
+from bench.claims.result import PairComparison
+from bench.common.files import file_name
+from bench.metrics.rate.curves import Curve, fault, overlap
+from bench.reports.claims.text import percent_text, range_text
+from bench.reports.rate.frame import count
+from bench.reports.rate.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
+
+METRIC = "psnr"
+LESS, MORE, SINGLE = "#0072B2", "#D55E00", "#9FB8CC"
+SAMPLES = 60  # positions along quality
+TITLE_WIDTHS = {WIDE.name: 85, COLUMN.name: 46}  # characters of a line
+MOST_NAMES = 30  # images whose names are readable below bars
+LEGEND = {"fontsize": "small", "handlelength": 1.6, "labelspacing": 0.25, "framealpha": 0.85, "edgecolor": "none"}
+
+Line = tuple[np.ndarray, np.ndarray]
+
+
+def rate_change(anchor: Curve, test: Curve) -> Line | None:
+    """Return qualities in dB and the rate change of ``test`` there in percent, over the common range of quality.
+
+    Both curves are log10 rate over quality by PCHIP, whose mean difference is the BD-rate (Bjøntegaard, VCEG-M33,
+    2001). None where a curve is unusable or there is no common range.
+    """
+    if fault(anchor) or fault(test):
+        return None
+    (anchor_rate, anchor_quality), (test_rate, test_quality) = (np.array(one.points()).T for one in (anchor, test))
+    common = overlap(anchor_quality, test_quality)
+    if common.low >= common.high:
+        return None
+    quality = np.linspace(common.low, common.high, SAMPLES)
+    difference = (PchipInterpolator(test_quality, np.log10(test_rate))(quality)
+                  - PchipInterpolator(anchor_quality, np.log10(anchor_rate))(quality))
+    return quality, 100 * (10**difference - 1)
+
+
+def pair_plots(pair: PairComparison) -> list[Figure]:
+    """Plot one comparison in both layouts: the rate change along quality, beside it the single images."""
+    return [figure for layout in (WIDE, COLUMN) if (figure := _figure(pair, layout)) is not None]
+
+
+def pair_name(pair: PairComparison) -> str:
+    """Stem of a comparison's figures."""
+    return "_".join(["pair", *map(file_name, (pair.dataset, pair.test.name, "against", pair.anchor.name))])
+
+
+def _averaged(pair: PairComparison) -> Line | None:
+    """Of both curves over the images that were compared, or of published averages."""
+    curves = [one.over(pair.images) if pair.images else one for one in (pair.anchor, pair.test)]
+    return rate_change(*(one.curve(METRIC) for one in curves))
+
+
+def _figure(pair: PairComparison, layout: Layout) -> Figure | None:
+    line = _averaged(pair)
+    if line is None:
+        return None
+    values = _sorted_values(pair)
+    panels = 2 if values else 1
+    beside = layout.legend_columns == 0
+    height = 2.7 if beside else 2.3 * panels
+    name = f"{pair_name(pair)}_{layout.name}"
+    with matplotlib.rc_context(plot_settings(name, layout)):
+        canvas = Canvas(figsize=(layout.width, height), dpi=layout.dpi, layout="constrained")
+        FigureCanvasAgg(canvas)
+        all_axes = canvas.subplots(*((1, panels) if beside else (panels, 1)), squeeze=False).ravel()
+        _draw_change(all_axes[0], pair, line)
+        if values:
+            _draw_images(all_axes[1], pair, values, layout)
+        canvas.suptitle(fill(f"{pair.title}, {pair.dataset}", TITLE_WIDTHS[layout.name]), fontsize=layout.font + 0.5,
+                        fontweight="bold", x=0.01, ha="left")
+        return Figure(name, _caption(pair, len(values)), save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def _sorted_values(pair: PairComparison) -> list[tuple[float, str]]:
+    """BD-rates of single images with their names, the largest saving first."""
+    return sorted((value, image) for image, value in zip(pair.images, pair.per_image_percent) if np.isfinite(value))
+
+
+def _image_lines(pair: PairComparison) -> list[Line]:
+    anchors, tests = pair.anchor.image_curves(METRIC), pair.test.image_curves(METRIC)
+    found = [rate_change(anchors[image], tests[image]) for image in pair.images if image in anchors and image in tests]
+    return [line for line in found if line is not None]
+
+
+def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
+    single = _image_lines(pair)
+    for quality, percent in single:
+        axes.plot(quality, percent, color=SINGLE, linewidth=0.5, alpha=0.7, zorder=2)
+    axes.axhline(0, color="#444444", linewidth=0.8, zorder=1)
+    axes.axhline(pair.value_percent, color="#000000", linewidth=0.9, linestyle=(0, (4, 2)), zorder=3,
+                 label=f"BD-rate {percent_text(pair.value_percent)}")
+    axes.plot(*line, color="#000000", linewidth=1.7, zorder=4, label="averaged curves")
+    if single:
+        axes.plot([], [], color=SINGLE, linewidth=0.8, label="single images")
+        _limit(axes, [*(percent for _, percent in single), line[1]])
+    axes.set_xlabel("PSNR (RGB) [dB]")
+    axes.set_ylabel("Rate change [%]")
+    axes.legend(**LEGEND)
+    _finish(axes)
+
+
+def _limit(axes: Axes, lines: Sequence[np.ndarray]) -> None:
+    """Leave out the far ends of a few images, which would squeeze everything else; the averages are always shown."""
+    values = np.concatenate(lines)
+    low, high = min(np.percentile(values, 1), lines[-1].min(), 0), max(np.percentile(values, 99), lines[-1].max(), 0)
+    margin = 0.08 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _draw_images(axes: Axes, pair: PairComparison, values: Sequence[tuple[float, str]], layout: Layout) -> None:
+    percents = [value for value, _ in values]
+    places = range(len(values))
+    axes.bar(places, percents, width=0.8, color=[LESS if value < 0 else MORE for value in percents])
+    axes.axhline(0, color="#444444", linewidth=0.8)
+    if pair.per_image_mean_percent is not None:
+        axes.axhline(pair.per_image_mean_percent, color="#000000", linewidth=0.9, linestyle=(0, (4, 2)),
+                     label=f"mean {percent_text(pair.per_image_mean_percent)}")
+        axes.legend(**LEGEND)
+    if len(values) <= MOST_NAMES:
+        axes.set_xticks(places, [Path(image).stem for _, image in values], rotation=90, fontsize=layout.font - 2.5)
+    else:
+        axes.set_xlabel("Images, in order of BD-rate")
+    axes.set_ylabel("BD-rate of an image [%]")
+    axes.margins(x=0.01)
+    _finish(axes)
+
+
+def _finish(axes: Axes) -> None:
+    axes.grid(True, linewidth=0.4, color="#D9D9D9")
+    axes.set_axisbelow(True)
+    axes.tick_params(width=0.6, length=2.5)
+
+
+def _caption(pair: PairComparison, shown: int) -> str:
+    interval = range_text(pair.interval)
+    text = f"{pair.title}, {pair.dataset}: rate change at equal PSNR over the common range, BD-rate "
+    text += percent_text(pair.value_percent) + (f" (95 % interval {interval})" if interval else "") + "."
+    if not pair.images:
+        return f"{text} Single images are not known."
+    text += f" Bars: BD-rates of {count(shown, 'image')}, negative for fewer bits."
+    missing = len(pair.images) - shown
+    return f"{text} Without a BD-rate of their own: {count(missing, 'image')}." if missing else text

@@ -1,0 +1,169 @@
+"""Forest plots as bytes: what was claimed against what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from textwrap import fill
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from bench.claims.catalogue import Claim
+from bench.claims.result import Judgement
+from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
+from bench.reports.claims.text import METRIC_TEXTS, Names, claimed_text, grouped, is_change
+from bench.reports.rate.frame import count
+from bench.reports.rate.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
+
+LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell them apart
+    REPRODUCED: ("#009E73", "*"), SUPPORTED: ("#0072B2", "o"), REFUTED: ("#D55E00", "X"),
+    UNDECIDED: ("#B07A00", "D"), INVALID: ("#7F7F7F", "s"),
+}
+CLAIMED_COLOUR = "#C9D6E2"
+MOST_ROWS = 25  # of a figure
+LABEL_WIDTHS = {WIDE.name: 46, COLUMN.name: 30}  # characters of a line
+ROW_INCHES, PANEL_INCHES = 0.21, 0.62
+WIDE_RANGE = 12.0  # largest over median distance from zero from which on a scale is logarithmic beyond the median
+FAMILIES = {  # metrics that share an axis
+    "encode_time": "Time", "decode_time": "Time", "total_time": "Time", "macs": "Operations",
+    "memory": "Peak memory", "parameters": "Parameters", "training_time": "Training time",
+}
+QUALITY_METRICS = ("bd_rate", "bd_psnr", "psnr")
+DIRECTION_TEXTS = {"encode_time": "encode", "decode_time": "decode", "total_time": "total"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Rows that share an axis: one family of metrics in one unit."""
+
+    title: str
+    rows: tuple[Judgement, ...]
+
+
+def forest_plots(stem: str, title: str, judgements: Sequence[Judgement], names: Names) -> list[Figure]:
+    """Plot claimed ranges and measured intervals, in as many figures of :data:`MOST_ROWS` rows as needed.
+
+    Args:
+        stem: of the figures' names.
+        judgements: of one line; those without a measured value are left out and counted in the caption.
+
+    Returns:
+        every figure in both layouts; empty where nothing was measured.
+    """
+    shown = [one for one in judgements if one.value is not None and np.isfinite(one.value)]
+    parts = list(_parts(shown))
+    figures = []
+    for number, panels in enumerate(parts, start=1):
+        name = stem if len(parts) == 1 else f"{stem}_{number}"
+        caption = _caption(title, number, len(parts), len(judgements) - len(shown))
+        figures += [_figure(name, caption, panels, names, layout) for layout in (WIDE, COLUMN)]
+    return figures
+
+
+def _parts(shown: Sequence[Judgement]) -> Iterator[list[Panel]]:
+    """Panels a figure; a family with more rows than fit goes on in the next one."""
+    part: list[Panel] = []
+    room = MOST_ROWS
+    for title, rows in grouped(shown, lambda one: _axis_title(one.claim)).items():
+        while rows:
+            if room == 0 or (len(rows) > room and room < MOST_ROWS // 2):
+                yield part
+                part, room = [], MOST_ROWS
+            part.append(Panel(title, tuple(rows[:room])))
+            rows, room = rows[room:], room - len(rows[:room])
+    if part:
+        yield part
+
+
+def _axis_title(claim: Claim) -> str:
+    what = FAMILIES.get(claim.metric) or METRIC_TEXTS.get(claim.metric) or "Other"
+    change = ", change" if is_change(claim) and claim.metric in FAMILIES else ""
+    return f"{what}{change} [{claim.unit}]" if claim.unit else what
+
+
+def _figure(name: str, caption: str, panels: Sequence[Panel], names: Names, layout: Layout) -> Figure:
+    heights = [len(panel.rows) * ROW_INCHES + PANEL_INCHES for panel in panels]
+    size = (layout.width, sum(heights) + 0.45)
+    with matplotlib.rc_context(plot_settings(name, layout)):
+        canvas = Canvas(figsize=size, dpi=layout.dpi, layout="constrained")
+        FigureCanvasAgg(canvas)
+        all_axes = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=[len(p.rows) + 0.6 for p in panels])
+        for axes, panel in zip(all_axes.ravel(), panels):
+            _draw_panel(axes, panel, names, layout)
+        _legend(canvas, [one.verdict for panel in panels for one in panel.rows], layout)
+        return Figure(f"{name}_{layout.name}", caption, save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
+    for place, one in enumerate(panel.rows):
+        low, high = one.claim.bounds
+        axes.barh(place, high - low, left=low, height=0.62, color=CLAIMED_COLOUR, edgecolor="#5B7C99", linewidth=0.9,
+                  zorder=2)
+        colour, marker = LOOKS[one.verdict]
+        if one.interval is not None:
+            axes.plot(one.interval, (place, place), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
+        axes.plot(one.value, place, marker, color=colour, markersize=layout.font * (0.9 if marker == "*" else 0.6),
+                  markeredgecolor="white", markeredgewidth=0.4, zorder=4)
+    axes.set_yticks(range(len(panel.rows)), [fill(label, LABEL_WIDTHS[layout.name]) for label in labels(panel, names)])
+    axes.set_ylim(len(panel.rows) - 0.4, -0.6)
+    axes.set_title(panel.title, loc="left", fontsize=layout.font, pad=3)
+    axes.grid(True, axis="x", linewidth=0.4, color="#D9D9D9")
+    axes.set_axisbelow(True)
+    axes.tick_params(width=0.6, length=2.5)
+    axes.tick_params(axis="y", labelsize=layout.font - 1.3)
+    axes.use_sticky_edges = False  # bars would end at the frame
+    if is_change(panel.rows[0].claim):
+        axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
+        _spread(axes, panel)
+    axes.margins(x=0.06)
+
+
+def _spread(axes: Axes, panel: Panel) -> None:
+    """Make the scale logarithmic far from zero where a few changes would squeeze all others."""
+    ends = np.abs([end for one in panel.rows for end in (*one.claim.bounds, one.value, *(one.interval or ()))])
+    middle = float(np.median(ends))
+    if middle > 0 and ends.max() > WIDE_RANGE * middle:
+        axes.set_xscale("symlog", linthresh=10.0 ** np.ceil(np.log10(middle)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+
+
+def labels(panel: Panel, names: Names) -> list[str]:
+    """"RWKV-2 vs RWKV-1, decode, context s3"; where two would be the same, with the place and the claimed range."""
+    plain = [_label(one, names) for one in panel.rows]
+    placed = [f"{text}, {one.where}" if plain.count(text) > 1 and _in_several_places(one, panel) else text
+              for text, one in zip(plain, panel.rows)]
+    return [f"{text} ({claimed_text(one.claim)})" if placed.count(text) > 1 else text
+            for text, one in zip(placed, panel.rows)]
+
+
+def _label(one: Judgement, names: Names) -> str:
+    claim = one.claim
+    versus = f" vs {names.label(claim.versus)}" if claim.versus else ""
+    about = [DIRECTION_TEXTS.get(claim.metric), claim.part, claim.setting,
+             one.where if claim.metric in QUALITY_METRICS else None]
+    return ", ".join([f"{names.label(claim.variant)}{versus}", *(text for text in about if text)])
+
+
+def _in_several_places(one: Judgement, panel: Panel) -> bool:
+    return any(other.claim.name == one.claim.name and other.where != one.where for other in panel.rows)
+
+
+def _legend(canvas: Canvas, verdicts: Sequence[str], layout: Layout) -> None:
+    handles = [Patch(facecolor=CLAIMED_COLOUR, edgecolor="#5B7C99", label="claimed")]
+    handles += [Line2D([], [], color=colour, marker=marker, markersize=layout.font * 0.6, label=verdict,
+                       linewidth=1.3) for verdict, (colour, marker) in LOOKS.items() if verdict in verdicts]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=6 if layout.legend_columns == 0 else 3,
+                  frameon=False, fontsize=layout.font - 0.8, handlelength=1.6, columnspacing=1.0)
+
+
+def _caption(title: str, number: int, total: int, left_out: int) -> str:
+    part = f" ({number} of {total})" if total > 1 else ""
+    text = (f"{title}{part}: claimed ranges as bars, measured values with 95 % intervals as lines; colour and marker "
+            "say the verdict.")
+    return f"{text} Left out for lack of a measured value: {count(left_out, 'claim')}." if left_out else text

@@ -1,0 +1,99 @@
+"""The report of claims: what they came to, in a folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.claims.result import ClaimsResult, Judgement
+from bench.metrics.statistics.verdicts import NOT_MEASURED
+from bench.reports.claims.pairs import pair_plots
+from bench.reports.claims.plots import forest_plots
+from bench.reports.claims.tables import (
+    MINIATURES,
+    changes_table,
+    line_table,
+    pairs_table,
+    value_table,
+    verdict_counts,
+    worse_statement,
+)
+from bench.reports.claims.text import Names, names_of, slug
+from bench.reports.page.files import write_folder
+from bench.reports.page.pages import Report, Section
+from bench.reports.page.render import to_csv, to_latex
+from bench.reports.page.table import Table
+from bench.reports.rate.build import contents_of
+from bench.reports.rate.plots import Figure
+from bench.variants import load_variants
+
+INTRO = (
+    "What the authors of the variants say, beside what was measured here. A claim is decided by its weaker end: the "
+    "end of its range that is easier to satisfy. Every verdict names the numbers that decide it and the command that "
+    "repeats or settles it."
+)
+
+
+def build_claims_report(result: ClaimsResult, folder: Path) -> list[Path]:
+    """Write the report into ``folder``: pages, tables, figures, claims.csv with every number, claims.tex.
+
+    Returns:
+        the files written, README.md first; the same result gives the same bytes.
+
+    Raises:
+        BenchError: variants.yaml is wrong, or the folder can't be written.
+    """
+    names = names_of(load_variants().values())
+    report = assemble(result, names)
+    contents = contents_of(report)
+    contents["claims.csv"] = to_csv(value_table(result.judgements, names)).encode()
+    contents["claims.tex"] = "\n".join(map(to_latex, _line_tables(result.judgements, names))).encode()
+    return write_folder(Path(folder), contents)
+
+
+def assemble(result: ClaimsResult, names: Names, *, with_plots: bool = True) -> Report:
+    """Make all tables, and the figures unless ``with_plots`` is False, which is quicker."""
+    full, miniature = ([one for one in result.judgements if one.miniature == wanted] for wanted in (False, True))
+    sections = [
+        Section("Verdicts", (verdict_counts(result, names),)),
+        Section("Changes against the accepted state", (changes_table(result),)),
+        *(Section(line, (line_table(line, found, names),),
+                  _forest(f"forest_{slug(line)}", line, found, names, with_plots))
+          for line, found in names.by_line(full).items()),
+        *_pairs(result, with_plots, miniature=False),
+        *_miniatures(miniature, names, with_plots),
+        *_pairs(result, with_plots, miniature=True),
+    ]
+    return Report("claims", "Claims and what they came to", "verdicts", (INTRO,), tuple(sections),
+                  worse_statement(result))
+
+
+def _line_tables(judgements: Sequence[Judgement], names: Names) -> list[Table]:
+    """One table a line of variants, those of miniatures last."""
+    return [line_table(line, found, names, miniature) for miniature in (False, True)
+            for line, found in names.by_line(one for one in judgements if one.miniature == miniature).items()]
+
+
+def _forest(stem: str, title: str, judgements: Sequence[Judgement], names: Names,
+            with_plots: bool) -> tuple[Figure, ...]:
+    return tuple(forest_plots(stem, title, judgements, names)) if with_plots else ()
+
+
+def _miniatures(judgements: Sequence[Judgement], names: Names, with_plots: bool) -> list[Section]:
+    """A section for all lines; claims that no miniature says anything about are left to the full models' tables."""
+    measured = [one for one in judgements if one.verdict != NOT_MEASURED]
+    if not measured:
+        return []
+    figures = [figure for line, found in names.by_line(measured).items()
+               for figure in _forest(f"forest_miniatures_{slug(line)}", f"{MINIATURES}: {line}", found, names,
+                                     with_plots)]
+    return [Section(MINIATURES, tuple(_line_tables(measured, names)), tuple(figures))]
+
+
+def _pairs(result: ClaimsResult, with_plots: bool, miniature: bool) -> list[Section]:
+    pairs = [pair for pair in result.pairs if pair.miniature == miniature]
+    if not pairs:
+        return []
+    title = f"{MINIATURES}: curves compared" if miniature else "Curves compared"
+    figures = [figure for pair in pairs for figure in pair_plots(pair)] if with_plots else []
+    return [Section(title, (pairs_table(pairs, miniature),), tuple(figures))]

@@ -1,0 +1,149 @@
+"""Claims and what they came to, as text: the words that tables, plots and CI files share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bench.claims.catalogue import CODECS, Claim
+from bench.claims.judgement import is_marked
+from bench.claims.result import Interval, Judgement
+from bench.claims.wording import figure
+from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
+from bench.variants import Variant
+
+MEANINGS = {
+    REPRODUCED: "a published value came out again, within its tolerance",
+    SUPPORTED: "the one-sided 95 % bound lies on the right side of the claim's weaker end",
+    REFUTED: "the one-sided 95 % bound lies on the wrong side of the claim's weaker end",
+    UNDECIDED: "the interval holds the claim's weaker end; the effect that would have been found stands beside it",
+    INVALID: "measured, but under a broken condition: an incomplete set, a mismatch, little overlap, a busy machine",
+    NOT_MEASURED: "no checkpoint, or nothing here that measures it",
+}
+METRIC_TEXTS = {
+    "bd_rate": "BD-rate", "bd_psnr": "BD-PSNR", "psnr": "PSNR", "encode_time": "encode time",
+    "decode_time": "decode time", "total_time": "encode and decode time", "training_time": "training time",
+    "memory": "peak memory", "parameters": "parameters", "macs": "operations",
+}
+CODEC_LABELS = {"vtm": "VTM", "bpg": "BPG", "jpeg2000": "JPEG 2000"}
+CODECS_LINE, OTHER_LINE = "Classical codecs", "Other"
+SMALLEST_P = 1e-4
+MARK = "†"
+MARK_NOTE = f"{MARK}: no longer beyond chance once corrected for all the claims that were tested."
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Names:
+    """How variants are called, and the line that each belongs to, both by a variant's name."""
+
+    labels: Mapping[str, str]
+    lines: Mapping[str, str]
+
+    def label(self, name: str) -> str:
+        """Of a variant or a codec; the name itself where it has none."""
+        return self.labels.get(name) or CODEC_LABELS.get(name, name)
+
+    def line(self, claim: Claim) -> str:
+        """The line of variants that ``claim`` is about."""
+        return self.lines.get(claim.variant) or (CODECS_LINE if claim.variant in CODECS else OTHER_LINE)
+
+    def by_line(self, judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+        """Judgements by line, in the order of the lines in variants.yaml."""
+        found = grouped(judgements, lambda one: self.line(one.claim))
+        order = list(dict.fromkeys(self.lines.values()))
+        return {line: found[line] for line in sorted(found, key=lambda line: _place(order, line))}
+
+
+def names_of(variants: Iterable[Variant]) -> Names:
+    """Return the names of ``variants``."""
+    variants = list(variants)
+    return Names({one.name: one.label for one in variants}, {one.name: one.line for one in variants})
+
+
+def _place(order: Sequence[str], line: str) -> int:
+    return order.index(line) if line in order else len(order)
+
+
+def grouped(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
+    """Items by ``key``, keys and items in the order they come in."""
+    found: dict[str, list[T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
+
+
+def slug(text: str) -> str:
+    """``text`` as a part of a file's name: "Multi-reference" is "multi_reference"."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def is_change(claim: Claim) -> bool:
+    """Whether the claim is a difference, written with its sign, and no absolute figure."""
+    return claim.value is None
+
+
+def what_text(claim: Claim) -> str:
+    """"decode time of context s3, with 2 groups"."""
+    text = METRIC_TEXTS.get(claim.metric) or claim.what or claim.metric
+    part = f" of {claim.part}" if claim.part else ""
+    at_rate = f" at {claim.at_bpp:g} bpp" if claim.at_bpp is not None else ""
+    return f"{text}{part}{at_rate}" + (f", with {claim.setting}" if claim.setting else "")
+
+
+def claimed_text(claim: Claim) -> str:
+    """"+10 to +15 %", "81.3 ms": the figures as the authors give them."""
+    sign = "+" if is_change(claim) else ""
+    texts = [f"{bound:{sign}.10g}".replace("-", "−") if bound else "0" for bound in dict.fromkeys(claim.bounds)]
+    return f"{' to '.join(texts)} {claim.unit}".strip()
+
+
+def measured_text(judgement: Judgement) -> str | None:
+    """"−15.43 %", or None where nothing was measured."""
+    return None if judgement.value is None else figure(judgement.claim, judgement.value)
+
+
+def interval_text(judgement: Judgement) -> str | None:
+    """"−16.10 to −14.80", or None where there is no interval."""
+    if judgement.interval is None:
+        return None
+    claim = judgement.claim
+    return " to ".join(figure(claim, end).removesuffix(claim.unit).strip() for end in judgement.interval)
+
+
+def over_text(judgement: Judgement) -> str | None:
+    """"24 images", "30 rounds"."""
+    return f"{judgement.n} {judgement.what_n}".strip() if judgement.n else None
+
+
+def detectable_text(judgement: Judgement) -> str | None:
+    """"1.20 %" without a sign, where the verdict is UNDECIDED for lack of precision."""
+    if judgement.detectable is None or judgement.verdict != UNDECIDED:
+        return None
+    return figure(judgement.claim, abs(judgement.detectable)).lstrip("+")
+
+
+def verdict_text(judgement: Judgement) -> str:
+    """The verdict, marked where it does not outlast the correction for many claims."""
+    return f"{judgement.verdict} {MARK}" if is_marked(judgement) else judgement.verdict
+
+
+def p_text(p_value: float | None) -> str | None:
+    """"0.012", "< 0.0001"."""
+    if p_value is None:
+        return None
+    return f"{p_value:.2g}" if p_value >= SMALLEST_P else f"< {SMALLEST_P:.4f}"
+
+
+def percent_text(value: float) -> str:
+    """"−15.43 %"."""
+    rounded = round(value, 2) or 0.0
+    return f"{rounded:{'+' if rounded else ''}.2f} %".replace("-", "−")
+
+
+def range_text(interval: Interval | None) -> str | None:
+    """"−16.10 % to −14.80 %"."""
+    return None if interval is None else " to ".join(map(percent_text, interval))

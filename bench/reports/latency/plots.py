@@ -1,0 +1,107 @@
+"""Plots of a latency report as bytes: stages as stacked bars, rate saving against decode time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import Patch
+
+from bench.reports.latency.rates import RatePlot
+from bench.reports.latency.stages import STAGES, Stages, in_order, stages_of
+from bench.reports.latency.tables import headline_cases
+from bench.reports.latency.text import Context, frame_text
+from bench.reports.rate.plots import COLOURS, MARKERS, Figure, Layout, plot_settings, save
+from bench.results.latency_selection import DIRECTIONS, Case
+
+# Transforms in one hue each, the context's scales in shades of one, the rest in grey: safe for the colour-blind.
+STAGE_COLOURS = dict(zip(STAGES, (
+    "#0072B2", "#56B4E9", "#8FD0C0", "#7A3B00", "#A34700", "#D55E00", "#F0A070", "#E69F00", "#009E73", "#BDBDBD",
+    "#7F7F7F",
+)))
+UNKNOWN_STAGE = "#CC79A7"
+BAR_INCHES = 0.2
+WIDE_RANGE = 8.0  # ratio of the largest to the smallest time from which on a scale is logarithmic
+
+
+def stage_bars(context: Context, layout: Layout) -> Figure | None:
+    """Stacked bars, one a variant and direction, at one frame; None where no stages were marked."""
+    cases = [case for case in headline_cases(context) if any(stages_of(case.measured(one)) for one in DIRECTIONS)]
+    cases = [case for case in cases if case.frame == cases[0].frame]
+    if not cases:
+        return None
+    names = in_order(name for case in cases for one in DIRECTIONS if (found := stages_of(case.measured(one)))
+                     for name in found.seconds)
+    beside = layout.legend_columns == 0
+    height = (1 if beside else 2) * (BAR_INCHES * len(cases) + 0.5) + 0.35 + 0.15 * (len(names) // 3 + 1)
+    with matplotlib.rc_context(plot_settings("stages", layout)):
+        canvas = Canvas(figsize=(layout.width, height), dpi=layout.dpi, layout="constrained")
+        FigureCanvasAgg(canvas)
+        axes = canvas.subplots(*((1, 2) if beside else (2, 1)), sharey=True, squeeze=False).ravel()
+        for one, direction in zip(axes, DIRECTIONS):
+            _bars(one, context, cases, direction, names)
+            one.set_title(direction, loc="left", fontsize=layout.font + 0.5, fontweight="bold")
+        axes[0].invert_yaxis()
+        handles = [Patch(color=STAGE_COLOURS.get(name, UNKNOWN_STAGE), label=name) for name in names]
+        canvas.legend(handles=handles, loc="outside lower center", ncols=5 if beside else 3, frameon=False,
+                      fontsize=layout.font - 0.8, handlelength=1, columnspacing=0.8)
+        frame = frame_text(cases[0].frame, context.selection.frames)
+        caption = (f"Stages of encode and decode at {frame} on {context.device}: medians over marked passes, which are "
+                   "not the passes of the latency table.")
+        return Figure(f"stages_{layout.name}", caption, save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def _bars(axes: Axes, context: Context, cases: Sequence[Case], direction: str, names: Sequence[str]) -> None:
+    found = [stages_of(case.measured(direction)) for case in cases]
+    starts = [0.0] * len(cases)
+    for name in names:
+        widths = [_milliseconds(one, name) for one in found]
+        axes.barh(range(len(cases)), widths, left=starts, height=0.75, color=STAGE_COLOURS.get(name, UNKNOWN_STAGE))
+        starts = [start + width for start, width in zip(starts, widths)]
+    axes.set_yticks(range(len(cases)), [context.labels[case.name] for case in cases])
+    axes.set_xlabel("Time [ms]")
+    axes.grid(True, axis="x", linewidth=0.4, color="#D9D9D9")
+    axes.set_axisbelow(True)
+    axes.tick_params(width=0.6, length=2.5)
+
+
+def _milliseconds(found: Stages | None, name: str) -> float:
+    """"rest" can come out slightly below nothing, when two clocks disagree; a bar can't."""
+    return 0.0 if found is None else max(0.0, 1000 * found.seconds.get(name, 0.0))
+
+
+def rate_scatter(context: Context, plot: RatePlot, layout: Layout) -> Figure:
+    """Rate saving over decode time; filled markers for BD-rates measured here, hollow ones for published curves."""
+    times = [point.decode_ms for point in plot.points]
+    with matplotlib.rc_context(plot_settings("rate_against_time", layout)):
+        canvas = Canvas(figsize=(layout.width, layout.axes_height), dpi=layout.dpi, layout="constrained")
+        FigureCanvasAgg(canvas)
+        axes = canvas.add_subplot()
+        for index, point in enumerate(plot.points):
+            colour = COLOURS[index % len(COLOURS)]
+            axes.plot(point.decode_ms, point.saving_percent, MARKERS[index % len(MARKERS)], color=colour,
+                      markerfacecolor="white" if point.published else colour, markersize=layout.font * 0.7,
+                      linestyle="none", label=point.label + (" (published rate)" if point.published else ""))
+        if max(times) > WIDE_RANGE * min(times):
+            axes.set_xscale("log")
+        axes.margins(0.15)
+        axes.set_xlabel("Decode time [ms]")
+        axes.set_ylabel("Rate saving [%]")
+        axes.grid(True, linewidth=0.4, color="#D9D9D9")
+        axes.set_axisbelow(True)
+        where = "outside right center" if layout.legend_columns == 0 else "outside lower center"
+        canvas.legend(loc=where, ncols=layout.legend_columns or 1, frameon=False, fontsize=layout.font - 0.8)
+        return Figure(f"rate_against_time_{layout.name}", _scatter_caption(context, plot),
+                      save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def _scatter_caption(context: Context, plot: RatePlot) -> str:
+    shapes = ", ".join(dict.fromkeys(point.shape for point in plot.points))
+    text = (f"Rate saving on Kodak (BD-rate of PSNR against {plot.anchor}, sign turned) over median decode time at "
+            f"{shapes} on {context.device}.")
+    if any(point.published for point in plot.points):
+        text += " Hollow: the rate is of the authors' published curve, the time was measured here on the same model."
+    return text + (f" Left out, as they have no BD-rate: {', '.join(plot.left_out)}." if plot.left_out else "")

@@ -1,0 +1,80 @@
+"""BD-rates of the variants whose decode time was measured: from stored rows, else of the same model's publication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.metrics.statistics.timing import summarise
+from bench.reports.latency.tables import headline_cases
+from bench.reports.latency.text import Context
+from bench.reports.page.references import HPCM_BASE_PUBLISHED, reference_curves
+from bench.reports.rate.comparison import Subject, compare, subjects_of
+from bench.reports.rate.curves import ANCHOR, METRICS, PUBLISHED, measured_curves
+from bench.reports.rate.frame import coverage_of
+from bench.results.row_selection import select
+from bench.results.store import Store
+
+DATASET = "kodak"
+SAME_MODEL = {  # variant: published curve of the very same model
+    "hpcm_base": HPCM_BASE_PUBLISHED, "hpcm_large": "hpcm-large-mse", "lalic": "lalic-mse",
+    "cheng2020_attn": "cheng2020-attn-mse-compressai",
+}
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """A variant in the plot; ``saving_percent`` is the BD-rate with its sign turned."""
+
+    label: str
+    decode_ms: float
+    saving_percent: float
+    published: bool
+    shape: str
+
+
+@dataclass(frozen=True)
+class RatePlot:
+    """What the plot shows, and which timed variants it leaves out for want of a BD-rate."""
+
+    anchor: str
+    points: tuple[RatePoint, ...]
+    left_out: tuple[str, ...]
+
+
+def rate_points(context: Context, results_dir: Path) -> RatePlot:
+    """Return a point for every timed variant that has a BD-rate on Kodak against the default anchor.
+
+    Raises:
+        BenchError: an imported curve is damaged.
+    """
+    measured, references = _subjects(results_dir)
+    anchor = next(subject for subject in references.values() if subject.origin == ANCHOR)
+    points, left_out = [], []
+    for case in headline_cases(context):
+        row = case.measured("decode")
+        if row is None:
+            continue
+        label = context.labels[case.name]
+        found = [(subject, compare(anchor, subject).bd_rate_percent)
+                 for subject in (measured.get(case.name), references.get(SAME_MODEL.get(case.name, "")))
+                 if subject is not None]
+        subject, bd_rate = next((pair for pair in found if pair[1] is not None), (None, None))
+        if subject is None or bd_rate is None:
+            left_out.append(label)
+            continue
+        points.append(RatePoint(label, 1000 * summarise(row.samples_s).median, -bd_rate,
+                                subject.origin == PUBLISHED, case.frame.shape))
+    return RatePlot(anchor.label, tuple(points), tuple(left_out))
+
+
+def _subjects(results_dir: Path) -> tuple[dict[str, Subject], dict[str, Subject]]:
+    """Measured codecs and references by name."""
+    rows = Store(results_dir).read(DATASET)
+    total, curves = None, []
+    if rows:
+        selection = select(DATASET, rows)
+        total = coverage_of(selection).total
+        curves = [curve for metric in METRICS for curve in measured_curves(selection, metric, total)]
+    references = subjects_of(reference_curves(DATASET, results_dir, total))
+    return {one.name: one for one in subjects_of(curves)}, {one.name: one for one in references}

@@ -1,0 +1,1 @@
+"""The report of rate and distortion on one dataset."""

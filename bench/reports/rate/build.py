@@ -1,0 +1,154 @@
+"""One dataset's report: rows in, a folder of files out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.common.errors import BenchError
+from bench.metrics.rate.curves import MINIMUM_POINTS
+from bench.reports.page.files import write_folder
+from bench.reports.page.pages import FIGURES, TABLES, Report, Section, html_page, readme
+from bench.reports.page.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
+from bench.reports.page.render import to_csv, to_latex, to_markdown
+from bench.reports.page.table import Table
+from bench.reports.rate import plots, tables
+from bench.reports.rate.bd_tables import bd_detail, bd_overview
+from bench.reports.rate.comparison import Subject, compare, subjects_of
+from bench.reports.rate.curves import ANCHOR, METRICS, PUBLISHED, ReportCurve, measured_curves
+from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SAMPLE_NOTE, Coverage, coverage_of, to_frame
+from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
+from bench.results.row_selection import Selection, select
+
+HPCM_BASE, HPCM_BASE_MINI, VVENC = "hpcm_base", "hpcm_base_mini", "vvenc"
+
+
+def build_report(dataset: str, results_dir: Path, reports_dir: Path) -> list[Path]:
+    """Write ``reports_dir/<dataset>/`` from the stored rows and the curves shipped with the suite.
+
+    Returns:
+        the files written; the same rows give the same bytes.
+
+    Raises:
+        BenchError: there are no rows of ``dataset``, or the folder can't be written.
+    """
+    return write_report(make_report(dataset, results_dir), reports_dir)
+
+
+def write_report(report: Report, reports_dir: Path) -> list[Path]:
+    """Write the folder of ``report`` and return the files' paths, README.md first."""
+    from bench.common.files import file_name
+
+    return write_folder(Path(reports_dir) / file_name(report.name), contents_of(report))
+
+
+def make_report(dataset: str, results_dir: Path) -> Report:
+    """Return the report of ``dataset`` without writing it."""
+    from bench.results.store import Store
+
+    rows = Store(Path(results_dir)).read(dataset)
+    if not rows:
+        raise BenchError(f"there are no rows of '{dataset}' in {results_dir}",
+                         f"measure some first: python -m bench evaluate --dataset {dataset}")
+    selection = select(rows[0].dataset, rows)  # a folder's name in results/ may stand for a longer one
+    total = coverage_of(selection).total
+    return assemble(selection, reference_curves(selection.dataset, Path(results_dir), total))
+
+
+def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
+    """Make all tables of a selection, and the figures unless ``with_plots`` is False, which is quicker."""
+    coverage = coverage_of(selection)
+    frame = to_frame(selection.rows)
+    measured = [curve for metric in METRICS for curve in measured_curves(selection, metric, coverage.total)]
+    bd = _bd_tables(subjects_of(measured), subjects_of(references), coverage)
+    used = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
+    figures = _figures(measured, references, coverage) if with_plots else []
+    sections = [Section("Rate-distortion curves", figures=tuple(figures))] if figures else []
+    if bd:
+        sections.insert(0, Section("BD-rate", tables=(bd[0],)))
+        sections.append(Section("BD-rate against each anchor", tables=tuple(bd[1:])))
+    sections += [
+        Section("Summary of every codec", tables=(tables.summary(frame, coverage),)),
+        Section("Failures", tables=(tables.failures(frame, coverage),)),
+        Section("What was measured with what", tables=(tables.provenance(selection, coverage),)),
+        Section("Single images", tables=(tables.per_image(frame, coverage),), collapsed=True),
+    ]
+    return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
+                  _intro(coverage), tuple(sections), coverage.warnings, tuple(used))
+
+
+def _intro(coverage: Coverage) -> tuple[str, ...]:
+    lines = [MINIATURE_NOTE] if coverage.miniatures else []
+    lines.append(f"Dataset: {coverage.heading}.")
+    if coverage.dataset == "sample":
+        lines.append(SAMPLE_NOTE)
+    if not coverage.complete:
+        lines.append("The set is not complete or not the original one: figures from here can't be compared "
+                     "with published ones.")
+    return (*lines, CONVENTION)
+
+
+def _bd_tables(measured: list[Subject], references: list[Subject], coverage: Coverage) -> list[Table]:
+    """Return the overview and one table an anchor, or nothing where there is no anchor."""
+    tests = measured + [subject for subject in references if subject.origin != ANCHOR]
+    anchors = _anchors(measured, references)
+    if not anchors or not tests:
+        return []
+    anchors = [anchor for anchor in anchors if not anchor.main.miniature or _says_something(anchor, tests)]
+    details = [bd_detail(anchor, tests, coverage) for anchor in anchors]
+    return [bd_overview(anchors, tests, coverage), *details]
+
+
+def _says_something(anchor: Subject, tests: Sequence[Subject]) -> bool:
+    """Whether any other codec has a BD-rate against ``anchor``."""
+    found = (compare(anchor, test) for test in tests if test.label != anchor.label)
+    return any(one.bd_rate_percent is not None or one.ms_ssim_percent is not None for one in found)
+
+
+def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list[Subject]:
+    """Return what to compare with: VVC, HPCM-Base (measured, else published), VVenC, the miniature."""
+    anchors = [subject for subject in references if subject.origin == ANCHOR]
+    here = {subject.name: subject for subject in measured if len(subject.main.rate) >= MINIMUM_POINTS}
+    published = [subject for subject in references if subject.name == HPCM_BASE_PUBLISHED]
+    if HPCM_BASE in here:
+        anchors.append(here[HPCM_BASE])
+    else:
+        anchors += published
+    return anchors + [here[name] for name in (VVENC, HPCM_BASE_MINI) if name in here]
+
+
+def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
+             coverage: Coverage) -> list[plots.Figure]:
+    """Return the plots of both metrics, whole and low-rate, wide and for a paper's column."""
+    plotted = [curve for curve in references if curve.origin != PUBLISHED or curve.name in PLOTTED]
+    curves = [*measured, *plotted]
+    styles = plots.styles_of(curves)
+    figures = []
+    for metric, stem in (("psnr_rgb_db", "rd_psnr"), ("ms_ssim_db", "rd_ms_ssim")):
+        chosen = [curve for curve in curves if curve.metric == metric]
+        if not chosen:
+            continue
+        small = miniatures_of(chosen)
+        chosen = [curve for curve in chosen if curve not in small or curve.name == HPCM_BASE_MINI]
+        limit = plots.low_rate_limit(chosen)
+        views = [(stem, None)] + ([(f"{stem}_low_rate", limit)] if limit else [])
+        more = f" Other miniatures are in the panels of {stem}_miniatures." if small else ""
+        drawn = [plots.rd_plot(name, chosen, coverage, layout, styles, view)
+                 for name, view in views for layout in (plots.WIDE, plots.COLUMN)]
+        figures += [replace(figure, caption=figure.caption + more) for figure in drawn]
+        figures += [miniature_panels(f"{stem}_miniatures", small, coverage)] if small else []
+    return figures
+
+
+def contents_of(report: Report) -> dict[str, bytes]:
+    """Return every file of the report: path within its folder to bytes."""
+    contents = {"README.md": readme(report).encode(), "index.html": html_page(report).encode()}
+    for figure in report.figures:
+        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
+        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
+    for table in report.tables:
+        contents[f"{TABLES}/{table.name}.csv"] = to_csv(table).encode()
+        contents[f"{TABLES}/{table.name}.md"] = to_markdown(table, level=1).encode()
+        contents[f"{TABLES}/{table.name}.tex"] = to_latex(table).encode()
+    return contents

@@ -1,0 +1,169 @@
+"""BD-rate of a report's curves: over the images that both sides share, averaged and image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench import metrics
+from bench.curves.rd_curve import over_shared_images
+from bench.metrics.statistics.bootstrap import paired_bd_bootstrap
+from bench.reports.rate.curves import CURVE_METRICS, METRICS, ReportCurve
+from bench.reports.rate.frame import count
+
+PSNR, MS_SSIM = "psnr_rgb_db", "ms_ssim_db"
+LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of the easiest ones
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A codec in a comparison: its curves by metric (a metric may be missing)."""
+
+    name: str
+    label: str
+    origin: str
+    curves: Mapping[str, ReportCurve]
+    source: str = ""
+
+    @property
+    def main(self) -> ReportCurve:
+        """The PSNR curve, else the MS-SSIM curve."""
+        return self.curves.get(PSNR) or self.curves[MS_SSIM]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One codec against one anchor. Percentages are rate changes; negative means fewer bits than the anchor.
+
+    Attributes:
+        images: how many images the averaged curves go over; None where the sources do not say.
+        bd_rate_percent: of the averaged PSNR curves.
+        per_image_percent: mean of the BD-rates of single images; None if less than half of them have one.
+        per_image_count: how many images have a BD-rate.
+        bd_psnr_db: quality change at equal rate, averaged curves.
+        overlap_percent: common part of the two PSNR intervals, of their union.
+        ms_ssim_percent: BD-rate of the averaged MS-SSIM curves.
+        remarks: why a value is missing, and warnings.
+    """
+
+    anchor: str
+    test: Subject
+    images: int | None = None
+    bd_rate_percent: float | None = None
+    per_image_percent: float | None = None
+    per_image_count: int = 0
+    bd_psnr_db: float | None = None
+    overlap_percent: float | None = None
+    ms_ssim_percent: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def subjects_of(curves: Sequence[ReportCurve]) -> list[Subject]:
+    """Group curves of both metrics by codec, in order of appearance."""
+    grouped: dict[tuple[str, str], dict[str, ReportCurve]] = {}
+    for curve in curves:
+        grouped.setdefault((curve.origin, curve.name), {})[curve.metric] = curve
+    subjects = []
+    for (origin, name), members in grouped.items():
+        first = next(iter(members.values()))
+        subjects.append(Subject(name, first.label, origin, members, first.source))
+    return subjects
+
+
+def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
+    """Return both curves as averages over the same images, or the reason why that can't be done."""
+    if anchor.image_curves and test.image_curves:
+        shared = over_shared_images(anchor.data, test.data, CURVE_METRICS[anchor.metric])
+        if shared is None:
+            return "no image in common with the anchor"
+        return replace(anchor, data=shared[0]), replace(test, data=shared[1])
+    for curve, other in ((test, anchor), (anchor, test)):
+        if not curve.whole_set:
+            covered = count(curve.images or 0, "image")
+            return (f"{curve.label} covers only {covered} of the set, and {other.label} is known only as an "
+                    "average over all of them")
+    return anchor, test
+
+
+def compare(anchor: Subject, test: Subject) -> Comparison:
+    """Compare ``test`` with ``anchor`` in both metrics."""
+    result = Comparison(anchor.label, test, test.main.images, remarks=test.main.remarks)
+    for metric, add in ((PSNR, _with_psnr), (MS_SSIM, _with_ms_ssim)):
+        if metric not in test.curves or metric not in anchor.curves:
+            owner = "" if metric not in test.curves else "the anchor has "
+            result = _remarking(result, [f"{owner}no {_short(metric)} values"])
+            continue
+        aligned = align(anchor.curves[metric], test.curves[metric])
+        if isinstance(aligned, str):
+            result = _remarking(result, [f"{_short(metric)} N/A: {aligned}"])
+        else:
+            result = add(result, *aligned)
+    return result
+
+
+def interval_of(anchor: Subject, test: Subject) -> tuple[float, float] | None:
+    """95 % interval of the BD-rate by PSNR in percent, from resampled images; None where images are not known.
+
+    Images are resampled for both codecs alike (:func:`~bench.metrics.paired_bd_bootstrap`): the interval says
+    how much the choice of images matters, not what another training would have given.
+    """
+    if not all(PSNR in side.curves and side.curves[PSNR].image_curves for side in (anchor, test)):
+        return None
+    aligned = align(anchor.curves[PSNR], test.curves[PSNR])
+    if isinstance(aligned, str):
+        return None
+    images = sorted(aligned[0].image_curves)
+    try:
+        found = paired_bd_bootstrap(*(part for curve in aligned for part in _table_of(curve, images)))
+    except ValueError:  # no BD-rate, or none for too many resamples
+        return None
+    return found.averaged.interval()
+
+
+def _table_of(curve: ReportCurve, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and qualities of single images, (images, points)."""
+    curves = [curve.image_curves[image] for image in images]
+    return np.array([one.rate for one in curves]), np.array([one.quality for one in curves])
+
+
+def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
+    spread = metrics.method_spread(anchor.curve, test.curve)
+    rate = spread.results["pchip"]
+    quality = metrics.bd_quality(anchor.curve, test.curve)
+    remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_small(rate), *spread.warnings]
+    if quality.value is None and quality.reason != rate.reason:
+        remarks.append(f"BD-PSNR N/A: {quality.reason}")
+    result = replace(result, images=test.images or anchor.images, bd_rate_percent=rate.value,
+                     bd_psnr_db=quality.value,
+                     overlap_percent=None if rate.overlap is None else 100 * rate.overlap)
+    if anchor.image_curves and test.image_curves:
+        single = metrics.per_image_bd(anchor.image_curves, test.image_curves)
+        number, total = len(single.values), len(anchor.image_curves)
+        enough = number >= LEAST_SHARE_OF_IMAGES * total
+        result = replace(result, per_image_percent=single.mean if enough else None, per_image_count=number)
+        if not enough:
+            remarks.append(f"no mean of single images: only {number} of {total} have a BD-rate")
+    return _remarking(result, remarks)
+
+
+def _with_ms_ssim(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
+    rate = metrics.bd_rate(anchor.curve, test.curve)
+    remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else _small(rate, " of MS-SSIM")
+    if test.images not in (None, result.images):
+        remarks.append(f"MS-SSIM over {test.images} images")
+    return _remarking(replace(result, ms_ssim_percent=rate.value), remarks)
+
+
+def _small(rate: metrics.BDResult, subject: str = "") -> list[str]:
+    """Put BD-rate's only warning, a small overlap, into a few words."""
+    return [f"small overlap{subject} ({rate.overlap or 0:.0%})"] if rate.warnings else []
+
+
+def _remarking(result: Comparison, remarks: Sequence[str]) -> Comparison:
+    return replace(result, remarks=tuple(dict.fromkeys((*result.remarks, *remarks))))
+
+
+def _short(metric: str) -> str:
+    return METRICS[metric]

@@ -1,0 +1,137 @@
+"""Rows as a pandas frame, and what a report says about how much of a dataset it covers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from bench.results.row_selection import Selection
+from bench.results.rows import OK, Row
+
+DATASET_TITLES = {
+    "kodak": "Kodak",
+    "clic2020": "CLIC 2020 professional validation",
+    "tecnick": "Tecnick RGB 1200x1200",
+    "sample": "Sample set (no benchmark)",
+}
+SHORT_TITLES = {"clic2020": "CLIC 2020 prof.", "tecnick": "Tecnick RGB", "sample": "Sample set"}
+CONVENTION = (
+    "PSNR and MS-SSIM on the decoded 8-bit RGB image, per image, then the arithmetic mean over images "
+    "(MS-SSIM: mean of the per-image −10 log10(1 − MS-SSIM); published curves known only as averages: of "
+    "their mean MS-SSIM); bpp from all bytes of the file over the original pixels."
+)
+# For CSV files, which repeat it in every row.
+SHORT_CONVENTION = "decoded 8-bit RGB; mean of per-image values (MS-SSIM in dB); bpp from file bytes"
+MINIATURE_NOTE = (
+    "Models marked \"miniature\" are small models trained on a CPU to show the whole path from weights to "
+    "bitstreams; they are not the authors' models and say nothing about them."
+)
+TEXTS = ["name", "codec", "label", "point", "image", "status", "reason", "ms_ssim_reason"]
+NUMBERS = [
+    "width", "height", "bytes_total", "bpp", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated",
+    "actual_over_estimated", "psnr_rgb_db", "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "ms_ssim_db",
+    "encode_s", "decode_s",
+]
+SAMPLE_NOTE = (
+    "The sample set is a few natural images that ship inside a Python package. It shows that everything "
+    "works; it is no benchmark and its figures stand for no other set."
+)
+FRAME_COLUMNS = [
+    *TEXTS, *NUMBERS, "warnings", "miniature", "decode_matches", "decode_max_abs_difference",
+    "image_verified",
+]
+
+
+def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return one line a row; ``label`` is that of :func:`codec_labels`, missing numbers are NaN."""
+    labels = codec_labels(rows)
+    records = [asdict(row) | {"label": labels[row.name]} for row in rows]
+    frame = pd.DataFrame.from_records(records, columns=FRAME_COLUMNS)
+    frame[NUMBERS] = frame[NUMBERS].astype(float)
+    return frame
+
+
+def codec_labels(rows: Sequence[Row]) -> dict[str, str]:
+    """Return how tables and plots call each codec: unique, and saying "miniature" where the model is one."""
+    labels = {}
+    for row in rows:
+        marked = row.miniature and "miniature" not in row.label.lower()
+        labels[row.name] = f"{row.label} (miniature)" if marked else row.label
+    used = list(labels.values())
+    return {name: label if used.count(label) == 1 else f"{label} [{name}]" for name, label in labels.items()}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which images of a dataset a report covers.
+
+    Attributes:
+        dataset: name of the dataset.
+        title: how readers know it.
+        images: images that at least one codec was measured on.
+        total: images in the whole set; None for a folder of the user's.
+        altered: images whose content is not the catalogue's.
+        mismatches: images that a decoder in another process reconstructed differently, by any codec.
+        miniatures: whether any model is a miniature.
+    """
+
+    dataset: str
+    title: str
+    images: int
+    total: int | None
+    altered: int
+    mismatches: int
+    miniatures: bool
+
+    @property
+    def text(self) -> str:
+        """"24 images", "1 of 41 images", "24 images, 2 altered"."""
+        plural = "image" if (self.total or self.images) == 1 else "images"
+        partial = self.total is not None and self.images != self.total
+        text = f"{self.images} of {self.total} {plural}" if partial else f"{self.images} {plural}"
+        return f"{text}, {self.altered} altered" if self.altered else text
+
+    @property
+    def heading(self) -> str:
+        """Dataset and coverage, as every title has them."""
+        return f"{self.title}, {self.text}"
+
+    @property
+    def short_heading(self) -> str:
+        """Dataset and coverage, short enough for a plot in a paper's column."""
+        return f"{SHORT_TITLES.get(self.dataset, self.title)}, {self.text}"
+
+    @property
+    def complete(self) -> bool:
+        """True where all images of the set were measured and none is known to be altered."""
+        return (self.total is None or self.images == self.total) and not self.altered
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What every table has to say first."""
+        if not self.mismatches:
+            return ()
+        return (f"on {count(self.mismatches, 'image')} a decoder in a separate process did not reproduce the "
+                "encoder's reconstruction; see the mismatch column of the summary.",)
+
+
+def coverage_of(selection: Selection) -> Coverage:
+    """Summarise the images of ``selection``."""
+    rows = selection.rows
+    totals = {row.dataset_total for row in rows if row.dataset_total is not None}
+    return Coverage(
+        dataset=selection.dataset,
+        title=DATASET_TITLES.get(selection.dataset, selection.dataset),
+        images=len({row.image for row in rows if row.status == OK}),
+        total=max(totals) if totals else None,
+        altered=len({row.image for row in rows if row.image_verified is False}),
+        mismatches=len({row.image for row in rows if row.decode_matches is False}),
+        miniatures=any(row.miniature for row in rows),
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """"1 image", "2 images"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,235 @@
+"""Rate-distortion plots as bytes. Pure functions of curves; the same curves give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+
+from bench.reports.rate.curves import ANCHOR, MEASURED, METRICS, ReportCurve
+from bench.reports.rate.frame import Coverage, count
+
+# Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+ANCHOR_LOOKS = (  # colour, marker, dashes
+    ("#000000", "", (0, (5, 2))), ("#6F6F6F", "", (0, (1, 1.4))), ("#000000", "", (0, (5, 1.5, 1, 1.5))),
+)
+PUBLISHED_LOOKS = (
+    ("#D55E00", "d", (0, (5, 1.5, 1, 1.5))), ("#CC79A7", "x", (0, (3, 1.5))),
+    ("#0072B2", "1", (0, (7, 2, 1, 2, 1, 2))), ("#009E73", "2", (0, (2, 2))),
+    ("#E69F00", "+", (0, (4, 1, 2, 1))),
+)
+
+MOST_CURVES = 14
+FULL_RATE_BPP = 2.0  # published curves end well below; JPEG's best qualities would squeeze the rest
+QUALITY_LABELS = {"psnr_rgb_db": "PSNR (RGB) [dB]", "ms_ssim_db": "MS-SSIM [dB]"}
+CONVENTIONS = {
+    "psnr_rgb_db": "PSNR of decoded 8-bit RGB, mean over images; rate from file bytes",
+    "ms_ssim_db": "MS-SSIM of decoded 8-bit RGB, mean of per-image dB; rate from file bytes",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Size in inches, font sizes in points, legend columns (0: beside the axes)."""
+
+    name: str
+    width: float
+    axes_height: float
+    font: float
+    legend_columns: int
+    dpi: int
+
+
+COLUMN = Layout("column", 3.4, 2.45, 7.0, 2, 300)
+WIDE = Layout("wide", 7.0, 3.9, 8.5, 0, 200)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finished plot: file stem, caption, PNG and SVG bytes."""
+
+    name: str
+    caption: str
+    png: bytes
+    svg: bytes
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one curve is drawn, in every plot of a report."""
+
+    colour: str
+    marker: str
+    line: str | tuple
+    filled: bool
+
+
+def styles_of(curves: Sequence[ReportCurve]) -> dict[str, Style]:
+    """Give every curve label a colour, marker and line; solid for measured ones, broken for others."""
+    styles: dict[str, Style] = {}
+    measured = list(dict.fromkeys(curve.label for curve in curves if curve.origin == MEASURED))
+    first = 0 if any(curve.learned and curve.origin == MEASURED for curve in curves) else 1
+    for index, label in enumerate(measured, start=first):
+        again = index >= len(COLOURS)  # the first colour belongs to the first learned codec alone
+        colour = COLOURS[1 + (index - len(COLOURS)) % (len(COLOURS) - 1)] if again else COLOURS[index]
+        styles[label] = Style(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
+    for metric in METRICS:
+        others = [curve for curve in curves if curve.origin != MEASURED and curve.metric == metric]
+        for is_anchor, looks in ((True, ANCHOR_LOOKS), (False, PUBLISHED_LOOKS)):
+            labels = [curve.label for curve in others if (curve.origin == ANCHOR) == is_anchor]
+            for label, (colour, marker, line) in zip(labels, itertools.cycle(looks)):
+                styles.setdefault(label, Style(colour, marker, line, filled=False))
+    return styles
+
+
+def low_rate_limit(curves: Sequence[ReportCurve]) -> float | None:
+    """Return up to which rate a second plot should zoom in, or None where the first shows everything well."""
+    rates = [max(curve.rate) for curve in curves if curve.miniature and curve.origin == MEASURED]
+    limit = 1.3 * max(rates) if rates else FULL_RATE_BPP
+    return limit if limit < 0.6 * _full_limit(curves) else None
+
+
+def _full_limit(curves: Sequence[ReportCurve]) -> float:
+    return min(FULL_RATE_BPP, 1.04 * max(max(curve.rate) for curve in curves))
+
+
+def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout: Layout,
+            styles: dict[str, Style], limit: float | None = None) -> Figure:
+    """Plot quality over rate.
+
+    Args:
+        curves: of one metric, at least one; VVC anchors and the first others, :data:`MOST_CURVES` in all, are drawn.
+        limit: largest rate shown, in bpp; None for all up to :data:`FULL_RATE_BPP`.
+    """
+    anchors = [curve for curve in curves if curve.origin == ANCHOR]  # always drawn
+    others = [curve for curve in curves if curve.origin != ANCHOR][: MOST_CURVES - len(anchors)]
+    left_out = [curve.label for curve in curves if curve not in anchors and curve not in others]
+    curves = [curve for curve in curves if curve in anchors or curve in others]
+    metric = curves[0].metric
+    limit = limit if limit is not None else _full_limit(curves)
+    with matplotlib.rc_context(plot_settings(name, layout)):
+        canvas = Canvas(figsize=(layout.width, layout.axes_height), dpi=layout.dpi, layout="constrained")
+        FigureCanvasAgg(canvas)
+        canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        axes = canvas.add_subplot()
+        for curve in curves:
+            _draw(axes, curve, styles[curve.label], layout)
+        _mark_partial(axes, curves, coverage)
+        _finish_axes(axes, curves, metric, limit)
+        _title(axes, coverage, metric, layout)
+        _legend(canvas, axes, layout)
+        return Figure(f"{name}_{layout.name}", _caption(curves, coverage, metric, limit) + _left_out(left_out),
+                      save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def plot_settings(name: str, layout: Layout) -> dict[str, object]:
+    """Return matplotlib's settings; the salt makes the identifiers in SVG files the same in every run."""
+    return {
+        "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": layout.font,
+        "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5, "axes.linewidth": 0.6,
+    }
+
+
+def _draw(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
+    measured = curve.origin == MEASURED
+    axes.plot(
+        curve.rate, curve.quality, label=curve.label, color=style.colour, linestyle=style.line,
+        marker=style.marker or None, linewidth=1.4 if curve.learned and measured else 1.0,
+        markersize=layout.font * 0.5,
+        markerfacecolor=style.colour if style.filled else "white", markeredgewidth=0.8,
+        zorder=4 if curve.learned and measured else 3 if measured else 2,
+    )
+
+
+def _mark_partial(axes: Axes, curves: Sequence[ReportCurve], coverage: Coverage) -> None:
+    """Say in the legend where a curve goes over fewer images than the title promises."""
+    for line, curve in zip(axes.get_lines(), curves):
+        if curve.origin == MEASURED and curve.images != coverage.images:
+            line.set_label(f"{curve.label}, {count(curve.images or 0, 'image')}")
+
+
+def _finish_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
+    visible = [value for curve in curves for value in _visible_quality(curve, limit)]
+    low, high = min(visible), max(visible)
+    margin = 0.04 * (high - low) or 0.5
+    axes.set_xlim(0, limit)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xlabel("Rate [bpp]")
+    axes.set_ylabel(QUALITY_LABELS[metric])
+    axes.grid(True, linewidth=0.4, color="#D9D9D9")
+    axes.set_axisbelow(True)
+    axes.tick_params(width=0.6, length=2.5)
+
+
+def _visible_quality(curve: ReportCurve, limit: float) -> list[float]:
+    """Return the qualities of the points up to ``limit``, and of the line where it leaves the plot."""
+    values = [quality for rate, quality in zip(curve.rate, curve.quality) if rate <= limit]
+    if values and curve.rate[-1] > limit:
+        values.append(float(np.interp(limit, curve.rate, curve.quality)))
+    return values or [curve.quality[0]]
+
+
+def _title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
+    small = max(layout.font - 1.5, 5.5)
+    title = axes.set_title(coverage.short_heading, loc="left", fontsize=layout.font + 0.5, fontweight="bold",
+                           pad=1.35 * small + 3)
+    while _width_inches(title) > 0.86 * layout.width and title.get_fontsize() > small:
+        title.set_fontsize(title.get_fontsize() - 0.5)
+    axes.annotate(CONVENTIONS[metric], (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
+                  textcoords="offset points", fontsize=small, color="#444444")
+
+
+def _legend(canvas: Canvas, axes: Axes, layout: Layout) -> None:
+    """Put the legend beside the axes, or below them in as many columns as fit; the page grows for it."""
+    handles, labels = axes.get_legend_handles_labels()
+    options = {"frameon": False, "columnspacing": 0.8, "handletextpad": 0.4, "borderaxespad": 0.2}
+    size = layout.font - 0.8
+    if not layout.legend_columns:
+        canvas.legend(handles, labels, loc="outside right center", fontsize=size, labelspacing=0.5, **options)
+        return
+    choices = [(columns, size - less)
+               for columns in range(layout.legend_columns, 0, -1) for less in (0, 0.3, 0.6)]
+    for columns, size in choices:
+        legend = canvas.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=size,
+                               labelspacing=0.25, handlelength=2.2, **options)
+        if _width_inches(legend) <= layout.width or (columns, size) == choices[-1]:
+            break
+        legend.remove()
+    rows = -(-len(labels) // columns)
+    canvas.set_size_inches(layout.width, layout.axes_height + rows * size * 1.5 / 72)
+
+
+def _width_inches(artist: Artist) -> float:
+    figure = artist.get_figure()
+    return artist.get_window_extent(figure.canvas.get_renderer()).width / figure.dpi
+
+
+def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, limit: float) -> str:
+    text = (f"{coverage.heading}. {CONVENTIONS[metric]}. Solid lines with markers: measured here from real "
+            "files; broken lines: anchors and published points.")
+    anchors = [curve.label for curve in curves if curve.origin == ANCHOR]
+    text += f" VVC anchor: {'; '.join(anchors)}." if anchors else ""
+    beyond = sum(rate > limit for curve in curves for rate in curve.rate)
+    return f"{text} Shown up to {limit:.2f} bpp; {count(beyond, 'point')} beyond." if beyond else text
+
+
+def _left_out(labels: Sequence[str]) -> str:
+    return f" Not drawn, to keep the plot readable: {', '.join(labels)}." if labels else ""
+
+
+def save(canvas: Canvas, kind: str, **options: int) -> bytes:
+    """Write the figure without the date and the program's version, which would differ between two runs."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    canvas.savefig(buffer, format=kind, metadata=metadata, **options)
+    return buffer.getvalue()

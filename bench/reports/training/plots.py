@@ -1,0 +1,179 @@
+"""Plots of a training report as bytes: curves of two trainings side by side, and what balancing did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+from bench.reports.rate.plots import COLOURS, Figure, Layout, plot_settings, save
+from bench.reports.training.tables import point
+from bench.results.training_logs import Step, Training
+
+LOSS_MINIMUM = -1.0  # the balancer's, of every task
+EPSILON = 1e-8
+DISTORTION = "distortion"
+WIDE_RANGE = 8.0  # ratio of the largest to the smallest value from which on a scale is logarithmic
+PANEL_INCHES = 1.5
+CURVES = (("loss", "Held-out loss"), ("bpp", "Held-out rate [bpp]"), ("psnr_db", "Held-out PSNR [dB]"))
+MULTIPLIER_NOTE = (
+    "Where tasks are balanced, λ_eff/λ is p_D/p_R: how much more distortion counts against a rate in the gradient than "
+    "λ says, with p = z/(L + 1 + 1e-8) up to a common factor, z a task's weight and L its loss, both after the logged "
+    "step. Task losses are of that step's batch alone, hence the jumps."
+)
+
+
+def multipliers(step: Step, modulation: Sequence[float] = ()) -> dict[str, float]:
+    """λ_eff/λ of a step against each task that is a rate; empty where weights or losses are not logged.
+
+    From the gradient Σ p_i ∇L_i of balanced training, p_i proportional to z_i/(L_i − m + ε) with m = −1 (FAMO, and
+    LIC-HPCM-Balanced): training on D + R at λ·p_D/p_R has the same direction.
+
+    Args:
+        modulation: factor of each task's weight, in the order of the tasks; empty for none.
+    """
+    factors = dict(zip(step.weights, modulation or [1.0] * len(step.weights)))
+    shares = {task: factors[task] * weight / (step.tasks[task] - LOSS_MINIMUM + EPSILON)
+              for task, weight in step.weights.items() if task in step.tasks}
+    if DISTORTION not in shares:
+        return {}
+    return {task: shares[DISTORTION] / share if share else math.nan
+            for task, share in shares.items() if task != DISTORTION}
+
+
+def training_curves(standard: Sequence[Training], balanced: Sequence[Training], layout: Layout) -> Figure:
+    """Held-out loss, rate and PSNR over steps and PSNR over rate: left the standard trainings, right the balanced ones.
+
+    Args:
+        standard, balanced: trainings of one variant each, at least one, by λ.
+    """
+    lambdas = sorted({one.lambda_ for one in (*standard, *balanced)})
+    colours = {lambda_: COLOURS[index % len(COLOURS)] for index, lambda_ in enumerate(lambdas)}
+    name = f"training_curves_{balanced[0].variant}"
+    with matplotlib.rc_context(plot_settings(name, layout)):
+        canvas, axes = _grid(4, 2, layout, sharex="row", sharey="row")
+        for column, trainings in enumerate((standard, balanced)):
+            axes[0][column].set_title(trainings[0].variant, loc="left", fontsize=layout.font, fontweight="bold")
+            for training in trainings:
+                _draw_curves([row[column] for row in axes], training, colours[training.lambda_])
+        for training in standard:
+            _draw_curves([row[1] for row in axes], training, colours[training.lambda_], dashed=True)
+        for row, (key, label) in zip(axes, CURVES):
+            row[0].set_ylabel(label)
+            _finish(row, "Step" if key == CURVES[-1][0] else "")
+        axes[3][0].set_ylabel(CURVES[2][1])
+        _finish(axes[3], CURVES[1][1])
+        handles = [Line2D([], [], color=colours[one], marker=".", label=f"λ {point(one)}") for one in lambdas]
+        handles.append(Line2D([], [], color="#444444", linestyle="--", linewidth=0.8,
+                              label=f"{standard[0].variant} again"))
+        _legend(canvas, handles, layout)
+        caption = (f"Left: {standard[0].variant}, trained for λ·255²·MSE + bpp; right: {balanced[0].variant}, with the "
+                   "left curves dashed; axes are the same. Held-out means at each validation; bottom: each path from "
+                   "validation to validation, the last one as a circle.")
+        return Figure(f"{name}_{layout.name}", caption, save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def _draw_curves(axes: Sequence[Axes], training: Training, colour: str, dashed: bool = False) -> None:
+    """Draw one training into the four panels of a column."""
+    found = training.validations
+    look = ({"linestyle": "--", "linewidth": 0.8, "alpha": 0.8} if dashed
+            else {"marker": ".", "markersize": 3.5, "linewidth": 1.2})
+    for one, (key, _) in zip(axes, CURVES):
+        one.plot([each.step for each in found], [getattr(each, key) for each in found], color=colour, **look)
+    axes[3].plot([each.bpp for each in found], [each.psnr_db for each in found], color=colour, **look)
+    if found and not dashed:
+        axes[3].plot(found[-1].bpp, found[-1].psnr_db, "o", color=colour, markersize=4.5)
+
+
+def balance(trainings: Sequence[Training], layout: Layout) -> Figure:
+    """Weights, losses and γ of tasks and λ_eff/λ over steps, a column for each λ.
+
+    Args:
+        trainings: of one variant, each with task weights in its log, by λ.
+    """
+    tasks = list(dict.fromkeys(task for one in trainings for step in one.steps for task in step.weights))
+    colours = {task: COLOURS[index % len(COLOURS)] for index, task in enumerate(tasks)}
+    rows: tuple[tuple[str, Callable[[Training], list[tuple[int, Mapping[str, float]]]]], ...] = (
+        ("Task weight", lambda one: [(step.step, step.weights) for step in one.steps]),
+        ("Task loss", lambda one: [(step.step, step.tasks) for step in one.steps]),
+        ("γ", lambda one: [(step.step, step.gammas) for step in one.steps]),
+        (r"$λ_\mathrm{eff}$ / λ", _multipliers_of),
+    )
+    name = f"training_balance_{trainings[0].variant}"
+    with matplotlib.rc_context(plot_settings(name, layout)):
+        canvas, axes = _grid(len(rows), len(trainings), layout, sharex="col", sharey="row")
+        for row, (label, values_of) in zip(axes, rows):
+            drawn = [value for one, training in zip(row, trainings)
+                     for value in _draw_tasks(one, values_of(training), colours)]
+            row[0].set_ylabel(label)
+            if row in axes[1::2] and drawn and min(drawn) > 0 and max(drawn) > WIDE_RANGE * min(drawn):
+                _logarithmic(row[0])  # losses and multipliers, for which factors matter
+            _finish(row, "Step" if row is axes[-1] else "")
+        for one in axes[-1]:
+            one.axhline(1, color="#444444", linewidth=0.6, linestyle=":")
+        for one, training in zip(axes[0], trainings):
+            one.set_title(f"λ {point(training.lambda_)}", loc="left", fontsize=layout.font, fontweight="bold")
+        _legend(canvas, [Line2D([], [], color=colours[task], label=task) for task in tasks], layout)
+        return Figure(f"{name}_{layout.name}", _balance_caption(trainings[0].variant, tasks),
+                      save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make the vertical scale logarithmic, with plain numbers at 1, 2 and 5."""
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _multipliers_of(training: Training) -> list[tuple[int, Mapping[str, float]]]:
+    offset, found = 0, []
+    for part in training.parts:
+        found += [(step.step + offset, multipliers(step, part.job.recipe.modulation)) for step in part.steps]
+        offset += part.last_step
+    return found
+
+
+def _draw_tasks(axes: Axes, values: Iterable[tuple[int, Mapping[str, float]]],
+                colours: Mapping[str, str]) -> list[float]:
+    """Draw a line for each task and return the values that are numbers."""
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for step, by_task in values:
+        for task, value in by_task.items():
+            lines.setdefault(task, []).append((step, value))
+    for task, line in lines.items():
+        axes.plot(*zip(*line), color=colours[task], linewidth=1.1, marker=".", markersize=2)
+    return [value for line in lines.values() for _, value in line if math.isfinite(value)]
+
+
+def _balance_caption(variant: str, tasks: Sequence[str]) -> str:
+    rates = [task for task in tasks if task != DISTORTION]
+    against = f" A line for each of the rates {', '.join(rates)}, in its colour." if len(rates) > 1 else ""
+    return f"{variant}: weight, loss and γ of each task over steps, and λ_eff/λ.{against}"
+
+
+def _grid(rows: int, columns: int, layout: Layout, sharex: str, sharey: str) -> tuple[Canvas, list[list[Axes]]]:
+    height = rows * PANEL_INCHES * (1.0 if layout.legend_columns == 0 else 0.8) + 0.7
+    canvas = Canvas(figsize=(layout.width, height), dpi=layout.dpi, layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas, canvas.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False).tolist()
+
+
+def _finish(row: Sequence[Axes], xlabel: str) -> None:
+    for axes in row:
+        axes.set_xlabel(xlabel)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.grid(True, linewidth=0.4, color="#D9D9D9")
+        axes.set_axisbelow(True)
+        axes.tick_params(width=0.6, length=2.5)
+
+
+def _legend(canvas: Canvas, handles: Sequence[Line2D], layout: Layout) -> None:
+    canvas.legend(handles=handles, loc="outside lower center", ncols=5 if layout.legend_columns == 0 else 3,
+                  frameon=False, fontsize=layout.font - 0.8, columnspacing=0.8, handletextpad=0.4)

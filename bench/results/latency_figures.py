@@ -1,0 +1,44 @@
+"""Single figures of stored latency rows: operations a pixel, peak memory, seconds of whole rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.results.latency_rows import LatencyRow
+from bench.results.latency_selection import DIRECTIONS, Case
+from bench.results.rows import OK
+
+
+def kmac_per_pixel(row: LatencyRow | None) -> float | None:
+    """Thousands of multiply-accumulates for each original pixel of one direction."""
+    return None if row is None or row.macs is None else row.macs / (row.width * row.height * row.batch) / 1000
+
+
+def forward_kmac_per_pixel(case: Case) -> float | None:
+    """Thousands of multiply-accumulates for each original pixel of a forward pass of the published code.
+
+    That is the encoder's transforms and a decoding, with the attention whose result nothing reads, which this suite's
+    models leave out. None where transforms don't run under their published names.
+    """
+    encode, decode = (case.measured(direction) for direction in DIRECTIONS)
+    if encode is None or decode is None or decode.macs is None or decode.skipped_macs is None:
+        return None
+    if not {"g_a", "h_a"} <= set(encode.module_macs):
+        return None
+    macs = decode.macs + decode.skipped_macs + encode.module_macs["g_a"] + encode.module_macs["h_a"]
+    return macs / (decode.width * decode.height * decode.batch) / 1000
+
+
+def peak_bytes(case: Case) -> int | None:
+    """The larger peak of both directions."""
+    return highest(row.peak_alloc_bytes for row in case.rows if row.status == OK)
+
+
+def highest(values: Iterable[int | None]) -> int | None:
+    """The largest of the known values, or None."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def round_seconds(rows: Sequence[LatencyRow]) -> list[float]:
+    """Seconds of each round, of all ``rows`` together: directions of one variant in one session."""
+    return [sum(round_s) for round_s in zip(*(row.samples_s for row in rows))]

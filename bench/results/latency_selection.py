@@ -1,0 +1,171 @@
+"""Which stored latency rows a report shows, and which of them were measured in turns and so compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bench.metrics.statistics.timing import Ratio, ratio
+from bench.results.latency_rows import DECODE, ENCODE, LatencyRow
+from bench.results.rows import OK
+
+BASE = "hpcm_base"  # what every variant is compared with
+DEFAULT = "default"  # configuration
+USUAL_SHAPE = (768, 512)  # of single figures, where it was measured
+DIRECTIONS = (ENCODE, DECODE)
+
+
+@dataclass(frozen=True, order=True)
+class Frame:
+    """What was coded and how: only measurements of one frame compare."""
+
+    width: int
+    height: int
+    batch: int
+    image: str  # "photograph", or an image file's name
+    threads: int
+    deterministic: bool
+
+    @property
+    def shape(self) -> str:
+        """"768x512"."""
+        return f"{self.width}x{self.height}"
+
+    @property
+    def pixels(self) -> int:
+        """Of one pass."""
+        return self.width * self.height * self.batch
+
+
+def frame_of(row: LatencyRow) -> Frame:
+    """The frame of a row."""
+    return Frame(row.width, row.height, row.batch, str(row.identity.get("image", "photograph")),
+                 int(row.identity.get("threads") or row.machine.get("threads") or 0),
+                 bool(row.identity.get("deterministic", row.machine.get("deterministic"))))
+
+
+@dataclass(frozen=True)
+class Case:
+    """The newest measurement of one variant in one configuration at one frame; a direction may be missing."""
+
+    frame: Frame
+    name: str
+    configuration: str
+    encode: LatencyRow | None
+    decode: LatencyRow | None
+
+    def row(self, direction: str) -> LatencyRow | None:
+        """The row of a direction, measured or failed."""
+        return self.encode if direction == ENCODE else self.decode
+
+    def measured(self, direction: str) -> LatencyRow | None:
+        """The row of a direction, if it was measured."""
+        row = self.row(direction)
+        return row if row is not None and row.status == OK else None
+
+    @property
+    def rows(self) -> list[LatencyRow]:
+        """Both directions' rows, as far as they exist."""
+        return [row for row in (self.encode, self.decode) if row is not None]
+
+    @property
+    def any(self) -> LatencyRow:
+        """A row for what both directions share, a measured one if there is any."""
+        return next((row for row in self.rows if row.status == OK), self.rows[0])
+
+
+@dataclass(frozen=True)
+class LatencySelection:
+    """All rows of one device.
+
+    Attributes:
+        cases: the newest measurements, ordered by frame (the usual shape first, then by size), line and name.
+        older: rows that a newer measurement of the same case replaced, oldest first.
+        stored: every row, the last of each session and key.
+    """
+
+    cases: tuple[Case, ...]
+    older: tuple[LatencyRow, ...]
+    stored: tuple[LatencyRow, ...]
+
+    @cached_property
+    def frames(self) -> list[Frame]:
+        """All frames, in order."""
+        return list(dict.fromkeys(case.frame for case in self.cases))
+
+    @property
+    def rows(self) -> list[LatencyRow]:
+        """Rows of all cases."""
+        return [row for case in self.cases for row in case.rows]
+
+    def case(self, frame: Frame, name: str, configuration: str = DEFAULT) -> Case | None:
+        """The case, if it was measured or failed."""
+        return self._by_case.get((frame, name, configuration))
+
+    def in_turns(self, row: LatencyRow, name: str, configuration: str = DEFAULT) -> LatencyRow | None:
+        """The measured row of another variant (or configuration) that took turns with ``row``."""
+        return self._by_session.get((row.session, frame_of(row), row.direction, name, configuration))
+
+    @cached_property
+    def _by_case(self) -> dict[tuple, Case]:
+        return {(case.frame, case.name, case.configuration): case for case in self.cases}
+
+    @cached_property
+    def _by_session(self) -> dict[tuple, LatencyRow]:
+        return {(row.session, frame_of(row), row.direction, row.name, row.configuration): row
+                for row in self.stored if row.status == OK}
+
+
+def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
+    """Choose what counts of ``rows``, given in the order they were stored.
+
+    Of rows with one session and key the last counts. Of the sessions that measured a case the newest one with both
+    directions counts, also where it failed; without such a session, the newest.
+    """
+    stored: dict[tuple[str, str], LatencyRow] = {}
+    for row in rows:
+        stored.pop((row.session, row.key), None)  # so that the order is that of the last ones
+        stored[row.session, row.key] = row
+    ordered = sorted(stored.values(), key=lambda row: row.measured_at)
+    sessions: dict[tuple, dict[str, dict[str, LatencyRow]]] = {}
+    for row in ordered:
+        sessions.setdefault(_slot(row), {}).setdefault(row.session, {})[row.direction] = row
+    cases = [Case(*slot, *map(_newest(found).get, DIRECTIONS)) for slot, found in sessions.items()]
+    chosen = {id(row) for case in cases for row in case.rows}
+    base_lines = {case.any.line for case in cases if case.name == BASE}
+    return LatencySelection(tuple(sorted(cases, key=lambda case: _order(case, base_lines))),
+                            tuple(row for row in ordered if id(row) not in chosen), tuple(ordered))
+
+
+def _newest(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, LatencyRow]:
+    """The rows of the session that counts, by direction; sessions are in order."""
+    whole = [found for found in sessions.values() if len(found) == len(DIRECTIONS)]
+    return (whole or list(sessions.values()))[-1]
+
+
+def _slot(row: LatencyRow) -> tuple[Frame, str, str]:
+    return frame_of(row), row.name, row.configuration
+
+
+def _order(case: Case, base_lines: set[str]) -> tuple:
+    frame, line = case.frame, case.any.line
+    usual = (frame.width, frame.height) == USUAL_SHAPE
+    return (frame.batch, not usual, frame.width * frame.height, frame, line not in base_lines, line,
+            case.name != BASE, case.name, case.configuration != DEFAULT, case.configuration)
+
+
+def compare(row: LatencyRow | None, other: LatencyRow | None) -> Ratio | None:
+    """Ratio of the medians of two rows that took turns, paired by rounds; None where one is missing.
+
+    Where one lost its last rounds, the rounds that both have are compared.
+    """
+    if row is None or other is None:
+        return None
+    return paired_ratio(row.samples_s, other.samples_s)
+
+
+def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Ratio | None:
+    """Ratio of medians over the rounds that both series have; None without any."""
+    rounds = min(len(a), len(b))
+    return ratio(a[:rounds], b[:rounds], paired=True) if rounds else None

@@ -1,0 +1,193 @@
+"""Stored rows: ``results/<dataset>/<name>.jsonl``, append-only, safe against kills and a second run."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from bench.common.errors import BenchError
+from bench.common.files import disk_full_stops, file_name
+from bench.results.rows import OK, Row, StoredRow, digest
+
+_log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=StoredRow)
+
+
+class Store:
+    """Rows under one results directory.
+
+    Every row is one line, written by one ``write`` on a file opened for appending, under an exclusive
+    lock, and synced. So a reader or a second writer never sees half a row, and a killed writer leaves at
+    most one torn last line, which reading passes over and the next append removes.
+    """
+
+    def __init__(self, results_dir: Path | str) -> None:
+        self.root = Path(results_dir)
+        self._claims: int | None = None
+
+    def path(self, dataset: str, name: str) -> Path:
+        """Return the file that holds the rows of codec ``name`` on ``dataset``."""
+        return self.root / file_name(dataset) / f"{file_name(name)}.jsonl"
+
+    def append(self, row: Row) -> None:
+        """Store one row durably.
+
+        Raises:
+            DiskFull: there is no space; the file is as it was before.
+            BenchError: the file can't be written for another reason.
+        """
+        append_row(self.path(row.dataset, row.name), row)
+
+    def read(self, dataset: str, name: str | None = None) -> list[Row]:
+        """Return the rows of ``dataset`` (of one codec ``name``), one for each key: the last one stored.
+
+        Lines that are no rows are reported through ``logging`` and passed over.
+        """
+        rows: dict[str, Row] = {}
+        pattern = "*.jsonl" if name is None else self.path(dataset, name).name
+        for path in sorted(self.path(dataset, "any").parent.glob(pattern)):
+            for row in read_rows(path, Row):
+                rows[row.key] = row
+        return list(rows.values())
+
+    def done_keys(self, dataset: str, name: str | None = None, *, keep_failures: bool = False) -> set[str]:
+        """Return the keys that need no measuring; failed rows are tried again unless ``keep_failures``."""
+        return {row.key for row in self.read(dataset, name) if row.status == OK or keep_failures}
+
+    def claim(self, dataset: str, series: str) -> bool:
+        """Take the right to measure ``series`` on ``dataset``; False if another process holds it.
+
+        The kernel frees a claim when its process ends, however it ends. A claim is one byte of a file,
+        locked at an offset made of the series, so no lock file is left behind.
+        """
+        try:
+            fcntl.lockf(self._open_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(dataset, series))
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def release(self, dataset: str, series: str) -> None:
+        """Give a claim back."""
+        fcntl.lockf(self._open_claims(), fcntl.LOCK_UN, 1, _offset(dataset, series))
+
+    def _open_claims(self) -> int:
+        """Open the file of claims once: closing any handle of it would free all claims of this process."""
+        if self._claims is None:
+            path = self.root / ".claims"
+            try:
+                with disk_full_stops(path):
+                    self.root.mkdir(parents=True, exist_ok=True)
+                    self._claims = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise BenchError(f"can't write in {self.root}: {error.strerror or error}") from error
+        return self._claims
+
+
+def append_row(path: Path, row: StoredRow) -> None:
+    """Store one row of any kind durably at the end of ``path``.
+
+    Raises:
+        DiskFull: there is no space; the file is as it was before.
+        BenchError: the file can't be written for another reason.
+    """
+    line = row.to_json().encode() + b"\n"
+    try:
+        with disk_full_stops(path):
+            created = not path.exists()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
+                _repair_tail(handle, path)
+                _write_whole(handle, line)
+            if created:
+                _sync_directory(path.parent)
+    except OSError as error:
+        raise BenchError(f"can't write {path}: {error.strerror or error}") from error
+
+
+def _offset(dataset: str, series: str) -> int:
+    return int(digest({"dataset": dataset, "series": series})[:14], 16)
+
+
+@contextmanager
+def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, lock)
+        yield handle
+    finally:
+        os.close(handle)  # also unlocks
+
+
+def _write_whole(handle: int, line: bytes) -> None:
+    """Append ``line`` and sync; where that fails cut the file back, so that no half row stays."""
+    before = os.fstat(handle).st_size
+    try:
+        written = os.write(handle, line)
+        while written < len(line):  # a nearly full disk takes a part first and refuses the rest
+            written += os.write(handle, line[written:])
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, before)
+        raise
+
+
+def _repair_tail(handle: int, path: Path) -> None:
+    """Make the file end with a line end: complete a whole last row, remove a torn one."""
+    size = os.fstat(handle).st_size
+    if size == 0 or os.pread(handle, 1, size - 1) == b"\n":
+        return
+    start = os.pread(handle, size, 0).rfind(b"\n") + 1
+    tail = os.pread(handle, size - start, start)
+    if _is_whole(tail):
+        os.write(handle, b"\n")
+        return
+    _log.warning("%s: removed a torn last line of %d bytes", path, len(tail))
+    os.ftruncate(handle, start)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Say whether ``line`` is a whole JSON object; a row of a newer schema is one too and must stay."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _parse(line: bytes, kind: type[R]) -> R | None:
+    try:
+        return kind.from_json(line.decode())
+    except ValueError:  # covers UnicodeDecodeError and JSONDecodeError
+        return None
+
+
+def read_rows(path: Path, kind: type[R]) -> Iterator[R]:
+    """Yield every row of ``path``; lines that are none of ``kind`` are reported through ``logging`` and passed over."""
+    with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle:
+        with os.fdopen(os.dup(handle), "rb") as reader:
+            text = reader.read()
+    lines = text.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        row = _parse(line, kind)
+        if row is not None:
+            yield row
+        elif number == len(lines):
+            _log.warning("%s: the last line is torn (a killed run); it is passed over", path)
+        else:
+            _log.warning("%s:%d is not a row that this version reads; it is passed over", path, number)
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Rate and distortion: plan, encode, decode in a second process, store."""

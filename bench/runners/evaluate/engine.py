@@ -1,0 +1,128 @@
+"""Runs units in worker processes, one or several at a time, so that a crash costs only the unit it is in."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from typing import Protocol
+
+from bench.common.errors import BenchError, CodecError
+from bench.results.rows import Row
+from bench.runners.evaluate.decoder_client import ending
+from bench.runners.evaluate.identity import identify
+from bench.runners.evaluate.unit import Unit, failed_row, run_unit
+from bench.runners.machine import describe_machine
+
+_RETRY_S = 1.0  # between looks at units that another run holds
+
+
+class EncoderDied(CodecError):
+    """The process that measures a unit crashed or was killed, for want of memory for instance."""
+
+
+class Units(Protocol):
+    """Where units come from."""
+
+    def take(self) -> Unit | None:
+        """Return the next unit, or None if none can be had now."""
+
+    def release(self, unit: Unit) -> None:
+        """Say that ``unit`` is done."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there will be no more."""
+
+
+def run_units(units: Units, jobs: int) -> Iterator[tuple[Unit, Row]]:
+    """Run all units, ``jobs`` at a time, and yield their rows as they come.
+
+    Raises:
+        BenchError: a unit could not go on (a full disk).
+    """
+    idle: list[_Worker] = []
+    busy: dict[Connection, _Worker] = {}
+    try:
+        while busy or not units.exhausted:
+            while len(busy) < jobs and not units.exhausted and (unit := units.take()) is not None:
+                worker = idle.pop() if idle else _Worker()
+                worker.start(unit)
+                busy[worker.connection] = worker
+            for connection in wait(list(busy), timeout=_RETRY_S) if busy else ():
+                worker = busy[connection]
+                yield from ((worker.unit, row) for row in worker.receive())
+                if worker.finished:
+                    del busy[connection]
+                    units.release(worker.unit)
+                    if worker.is_alive:
+                        idle.append(worker)
+            if not busy and not units.exhausted:
+                time.sleep(_RETRY_S)
+    finally:
+        for worker in [*idle, *busy.values()]:
+            worker.stop()
+
+
+class _Worker:
+    """A process that runs units; told apart from a pool's by that its death costs only the unit it ran."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")  # a forked copy of torch's threads would hang
+        self.connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other,), daemon=True)
+        self._process.start()
+        other.close()
+        self.finished = True
+        self.is_alive = True
+
+    def start(self, unit: Unit) -> None:
+        self.unit, self.finished, self._rows = unit, False, 0
+        self.connection.send(unit)
+
+    def receive(self) -> list[Row]:
+        """Return the rows of the next message; if the process died, failed rows for the images left."""
+        try:
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            self.finished, self.is_alive = True, False
+            return self._failed_rest()
+        if isinstance(message, BenchError):
+            raise message
+        if message is None:
+            self.finished = True
+            return []
+        self._rows += 1
+        return [message]
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.join()
+        self.connection.close()
+
+    def _failed_rest(self) -> list[Row]:
+        self._process.join()
+        error = EncoderDied(f"the process that encodes died ({ending(self._process.exitcode)})")
+        series = identify(self.unit.spec, self.unit.device)
+        machine = describe_machine(self.unit.device, jobs=self.unit.jobs, torch=None)
+        return [failed_row(self.unit, image, series, error, machine)
+                for image in self.unit.images[self._rows:]]
+
+
+def _serve(connection: Connection) -> None:
+    """Run units until the parent is gone; None ends a unit's rows."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files are removed
+    while True:
+        try:
+            unit = connection.recv()
+            for row in run_unit(unit):
+                connection.send(row)
+            connection.send(None)
+        except BenchError as error:
+            connection.send(error)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return

@@ -1,0 +1,150 @@
+"""What a run would do: what is stored, what has to be measured, what is missing, how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import mean
+
+from bench.codecs.base import CODECS, CodecSpec
+from bench.common.errors import ImageError
+from bench.common.text import align, duration
+from bench.datasets import Dataset
+from bench.datasets.images import image_size
+from bench.results.rows import Row
+from bench.results.store import Store
+from bench.runners.evaluate.identity import Series, identify, row_key
+from bench.runners.evaluate.selection import Missing
+from bench.runners.evaluate.unit import Unit, UnitImage
+
+METRICS_S_PER_MEGAPIXEL = 0.6  # reading, PSNR and MS-SSIM on one core
+
+
+@dataclass(frozen=True)
+class PlannedUnit:
+    """One unit of work and its state.
+
+    Attributes:
+        unit: with the images that have to be measured.
+        series: what identifies its rows.
+        keys: keys of all images, measured or not.
+        cached: images whose rows are stored.
+        expected_s: seconds that the rest is expected to take, alone on the machine.
+    """
+
+    unit: Unit
+    series: Series
+    keys: tuple[str, ...]
+    cached: int
+    expected_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All units of one dataset."""
+
+    dataset: Dataset
+    units: tuple[PlannedUnit, ...]
+    missing: tuple[Missing, ...]
+    jobs: int = 1
+
+    @property
+    def pending(self) -> tuple[PlannedUnit, ...]:
+        """The units that have anything to measure."""
+        return tuple(planned for planned in self.units if planned.unit.images)
+
+    @property
+    def expected_s(self) -> float:
+        """Seconds that the run is expected to take."""
+        workers = max(1, min(self.jobs, len(self.pending)))
+        return sum(planned.expected_s for planned in self.pending) / workers
+
+
+def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Missing], store: Store,
+              template: Unit, *, remeasure: bool = False, keep_failures: bool = False) -> Plan:
+    """Compare what is wanted with what is stored.
+
+    Args:
+        template: a unit whose run-time options (device, threads, jobs, ...) all units take.
+        remeasure: measure even what is stored.
+        keep_failures: let stored failures stand instead of trying them again.
+    """
+    stored = store.read(dataset.name)
+    done = set() if remeasure else store.done_keys(dataset.name, keep_failures=keep_failures)
+    images = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
+                   for image in dataset.images)
+    sizes = {image.name: _megapixels(image) for image in images}
+    times = _Times(stored)
+    units = []
+    for spec in specs:
+        series = identify(spec, template.device)
+        keys = {image.name: row_key(series.digest, dataset.name, image.name, image.sha256)
+                for image in images}
+        pending = tuple(image for image in images if keys[image.name] not in done)
+        unit = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=pending)
+        expected_s = times.expected_s(spec, [sizes[image.name] for image in pending])
+        units.append(PlannedUnit(unit, series, tuple(keys.values()), len(images) - len(pending), expected_s))
+    return Plan(dataset, tuple(units), tuple(missing), template.jobs)
+
+
+def describe_plan(plan: Plan) -> str:
+    """Return the plan as text, one line a codec."""
+    names = dict.fromkeys(planned.unit.spec.name for planned in plan.units)
+    rows = [("codec", "rate points", "stored", "to run", "expected")]
+    for name in names:
+        units = [planned for planned in plan.units if planned.unit.spec.name == name]
+        to_run = sum(len(planned.unit.images) for planned in units)
+        rows.append((
+            name, " ".join(planned.unit.spec.point for planned in units),
+            str(sum(planned.cached for planned in units)), str(to_run),
+            duration(sum(planned.expected_s for planned in units)) if to_run else "-",
+        ))
+    lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align(rows)]
+    reasons: dict[str, list[str]] = {}
+    for one in plan.missing:
+        reasons.setdefault(one.reason, []).append(one.what)
+    lines += [f"missing: {', '.join(whats)}: {_indent(reason)}" for reason, whats in reasons.items()]
+    for planned in plan.pending:
+        if planned.series.fault is not None:
+            spec = planned.unit.spec
+            lines.append(f"will fail: {spec.name} {spec.point}: {_indent(planned.series.fault)}")
+    if plan.pending:
+        lines.append(f"expected time: about {duration(plan.expected_s)}")
+    else:
+        lines.append("everything is stored already, nothing to run")
+    return "\n".join(lines)
+
+
+class _Times:
+    """Seconds per megapixel, from stored rows of the same codec where there are any."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._seen: dict[tuple[str, ...], list[float]] = {}
+        for row in rows:
+            if row.encode_s is None or row.decode_s is None or not row.width or not row.height:
+                continue
+            # The decoded image comes from the other process, the encoder's own often from a decoder here.
+            seconds = (row.encode_s + 2 * row.decode_s) / (row.width * row.height / 1e6)
+            for known in ((row.name, row.point), (row.name,)):
+                self._seen.setdefault(known, []).append(seconds)
+
+    def expected_s(self, spec: CodecSpec, megapixels: Sequence[float]) -> float:
+        """Return the seconds for images of these sizes; the first is coded twice, to warm up."""
+        if not megapixels:
+            return 0.0
+        seen = self._seen.get((spec.name, spec.point)) or self._seen.get((spec.name,))
+        coding = mean(seen) if seen else CODECS.get(spec.codec).seconds_per_megapixel
+        return coding * (megapixels[0] + sum(megapixels)) + METRICS_S_PER_MEGAPIXEL * sum(megapixels)
+
+
+def _megapixels(image: UnitImage) -> float:
+    """Return an image's size from its header; an unreadable one fails at once and takes no time."""
+    try:
+        width, height = image_size(image.path)
+    except ImageError:
+        return 0.0
+    return width * height / 1e6
+
+
+def _indent(text: str) -> str:
+    return text.replace("\n", "\n    ")

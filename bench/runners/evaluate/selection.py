@@ -1,0 +1,142 @@
+"""From the names a user gives to codec specifications, and what of it is missing here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bench.codecs  # noqa: F401  (registers the codecs)
+from bench.codecs.base import CODECS, CodecSpec
+from bench.common.errors import ConfigurationError
+from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec, specs
+
+LEARNED = "learned"
+CLASSICAL = "classical"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that was wanted and can't run here.
+
+    Attributes:
+        what: codec or variant, with its rate points where only some are missing.
+        reason: why, and where it was looked for.
+        named: the user named it; otherwise it came with a group such as "all".
+    """
+
+    what: str
+    reason: str
+    named: bool
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was asked for: what can run, and what can't."""
+
+    specs: tuple[CodecSpec, ...]
+    missing: tuple[Missing, ...]
+
+
+def choose(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
+    """Return the specifications for names of codecs, of variants, and of the groups all, classical, learned.
+
+    Args:
+        points: labels of rate points to keep; none keeps all.
+
+    Raises:
+        ConfigurationError: an unknown name, a point that nothing chosen has, or nothing left to run.
+    """
+    variants = load_variants()
+    found: dict[tuple[str, str], CodecSpec] = {}
+    missing: dict[str, Missing] = {}
+    for name, named in _expand(codecs, variants):
+        if name in variants:
+            new, lacking = _variant(variants[name], points, named)
+        else:
+            new, lacking = _classical(name, named)
+        for one in new:
+            found.setdefault((one.name, one.point), one)
+        for one in lacking:
+            missing.setdefault(one.what, one)
+    chosen = tuple(one for one in found.values() if not points or one.point in points)
+    _refuse_nothing(chosen, found, tuple(missing.values()), points)
+    return Chosen(chosen, tuple(missing.values()))
+
+
+def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
+    """Return the specification of one checkpoint file; its λ is ``points[0]``, else the file's name.
+
+    Raises:
+        ConfigurationError: no such variant or file, or a λ that can't be read.
+    """
+    entry, path = get_variant(variant), Path(file)
+    if not path.is_file():
+        raise ConfigurationError(f"there is no checkpoint file {file}")
+    if len(points) > 1:
+        raise ConfigurationError("one checkpoint has one rate point", "give its λ alone: --points 0.0067")
+    text = points[0] if points else path.name.removesuffix(".tar").rpartition(".")[0]
+    try:
+        lambda_ = float(text)
+        if not 0 < lambda_ < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise ConfigurationError(f"can't tell the λ of {file} from '{text}'",
+                                 "give it with --points, such as --points 0.0067") from None
+    if entry.options_at and lambda_ not in entry.lambdas:
+        known = ", ".join(f"{known:g}" for known in entry.lambdas)
+        raise ConfigurationError(f"variant '{variant}' has other options at each λ, and none for {lambda_:g}",
+                                 f"its λ: {known}")
+    return Chosen((spec(entry, lambda_, path),), ())
+
+
+def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[str, bool]]:
+    """Return (name, named by the user) for every codec and variant, groups resolved."""
+    classical = [name for name in CODECS if name != LEARNED]
+    groups = {CLASSICAL: classical, LEARNED: list(variants), ALL: [*variants, *classical]}
+    names: list[tuple[str, bool]] = []
+    for text in codecs:
+        if text in groups:
+            names += [(name, False) for name in groups[text]]
+        elif text in variants or text in CODECS:
+            names.append((text, True))
+        else:
+            known = [*groups, *variants, *classical]
+            raise ConfigurationError(f"there is no codec or variant '{text}'", f"known: {', '.join(known)}")
+    return names
+
+
+def _classical(name: str, named: bool) -> tuple[list[CodecSpec], list[Missing]]:
+    entry = CODECS.get(name)
+    reason = entry.available()
+    if reason is not None:
+        return [], [Missing(name, reason, named)]
+    return entry.default_specs(), []
+
+
+def _variant(variant: Variant, points: Sequence[str], named: bool) -> tuple[list[CodecSpec], list[Missing]]:
+    reason = CODECS.get(LEARNED).available()
+    if reason is not None:
+        return [], [Missing(variant.name, reason, named)]
+    lacking = [found for found in find_checkpoints(variant)
+               if found.path is None and (not points or found.point in points)]
+    if not lacking:
+        return specs(variant), []
+    folders = dict.fromkeys(str(path.parent) for found in lacking for path in found.looked_in)
+    files = [path.name for path in lacking[0].looked_in]
+    points_text = ", ".join(found.point for found in lacking)
+    reason = f"no checkpoint for λ = {points_text}; looked in {', '.join(folders)} for {', '.join(files)}"
+    return specs(variant), [Missing(variant.name, reason + (", ..." if len(lacking) > 1 else ""), named)]
+
+
+def _refuse_nothing(chosen: tuple[CodecSpec, ...], found: dict[tuple[str, str], CodecSpec],
+                    missing: tuple[Missing, ...], points: Sequence[str]) -> None:
+    unknown = [point for point in points if not any(point == known for _, known in found)]
+    if unknown and found:
+        known = "; ".join(f"{name}: {', '.join(point for other, point in found if other == name)}"
+                          for name in dict.fromkeys(name for name, _ in found))
+        raise ConfigurationError(f"nothing chosen has the rate point {', '.join(unknown)}", known)
+    if not chosen:
+        raise ConfigurationError("nothing to run: all that was asked for is missing",
+                                 "\n  ".join(f"{one.what}: {one.reason}" for one in missing))

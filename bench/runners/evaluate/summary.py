@@ -1,0 +1,79 @@
+"""What a run gave: one line for each codec and rate point, then what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
+
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.common.text import align
+from bench.results.rows import OK, Row
+from bench.runners.evaluate.plan import Plan
+
+_SHOWN = 12  # failures and warnings listed; the report has them all
+_COLUMNS = ("codec", "point", "images", "failed", "bpp", "PSNR dB", "MS-SSIM dB", "encode s", "decode s",
+            "mismatches", "warnings")
+
+
+def summarise(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> str:
+    """Return the final table and the lists of failures and warnings.
+
+    Averages go over the images that were measured; where one goes over fewer, it says over how many.
+
+    Args:
+        rows: stored rows of each series of the plan.
+    """
+    table = [_COLUMNS]
+    for planned in plan.units:
+        spec, own = planned.unit.spec, rows[planned.series.digest]
+        name = f"{spec.name} (miniature)" if any(row.miniature for row in own) else spec.name
+        table.append((name, spec.point, *_cells(own, len(planned.keys))))
+    everything = [row for own in rows.values() for row in own]
+    failures = _failures(row for row in everything if row.status != OK)
+    warnings = [f"{row.name} {row.point} {text}" for row in everything for text in row.warnings]
+    lines = [f"{plan.dataset.title}: {plan.dataset.coverage}", *align(table)]
+    lines += _listed("failed", failures) + _listed("warning", warnings)
+    return "\n".join(lines)
+
+
+def exit_code(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> int:
+    """Return 1 if a row failed or is absent, a decoder differed, or something the user named is missing."""
+    everything = [row for own in rows.values() for row in own]
+    wrong = any(row.status != OK or row.decode_matches is False for row in everything)
+    holes = len(everything) < sum(len(planned.keys) for planned in plan.units)
+    return EXIT_INCOMPLETE if wrong or holes or any(one.named for one in plan.missing) else EXIT_DONE
+
+
+def _cells(rows: Sequence[Row], images: int) -> tuple[str, ...]:
+    measured = [row for row in rows if row.status == OK]
+    averages = [_average([getattr(row, field) for row in measured], digits) for field, digits in (
+        ("bpp", 4), ("psnr_rgb_db", 3), ("ms_ssim_db", 3), ("encode_s", 3), ("decode_s", 3))]
+    mismatches = sum(row.decode_matches is False for row in measured)
+    warnings = sum(len(row.warnings) for row in measured)
+    failed = len(rows) - len(measured)
+    return (f"{len(measured)}/{images}", str(failed), *averages, str(mismatches), str(warnings))
+
+
+def _failures(rows: Iterable[Row]) -> list[str]:
+    """Return one line for each reason, which is often the same for all images of a rate point."""
+    images: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        reason = (row.reason or "").replace(f"{row.image}: ", "").replace(row.image, "the image")
+        images.setdefault((f"{row.name} {row.point}", reason), []).append(row.image)
+    return [f"{what}: {names[0] if len(names) == 1 else f'{len(names)} images'}: {reason}"
+            for (what, reason), names in images.items()]
+
+
+def _average(values: Sequence[float | None], digits: int) -> str:
+    there = [value for value in values if value is not None]
+    if not there:
+        return "N/A"
+    text = f"{mean(there):.{digits}f}"
+    return text if len(there) == len(values) else f"{text} ({len(there)} images)"
+
+
+def _listed(heading: str, lines: Sequence[str]) -> list[str]:
+    """Return the first lines, and how many more there are."""
+    shown = [f"{heading}: {line}" for line in lines[:_SHOWN]]
+    more = len(lines) - len(shown)
+    return shown + ([f"{heading}: and {more} more"] if more else [])

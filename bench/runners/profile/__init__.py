@@ -1,0 +1,1 @@
+"""Cost: time, memory and operations, all subjects in turns."""

@@ -1,0 +1,166 @@
+"""Memory of a pass: what tensors take at their peak, per stage, and what the process takes.
+
+Peaks of tensors are what a process that holds only this model would have allocated: the model's weights and buffers,
+and what the pass adds to them, whatever else this process holds. On a GPU they come from torch's caching allocator.
+On a CPU they are the running sum of every allocation and release that torch's CPU allocator reports to the profiler,
+workspaces of operators included; memory that a library takes for itself past that allocator is not in it.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import torch
+from torch import nn
+
+from bench.runners.profile.stages import PROFILER_PREFIX, REST, Recorder, StageChanges, profiler_marks
+
+SAMPLE_EVERY_S = 0.005
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """Peaks in bytes, weights included; ``reserved_bytes`` is what the GPU's allocator held, None on a CPU."""
+
+    alloc_bytes: int
+    reserved_bytes: int | None
+    stage_alloc_bytes: dict[str, int]
+
+
+class StagedPass(Protocol):
+    """Runs one pass and tells the recorder of its stages."""
+
+    def __call__(self, recorder: Recorder) -> object: ...
+
+
+def weights_bytes(model: nn.Module) -> int:
+    """Bytes of parameters and buffers; what two of them share counts once."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return sum({tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
+
+
+def peak_memory(staged_pass: StagedPass, device: str, held_bytes: int) -> PeakMemory:
+    """Run one pass and return its peaks.
+
+    Args:
+        staged_pass: the pass; it takes a recorder and may tell it of stages.
+        device: "cpu" or "cuda".
+        held_bytes: what the model holds before the pass: its weights, and on a GPU whatever it has kept so far.
+    """
+    return (_gpu_peak if device == "cuda" else _cpu_peak)(staged_pass, held_bytes)
+
+
+@dataclass
+class _GpuPeaks:
+    """Highest allocation while each stage was the innermost one."""
+
+    current: str = REST
+    peaks: dict[str, int] = field(default_factory=dict)
+    highest: int = 0
+
+    def change(self, stage: str) -> None:
+        peak = torch.cuda.max_memory_allocated()
+        self.peaks[self.current] = max(self.peaks.get(self.current, 0), peak)
+        self.highest = max(self.highest, peak)
+        torch.cuda.reset_peak_memory_stats()
+        self.current = stage
+
+
+def _gpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    peaks, reserved = _GpuPeaks(), 0
+
+    def change(stage: str) -> None:
+        nonlocal reserved
+        reserved = max(reserved, torch.cuda.max_memory_reserved())  # before the reset, which clears it too
+        peaks.change(stage)
+
+    staged_pass(StageChanges(change))
+    torch.cuda.synchronize()
+    change(REST)
+    others = before - held_bytes
+    stages = {stage: peak - others for stage, peak in peaks.peaks.items()}
+    return PeakMemory(peaks.highest - others, reserved - others, stages)
+
+
+def _cpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
+    with _quiet_profiler() as profiler, profiler_marks() as recorder:
+        staged_pass(recorder)
+    events = sorted(profiler.profiler.kineto_results.events(), key=lambda event: event.start_ns())
+    stage, level, peak = REST, 0, 0
+    stages: dict[str, int] = {}
+    for event in events:
+        if event.name().startswith(PROFILER_PREFIX):
+            stage = event.name().removeprefix(PROFILER_PREFIX)
+        elif event.name() == "[memory]":
+            level += event.nbytes()
+        peak = max(peak, level)
+        stages[stage] = max(stages.get(stage, 0), level)
+    return PeakMemory(held_bytes + peak, None, {stage: held_bytes + top for stage, top in stages.items()})
+
+
+@contextmanager
+def _quiet_profiler() -> Iterator[Any]:
+    """The profiler with nothing but memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+            yield profiler
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    return psutil.Process().memory_info().rss
+
+
+class PeakRss:
+    """Highest resident memory of this process while the context lasts.
+
+    Attributes:
+        method: "kernel", where its high-water mark could be reset, else "sampled every 5 ms".
+        peak_bytes: known once the context is left.
+    """
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        self.method = "kernel"
+
+    def __enter__(self) -> PeakRss:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, see proc(5)
+        except OSError:
+            self.method = f"sampled every {SAMPLE_EVERY_S * 1000:g} ms"
+            self._stop = threading.Event()
+            self._sampler = threading.Thread(target=self._sample, daemon=True)
+            self._sampler.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.method == "kernel":
+            self.peak_bytes = _high_water_bytes()
+        else:
+            self._stop.set()
+            self._sampler.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.peak_bytes = max(self.peak_bytes, rss_bytes())
+            if self._stop.wait(SAMPLE_EVERY_S):
+                return
+
+
+def _high_water_bytes() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return rss_bytes()

@@ -1,0 +1,133 @@
+"""Marks on the stages of a codec, set from outside for single passes.
+
+:func:`marked` wraps methods of one codec for the duration of a pass and restores them, so the models' code holds no
+marks and runs without any cost when none are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+from compressai.ans import BufferedRansEncoder, RansDecoder, RansEncoder
+from compressai.entropy_models import EntropyModel
+from compressai.latent_codecs import ChannelGroupsLatentCodec, CheckerboardLatentCodec
+from torch import nn
+
+from bench.codecs.learned import LearnedCodec
+from bench.models.coders import Reader
+from bench.operators import rans
+from bench.runners.profile.stages import (
+    ANALYSIS,
+    CODING,
+    CONTEXT,
+    HYPER_ANALYSIS,
+    HYPER_SYNTHESIS,
+    REST,
+    SCALES,
+    SYNTHESIS,
+    TRANSFERS,
+    Recorder,
+)
+
+METHODS = {  # of a model, by either interface: submodules count as the method that calls them
+    "encode_image": REST, "decode_image": REST, "compress": REST, "decompress": REST,
+    "analysis": ANALYSIS, "synthesis": SYNTHESIS, "hyper_analysis": HYPER_ANALYSIS, "hyper_synthesis": HYPER_SYNTHESIS,
+    "g_a": ANALYSIS, "g_s": SYNTHESIS, "h_a": HYPER_ANALYSIS, "h_s": HYPER_SYNTHESIS,
+    "code_latents": CONTEXT, "walk": CONTEXT, "_compress_ar": CONTEXT, "_decompress_ar": CONTEXT,
+}
+CODERS = (
+    (rans, "encode"), (rans.Decoder, "decode"), (Reader, "code"),
+    (RansEncoder, "encode_with_indexes"), (BufferedRansEncoder, "encode_with_indexes"), (BufferedRansEncoder, "flush"),
+    (RansDecoder, "decode_with_indexes"), (RansDecoder, "decode_stream"),
+)
+
+
+@contextmanager
+def marked(codec: LearnedCodec, model: nn.Module, recorder: Recorder) -> Iterator[None]:
+    """Tell ``recorder`` of every stage that ``codec``, made of ``model``, goes through.
+
+    However it ends, nothing stays changed.
+    """
+    with ExitStack() as stack:
+        for method in ("encode", "decode"):
+            _wrap(stack, codec, method, recorder, TRANSFERS)
+        _mark_model(stack, model, recorder)
+        for owner, method in CODERS:
+            _wrap(stack, owner, method, recorder, CODING)
+        yield
+
+
+def _mark_model(stack: ExitStack, model: nn.Module, recorder: Recorder) -> None:
+    for name, stage in METHODS.items():
+        found = getattr(model, name, None)
+        if isinstance(found, nn.Module):
+            _wrap(stack, found, "forward", recorder, stage)
+        elif callable(found) and not (name == "walk" and hasattr(model, "enter_scale")):
+            _wrap(stack, model, name, recorder, stage)
+    if hasattr(model, "walk") and hasattr(model, "enter_scale"):
+        _mark_scales(stack, model, recorder)
+    for module in model.modules():
+        if isinstance(module, EntropyModel):
+            coding = CODING
+        elif isinstance(module, (ChannelGroupsLatentCodec, CheckerboardLatentCodec)):
+            coding = CONTEXT
+        else:
+            continue
+        for method in ("compress", "decompress"):
+            _wrap(stack, module, method, recorder, coding)
+
+
+def _mark_scales(stack: ExitStack, model: nn.Module, recorder: Recorder) -> None:
+    """Count the walk over the steps as the scale that it last entered."""
+    walks: list[int] = []  # depths of the walks that run
+
+    def around_walk(walk: Callable) -> Callable:
+        @wraps(walk)
+        def call(*arguments: Any, **options: Any) -> Any:
+            walks.append(recorder.depth)
+            recorder.enter(CONTEXT)
+            try:
+                return walk(*arguments, **options)
+            finally:
+                recorder.leave()
+                walks.pop()
+        return call
+
+    def around_enter(enter: Callable) -> Callable:
+        @wraps(enter)
+        def call(number: int, *arguments: Any, **options: Any) -> Any:
+            recorder.rename(walks[-1], SCALES[number])
+            return enter(number, *arguments, **options)
+        return call
+
+    _replace(stack, model, "walk", around_walk(model.walk))
+    _replace(stack, model, "enter_scale", around_enter(model.enter_scale))
+
+
+def _wrap(stack: ExitStack, owner: Any, name: str, recorder: Recorder, stage: str) -> None:
+    """Make ``owner.name`` a stage until ``stack`` is closed."""
+    function = getattr(owner, name)
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        recorder.enter(stage)
+        try:
+            return function(*arguments, **options)
+        finally:
+            recorder.leave()
+
+    _replace(stack, owner, name, call)
+
+
+def _replace(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
+    """Set an attribute of an object, class or module; ``stack`` restores it, also to not being there at all."""
+    absent = object()
+    before = vars(owner).get(name, absent)
+    if before is absent:
+        stack.callback(delattr, owner, name)
+    else:
+        stack.callback(setattr, owner, name, before)
+    setattr(owner, name, value)

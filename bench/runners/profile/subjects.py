@@ -1,0 +1,194 @@
+"""What is profiled: which variants with which weights, and the picture they code."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.codecs.base import CodecSpec
+from bench.codecs.learned import LearnedCodec, centred_padding, spec_tag
+from bench.common.errors import ConfigurationError
+from bench.common.hashing import sha256_of
+from bench.datasets import read_rgb8, resolve
+from bench.models import create, find_model
+from bench.models.checkpoints import load_weights, read_weights
+from bench.models.hyperprior import HyperpriorCodec
+from bench.models.own_models import is_import_path, source_sha256
+from bench.operators import identity as operator_identity
+from bench.operators import rans
+from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
+from bench.runners.profile.synthetic_weights import enliven
+from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec, trained_otherwise
+
+BASELINE = "hpcm_base"
+ONLY_WHEN_NAMED = ("hpcm_1b", "cheng2020_attn")  # 10 GB; one value after another: each minutes of a default run
+USUAL_LAMBDA = 0.013  # of a variant with several; options, and so its cost, may depend on it
+SEED = 0
+CALIBRATION_SIDE = 256
+PICTURES = "sample"  # the set whose images a picture is made of: it comes with the suite
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One variant at one rate point in one configuration.
+
+    Attributes:
+        checkpoint: None for synthetic weights.
+        configuration: one of ``CONFIGURATIONS``.
+    """
+
+    variant: Variant
+    lambda_: float
+    checkpoint: Path | None = None
+    configuration: str = DEFAULT
+
+    @property
+    def name(self) -> str:
+        return self.variant.name
+
+    @property
+    def title(self) -> str:
+        return self.name if self.configuration == DEFAULT else f"{self.name} ({self.configuration})"
+
+    @property
+    def weights(self) -> str:
+        """How rows call the weights."""
+        return "synthetic" if self.checkpoint is None else f"checkpoint, λ {self.lambda_:g}"
+
+    @property
+    def spec(self) -> CodecSpec:
+        return spec(self.variant, self.lambda_, self.checkpoint or Path())
+
+
+def choose_subjects(names: Sequence[str], configurations: Sequence[str], device: str) -> list[Subject]:
+    """Return what to profile: the named variants, or all at full width that are not huge.
+
+    Unless it is named, a variant without checkpoints is left out when an earlier one has the same model and options:
+    it is only trained otherwise, and costs the same. Configurations that a device doesn't have are left out.
+
+    Raises:
+        ConfigurationError: an unknown variant or configuration, or no configuration that the device has.
+    """
+    if names:
+        variants = [get_variant(name) for name in dict.fromkeys(names)]
+    else:
+        variants = _different([variant for variant in load_variants().values()
+                               if not variant.miniature and variant.name not in ONLY_WHEN_NAMED])
+    wanted = [name for name in dict.fromkeys(configurations) if device in CONFIGURATIONS.get(name).devices]
+    if not wanted:
+        raise ConfigurationError(f"{', '.join(configurations)} can't be measured on {device}",
+                                 "choose another --device or other --configurations")
+    return [Subject(variant, *_weights(variant), configuration)
+            for variant, configuration in itertools.product(variants, wanted)]
+
+
+def _different(variants: Sequence[Variant]) -> list[Variant]:
+    """Leave out those that would be an earlier one's model measured again with synthetic weights."""
+    again = trained_otherwise(variants)
+    return [variant for variant in variants
+            if variant.name not in again or any(one.path for one in find_checkpoints(variant))]
+
+
+def _weights(variant: Variant) -> tuple[float, Path | None]:
+    """λ and checkpoint nearest to the usual λ; a λ without a checkpoint only where no other has one."""
+    found = find_checkpoints(variant)
+    here = [one for one in found if one.path is not None] or found
+    nearest = min(here, key=lambda one: abs(np.log(one.lambda_ / USUAL_LAMBDA)))
+    return nearest.lambda_, nearest.path
+
+
+@dataclass(frozen=True)
+class Built:
+    """A subject's model on its device, in the default configuration."""
+
+    codec: LearnedCodec
+    model: nn.Module
+
+
+def build(subject: Subject, device: str) -> Built:
+    """Build a subject's codec with its weights.
+
+    Synthetic weights are made on the CPU, so that every device gets the same ones.
+    """
+    settings = subject.spec.settings
+    if subject.checkpoint is not None:
+        model = create(settings["model"], **settings["options"])
+        load_weights(model, read_weights(subject.checkpoint), subject.checkpoint.name)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            model = create(settings["model"], **settings["options"])
+        if type(model).forward is not nn.Module.forward:  # else there is no rate to go by
+            enliven(model, calibration_image(model), SEED)
+        elif hasattr(model, "update"):
+            model.update(force=True)
+    return Built(LearnedCodec(model, device, spec_tag(settings)), model)
+
+
+def calibration_image(model: nn.Module) -> Tensor:
+    """A part of the picture that ``model`` takes without padding, (1, 3, H, W) in [0, 1]."""
+    side, multiple = CALIBRATION_SIDE, model.padding_multiple
+    if not isinstance(model, HyperpriorCodec):  # the suite's own take it all, those that are padded to 512 too
+        side = multiple * max(1, side // multiple)
+    return torch.from_numpy(picture(side, side)).permute(2, 0, 1)[None] / 255
+
+
+def picture(width: int, height: int, number: int = 0, file: Path | None = None) -> np.ndarray:
+    """A photograph, mirrored at its borders as often as the size needs: uint8 (height, width, 3).
+
+    Args:
+        number: of the picture; pictures differ in what they show or where it begins.
+        file: take this image, in its own size, instead.
+    """
+    if file is not None:
+        return read_rgb8(file)
+    photographs = _photographs()
+    photograph = photographs[number % len(photographs)]
+    shift = 32 * (number // len(photographs))
+    rows, columns = (_mirrored(size, shift + wanted)[shift:]
+                     for size, wanted in zip(photograph.shape, (height, width)))
+    return np.ascontiguousarray(photograph[rows][:, columns])
+
+
+@lru_cache
+def _photographs() -> tuple[np.ndarray, ...]:
+    return tuple(read_rgb8(image.path) for image in resolve(PICTURES, fetch=False).images)
+
+
+def _mirrored(size: int, wanted: int) -> np.ndarray:
+    """Indices 0, 1, ..., size - 1, size - 1, ..., 0, 0, 1, ..., ``wanted`` of them."""
+    forth = np.arange(size)
+    return np.resize(np.concatenate((forth, forth[::-1])), wanted)
+
+
+def padding_of(model: nn.Module, width: int, height: int) -> list[int]:
+    """Left, top, right and bottom padding of an image."""
+    return list(centred_padding(width, height, model.padding_multiple))
+
+
+def identity_of(subject: Subject, device: str) -> dict[str, Any]:
+    """What identifies the measured code and weights, beside device, shape and direction; no model is built for it."""
+    settings = subject.spec.settings
+    factory = find_model(settings["model"]).model
+    own = isinstance(factory, type) and issubclass(factory, HyperpriorCodec)
+    values = {
+        "variant": subject.name, "model": settings["model"], "options": dict(settings["options"]),
+        "configuration": CONFIGURATIONS.get(subject.configuration).label,
+        "weights": f"synthetic, seed {SEED}" if subject.checkpoint is None else sha256_of(subject.checkpoint),
+        "coder": rans.CODER.identity("cpu") if own else f"compressai {version('compressai')} rANS",
+        "torch": version("torch"),
+    }
+    if is_import_path(settings["model"]):
+        values["source_sha256"] = source_sha256(settings["model"])
+    if getattr(factory, "native_operators", ()):
+        values["operators"] = operator_identity(device)
+    return values

@@ -1,0 +1,1 @@
+"""How the task weights of rate and distortion are balanced."""

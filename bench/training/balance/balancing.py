@@ -1,0 +1,199 @@
+"""Balancing of several losses: FAMO (arXiv 2306.03792) as in LIC-HPCM-Balanced, after arXiv 2502.20161.
+
+Task i has the loss L_i, the minimum m_i, the logit w_i and the weight z = softmax(w). With D_i = L_i - m_i + ε a step
+lowers J = Σ q_i ln(D_i) / c, where q is z (or z times a modulation, over its sum) and c = Σ q_i / D_i is a constant.
+Its gradient is thus a convex combination Σ p_i ∇L_i with p_i = q_i / (D_i c). After the step, tasks that improved fast
+lose weight.
+
+For distortion λ·E and rate R this is ordinary training at the multiplier λ·p_D / p_R, which drifts with the weights.
+With m = 0 a factor of a loss cancels, so that λ would have no influence at all; hence m = -1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.common.errors import BenchError, ConfigurationError
+
+EPSILON = 1e-8  # of the logarithms and of the logits' Adam
+BETAS = (0.9, 0.999)
+NORMALISERS = ("modulated", "unmodulated")
+
+
+class LossBelowMinimum(BenchError):
+    """A loss is not above its minimum, so that its logarithm does not exist."""
+
+
+class TaskBalancer:
+    """Weights of named tasks, learnt while training.
+
+    All arithmetic but the gradient is in float64 on the CPU. With losses on a GPU, ``objective`` and ``update`` wait
+    for them: a loss below its minimum has to be seen before it spoils weights and parameters.
+
+    Args:
+        tasks: names, in the order of the losses.
+        gammas: pull of each logit towards 0, or one number for all.
+        learning_rate: of the logits' Adam, about what a logit moves in a step.
+        minimum: m, the same for all tasks or one for each; all losses must stay above.
+        modulation: factors of the weights in the objective (not in the update of the logits), by task; None: all 1.
+        normaliser: "modulated": c from q. "unmodulated": c = Σ z_i / D_i whatever the modulation, as published, with
+            which the p_i do not add up to 1; for reproduction only.
+
+    Raises:
+        ConfigurationError: a number is missing, not finite or negative, or the normaliser is unknown.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        gammas: float | Sequence[float] = 0.001,
+        learning_rate: float = 0.025,
+        minimum: float | Sequence[float] = -1.0,
+        modulation: Sequence[float] | None = None,
+        normaliser: str = "modulated",
+    ) -> None:
+        if len(tasks) < 2 or len(set(tasks)) < len(tasks):
+            raise ConfigurationError(f"tasks to balance must be two or more of different names, not {list(tasks)}")
+        if normaliser not in NORMALISERS:
+            raise ConfigurationError(f"there is no normaliser '{normaliser}'", f"known: {', '.join(NORMALISERS)}")
+        if not 0 <= learning_rate < math.inf:
+            raise ConfigurationError(f"the learning rate of task weights must be 0 or more, not {learning_rate}")
+        self.tasks, self.learning_rate, self.normaliser = tuple(tasks), learning_rate, normaliser
+        self.gammas = gammas
+        self.minimum = self._by_task("minimum", minimum)
+        self.modulation = self._by_task("modulation", 1.0 if modulation is None else modulation, least=0.0)
+        if not self.modulation.sum() > 0:
+            raise ConfigurationError("a modulation of zeros leaves no task")
+        self._logits, self._first, self._second = torch.zeros(3, len(self.tasks), dtype=torch.float64)
+        self._updates = 0
+        self._previous: Tensor | None = None
+
+    @property
+    def gammas(self) -> Tensor:
+        """γ of each task, float64 (K,); set it to K numbers or to one for all."""
+        return self._gammas
+
+    @gammas.setter
+    def gammas(self, values: float | Sequence[float] | Tensor) -> None:
+        self._gammas = self._by_task("gammas", values, least=0.0)
+
+    @property
+    def logits(self) -> Tensor:
+        """Logits of the weights, float64 (K,), 0 at first."""
+        return self._logits.clone()
+
+    def weights(self) -> Tensor:
+        """Weights of the tasks, z, float64 (K,): positive, of sum 1."""
+        return self._logits.softmax(0)
+
+    def gradient_weights(self, losses: Tensor) -> Tensor:
+        """What each task's gradient is multiplied by, p, float64 (K,), when losses are ``losses`` (K,).
+
+        Raises:
+            LossBelowMinimum: a loss is not above its minimum.
+        """
+        z, distances = self.weights(), self._distances(losses)
+        q = self._modulated(z)
+        return q / distances / self._normalisation(z, q, distances)
+
+    def objective(self, losses: Tensor, mean: Tensor | None = None) -> Tensor:
+        """Return J, a scalar whose gradient is Σ p_i ∇L_i, and remember the losses for :meth:`update`.
+
+        Args:
+            losses: (K,), with gradient.
+            mean: losses averaged over all processes, if there are several: p and J are then of these, so that
+                gradients averaged over processes are those of one process with all their crops.
+
+        Losses that are not finite give a J and a gradient that are NaN, and are not remembered.
+
+        Raises:
+            LossBelowMinimum: a loss is not above its minimum.
+        """
+        known = _plain(losses if mean is None else mean)
+        if not known.isfinite().all():
+            self._previous = None
+            return losses.sum() * math.nan
+        z, distances = self.weights(), self._distances(known)
+        q = self._modulated(z)
+        normalisation = self._normalisation(z, q, distances)
+        value = float((q * distances.log()).sum() / normalisation)
+        linear = (losses * (q / distances / normalisation).to(losses)).sum()
+        self._previous = known
+        return linear - linear.detach() + value
+
+    def update(self, losses: Tensor) -> None:
+        """Move the logits, given the losses (K,) of the same batch after the step of the parameters.
+
+        Nothing happens before the first objective, or when losses are not finite.
+
+        Raises:
+            LossBelowMinimum: a loss is not above its minimum.
+        """
+        losses = _plain(losses)
+        if self._previous is None or not losses.isfinite().all():
+            return
+        gained = self._distances(self._previous).log() - self._distances(losses).log()
+        z = self.weights()
+        gradient = z * (gained - (z * gained).sum()) + self._gammas * self._logits
+        self._updates += 1
+        self._first = BETAS[0] * self._first + (1 - BETAS[0]) * gradient
+        self._second = BETAS[1] * self._second + (1 - BETAS[1]) * gradient**2
+        first, second = (moment / (1 - beta**self._updates)
+                         for moment, beta in zip((self._first, self._second), BETAS))
+        self._logits = self._logits - self.learning_rate * first / (second.sqrt() + EPSILON)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training changes, as tensors (K,) and numbers; ``previous`` is None before an objective."""
+        return {"logits": self._logits.clone(), "first": self._first.clone(), "second": self._second.clone(),
+                "updates": self._updates, "gammas": self._gammas.clone(), "minimum": self.minimum.clone(),
+                "previous": None if self._previous is None else self._previous.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned.
+
+        Raises:
+            ConfigurationError: it is of another number of tasks.
+        """
+        if len(state["logits"]) != len(self.tasks):
+            raise ConfigurationError(f"the saved task weights are of {len(state['logits'])} tasks, the recipe has"
+                                     f" {len(self.tasks)}", "go on with the recipe that the training began with")
+        self._logits, self._first, self._second, self._gammas, self.minimum = (
+            _plain(state[name]) for name in ("logits", "first", "second", "gammas", "minimum"))
+        self._updates = int(state["updates"])
+        self._previous = None if state["previous"] is None else _plain(state["previous"])
+
+    def _modulated(self, z: Tensor) -> Tensor:
+        q = z * self.modulation
+        return q / q.sum()
+
+    def _normalisation(self, z: Tensor, q: Tensor, distances: Tensor) -> Tensor:
+        return ((q if self.normaliser == "modulated" else z) / distances).sum()
+
+    def _distances(self, losses: Tensor) -> Tensor:
+        losses = _plain(losses)
+        if (low := losses <= self.minimum).any():
+            found = ", ".join(f"{task} {loss:.6g} (minimum {least:g})" for task, loss, least, is_low
+                              in zip(self.tasks, losses.tolist(), self.minimum.tolist(), low) if is_low)
+            raise LossBelowMinimum(f"losses that are balanced must stay above their minimum: {found}",
+                                   "give the balancer a lower minimum; -1 suits distortion and rate")
+        return losses - self.minimum + EPSILON
+
+    def _by_task(self, name: str, values: float | Sequence[float] | Tensor, least: float = -math.inf) -> Tensor:
+        numbers = torch.as_tensor(values, dtype=torch.float64)
+        if numbers.ndim == 0:
+            numbers = numbers.expand(len(self.tasks))
+        if numbers.shape != (len(self.tasks),) or not (numbers.isfinite() & (numbers >= least)).all():
+            sign = " not below 0" if least == 0 else ""
+            raise ConfigurationError(f"{name} must be {len(self.tasks)} finite numbers{sign}, for"
+                                     f" {', '.join(self.tasks)}, not {numbers.tolist()}")
+        return numbers.clone()
+
+
+def _plain(losses: Tensor) -> Tensor:
+    """A copy in float64 on the CPU, without gradient."""
+    return losses.detach().cpu().to(torch.float64, copy=True)

@@ -1,0 +1,84 @@
+"""Catches trainings whose numbers get out of hand, before they spoil what was saved."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.common.errors import EXIT_INCOMPLETE, BenchError
+
+MOST_SKIPPED = 20  # steps in a row
+GROWTH = 10.0  # of a mean loss over the least one so far
+
+
+class TrainingDiverged(BenchError):
+    """A training's loss is no longer a number, or has grown out of bounds."""
+
+    def __init__(self, message: str, state: Path) -> None:
+        self.told = message, state
+        kept = f"the last good state is {state}" if state.exists() else "no state was saved yet"
+        super().__init__(message, f"{kept}; go on with a lower learning rate or a stronger clip of the gradient"
+                         " (--learning-rate, --clip) in another folder, with --start", EXIT_INCOMPLETE)
+
+    def __reduce__(self) -> tuple:
+        """Let it pass from one process to another."""
+        return TrainingDiverged, self.told
+
+
+class Guard:
+    """Counts skipped steps and watches loss and weights.
+
+    Args:
+        state: where the last good state is, for messages.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.skipped, self._in_a_row, self._least = 0, 0, math.inf
+
+    def allows(self, norm: Tensor) -> bool:
+        """Whether a step with this norm of the gradient may be taken.
+
+        Raises:
+            TrainingDiverged: twenty in a row may not.
+        """
+        if torch.isfinite(norm):
+            self._in_a_row = 0
+            return True
+        self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
+        if self._in_a_row >= MOST_SKIPPED:
+            raise TrainingDiverged(f"the gradient was not finite in {MOST_SKIPPED} steps in a row", self.state)
+        return False
+
+    def check(self, step: int, loss: float, model: nn.Module) -> None:
+        """Check the mean loss up to ``step``; single steps that were skipped may spoil it, weights may not.
+
+        Raises:
+            TrainingDiverged: a weight is not finite, or the loss is ten times the least so far.
+        """
+        if not math.isfinite(loss):
+            self.check_weights(model)
+            return
+        if loss > GROWTH * self._least:
+            raise TrainingDiverged(f"the loss has grown to {loss:.4g} at step {step}; it was {self._least:.4g}",
+                                   self.state)
+        self._least = min(self._least, loss)
+
+    def check_weights(self, model: nn.Module) -> None:
+        """Check that all weights are finite.
+
+        Raises:
+            TrainingDiverged: one is not.
+        """
+        bad = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
+        if bad:
+            raise TrainingDiverged(f"weights are no longer finite: {', '.join(bad[:5])}", self.state)
+
+    def state_dict(self) -> dict[str, float]:
+        return {"skipped": self.skipped, "in_a_row": self._in_a_row, "least": self._least}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.skipped, self._in_a_row, self._least = state["skipped"], state["in_a_row"], state["least"]

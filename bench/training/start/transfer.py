@@ -1,0 +1,181 @@
+"""Warm starts: the weights of one phase for the next one, or of one λ for another.
+
+Tensors are taken over by name and shape, a layer's together or not at all. The transforms g_a and g_s, whose layers
+the WeConv line regroups and renames, are matched by their structure, which gives the map that is published for
+phases 1 to 4 and holds at any width and depth. All else starts as the model was initialised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from bench.common.errors import ConfigurationError
+from bench.models.checkpoints import is_rebuilt, load_weights, some
+
+# What trains first when the rest is frozen, by how its name starts. New parts always train; these do even where the
+# phase before has them. As published for WeConv's phases 3 to 5; for the others, what the phase changes.
+FREEZE_EXCEPT: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("multiref_phase1", "multiref_phase2", "multiref_phase3"), ("memory_", "hierarchical_manager")),
+    "rwkv_phase1": ("attn_s3",),
+    "rwkv_phase2": ("attn_s1", "attn_s2"),
+    "rwkv_phase3": ("context_net",),
+    "rwkv_phase4": ("y_spatial_prior_s1_s2", "y_spatial_prior_s3"),
+    "weconv_phase1": ("y_spatial_prior", "attn_", "context_net", "adaptive_params_list"),
+    "weconv_phase2": ("g_a", "g_s"),
+    "weconv_phase3": ("h_a", "h_s"),
+    "weconv_phase4": ("ll_context", "freq_attention", "channel_gate", "adaptive_quant"),
+    "weconv_phase5": ("enhanced_context", "multi_res_builder"),
+}
+# The layers of a transform: g_a.branch.3, g_a.stage2.0, a bare g_a.stage4, g_a_weconv.stage3.6.
+LAYER = re.compile(r"(g_[as])(?:_weconv)?\.(?:branch\.(\d+)|stage(\d+)(?:\.(\d+))?)(?=\.)")
+STRIDED = {"weight", "bias"}  # the parameters of a layer that is one convolution
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """What a transfer did; names of tensors.
+
+    Attributes:
+        loaded: taken over under their own names.
+        renamed: taken over under others: (name in the weights, name in the model).
+        fresh: of the model, as initialised.
+        unused: of the weights, without a place in the model.
+        frozen: of those taken over, what no longer trains.
+        parameters: how many numbers each kind holds.
+    """
+
+    loaded: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...]
+    fresh: tuple[str, ...]
+    unused: tuple[str, ...]
+    frozen: tuple[str, ...]
+    parameters: Mapping[str, int]
+
+    def __str__(self) -> str:
+        """One line a kind: how many tensors and numbers, and the first names."""
+        kinds = {"loaded": self.loaded, "renamed": [f"{old} to {new}" for old, new in self.renamed],
+                 "fresh": self.fresh, "unused": self.unused, "frozen": self.frozen}
+        lines = (f"{kind}: {len(names)} tensors, {self.parameters[kind]} parameters"
+                 + (f" ({some(names)})" if names else "") for kind, names in kinds.items())
+        return "\n".join(lines)
+
+
+def transfer(
+    model: nn.Module, weights: Mapping[str, Tensor], freeze: bool = False, except_parts: Sequence[str] = ()
+) -> TransferReport:
+    """Copy into ``model`` what fits of ``weights``, and rebuild its coding tables.
+
+    Args:
+        model: freshly made, so that what does not fit is as initialised.
+        weights: tensors by name, as :func:`bench.models.checkpoints.read_weights` gives them.
+        freeze: take gradients from all that was taken over; running statistics of normalisations still follow the
+            data in training mode.
+        except_parts: how names start that are not frozen; the entry of ``FREEZE_EXCEPT``.
+
+    Raises:
+        ConfigurationError: nothing fits, or freezing would leave nothing to train.
+        CheckpointError: a tensor that fits is not finite, or a constant differs.
+
+    After an error the model is unchanged.
+    """
+    weights = model.rename(dict(weights)) if hasattr(model, "rename") else dict(weights)
+    weights = {name: value for name, value in weights.items() if not is_rebuilt(model, name)}
+    state = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
+    constants = {name for name, buffer in model.named_buffers() if buffer.numel() == 1}
+    wanted = {name: value for name, value in state.items() if name not in constants}
+    parameters = [name for name, _ in model.named_parameters()]
+    sources = _sources(wanted, weights, set(parameters))
+    if not any(name in sources for name in parameters):
+        raise ConfigurationError(f"none of the weights fit {type(model).__name__}; they have {some(weights)}",
+                                 "check the variant, its options and the file to start from")
+    frozen = _to_freeze(parameters, sources, except_parts) if freeze else ()
+    known = {name: weights.pop(name) for name in constants & set(weights)}  # loading compares them
+    taken = {name: weights[source] for name, source in sources.items()}
+    load_weights(model, {**state, **known, **taken}, "the start")
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    return _report(wanted, weights, sources, frozen)
+
+
+def _report(
+    state: Mapping[str, Tensor], weights: Mapping[str, Tensor], sources: Mapping[str, str], frozen: tuple[str, ...]
+) -> TransferReport:
+    """Sort the model's and the weights' tensors by what became of them."""
+    loaded = tuple(name for name, source in sources.items() if name == source)
+    renamed = tuple((source, name) for name, source in sources.items() if name != source)
+    fresh = tuple(name for name in state if name not in sources)
+    taken = set(sources.values())
+    unused = tuple(name for name in weights if name not in taken)
+    return TransferReport(loaded, renamed, fresh, unused, frozen, parameters={
+        "loaded": _size(state, loaded), "renamed": _size(state, [new for _, new in renamed]),
+        "fresh": _size(state, fresh), "unused": _size(weights, unused), "frozen": _size(state, frozen),
+    })
+
+
+def _size(tensors: Mapping[str, Tensor], names: Iterable[str]) -> int:
+    return sum(tensors[name].numel() for name in names)
+
+
+def _to_freeze(parameters: list[str], sources: Mapping[str, str], except_parts: Sequence[str]) -> tuple[str, ...]:
+    frozen = tuple(name for name in parameters if name in sources and not name.startswith(tuple(except_parts)))
+    if len(frozen) == len(parameters):
+        raise ConfigurationError("freezing all that was taken over would leave nothing to train",
+                                 "name parts to except, or start without freezing")
+    return frozen
+
+
+def _sources(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], parameters: set[str]) -> dict[str, str]:
+    """The model's tensors to the weights' that they take over."""
+    moved = {}
+    for transform in ("g_a", "g_s"):
+        moved.update(_matched_layers(_layers(weights, transform), _layers(parameters, transform)))
+    layers = defaultdict(list)  # the model's tensors by the layer they belong to; a tensor of the model itself, alone
+    found = {}
+    for name in wanted:
+        layers[name.rpartition(".")[0] or name].append(name)
+        match = LAYER.match(name)
+        found[name] = name if match is None else moved.get(match[0], "") + name.removeprefix(match[0])
+    fits = {name: found[name] in weights and weights[found[name]].shape == wanted[name].shape for name in wanted}
+    return {name: found[name] for names in layers.values() if all(fits[name] for name in names) for name in names}
+
+
+def _layers(names: Mapping[str, Tensor] | set[str], transform: str) -> dict[str, set[str]]:
+    """The layers of g_a or g_s in their order, with the names of their tensors within the layer."""
+    layers: dict[tuple[tuple[int, ...], str], set[str]] = {}
+    for name in names:
+        if (match := LAYER.match(name)) and match[1] == transform:
+            place = tuple(int(number) for number in match.groups()[1:] if number is not None)
+            layers.setdefault((place, match[0]), set()).add(name[match.end() + 1 :])
+    return {layer: layers[place, layer] for place, layer in sorted(layers)}
+
+
+def _matched_layers(old: Mapping[str, set[str]], new: Mapping[str, set[str]]) -> dict[str, str]:
+    """New layers to the old ones that they continue.
+
+    Strided layers match by their number. Between two of them, each old layer goes to the next new layer of its kind,
+    in order; the old ones for which none is left go nowhere.
+    """
+    known = set().union(*new.values())  # parameters: what else old files hold of a layer does not tell its kind
+    pairs: dict[str, str] = {}
+    for olds, news in zip(_between_strides(old, known), _between_strides(new, known)):
+        start = 0
+        for layer in olds:
+            alike = (i for i in range(start, len(news)) if new[news[i]] == old[layer] & known)
+            if (place := next(alike, None)) is not None:
+                pairs[news[place]], start = layer, place + 1
+    return pairs
+
+
+def _between_strides(layers: Mapping[str, set[str]], known: set[str]) -> list[list[str]]:
+    """The layers in runs of which each but the first begins with a strided one."""
+    runs: list[list[str]] = [[]]
+    for layer, tensors in layers.items():
+        if tensors & known == STRIDED:
+            runs.append([])
+        runs[-1].append(layer)
+    return runs
