@@ -219,6 +219,15 @@ class TestRenderers:
         with pytest.raises(ValueError, match="1 cells for 2 columns"):
             Table("t", "t", (Column("a", "a"), Column("b", "b")), ((1,),))
 
+    def test_columns_take_their_cells_from_records(self):
+        columns = (Column("length", "Length", digits=0, of=len), Column("text", "Text", of=str.upper))
+        table = Table.from_records("t", "t", columns, ["a", "bcd"], notes=("n",))
+        swapped = Table.from_records("t", "t", columns[::-1], ["a", "bcd"])
+        assert table.rows == ((1, "A"), (3, "BCD")) and table.notes == ("n",)
+        assert swapped.column("length") == table.column("length")
+        with pytest.raises(ValueError, match="column a "):
+            Table.from_records("t", "t", (Column("a", "a"),), ["x"])
+
     def test_csv_reads_back(self):
         read = pd.read_csv(io.StringIO(to_csv(TABLE)))
         assert list(read.columns) == ["name", "value", "remark", "coverage", "warning"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 Cell = str | int | float | bool | None
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column.
+class Column(Generic[Record]):
+    """One column: what stands above it, how its cells are written, and how a record gives one.
 
     Attributes:
         key: name in CSV files, with the unit in it ("bpp", "psnr_rgb_db").
@@ -19,6 +22,7 @@ class Column:
         signed: write the sign of positive numbers too.
         missing: what stands for None ("–" does not apply, "N/A" could not be computed).
         wide: long text; LaTeX wraps it.
+        of: the cell of one record; None where rows are given cell by cell.
     """
 
     key: str
@@ -28,6 +32,7 @@ class Column:
     signed: bool = False
     missing: str = "–"
     wide: bool = False
+    of: Callable[[Record], Cell] | None = field(default=None, kw_only=True)
 
     @property
     def heading(self) -> str:
@@ -38,6 +43,12 @@ class Column:
     def numeric(self) -> bool:
         """True where cells are aligned to the right."""
         return self.digits is not None
+
+    def cell(self, record: Record) -> Cell:
+        """Return the value of this column for ``record``."""
+        if self.of is None:
+            raise ValueError(f"column {self.key} doesn't know how to get its cell from a record")
+        return self.of(record)
 
     def text(self, value: Cell) -> str:
         """Return one cell as readers see it, not yet escaped."""
@@ -69,12 +80,33 @@ class Table:
 
     name: str
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[Column[Any], ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     headings: tuple[tuple[int, str], ...] = ()
     constants: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_records(cls, name: str, title: str, columns: Sequence[Column[Record]], records: Iterable[Record],
+                     **remarks: Any) -> Table:
+        """Return a table with a row a record, each cell as its column takes it from the record.
+
+        Args:
+            name: stem of its files.
+            title: what it shows, with dataset and coverage.
+            columns: each with ``of``.
+            records: what the rows are about, in their order.
+            remarks: ``notes``, ``warnings``, ``headings`` and ``constants`` of the table.
+
+        Example:
+            >>> columns = (Column("codec", "Codec", of=lambda pair: pair[0]),
+            ...            Column("bpp", "Rate", "bpp", digits=2, of=lambda pair: pair[1]))
+            >>> Table.from_records("rates", "Rates", columns, [("jpeg", 0.5), ("webp", 0.25)]).rows
+            (('jpeg', 0.5), ('webp', 0.25))
+        """
+        rows = tuple(tuple(column.cell(record) for column in columns) for record in records)
+        return cls(name, title, tuple(columns), rows, **remarks)
 
     def __post_init__(self) -> None:
         for row in self.rows:
