@@ -14,7 +14,7 @@ from bench.claims.judgement import device_selections
 from bench.claims.result import Judgement
 from bench.common.errors import BenchError
 from bench.common.folders import BASELINE
-from bench.reports.page.files import write_whole
+from bench.common.whole_files import write_whole
 from bench.results.latency_selection import DIRECTIONS, Case, LatencySelection
 
 T = TypeVar("T")
@@ -142,7 +142,7 @@ def accept(state: State, results: Path) -> list[Path]:
         lines = [json.dumps(asdict(entries[key]), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
                  for key in sorted(entries)]
         paths.append(folder / f"{name}.jsonl")
-        write_whole(paths[-1], "".join(line + "\n" for line in lines).encode())
+        write_whole(paths[-1], "".join(line + "\n" for line in lines))
     return paths
 
 

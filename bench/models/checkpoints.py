@@ -147,7 +147,6 @@ def bare_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as temporary:
         safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
 

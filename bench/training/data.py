@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from bench.common.errors import DatasetError
-from bench.common.whole_files import whole
+from bench.common.whole_files import whole, write_whole
 from bench.results.rows import digest
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
@@ -75,8 +75,7 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     listed = _read_index(index, file)
     if listed is None:
         listed = _decode(paths, file)
-        with whole(index) as temporary:
-            temporary.write_text(json.dumps(listed))
+        write_whole(index, json.dumps(listed))
     shapes = [tuple(shape) for shape in listed["shapes"]]
     starts = [0, *itertools.accumulate(3 * height * width for height, width in shapes)]
     kept = [number for number, shape in enumerate(shapes) if min(shape) >= crop]
@@ -101,7 +100,6 @@ def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
 def _decode(paths: list[Path], file: Path) -> dict[str, Any]:
     """Write the pixels of all images; the file appears whole or not at all, whoever else writes the same."""
     shapes, hashed = [], hashlib.sha256()
-    file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with whole(file) as temporary, temporary.open("wb") as pixels:
             for path in tqdm(paths, "decoding", unit="image", disable=None):

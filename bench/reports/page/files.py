@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.common.errors import BenchError
+from bench.common.whole_files import write_whole
 
 MANIFEST = "files.json"
 
@@ -40,31 +39,6 @@ def _manifest(folder: Path) -> list[str]:
     except (FileNotFoundError, ValueError):
         return []
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write through a temporary file beside it, so that a reader never sees half of it.
-
-    Raises:
-        OSError: it can't be written; the file is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _remove(folder: Path, name: str) -> None:
