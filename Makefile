@@ -51,8 +51,8 @@ bench: $(READY) ## time parts of the suite beside what they replace (ARGS="--qui
 report: $(READY) ## rebuild every report from results/, without a model
 	@$(BENCH) report
 
-test: $(READY) ## run the tests
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+test: $(READY) ## run the tests on all cores (PYTEST_ARGS="-k lattice" for some of them)
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal --durations 10 $(PYTEST_ARGS)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13) and "Python 3.10 to 3.12 is needed: make PYTHON=python3.12")'

@@ -1,0 +1,15 @@
+"""How the tests run: in several processes of one thread each."""
+
+import os
+
+import psutil
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and numpy read it, and for the processes that tests start
+
+MEMORY_OF_A_WORKER = 4 * 2**30
+
+
+def pytest_xdist_auto_num_workers(config) -> int:
+    """What ``-n auto`` means: a worker for each logical core, as many as the memory holds."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, psutil.virtual_memory().available // MEMORY_OF_A_WORKER))
