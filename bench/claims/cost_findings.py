@@ -56,13 +56,13 @@ def find_cost(claim: Claim, selection: LatencySelection, device: str, miniature:
     if case.any.miniature != miniature:
         return Finding(fault=f"rows called {names[0]} are of {'a miniature' if case.any.miniature else 'full width'}",
                        place=place, where=device, command=command)
-    where = f"{device}, {case.frame.shape}"
+    where = f"{device}, {case.conditions.shape}"
     if claim.versus is None:
         finding = _absolute(claim, case)
     elif claim.metric in OF_DIRECTION:
         finding = _time(claim, selection, case, names[1])
     else:
-        finding = _exact_change(claim, case, selection.case(case.frame, names[1]))
+        finding = _exact_change(claim, case, selection.case(case.conditions, names[1]))
     if case.any.weights == SYNTHETIC and finding.evidence:
         finding = replace(finding, evidence=f"{finding.evidence}, random weights")
     return replace(finding, place=place, where=where, command=command)
@@ -81,10 +81,10 @@ def _case(selection: LatencySelection, name: str, others: Sequence[str]) -> Case
     """The measured case that was compared with all ``others``, of the usual shape where there is one."""
     found = []
     for case in selection.cases:
-        known = [case, *(selection.case(case.frame, other) for other in others)]
+        known = [case, *(selection.case(case.conditions, other) for other in others)]
         if case.name == name and case.configuration == "default" and all(map(_complete, known)):
             found.append(case)
-    return min(found, key=lambda case: (case.frame.width, case.frame.height) != USUAL_SHAPE, default=None)
+    return min(found, key=lambda case: (case.conditions.width, case.conditions.height) != USUAL_SHAPE, default=None)
 
 
 def _complete(case: Case | None) -> bool:

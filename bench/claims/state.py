@@ -124,11 +124,11 @@ def _costs(device: str, selection: LatencySelection) -> Iterable[CostState]:
 
 
 def _cost(device: str, case: Case, direction: str) -> CostState:
-    row, frame = case.measured(direction), case.frame
-    setting = f"batch {frame.batch}, {frame.image}, {frame.threads} threads, " + (
-        "deterministic" if frame.deterministic else "any algorithm")
+    row, conditions = case.measured(direction), case.conditions
+    setting = f"batch {conditions.batch}, {conditions.image}, {conditions.threads} threads, " + (
+        "deterministic" if conditions.deterministic else "any algorithm")
     warnings = [text for text in row.state.get("warnings", ()) if not is_harmless(text)]
-    return CostState(device, frame.shape, setting, case.name, case.configuration, direction, list(row.samples_s),
+    return CostState(device, conditions.shape, setting, case.name, case.configuration, direction, list(row.samples_s),
                      row.session, row.weights, warnings, dict(row.stages_s), row.peak_alloc_bytes, row.parameters,
                      row.macs)
 

@@ -11,7 +11,7 @@ from bench.claims.cost_findings import FORWARD, OF_DIRECTION
 from bench.reports.claims.text import claimed_text
 from bench.reports.latency.stages import stages_of
 from bench.reports.latency.tables import headline_cases
-from bench.reports.latency.text import Context, change_text, frame_text, listed, number_text, percent_text
+from bench.reports.latency.text import Context, change_text, conditions_text, listed, number_text, percent_text
 from bench.reports.page.table import Cell, Column, Table
 from bench.results.latency_figures import kmac_per_pixel, peak_bytes, round_seconds
 from bench.results.latency_selection import DIRECTIONS, Case, paired_ratio
@@ -40,7 +40,7 @@ def claims_table(context: Context, claims: Iterable[Claim]) -> Table:
         rows.append((context.labels[claim.variant], _what(claim),
                      None if claim.versus is None else context.labels.get(claim.versus, claim.versus),
                      claimed_text(claim), claim.kind, measured,
-                     frame_text(case.frame, context.selection.frames) if measured else None,
+                     conditions_text(case.conditions, context.selection.conditions) if measured else None,
                      listed([remark, claim.note, *(f"contradicts \"{other}\"" for other in claim.contradicts)]),
                      claim.name, claim.source))
     used = [row for case in cases.values() for row in case.rows]
@@ -63,7 +63,7 @@ def _measured(context: Context, claim: Claim, case: Case) -> Found:
         return None, "training is not measured"
     if claim.change_percent is None:
         return _absolute(claim, case)
-    other = context.selection.case(case.frame, claim.versus)
+    other = context.selection.case(case.conditions, claim.versus)
     if other is None:
         return None, f"{context.labels.get(claim.versus, claim.versus)} was not measured at this size"
     if claim.part is not None:

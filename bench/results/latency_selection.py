@@ -17,8 +17,8 @@ DIRECTIONS = (ENCODE, DECODE)
 
 
 @dataclass(frozen=True, order=True)
-class Frame:
-    """What was coded and how: only measurements of one frame compare."""
+class Conditions:
+    """What was coded and how: only measurements under the same conditions compare."""
 
     width: int
     height: int
@@ -38,18 +38,18 @@ class Frame:
         return self.width * self.height * self.batch
 
 
-def frame_of(row: LatencyRow) -> Frame:
-    """The frame of a row."""
-    return Frame(row.width, row.height, row.batch, str(row.identity.get("image", "photograph")),
-                 int(row.identity.get("threads") or row.machine.get("threads") or 0),
-                 bool(row.identity.get("deterministic", row.machine.get("deterministic"))))
+def conditions_of(row: LatencyRow) -> Conditions:
+    """The conditions of a row."""
+    return Conditions(row.width, row.height, row.batch, str(row.identity.get("image", "photograph")),
+                      int(row.identity.get("threads") or row.machine.get("threads") or 0),
+                      bool(row.identity.get("deterministic", row.machine.get("deterministic"))))
 
 
 @dataclass(frozen=True)
 class Case:
-    """The newest measurement of one variant in one configuration at one frame; a direction may be missing."""
+    """The newest measurement of one variant in one configuration and conditions; a direction may be missing."""
 
-    frame: Frame
+    conditions: Conditions
     name: str
     configuration: str
     encode: LatencyRow | None
@@ -80,7 +80,7 @@ class LatencySelection:
     """All rows of one device.
 
     Attributes:
-        cases: the newest measurements, ordered by frame (the usual shape first, then by size), line and name.
+        cases: the newest measurements, ordered by conditions (the usual shape first, then by size), line and name.
         older: rows that a newer measurement of the same case replaced, oldest first.
         stored: every row, the last of each session and key.
     """
@@ -90,30 +90,30 @@ class LatencySelection:
     stored: tuple[LatencyRow, ...]
 
     @cached_property
-    def frames(self) -> list[Frame]:
-        """All frames, in order."""
-        return list(dict.fromkeys(case.frame for case in self.cases))
+    def conditions(self) -> list[Conditions]:
+        """All of them, in order."""
+        return list(dict.fromkeys(case.conditions for case in self.cases))
 
     @property
     def rows(self) -> list[LatencyRow]:
         """Rows of all cases."""
         return [row for case in self.cases for row in case.rows]
 
-    def case(self, frame: Frame, name: str, configuration: str = DEFAULT) -> Case | None:
+    def case(self, conditions: Conditions, name: str, configuration: str = DEFAULT) -> Case | None:
         """The case, if it was measured or failed."""
-        return self._by_case.get((frame, name, configuration))
+        return self._by_case.get((conditions, name, configuration))
 
     def in_turns(self, row: LatencyRow, name: str, configuration: str = DEFAULT) -> LatencyRow | None:
         """The measured row of another variant (or configuration) that took turns with ``row``."""
-        return self._by_session.get((row.session, frame_of(row), row.direction, name, configuration))
+        return self._by_session.get((row.session, conditions_of(row), row.direction, name, configuration))
 
     @cached_property
     def _by_case(self) -> dict[tuple, Case]:
-        return {(case.frame, case.name, case.configuration): case for case in self.cases}
+        return {(case.conditions, case.name, case.configuration): case for case in self.cases}
 
     @cached_property
     def _by_session(self) -> dict[tuple, LatencyRow]:
-        return {(row.session, frame_of(row), row.direction, row.name, row.configuration): row
+        return {(row.session, conditions_of(row), row.direction, row.name, row.configuration): row
                 for row in self.stored if row.status == OK}
 
 
@@ -144,14 +144,14 @@ def _newest(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, LatencyRow]
     return (whole or list(sessions.values()))[-1]
 
 
-def _slot(row: LatencyRow) -> tuple[Frame, str, str]:
-    return frame_of(row), row.name, row.configuration
+def _slot(row: LatencyRow) -> tuple[Conditions, str, str]:
+    return conditions_of(row), row.name, row.configuration
 
 
 def _order(case: Case, base_lines: set[str]) -> tuple:
-    frame, line = case.frame, case.any.line
-    usual = (frame.width, frame.height) == USUAL_SHAPE
-    return (frame.batch, not usual, frame.width * frame.height, frame, line not in base_lines, line,
+    conditions, line = case.conditions, case.any.line
+    usual = (conditions.width, conditions.height) == USUAL_SHAPE
+    return (conditions.batch, not usual, conditions.width * conditions.height, conditions, line not in base_lines, line,
             case.name != BASE, case.name, case.configuration != DEFAULT, case.configuration)
 
 

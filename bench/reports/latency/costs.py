@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.reports.latency.tables import REMARK, VARIANT, default_cases, headline_cases
-from bench.reports.latency.text import Context, frame_headings, frame_text, remark_text
+from bench.reports.latency.text import Context, condition_headings, conditions_text, remark_text
 from bench.reports.page.table import Cell, Column, Table
 from bench.results.latency_figures import forward_kmac_per_pixel, highest, kmac_per_pixel, peak_bytes
 from bench.results.latency_rows import LatencyRow
@@ -16,7 +16,7 @@ MB, MEGAPIXEL = 1e6, 1e6
 
 
 def memory(context: Context) -> Table:
-    """Peaks of both directions at every frame."""
+    """Peaks of both directions under all conditions."""
     columns = [VARIANT, Column("weights_mb", "weights", "MB", digits=1)]
     for direction in DIRECTIONS:
         columns += [Column(f"{direction}_peak_mb", f"{direction} peak", "MB", digits=1),
@@ -33,7 +33,7 @@ def memory(context: Context) -> Table:
             stages = {} if row is None else row.stage_peak_alloc_bytes
             cells += [*((None, None) if row is None else (_mb(row.peak_alloc_bytes), _mb(row.peak_reserved_bytes))),
                       max(stages, key=stages.__getitem__, default=None)]
-        base = context.selection.case(case.frame, BASE)
+        base = context.selection.case(case.conditions, BASE)
         change = None if base is None or case.name == BASE else _change(peak_bytes(case), peak_bytes(base))
         measured = [row for row in case.rows if row.status == OK]
         rows.append((*cells, change, _mb(highest(row.peak_rss_bytes for row in measured)),
@@ -42,7 +42,7 @@ def memory(context: Context) -> Table:
              "\"reserved\" is what the GPU's allocator held. The process holds all variants that took turns, and the "
              "libraries: a pass itself takes what its peak has beyond \"before\". MB: 10⁶ bytes.",
              f"peak vs {context.base_label}: of the direction that takes more.")
-    headings = frame_headings(cases, context.selection.frames)
+    headings = condition_headings(cases, context.selection.conditions)
     return context.table("memory", "Memory", columns, rows, [row for case in cases for row in case.rows], notes,
                          headings)
 
@@ -63,15 +63,15 @@ def memory_slope(context: Context) -> Table:
                  for direction in DIRECTIONS))
     groups: dict[tuple, list[Case]] = {}
     for case in default_cases(context):
-        frame = case.frame
-        groups.setdefault((case.name, frame.batch, frame.threads, frame.deterministic), []).append(case)
+        conditions = case.conditions
+        groups.setdefault((case.name, conditions.batch, conditions.threads, conditions.deterministic), []).append(case)
     rows, used = [], []
     for (name, *_), cases in groups.items():
         measured = [row for case in cases for row in case.rows if row.status == OK]
         if not measured:
             continue
         used += measured
-        shapes = dict.fromkeys(frame_text(case.frame, [case.frame]) for case in cases
+        shapes = dict.fromkeys(conditions_text(case.conditions, [case.conditions]) for case in cases
                                if any(row.status == OK for row in case.rows))
         rows.append((context.labels[name], ", ".join(shapes), *(
             slope_mb_per_megapixel([row for row in measured if row.direction == direction])
@@ -104,7 +104,7 @@ def complexity(context: Context) -> Table:
     cases = headline_cases(context)
     rows = []
     for case in cases:
-        base = context.selection.case(case.frame, BASE)
+        base = context.selection.case(case.conditions, BASE)
         base = None if case.name == BASE else base
         cells: list[Cell] = [context.labels[case.name], case.any.parameters,
                              _change(case.any.parameters, base and base.any.parameters), case.any.unused_parameters]
@@ -112,8 +112,8 @@ def complexity(context: Context) -> Table:
             own = kmac_per_pixel(case.measured(direction))
             cells += [own, _change(own, kmac_per_pixel(base.measured(direction)) if base else None)]
         uncounted = sorted({name for row in case.rows for name in row.uncounted})
-        rows.append((*cells, forward_kmac_per_pixel(case), frame_text(case.frame, context.selection.frames),
-                     ", ".join(uncounted) or None))
+        where = conditions_text(case.conditions, context.selection.conditions)
+        rows.append((*cells, forward_kmac_per_pixel(case), where, ", ".join(uncounted) or None))
     notes = ("kMAC/pixel: thousands of multiply-accumulates of convolutions, matrix products, attention and registered "
              "operators, over the original pixels. Encoder and decoder each walk the context model, so that their sum "
              "is more than a forward pass. Forward: as the published code computes it, with an attention whose result "

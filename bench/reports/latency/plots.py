@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from bench.reports.latency.rates import RatePlot
 from bench.reports.latency.stages import STAGES, Stages, in_order, stages_of
 from bench.reports.latency.tables import headline_cases
-from bench.reports.latency.text import Context, frame_text
+from bench.reports.latency.text import Context, conditions_text
 from bench.reports.rate.plots import COLOURS, MARKERS, Figure, Layout, plot_settings, save
 from bench.results.latency_selection import DIRECTIONS, Case
 
@@ -28,9 +28,9 @@ WIDE_RANGE = 8.0  # ratio of the largest to the smallest time from which on a sc
 
 
 def stage_bars(context: Context, layout: Layout) -> Figure | None:
-    """Stacked bars, one a variant and direction, at one frame; None where no stages were marked."""
+    """Stacked bars, one a variant and direction, under the same conditions; None where no stages were marked."""
     cases = [case for case in headline_cases(context) if any(stages_of(case.measured(one)) for one in DIRECTIONS)]
-    cases = [case for case in cases if case.frame == cases[0].frame]
+    cases = [case for case in cases if case.conditions == cases[0].conditions]
     if not cases:
         return None
     names = in_order(name for case in cases for one in DIRECTIONS if (found := stages_of(case.measured(one)))
@@ -48,8 +48,8 @@ def stage_bars(context: Context, layout: Layout) -> Figure | None:
         handles = [Patch(color=STAGE_COLOURS.get(name, UNKNOWN_STAGE), label=name) for name in names]
         canvas.legend(handles=handles, loc="outside lower center", ncols=5 if beside else 3, frameon=False,
                       fontsize=layout.font - 0.8, handlelength=1, columnspacing=0.8)
-        frame = frame_text(cases[0].frame, context.selection.frames)
-        caption = (f"Stages of encode and decode at {frame} on {context.device}: medians over marked passes, which are "
+        where = conditions_text(cases[0].conditions, context.selection.conditions)
+        caption = (f"Stages of encode and decode at {where} on {context.device}: medians over marked passes, which are "
                    "not the passes of the latency table.")
         return Figure(f"stages_{layout.name}", caption, save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
 

@@ -64,7 +64,7 @@ def rate_points(context: Context, results_dir: Path) -> RatePlot:
             left_out.append(label)
             continue
         points.append(RatePoint(label, 1000 * summarise(row.samples_s).median, -bd_rate,
-                                subject.origin == PUBLISHED, case.frame.shape))
+                                subject.origin == PUBLISHED, case.conditions.shape))
     return RatePlot(anchor.label, tuple(points), tuple(left_out))
 
 

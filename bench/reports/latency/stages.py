@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.reports.latency.tables import DIRECTION, SHAPE, VARIANT, default_cases
-from bench.reports.latency.text import Context, frame_headings, number_text, text_column
+from bench.reports.latency.text import Context, condition_headings, number_text, text_column
 from bench.reports.page.table import Cell, Column, Table
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS
@@ -59,7 +59,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def stages(context: Context) -> Table:
-    """A line for each variant, direction and frame; a column for each stage."""
+    """A line for each variant, direction and conditions; a column for each stage."""
     cases = [case for case in default_cases(context)
              if any(stages_of(case.measured(direction)) for direction in DIRECTIONS)]
     used = [row for case in cases for row in map(case.measured, DIRECTIONS) if stages_of(row)]
@@ -70,7 +70,7 @@ def stages(context: Context) -> Table:
                Column("marked_percent", "whole / unmarked", "%", digits=1)]
     rows: list[tuple[Cell, ...]] = []
     headings = []
-    by_case = dict(frame_headings(cases, context.selection.frames))
+    by_case = dict(condition_headings(cases, context.selection.conditions))
     for index, case in enumerate(cases):
         if index in by_case:
             headings.append((len(rows), by_case[index]))
@@ -115,7 +115,7 @@ def stage_values(context: Context) -> Table:
             used.append(row)
             for name in in_order(found.seconds):
                 seconds, peak = found.seconds[name], row.stage_peak_alloc_bytes.get(name)
-                rows.append((context.labels[case.name], case.frame.shape, case.frame.batch, direction, name,
+                rows.append((context.labels[case.name], case.conditions.shape, case.conditions.batch, direction, name,
                              1000 * seconds, 100 * seconds / found.total, row.stage_calls.get(name),
                              len(row.stages_s[name]), None if peak is None else peak / 1e6))
     return context.table("stage_values", "All stages", columns, rows, used)

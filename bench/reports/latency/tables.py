@@ -6,8 +6,8 @@ from bench.metrics.statistics.timing import Ratio, summarise
 from bench.reports.latency.text import (
     Context,
     base_note,
+    condition_headings,
     failure_text,
-    frame_headings,
     ratio_text,
     remark_text,
     text_column,
@@ -31,7 +31,7 @@ def default_cases(context: Context) -> list[Case]:
 
 
 def headline_cases(context: Context) -> list[Case]:
-    """Of every variant the measured case at the first frame: the usual shape, else the smallest."""
+    """Of every variant the measured case under the first conditions: the usual shape, else the smallest."""
     chosen: dict[str, Case] = {}
     for case in default_cases(context):
         if any(row.status == OK for row in case.rows):
@@ -40,7 +40,7 @@ def headline_cases(context: Context) -> list[Case]:
 
 
 def latency(context: Context) -> Table:
-    """A line for each variant and frame: both directions' times and their ratio to the base."""
+    """A line for each variant under all conditions: both directions' times and their ratio to the base."""
     columns = [VARIANT, Column("weights", "Weights"), Column("bpp", "bpp", digits=3)]
     for direction in DIRECTIONS:
         columns += [text_column(f"{direction}_ms", f"{direction}, median (p10–p90)", "ms"),
@@ -57,7 +57,7 @@ def latency(context: Context) -> Table:
                       None if first_s is None else 1000 * first_s]
         numbers = dict.fromkeys(len(row.samples_s) for row in case.rows if row.status == OK)
         rows.append((*cells, " / ".join(map(str, numbers)) or None, remark_text(case)))
-    headings = frame_headings(cases, context.selection.frames)
+    headings = condition_headings(cases, context.selection.conditions)
     return context.table("latency", "Latency", columns, rows, [row for case in cases for row in case.rows],
                          (base_note(context.base_label),), headings)
 
@@ -133,7 +133,7 @@ def configurations(context: Context) -> Table | None:
              "default one, and must be decoded in this one.")
     return context.table("configurations", "Configurations", columns, rows,
                          [row for case in cases for row in case.rows], notes,
-                         frame_headings(cases, context.selection.frames))
+                         condition_headings(cases, context.selection.conditions))
 
 
 def failures(context: Context) -> Table:

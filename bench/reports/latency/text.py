@@ -9,7 +9,7 @@ from bench.metrics.statistics.timing import NOISE_FLOOR, Ratio, summarise
 from bench.reports.page.table import Cell, Column, Table
 from bench.reports.rate.frame import count
 from bench.results.latency_rows import LatencyRow
-from bench.results.latency_selection import BASE, Case, Frame, LatencySelection
+from bench.results.latency_selection import BASE, Case, Conditions, LatencySelection
 from bench.results.rows import OK
 
 PROTOCOL = (
@@ -112,23 +112,24 @@ def load_warnings(rows: Iterable[LatencyRow]) -> tuple[str, ...]:
     return (f"while this was measured: {'; '.join(found[:MOST_WARNINGS])}{more}.",)
 
 
-def frame_text(frame: Frame, frames: Iterable[Frame]) -> str:
-    """"768x512", with what tells ``frame`` from the others of a report."""
-    frames = list(frames)
-    parts = [frame.shape]
-    parts += [count(frame.batch, "image") + " a pass"] if frame.batch > 1 else []
-    parts += [frame.image] if len({one.image for one in frames}) > 1 or frame.image != "photograph" else []
-    parts += [count(frame.threads, "thread")] if len({one.threads for one in frames}) > 1 else []
-    if len({one.deterministic for one in frames}) > 1:
-        parts.append("deterministic" if frame.deterministic else "any algorithms")
+def conditions_text(conditions: Conditions, all_conditions: Iterable[Conditions]) -> str:
+    """"768x512", with what tells ``conditions`` from the others of a report."""
+    all_conditions = list(all_conditions)
+    parts = [conditions.shape]
+    parts += [count(conditions.batch, "image") + " a pass"] if conditions.batch > 1 else []
+    if conditions.image != "photograph" or len({one.image for one in all_conditions}) > 1:
+        parts.append(conditions.image)
+    parts += [count(conditions.threads, "thread")] if len({one.threads for one in all_conditions}) > 1 else []
+    if len({one.deterministic for one in all_conditions}) > 1:
+        parts.append("deterministic" if conditions.deterministic else "any algorithms")
     return ", ".join(parts)
 
 
-def frame_headings(cases: Sequence[Case], frames: Iterable[Frame]) -> list[tuple[int, str]]:
-    """A heading before the first case of each frame; ``cases`` are ordered by frame."""
-    frames = list(frames)
-    starts = [index for index, case in enumerate(cases) if not index or case.frame != cases[index - 1].frame]
-    return [(index, frame_text(cases[index].frame, frames)) for index in starts]
+def condition_headings(cases: Sequence[Case], all_conditions: Iterable[Conditions]) -> list[tuple[int, str]]:
+    """A heading before the first case of the same conditions, by which ``cases`` are ordered."""
+    all_conditions = list(all_conditions)
+    starts = [index for index, case in enumerate(cases) if not index or case.conditions != cases[index - 1].conditions]
+    return [(index, conditions_text(cases[index].conditions, all_conditions)) for index in starts]
 
 
 def text_column(key: str, title: str, unit: str = "") -> Column:
