@@ -14,7 +14,7 @@ BENCH := $(VENV)/bin/python -m bench
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help kodak clic tecnick sample latency claims train miniatures bench report test
+.PHONY: help kodak clic tecnick sample latency claims train miniatures bench report test lint
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -54,9 +54,14 @@ report: $(READY) ## rebuild every report from results/, without a model
 test: $(READY) ## run the tests on all cores (PYTEST_ARGS="-k lattice" for some of them)
 	@$(VENV)/bin/python -m pytest -n auto --dist worksteal --durations 10 $(PYTEST_ARGS)
 
+lint: $(READY) ## check style, types and which part imports which (ruff, mypy, import-linter)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13) and "Python 3.10 to 3.12 is needed: make PYTHON=python3.12")'
 	@echo "Setting up $(VENV): a few minutes and about 6 GB, once"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
