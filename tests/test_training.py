@@ -316,29 +316,31 @@ from training_samples import CROP, job
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)
 processes = join_processes("cpu")
-trainer = Trainer(job(sys.argv[2], steps=int(sys.argv[3]), patience=2), folder / "run", None, processes)
 images = decode_folders([folder / "photographs"], CROP, folder / "cache")
-trainer.run(images, centres(images, CROP), save_every=3)
-torch.save({"weights": dict(trainer.model.named_parameters()), "objective": trainer.objective.state_dict()},
-           folder / f"rank{processes.rank}.pt")
+for recipe in sys.argv[2:]:
+    trainer = Trainer(job(recipe, steps=6, patience=2), folder / recipe, None, processes)
+    trainer.run(images, centres(images, CROP), save_every=3)
+    torch.save({"weights": dict(trainer.model.named_parameters()), "objective": trainer.objective.state_dict()},
+               folder / f"{recipe}-{processes.rank}.pt")
 leave_processes()
 """
 
 
-@pytest.mark.parametrize("recipe", ["standard", "balanced_phase1", "balanced_phase4"])
-def test_processes_train_one_model_together(recipe, decoded, tmp_path):
+def test_processes_train_one_model_together(decoded, tmp_path):
     """Weights and task weights agree over processes, whatever crops and noise each has."""
+    recipes = ("standard", "balanced_phase1", "balanced_phase4")
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*torchrun, str(script), str(tmp_path), recipe, "6"], cwd=ROOT, env=environment, check=True,
+    subprocess.run([*torchrun, str(script), str(tmp_path), *recipes], cwd=ROOT, env=environment, check=True,
                    capture_output=True, timeout=200)
-    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=False) for rank in (0, 1))
-    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
-    assert repr(first["objective"]) == repr(second["objective"])
-    assert len(lines(tmp_path / "run", "validation")) == 2
-    assert [line["step"] for line in lines(tmp_path / "run", "step")] == [3, 6]
+    for recipe in recipes:
+        first, second = (torch.load(tmp_path / f"{recipe}-{rank}.pt", weights_only=False) for rank in (0, 1))
+        assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+        assert repr(first["objective"]) == repr(second["objective"])
+        assert len(lines(tmp_path / recipe, "validation")) == 2
+        assert [line["step"] for line in lines(tmp_path / recipe, "step")] == [3, 6]
 
 
 def test_exported_weights_code_and_keep_their_constants(tmp_path):
@@ -427,33 +429,52 @@ def test_one_gamma_serves_all_scales(train, tmp_path):
     assert gammas["distortion"] == gammas["z"] == 0.005
 
 
-def test_freezing_lasts_over_a_restart(train, tmp_path):
+def test_freezing_lasts_over_a_restart(train, tmp_path, monkeypatch):
     assert train.run() == EXIT_DONE
-    more = ("--variant", "tiny_multiref", "--from-variant", "tiny", "--freeze")
-    process = subprocess.Popen([sys.executable, "-m", "bench", *train(*more, "--steps", "300")], cwd=ROOT,
-                               stdout=subprocess.DEVNULL)
+    more = ("--variant", "tiny_multiref", "--from-variant", "tiny", "--freeze", "--steps", "8")
+    step = Trainer._step
+
+    def interrupted(trainer, x):
+        if trainer.step == 5:
+            raise KeyboardInterrupt
+        return step(trainer, x)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        assert train.run(*more) == 130  # interrupted
     run = tmp_path / "runs" / "tiny_multiref" / "0.01"
-    wait_for(run / "state.pt", process)
-    process.kill()
-    process.wait()
     state = torch.load(run / "state.pt", weights_only=True)
-    assert state["step"] < 300 and "g_a.branch.0.weight" in state["frozen"]
-    trainer_options = ("--steps", "300", "--variant", "tiny_multiref", "--from-variant", "tiny", "--freeze")
-    assert train.run(*trainer_options) == EXIT_DONE
+    assert state["step"] == 4 and "g_a.branch.0.weight" in state["frozen"]
+    assert train.run(*more) == EXIT_DONE
+    assert lines(run)[-1]["step"] == 8
     base, after = (torch.load(tmp_path / "runs" / name / "0.01" / "best.pt", weights_only=True)
                    for name in ("tiny", "tiny_multiref"))
     assert torch.equal(after["g_a.branch.0.weight"], base["g_a.branch.0.weight"])
 
 
+HELD_UP = """
+import sys, time
+from bench.cli import main
+from bench.training.trainer import Trainer
+step = Trainer._step
+def hold_up(self, x):
+    if self.step == 5:
+        time.sleep(200)
+    return step(self, x)
+Trainer._step = hold_up
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_a_killed_command_goes_on_where_it_was(train, tmp_path):
-    arguments = train("--variant", "tiny_balanced", "--steps", "60", "--threads", "1", "--keep-best", "2")
+    arguments = train("--variant", "tiny_balanced", "--steps", "12", "--threads", "1", "--keep-best", "2")
     run = tmp_path / "runs" / "tiny_balanced" / "0.01"
     threads = torch.get_num_threads()
-    process = subprocess.Popen([sys.executable, "-m", "bench", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", HELD_UP, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
     wait_for(run / "state.pt", process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert torch.load(run / "state.pt", weights_only=True)["step"] < 60
+    assert torch.load(run / "state.pt", weights_only=True)["step"] < 6
     try:
         assert main(arguments) == EXIT_DONE
         assert main([*arguments, "--out", str(tmp_path / "whole")]) == EXIT_DONE
@@ -465,7 +486,7 @@ def test_a_killed_command_goes_on_where_it_was(train, tmp_path):
     kept = json.loads((run / "states" / "states.json").read_text())["states"]
     losses = {line["step"]: line["loss"] for line in lines(run, "validation")}
     best = sorted(losses, key=lambda step: losses[step])[:2]
-    assert {entry["step"] for entry in kept} >= {60} and len(kept) <= 3
+    assert {entry["step"] for entry in kept} >= {12} and len(kept) <= 3
     assert {step for step in best} <= {entry["step"] for entry in kept}
 
 
