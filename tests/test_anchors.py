@@ -14,7 +14,7 @@ from bench.curves.anchors.catalogue import imported_path
 from bench.curves.anchors.check import check
 from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics import bd_rate, per_image_bd
-from bench.metrics.rate.curves import fault
+from bench.metrics.rate.curves import find_curve_fault
 
 DATA = Path(catalogue.__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "anchors"
@@ -27,7 +27,7 @@ def test_every_curve_is_usable_and_says_where_it_is_from(dataset, name):
     assert curve.source and curve.convention and curve.label and curve.description
     assert curve.points.metrics
     for metric in curve.points.metrics:
-        assert fault(curve.curve(metric)) is None
+        assert find_curve_fault(curve.curve(metric)) is None
 
 
 def test_every_published_set_is_there():

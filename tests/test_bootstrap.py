@@ -8,7 +8,7 @@ from scipy.interpolate import PchipInterpolator
 from bench.benchmarks import bootstrap as benchmark
 from bench.metrics.rate.bdrate import bd_quality, bd_rate
 from bench.metrics.rate.curves import Curve
-from bench.metrics.rate.pchip import integrals, slopes
+from bench.metrics.rate.pchip import find_pchip_slopes, integrate_pchip
 from bench.metrics.statistics.bootstrap import bd_of_curves, paired_bd_bootstrap, resample_counts
 
 MEASURES = {"rate": bd_rate, "quality": bd_quality}
@@ -42,7 +42,7 @@ def test_slopes_and_integrals_are_scipys(points, shape):
         y = y.round()
     low, high = np.sort(random.uniform(x[0], x[-1], (2, 50)), axis=0)
     low[:10], high[10:20] = x[0, :10], x[-1, 10:20]  # whole ranges as well as parts
-    found, areas = slopes(x, y), integrals(x, y, low, high)
+    found, areas = find_pchip_slopes(x, y), integrate_pchip(x, y, low, high)
     for index in range(50):
         theirs = PchipInterpolator(x[:, index], y[:, index])
         np.testing.assert_allclose(found[:, index], theirs.derivative()(x[:, index]), rtol=1e-12, atol=1e-12)

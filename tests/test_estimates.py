@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bench.metrics.statistics.estimates import Exact, Resampled, Student, ratio_estimate
-from bench.metrics.statistics.timing import ratio
+from bench.metrics.statistics.timing import compare_medians
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
@@ -138,7 +138,7 @@ def test_an_interval_that_can_not_be_is_refused():
 def test_ratios_have_the_intervals_of_timings(n, level):
     random = np.random.default_rng(6)
     a, b = random.lognormal(0.1, 0.2, n[0]), random.lognormal(0, 0.1, n[1])
-    theirs, estimate = ratio(a, b, paired=n[2], level=level), ratio_estimate(a, b, n[2])
+    theirs, estimate = compare_medians(a, b, paired=n[2], level=level), ratio_estimate(a, b, n[2])
     assert estimate.value == theirs.value and estimate.n == min(n[:2])
     np.testing.assert_allclose(estimate.interval(level), (theirs.low, theirs.high), rtol=1e-12)
 

@@ -14,7 +14,6 @@ from bench.claims.rate_findings import METRICS, USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Judgement
 from bench.claims.wording import reason_of, rounding_of
 from bench.metrics.statistics.estimates import Exact
-from bench.metrics.statistics.multiplicity import holm
 from bench.metrics.statistics.verdicts import (
     INVALID,
     NOT_MEASURED,
@@ -23,8 +22,9 @@ from bench.metrics.statistics.verdicts import (
     SUPPORTED,
     UNDECIDED,
     Decision,
-    decide,
-    reproduces,
+    adjust_by_holm,
+    decide_claim,
+    is_reproduced,
 )
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
@@ -99,10 +99,10 @@ def judge(claim: Claim, finding: Finding, miniature: bool = False) -> Judgement:
         return replace(blank, verdict=INVALID, reason=finding.fault)
     value = finding.value if finding.estimate is None else _in_unit(finding, finding.estimate.value)
     judged = replace(blank, value=value)
-    if finding.tolerance is not None and reproduces(value, claim.bounds, finding.tolerance):
+    if finding.tolerance is not None and is_reproduced(value, claim.bounds, finding.tolerance):
         verdict, decision = REPRODUCED, None
     elif finding.estimate is not None:
-        decision = decide(finding.estimate, *_weaker_end(claim, finding))
+        decision = decide_claim(finding.estimate, *_weaker_end(claim, finding))
         verdict = decision.verdict
     else:  # an average without its images has no uncertainty to decide by; a published figure can only be wrong
         verdict, decision = (REFUTED if finding.published else UNDECIDED), None
@@ -151,7 +151,7 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
     result, statements = list(judgements), []
     for miniature in (False, True):
         tested = [index for index, one in enumerate(result) if one.miniature == miniature and one.p_value is not None]
-        adjusted = holm([result[index].p_value for index in tested])
+        adjusted = adjust_by_holm([result[index].p_value for index in tested])
         for index, p_value in zip(tested, adjusted):
             result[index] = _marked(replace(result[index], adjusted_p=float(p_value)), len(tested))
         decided = [result[index] for index in tested if result[index].verdict in (SUPPORTED, REFUTED)]

@@ -5,10 +5,10 @@ from bench.metrics.rate.curves import Curve
 from bench.metrics.rate.per_image import PerImageBD, per_image_bd
 from bench.metrics.statistics.bootstrap import BDBootstrap, paired_bd_bootstrap
 from bench.metrics.statistics.estimates import Estimate, Exact, Resampled, Student, ratio_estimate
-from bench.metrics.statistics.multiplicity import holm
+from bench.metrics.statistics.verdicts import adjust_by_holm
 
 __all__ = [
     "METHODS", "BDBootstrap", "BDResult", "Curve", "Estimate", "Exact", "MethodSpread", "PerImageBD", "Resampled",
-    "Student", "bd_quality", "bd_rate", "holm", "method_spread", "paired_bd_bootstrap", "per_image_bd",
+    "Student", "adjust_by_holm", "bd_quality", "bd_rate", "method_spread", "paired_bd_bootstrap", "per_image_bd",
     "ratio_estimate",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.metrics.statistics.timing import Ratio, ratio
+from bench.metrics.statistics.timing import Ratio, compare_medians
 from bench.results.latency_rows import DECODE, ENCODE, LatencyRow
 from bench.results.rows import OK
 
@@ -168,4 +168,4 @@ def compare(row: LatencyRow | None, other: LatencyRow | None) -> Ratio | None:
 def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Ratio | None:
     """Ratio of medians over the rounds that both series have; None without any."""
     rounds = min(len(a), len(b))
-    return ratio(a[:rounds], b[:rounds], paired=True) if rounds else None
+    return compare_medians(a[:rounds], b[:rounds], paired=True) if rounds else None

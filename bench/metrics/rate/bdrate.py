@@ -13,7 +13,7 @@ import numpy as np
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
 from bench.common.registry import Registry
-from bench.metrics.rate.curves import Curve, fault, overlap
+from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 
 MINIMUM_OVERLAP = 0.5  # share of the union below which there is no number
 COMFORTABLE_OVERLAP = 0.75  # share of the union below which there is a warning
@@ -141,11 +141,11 @@ def _mean_difference(
 ) -> BDResult:
     """Return y of ``test`` less y of ``anchor``, averaged over the common interval of x."""
     interpolate = METHODS.get(method)
-    faults = [reason for reason in (fault(anchor), fault(test)) if reason]
+    faults = [reason for reason in (find_curve_fault(anchor), find_curve_fault(test)) if reason]
     if faults:
         return BDResult(None, method, "; ".join(faults))
     (anchor_x, anchor_y), (test_x, test_y) = axes(anchor), axes(test)
-    common = overlap(anchor_x, test_x)
+    common = measure_overlap(anchor_x, test_x)
     if common.low >= common.high:
         return BDResult(None, method, f"the curves have no range of {x_name} in common", common.share)
     interval = (common.low, common.high)

@@ -54,7 +54,7 @@ class Overlap:
     share: float
 
 
-def fault(curve: Curve) -> str | None:
+def find_curve_fault(curve: Curve) -> str | None:
     """Return why ``curve`` can't be interpolated, naming the offending points, or None.
 
     A usable curve has at least 4 points, finite positive rates, finite qualities, and once sorted by
@@ -76,7 +76,7 @@ def fault(curve: Curve) -> str | None:
     return None
 
 
-def overlap(first: np.ndarray, second: np.ndarray) -> Overlap:
+def measure_overlap(first: np.ndarray, second: np.ndarray) -> Overlap:
     """Return the range that two sets of positions (qualities, or log10 rates) have in common."""
     low, high = max(first.min(), second.min()), min(first.max(), second.max())
     union = max(first.max(), second.max()) - min(first.min(), second.min())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def find_pchip_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the slope at each point (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984).
 
     Inside it is a weighted harmonic mean of the secants on both sides, or 0 where these differ in sign. At the ends it
@@ -42,17 +42,17 @@ def _end_slope(step: np.ndarray, next_step: np.ndarray, secant: np.ndarray, next
     return np.where(np.sign(slope) != np.sign(secant), 0.0, np.where(steep, 3 * secant, slope))
 
 
-def integrals(x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def integrate_pchip(x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return the integral of each curve from ``low`` to ``high``, exact but for rounding.
 
     Args:
-        x, y: as for :func:`slopes`.
+        x, y: as for :func:`find_pchip_slopes`.
         low, high: (curves), within the range of x.
 
     Returns:
         (curves).
     """
-    steps, slope = np.diff(x, axis=0), slopes(x, y)
+    steps, slope = np.diff(x, axis=0), find_pchip_slopes(x, y)
     secants = np.diff(y, axis=0) / steps
     bend = (3 * secants - 2 * slope[:-1] - slope[1:]) / steps
     twist = (slope[:-1] + slope[1:] - 2 * secants) / steps**2

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.metrics.rate.bdrate import MINIMUM_OVERLAP, BDResult, bd_quality, bd_rate
 from bench.metrics.rate.curves import MINIMUM_POINTS, Curve
-from bench.metrics.rate.pchip import integrals
+from bench.metrics.rate.pchip import integrate_pchip
 from bench.metrics.statistics.estimates import Resampled, Student
 from bench.metrics.statistics.timing import FEWEST_TO_RESAMPLE
 
@@ -120,7 +120,7 @@ def bd_of_curves(anchor: Points, test: Points, measure: str, min_overlap: float 
         return values
     low, high = low[usable], high[usable]
     anchor_area, test_area = (  # compress, unlike an index, keeps curves beside each other in memory: twice as fast
-        integrals(*(np.compress(usable, part, axis=1) for part in side), low, high) for side in sides)
+        integrate_pchip(*(np.compress(usable, part, axis=1) for part in side), low, high) for side in sides)
     difference = (test_area - anchor_area) / (high - low)
     values[usable] = 100 * (10.0**difference - 1) if measure == RATE else difference
     return values
@@ -136,7 +136,7 @@ def _axes(side: Points, measure: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rises(values: np.ndarray) -> np.ndarray:
-    """Which curves have finite values, enough and strictly rising ones, as :func:`~.rate.curves.fault` asks."""
+    """Which curves have finite values, enough and strictly rising ones, see ``find_curve_fault``."""
     if len(values) < MINIMUM_POINTS:
         return np.zeros(values.shape[1], dtype=bool)
     with np.errstate(invalid="ignore"):

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from bench.metrics.statistics.resampled import POWER, Resampled
-from bench.metrics.statistics.timing import FEWEST_TO_RESAMPLE, LEVEL, checked_times, log_ratio, resampled_ratios
+from bench.metrics.statistics.timing import FEWEST_TO_RESAMPLE, LEVEL, check_times, estimate_log_ratio, resample_ratios
 
 
 class Estimate(Protocol):
@@ -129,7 +129,7 @@ class Student:
 
 
 def ratio_estimate(a: Sequence[float], b: Sequence[float], paired: bool) -> Resampled | Student:
-    """Return the median of ``a`` over that of ``b``, with the intervals of :func:`~.timing.ratio`.
+    """Return the median of ``a`` over that of ``b``, with the intervals of :func:`~.timing.compare_medians`.
 
     That is a percentile bootstrap from six samples on a side, below Student's t on logarithms, and an unbounded
     interval with a single sample.
@@ -141,10 +141,10 @@ def ratio_estimate(a: Sequence[float], b: Sequence[float], paired: bool) -> Resa
     Raises:
         ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
     """
-    first, second = checked_times(a, b, paired)
+    first, second = check_times(a, b, paired)
     value, n = float(np.median(first) / np.median(second)), min(len(first), len(second))
     if n >= FEWEST_TO_RESAMPLE:
-        return Resampled(value, resampled_ratios(first, second, paired), n)
+        return Resampled(value, resample_ratios(first, second, paired), n)
     if n < 2:
         return Student(value, math.log(value), math.inf, 1.0, n, logarithmic=True)
-    return Student(value, *log_ratio(first, second, paired), n, logarithmic=True)
+    return Student(value, *estimate_log_ratio(first, second, paired), n, logarithmic=True)

@@ -56,7 +56,7 @@ class Ratio:
     method: str | None
 
 
-def summarise(samples: Sequence[float]) -> Summary:
+def summarise_times(samples: Sequence[float]) -> Summary:
     """Summarise times in any unit.
 
     Raises:
@@ -100,7 +100,7 @@ def median_interval(samples: Sequence[float], level: float = LEVEL) -> tuple[flo
     return float(values[k - 1]), float(values[n - k])
 
 
-def ratio(a: Sequence[float], b: Sequence[float], noise_floor: float = NOISE_FLOOR, *, paired: bool = False,
+def compare_medians(a: Sequence[float], b: Sequence[float], noise_floor: float = NOISE_FLOOR, *, paired: bool = False,
           level: float = LEVEL) -> Ratio:
     """Return the median of ``a`` over that of ``b`` with an interval.
 
@@ -117,24 +117,24 @@ def ratio(a: Sequence[float], b: Sequence[float], noise_floor: float = NOISE_FLO
     Raises:
         ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
     """
-    first, second = checked_times(a, b, paired)
+    first, second = check_times(a, b, paired)
     value = float(np.median(first) / np.median(second))
     n_a, n_b = len(first), len(second)
     if min(n_a, n_b) < 2:
         return Ratio(value, None, None, n_a, n_b, False, None)
     if min(n_a, n_b) < FEWEST_TO_RESAMPLE:
-        centre, error, freedom = log_ratio(first, second, paired)
+        centre, error, freedom = estimate_log_ratio(first, second, paired)
         reach = stats.t.ppf((1 + level) / 2, freedom) * error
         method, (low, high) = STUDENT, np.exp((centre - reach, centre + reach)).tolist()
     else:
         ends = ((1 - level) / 2, (1 + level) / 2)
-        method, (low, high) = BOOTSTRAP, np.quantile(resampled_ratios(first, second, paired), ends).tolist()
+        method, (low, high) = BOOTSTRAP, np.quantile(resample_ratios(first, second, paired), ends).tolist()
     low, high = min(low, value), max(high, value)
     differs = not low <= 1 <= high and abs(value - 1) > noise_floor
     return Ratio(value, low, high, n_a, n_b, differs, method)
 
 
-def checked_times(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple[np.ndarray, np.ndarray]:
+def check_times(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return both series as arrays.
 
     Raises:
@@ -148,7 +148,7 @@ def checked_times(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple
     return first, second
 
 
-def resampled_ratios(a: np.ndarray, b: np.ndarray, paired: bool) -> np.ndarray:
+def resample_ratios(a: np.ndarray, b: np.ndarray, paired: bool) -> np.ndarray:
     """Ratios of medians on bootstrap resamples, with a fixed seed."""
     generator = np.random.default_rng(SEED)
     chosen_a = generator.integers(len(a), size=(RESAMPLES, len(a)))
@@ -156,7 +156,7 @@ def resampled_ratios(a: np.ndarray, b: np.ndarray, paired: bool) -> np.ndarray:
     return np.median(a[chosen_a], axis=1) / np.median(b[chosen_b], axis=1)
 
 
-def log_ratio(a: np.ndarray, b: np.ndarray, paired: bool) -> tuple[float, float, float]:
+def estimate_log_ratio(a: np.ndarray, b: np.ndarray, paired: bool) -> tuple[float, float, float]:
     """Mean difference of the logarithms, its standard error, and Student's degrees of freedom (Welch's unpaired)."""
     log_a, log_b = np.log(a), np.log(b)
     if paired:

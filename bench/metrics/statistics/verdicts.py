@@ -7,7 +7,10 @@ holds it. Being different from nothing and being big enough are separate questio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from bench.metrics.statistics.estimates import Estimate
 
@@ -37,7 +40,7 @@ class Decision:
     detectable: float
 
 
-def decide(estimate: Estimate, weaker_end: float, lower_is_better: bool, floor: float = 0.0) -> Decision:
+def decide_claim(estimate: Estimate, weaker_end: float, lower_is_better: bool, floor: float = 0.0) -> Decision:
     """Compare ``estimate`` with the weaker end of a claim.
 
     Args:
@@ -62,6 +65,25 @@ def _p_values(estimate: Estimate, end: float, lower_is_better: bool, floor: floa
     return (below, above) if lower_is_better else (above, below)
 
 
-def reproduces(value: float, claimed: tuple[float, float], tolerance: float) -> bool:
+def is_reproduced(value: float, claimed: tuple[float, float], tolerance: float) -> bool:
     """Whether a published value is found again: within its range, widened by ``tolerance`` on both sides."""
     return claimed[0] - tolerance <= value <= claimed[1] + tolerance
+
+
+def adjust_by_holm(p_values: Sequence[float]) -> np.ndarray:
+    """Return adjusted p-values (Holm, Scand. J. Statist. 6, 1979), in the order given.
+
+    Rejecting where the adjusted one is at most 5 % rejects any true null in at most 5 % of cases, however the tests
+    depend on each other.
+
+    Raises:
+        ValueError: a p-value is not within 0 and 1.
+    """
+    given = np.asarray(p_values, dtype=float)
+    if not ((given >= 0) & (given <= 1)).all():
+        raise ValueError("p-values must lie within 0 and 1")
+    order = np.argsort(given, kind="stable")
+    steps = (len(given) - np.arange(len(given))) * given[order]
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted

@@ -15,7 +15,7 @@ from scipy.interpolate import PchipInterpolator
 
 from bench.claims.result import PairComparison
 from bench.common.files import file_name
-from bench.metrics.rate.curves import Curve, fault, overlap
+from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 from bench.reports.claims.text import percent_text, range_text
 from bench.reports.rate.frame import count
 from bench.reports.rate.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
@@ -36,10 +36,10 @@ def rate_change(anchor: Curve, test: Curve) -> Line | None:
     Both curves are log10 rate over quality by PCHIP, whose mean difference is the BD-rate (Bjøntegaard, VCEG-M33,
     2001). None where a curve is unusable or there is no common range.
     """
-    if fault(anchor) or fault(test):
+    if find_curve_fault(anchor) or find_curve_fault(test):
         return None
     (anchor_rate, anchor_quality), (test_rate, test_quality) = (np.array(one.points()).T for one in (anchor, test))
-    common = overlap(anchor_quality, test_quality)
+    common = measure_overlap(anchor_quality, test_quality)
     if common.low >= common.high:
         return None
     quality = np.linspace(common.low, common.high, SAMPLES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.metrics.statistics.timing import summarise
+from bench.metrics.statistics.timing import summarise_times
 from bench.reports.latency.tables import headline_cases
 from bench.reports.latency.text import Context
 from bench.reports.page.references import HPCM_BASE_PUBLISHED, reference_curves
@@ -63,7 +63,7 @@ def rate_points(context: Context, results_dir: Path) -> RatePlot:
         if subject is None or bd_rate is None:
             left_out.append(label)
             continue
-        points.append(RatePoint(label, 1000 * summarise(row.samples_s).median, -bd_rate,
+        points.append(RatePoint(label, 1000 * summarise_times(row.samples_s).median, -bd_rate,
                                 subject.origin == PUBLISHED, case.conditions.shape))
     return RatePlot(anchor.label, tuple(points), tuple(left_out))
 

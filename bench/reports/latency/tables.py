@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.metrics.statistics.timing import Ratio, summarise
+from bench.metrics.statistics.timing import Ratio, summarise_times
 from bench.reports.latency.text import (
     Context,
     base_note,
@@ -99,7 +99,7 @@ def identity_cells(context: Context, row: LatencyRow) -> tuple[Cell, ...]:
 
 
 def _numbers(row: LatencyRow) -> tuple[Cell, ...]:
-    found = summarise(row.samples_s)
+    found = summarise_times(row.samples_s)
     low, high = found.interval or (None, None)
     seconds = (found.median, low, high, found.p10, found.p90, row.first_s)
     return found.n, *(None if one is None else 1000 * one for one in seconds), len(row.warmup_s)

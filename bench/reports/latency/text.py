@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.metrics.statistics.timing import NOISE_FLOOR, Ratio, summarise
+from bench.metrics.statistics.timing import NOISE_FLOOR, Ratio, summarise_times
 from bench.reports.page.table import Cell, Column, Table
 from bench.reports.rate.frame import count
 from bench.results.latency_rows import LatencyRow
@@ -147,7 +147,7 @@ def times_text(row: LatencyRow | None) -> str | None:
     """"81.2 (80.9–83.5)": median, p10 and p90 in milliseconds."""
     if row is None:
         return None
-    found = summarise(row.samples_s)
+    found = summarise_times(row.samples_s)
     low, high = number_text(1000 * found.p10), number_text(1000 * found.p90)
     return f"{number_text(1000 * found.median)} ({low}–{high})"
 

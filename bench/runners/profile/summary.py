@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.common.text import align
-from bench.metrics.statistics.timing import summarise
+from bench.metrics.statistics.timing import summarise_times
 from bench.results.latency_rows import DECODE, ENCODE, LatencyRow
 from bench.results.rows import OK
 
@@ -42,7 +42,7 @@ def _cells(pair: dict[str, LatencyRow]) -> tuple[str, ...]:
 def _milliseconds(row: LatencyRow | None) -> str:
     if row is None:
         return ""
-    found = summarise(row.samples_s)
+    found = summarise_times(row.samples_s)
     return " ".join((f"{1000 * found.median:.4g}", f"({1000 * found.p10:.4g} to {1000 * found.p90:.4g})"))
 
 
