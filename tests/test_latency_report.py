@@ -22,7 +22,6 @@ from bench.common.errors import BenchError
 from bench.reports.claims.text import claimed_text
 from bench.reports.latency.rates import rate_points
 from bench.reports.latency.report import assemble, build_latency_report, make_latency_report
-from bench.reports.latency.stages import STAGES
 from bench.reports.latency.text import context_of
 from bench.reports.rate.build import build_report, contents_of
 from bench.results.latency_selection import compare, select_latency
@@ -167,11 +166,6 @@ class TestStages:
         keys = [column.key for column in table_of(report_of(rows), "stages").columns]
         assert [key for key in keys if key.endswith("_ms")] == ["analysis_ms", "synthesis_ms", "rest_ms", "other_ms",
                                                                 "total_ms"]
-
-    def test_names_are_those_of_the_rows(self):
-        from bench.runners.profile import stages
-
-        assert STAGES == stages.STAGES
 
     def test_rows_without_stages_have_no_line(self):
         rows = both("hpcm_base", stages_s={}, stage_totals_s=[]) + both("hpcm_large")

@@ -16,6 +16,7 @@ from bench.codecs.learned import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.models import create
 from bench.results.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
+from bench.results.stages import REST
 from bench.results.store import read_rows
 from bench.runners.profile import plan as latency_plan
 from bench.runners.profile import run as profiling
@@ -26,7 +27,6 @@ from bench.runners.profile.configurations import CONFIGURATIONS
 from bench.runners.profile.plan import Frame, Settings, expected_s, groups_of, parse_frame, pending, row_identity
 from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.run import Profiler, is_out_of_memory
-from bench.runners.profile.stages import REST
 from bench.runners.profile.subjects import build, choose_subjects, picture
 from bench.runners.profile.synthetic_weights import enliven
 

@@ -12,9 +12,10 @@ from bench.codecs.learned import LearnedCodec
 from bench.models import create
 from bench.models.coders import Reader
 from bench.operators import rans
+from bench.results.stages import CODING, COLOURS, REST, SCALES, STAGES
 from bench.runners.profile.memory import peak_memory
 from bench.runners.profile.stage_marks import marked
-from bench.runners.profile.stages import CODING, REST, SCALES, STAGES, Timeline, host_timeline
+from bench.runners.profile.stages import Timeline, host_timeline
 
 
 class Ticks:
@@ -117,7 +118,7 @@ def stages_of(codec, model, function) -> tuple[object, dict, dict]:
         result = function()
     found = timeline.breakdown()
     assert sum(found.seconds.values()) == pytest.approx(found.total_s, rel=1e-9)
-    assert all(value >= 0 for value in found.seconds.values()) and set(found.seconds) <= set(STAGES)
+    assert all(value >= 0 for value in found.seconds.values()) and set(found.seconds) <= set(COLOURS)
     return result, found.seconds, found.calls
 
 
@@ -125,13 +126,17 @@ def test_every_stage_of_a_model_is_seen(tiny):
     codec, model, image = tiny
     encoding, encode_s, encode_calls = stages_of(codec, model, lambda: codec.encode(image))
     decoded, decode_s, decode_calls = stages_of(codec, model, lambda: codec.decode(encoding.stream))
-    assert set(encode_s) == set(STAGES) - {"synthesis"}
-    assert set(decode_s) == set(STAGES) - {"analysis", "hyper analysis"}
+    assert set(encode_s) == set(COLOURS) - {"synthesis"}
+    assert set(decode_s) == set(COLOURS) - {"analysis", "hyper analysis"}
     assert encode_calls[CODING] == 2  # latents, hyper-latents
     assert decode_calls[CODING] == 1 + 2 + 3 + 6  # hyper-latents, then the steps of each scale
     assert all(decode_calls[scale] >= 1 for scale in SCALES)
     assert np.array_equal(decoded, codec.decode(encoding.stream))
     assert codec.encode(image).stream == encoding.stream
+
+
+def test_every_stage_has_a_name_and_a_colour_of_its_own():
+    assert len(COLOURS) == len(set(COLOURS.values())) == len(STAGES)
 
 
 def snapshot(codec, model) -> list:

@@ -11,18 +11,14 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 
 from bench.reports.latency.rates import RatePlot
-from bench.reports.latency.stages import STAGES, Stages, in_order, stages_of
+from bench.reports.latency.stages import Stages, stages_of
 from bench.reports.latency.tables import headline_cases
 from bench.reports.latency.text import Context, conditions_text
 from bench.reports.rate.plots import COLOURS, MARKERS, Figure, Layout, plot_settings, save
 from bench.results.latency_selection import DIRECTIONS, Case
+from bench.results.stages import COLOURS as STAGE_COLOURS
+from bench.results.stages import UNKNOWN_COLOUR, order_stages
 
-# Transforms in one hue each, the context's scales in shades of one, the rest in grey: safe for the colour-blind.
-STAGE_COLOURS = dict(zip(STAGES, (
-    "#0072B2", "#56B4E9", "#8FD0C0", "#7A3B00", "#A34700", "#D55E00", "#F0A070", "#E69F00", "#009E73", "#BDBDBD",
-    "#7F7F7F",
-)))
-UNKNOWN_STAGE = "#CC79A7"
 BAR_INCHES = 0.2
 WIDE_RANGE = 8.0  # ratio of the largest to the smallest time from which on a scale is logarithmic
 
@@ -33,7 +29,7 @@ def stage_bars(context: Context, layout: Layout) -> Figure | None:
     cases = [case for case in cases if case.conditions == cases[0].conditions]
     if not cases:
         return None
-    names = in_order(name for case in cases for one in DIRECTIONS if (found := stages_of(case.measured(one)))
+    names = order_stages(name for case in cases for one in DIRECTIONS if (found := stages_of(case.measured(one)))
                      for name in found.seconds)
     beside = layout.legend_columns == 0
     height = (1 if beside else 2) * (BAR_INCHES * len(cases) + 0.5) + 0.35 + 0.15 * (len(names) // 3 + 1)
@@ -45,7 +41,7 @@ def stage_bars(context: Context, layout: Layout) -> Figure | None:
             _bars(one, context, cases, direction, names)
             one.set_title(direction, loc="left", fontsize=layout.font + 0.5, fontweight="bold")
         axes[0].invert_yaxis()
-        handles = [Patch(color=STAGE_COLOURS.get(name, UNKNOWN_STAGE), label=name) for name in names]
+        handles = [Patch(color=STAGE_COLOURS.get(name, UNKNOWN_COLOUR), label=name) for name in names]
         canvas.legend(handles=handles, loc="outside lower center", ncols=5 if beside else 3, frameon=False,
                       fontsize=layout.font - 0.8, handlelength=1, columnspacing=0.8)
         where = conditions_text(cases[0].conditions, context.selection.conditions)
@@ -59,7 +55,7 @@ def _bars(axes: Axes, context: Context, cases: Sequence[Case], direction: str, n
     starts = [0.0] * len(cases)
     for name in names:
         widths = [_milliseconds(one, name) for one in found]
-        axes.barh(range(len(cases)), widths, left=starts, height=0.75, color=STAGE_COLOURS.get(name, UNKNOWN_STAGE))
+        axes.barh(range(len(cases)), widths, left=starts, height=0.75, color=STAGE_COLOURS.get(name, UNKNOWN_COLOUR))
         starts = [start + width for start, width in zip(starts, widths)]
     axes.set_yticks(range(len(cases)), [context.labels[case.name] for case in cases])
     axes.set_xlabel("Time [ms]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +11,7 @@ from bench.reports.latency.text import Context, condition_headings, number_text,
 from bench.reports.page.table import Cell, Column, Table
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS
-
-STAGES = (  # as rows call them, in the order of tables and plots; others follow
-    "analysis", "hyper analysis", "hyper synthesis", "context", "context s1", "context s2", "context s3",
-    "entropy coding", "synthesis", "transfers", "rest",
-)
-CODING = "entropy coding"
+from bench.results.stages import CODING, order_stages
 
 
 @dataclass(frozen=True)
@@ -53,17 +47,12 @@ def stages_of(row: LatencyRow | None) -> Stages | None:
                   float(np.median(row.stage_totals_s)), float(np.median(row.samples_s)))
 
 
-def in_order(names: Iterable[str]) -> list[str]:
-    """Stages in the order of :data:`STAGES`, unknown ones last."""
-    return sorted(dict.fromkeys(names), key=lambda name: STAGES.index(name) if name in STAGES else len(STAGES))
-
-
 def stages(context: Context) -> Table:
     """A line for each variant, direction and conditions; a column for each stage."""
     cases = [case for case in default_cases(context)
              if any(stages_of(case.measured(direction)) for direction in DIRECTIONS)]
     used = [row for case in cases for row in map(case.measured, DIRECTIONS) if stages_of(row)]
-    names = in_order(name for row in used for name in row.stages_s)
+    names = order_stages(name for row in used for name in row.stages_s)
     columns = [VARIANT, DIRECTION, *(text_column(f"{_key(name)}_ms", name, "ms, share") for name in names),
                text_column("coder_calls", "coder's calls"), Column("total_ms", "whole", "ms", digits=1),
                Column("sum_percent", "stages' sum", "%", digits=1),
@@ -113,7 +102,7 @@ def stage_values(context: Context) -> Table:
             if found is None:
                 continue
             used.append(row)
-            for name in in_order(found.seconds):
+            for name in order_stages(found.seconds):
                 seconds, peak = found.seconds[name], row.stage_peak_alloc_bytes.get(name)
                 rows.append((context.labels[case.name], case.conditions.shape, case.conditions.batch, direction, name,
                              1000 * seconds, 100 * seconds / found.total, row.stage_calls.get(name),

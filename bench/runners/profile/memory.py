@@ -20,7 +20,8 @@ import psutil
 import torch
 from torch import nn
 
-from bench.runners.profile.stages import PROFILER_PREFIX, REST, Recorder, StageChanges, profiler_marks
+from bench.results.stages import REST
+from bench.runners.profile.stages import PROFILER_PREFIX, Recorder, StageChanges, profiler_marks
 
 SAMPLE_EVERY_S = 0.005
 

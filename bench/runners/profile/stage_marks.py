@@ -19,25 +19,10 @@ from torch import nn
 from bench.codecs.learned import LearnedCodec
 from bench.models.coders import Reader
 from bench.operators import rans
-from bench.runners.profile.stages import (
-    ANALYSIS,
-    CODING,
-    CONTEXT,
-    HYPER_ANALYSIS,
-    HYPER_SYNTHESIS,
-    REST,
-    SCALES,
-    SYNTHESIS,
-    TRANSFERS,
-    Recorder,
-)
+from bench.results.stages import CODING, CONTEXT, SCALES, STAGES, TRANSFERS
+from bench.runners.profile.stages import Recorder
 
-METHODS = {  # of a model, by either interface: submodules count as the method that calls them
-    "encode_image": REST, "decode_image": REST, "compress": REST, "decompress": REST,
-    "analysis": ANALYSIS, "synthesis": SYNTHESIS, "hyper_analysis": HYPER_ANALYSIS, "hyper_synthesis": HYPER_SYNTHESIS,
-    "g_a": ANALYSIS, "g_s": SYNTHESIS, "h_a": HYPER_ANALYSIS, "h_s": HYPER_SYNTHESIS,
-    "code_latents": CONTEXT, "walk": CONTEXT, "_compress_ar": CONTEXT, "_decompress_ar": CONTEXT,
-}
+METHODS = {method: stage.name for stage in STAGES for method in stage.methods}  # of a model
 CODERS = (
     (rans, "encode"), (rans.Decoder, "decode"), (Reader, "code"),
     (RansEncoder, "encode_with_indexes"), (BufferedRansEncoder, "encode_with_indexes"), (BufferedRansEncoder, "flush"),

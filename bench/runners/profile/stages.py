@@ -1,4 +1,4 @@
-"""Where the time of an encode or decode goes: the stages of a codec, and what records them.
+"""Where the time of an encode or decode goes: what records the stages of a codec.
 
 Every moment of a pass belongs to one stage, the innermost that is running, so that stages never count twice and always
 add up to the whole. ``stage_marks.py`` tells a recorder of stages.
@@ -15,14 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
-ANALYSIS, SYNTHESIS = "analysis", "synthesis"
-HYPER_ANALYSIS, HYPER_SYNTHESIS = "hyper analysis", "hyper synthesis"
-CONTEXT = "context"  # of models without scales, and what belongs to no scale
-SCALES = ("context s1", "context s2", "context s3")
-CODING = "entropy coding"  # with the way of the symbols to the host and back
-TRANSFERS = "transfers"  # pixels to the device and back: conversion, padding, cropping, rounding; and the container
-REST = "rest"
-STAGES = (ANALYSIS, HYPER_ANALYSIS, HYPER_SYNTHESIS, CONTEXT, *SCALES, CODING, SYNTHESIS, TRANSFERS, REST)
+from bench.results.stages import REST
 
 PROFILER_PREFIX = "bench stage: "
 
