@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 import torch
 from torch import nn
 
 from bench.results.stages import REST
-from bench.runners.profile.stages import PROFILER_PREFIX, Recorder, StageChanges, profiler_marks
+from bench.runners.profile.stages import PROFILER_PREFIX, Recorder, profiler_marks
 
 SAMPLE_EVERY_S = 0.005
+
+StagedPass = Callable[[Recorder], object]  # runs one pass and tells the recorder of its stages
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,6 @@ class PeakMemory:
     alloc_bytes: int
     reserved_bytes: int | None
     stage_alloc_bytes: dict[str, int]
-
-
-class StagedPass(Protocol):
-    """Runs one pass and tells the recorder of its stages."""
-
-    def __call__(self, recorder: Recorder) -> object: ...
 
 
 def weights_bytes(model: nn.Module) -> int:
@@ -58,56 +54,44 @@ def peak_memory(staged_pass: StagedPass, device: str, held_bytes: int) -> PeakMe
     return (_gpu_peak if device == "cuda" else _cpu_peak)(staged_pass, held_bytes)
 
 
-@dataclass
-class _GpuPeaks:
-    """Highest allocation while each stage was the innermost one."""
-
-    current: str = REST
-    peaks: dict[str, int] = field(default_factory=dict)
-    highest: int = 0
-
-    def change(self, stage: str) -> None:
-        peak = torch.cuda.max_memory_allocated()
-        self.peaks[self.current] = max(self.peaks.get(self.current, 0), peak)
-        self.highest = max(self.highest, peak)
-        torch.cuda.reset_peak_memory_stats()
-        self.current = stage
-
-
 def _gpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    peaks, reserved = _GpuPeaks(), 0
+    current, reserved = REST, 0
+    peaks: dict[str, int] = {}  # highest allocation while each stage was the innermost one
 
     def change(stage: str) -> None:
-        nonlocal reserved
-        reserved = max(reserved, torch.cuda.max_memory_reserved())  # before the reset, which clears it too
-        peaks.change(stage)
+        nonlocal current, reserved
+        peaks[current] = max(peaks.get(current, 0), torch.cuda.max_memory_allocated())
+        reserved = max(reserved, torch.cuda.max_memory_reserved())
+        torch.cuda.reset_peak_memory_stats()
+        current = stage
 
-    staged_pass(StageChanges(change))
+    staged_pass(Recorder(change))
     torch.cuda.synchronize()
     change(REST)
     others = before - held_bytes
-    stages = {stage: peak - others for stage, peak in peaks.peaks.items()}
-    return PeakMemory(peaks.highest - others, reserved - others, stages)
+    stages = {stage: peak - others for stage, peak in peaks.items()}
+    return PeakMemory(max(stages.values()), reserved - others, stages)
 
 
 def _cpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
     with _quiet_profiler() as profiler, profiler_marks() as recorder:
         staged_pass(recorder)
     events = sorted(profiler.profiler.kineto_results.events(), key=lambda event: event.start_ns())
-    stage, level, peak = REST, 0, 0
+    stage, level = REST, 0
     stages: dict[str, int] = {}
     for event in events:
         if event.name().startswith(PROFILER_PREFIX):
             stage = event.name().removeprefix(PROFILER_PREFIX)
         elif event.name() == "[memory]":
             level += event.nbytes()
-        peak = max(peak, level)
         stages[stage] = max(stages.get(stage, 0), level)
-    return PeakMemory(held_bytes + peak, None, {stage: held_bytes + top for stage, top in stages.items()})
+
+    peaks = {stage: held_bytes + level for stage, level in stages.items()}
+    return PeakMemory(max(peaks.values()), None, peaks)
 
 
 @contextmanager

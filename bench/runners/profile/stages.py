@@ -7,11 +7,11 @@ add up to the whole. ``stage_marks.py`` tells a recorder of stages.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
@@ -22,21 +22,44 @@ PROFILER_PREFIX = "bench stage: "
 M = TypeVar("M")
 
 
-class Recorder(Protocol):
-    """Is told of stages; a stage ends where another one begins, and goes on where that one is left."""
+class Recorder:
+    """Is told of stages; a stage ends where another one begins, and goes on where that one is left.
 
-    def enter(self, stage: str) -> None:
-        """A stage begins inside the current one."""
+    Args:
+        changed: is told the innermost stage whenever another one may have become it.
 
-    def leave(self) -> None:
-        """The current stage ends; the one around it goes on."""
+    Attributes:
+        calls: how often each stage was entered from another one.
+    """
 
-    def rename(self, depth: int, stage: str) -> None:
-        """From now on the stage entered as number ``depth`` (0: the first) is another one."""
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._stack: list[str] = []
+        self._changed = changed
+        self.calls: Counter[str] = Counter()
 
     @property
     def depth(self) -> int:
         """How many stages are entered."""
+        return len(self._stack)
+
+    def enter(self, stage: str) -> None:
+        """A stage begins inside the current one."""
+        if not self._stack or self._stack[-1] != stage:
+            self.calls[stage] += 1
+        self._stack.append(stage)
+        self._changed(stage)
+
+    def leave(self) -> None:
+        """The current stage ends; the one around it goes on."""
+        self._stack.pop()
+        self._changed(self._stack[-1] if self._stack else REST)
+
+    def rename(self, depth: int, stage: str) -> None:
+        """From now on the stage entered as number ``depth`` (0: the first) is another one."""
+        if self._stack[depth] != stage:
+            self.calls[stage] += 1
+            self._stack[depth] = stage
+            self._changed(self._stack[-1])
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ class Breakdown:
     total_s: float
 
 
-class Timeline(Generic[M]):
+class Timeline(Recorder, Generic[M]):
     """A recorder that takes a mark wherever the stage changes.
 
     Args:
@@ -63,30 +86,9 @@ class Timeline(Generic[M]):
     """
 
     def __init__(self, mark: Callable[[], M], seconds_between: Callable[[M, M], float]) -> None:
+        super().__init__(self._add_mark)
         self._mark, self._seconds_between = mark, seconds_between
-        self._stack: list[str] = []
         self._marks: list[tuple[str, M]] = []  # the stage that begins, and when
-        self.calls: Counter[str] = Counter()
-
-    @property
-    def depth(self) -> int:
-        return len(self._stack)
-
-    def enter(self, stage: str) -> None:
-        if not self._stack or self._stack[-1] != stage:
-            self.calls[stage] += 1
-        self._stack.append(stage)
-        self._switch()
-
-    def leave(self) -> None:
-        self._stack.pop()
-        self._switch()
-
-    def rename(self, depth: int, stage: str) -> None:
-        if self._stack[depth] != stage:
-            self.calls[stage] += 1
-            self._stack[depth] = stage
-            self._switch()
 
     def breakdown(self, total_s: float | None = None) -> Breakdown:
         """Return what was recorded; what ``total_s`` has beyond the marks is "rest".
@@ -94,16 +96,18 @@ class Timeline(Generic[M]):
         Args:
             total_s: of the whole pass by another clock; by default what the marks span.
         """
-        seconds: Counter[str] = Counter()
+        seconds: dict[str, float] = defaultdict(float)
         for (stage, start), (_, end) in zip(self._marks, self._marks[1:]):
             seconds[stage] += self._seconds_between(start, end)
-        spanned = sum(seconds.values())
-        if total_s is not None:
-            seconds[REST] += total_s - spanned
-        return Breakdown(dict(seconds), dict(self.calls), spanned if total_s is None else total_s)
 
-    def _switch(self) -> None:
-        stage = self._stack[-1] if self._stack else REST
+        spanned_s = sum(seconds.values())
+        if total_s is None:
+            total_s = spanned_s
+        else:
+            seconds[REST] += total_s - spanned_s
+        return Breakdown(dict(seconds), dict(self.calls), total_s)
+
+    def _add_mark(self, stage: str) -> None:
         if not self._marks or self._marks[-1][0] != stage or not self._stack:
             self._marks.append((stage, self._mark()))
 
@@ -127,30 +131,6 @@ def cuda_timeline() -> Timeline[torch.cuda.Event]:
     return Timeline(mark, lambda start, end: start.elapsed_time(end) / 1000)
 
 
-class StageChanges:
-    """A recorder that says when the innermost stage changes."""
-
-    def __init__(self, changed: Callable[[str], None]) -> None:
-        self._stack: list[str] = []
-        self._changed = changed
-
-    @property
-    def depth(self) -> int:
-        return len(self._stack)
-
-    def enter(self, stage: str) -> None:
-        self._stack.append(stage)
-        self._changed(stage)
-
-    def leave(self) -> None:
-        self._stack.pop()
-        self._changed(self._stack[-1] if self._stack else REST)
-
-    def rename(self, depth: int, stage: str) -> None:
-        self._stack[depth] = stage
-        self._changed(self._stack[-1])
-
-
 @contextmanager
 def profiler_marks() -> Iterator[Recorder]:
     """Make stages spans of torch.profiler, one after another: nested ones end where others begin."""
@@ -164,6 +144,6 @@ def profiler_marks() -> Iterator[Recorder]:
 
     change(REST)
     try:
-        yield StageChanges(change)
+        yield Recorder(change)
     finally:
         spans.pop().__exit__(None, None, None)
