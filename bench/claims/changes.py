@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.claims.result import Change
 from bench.claims.state import CostState, CurveState, State, VerdictState
+from bench.common.text import format_number
 from bench.metrics.statistics import verdicts
 from bench.metrics.statistics.changes import RATE, RDShift, TimeShift, rd_shift, time_shift
 
@@ -79,16 +80,16 @@ def _taken(state: CurveState, metric: str, points: Sequence[str],
 def _rd_change(what: str, shift: RDShift, images: Sequence[str], points: Sequence[str]) -> Change:
     term, unit = ("rate", "%") if shift.term == RATE else ("quality", "dB")
     moved = shift.rate_percent if shift.term == RATE else shift.quality_db
-    digits = 2 if unit == "%" else 3
+    spec = "+.2f" if unit == "%" else "+.3f"
     bad = shift.direction * (1 if shift.term == RATE else -1)  # the sign of the images that made it so
     worst = sorted(zip(shift.per_image, images), key=lambda pair: -bad * pair[0])
-    listed = ", ".join(f"{name} {_signed(value, digits)} {unit}" for value, name in worst[:NAMED])
+    listed = ", ".join(f"{name} {format_number(value, spec)} {unit}" for value, name in worst[:NAMED])
     same_way = sum(bad * value > 0 for value in shift.per_image)
-    at = ", ".join(f"{_signed(value, digits)} at {name}" for value, name in zip(shift.per_point, points))
-    reason = (f"{term} moved by {_signed(moved.value, digits)} {unit} ({_signed(moved.low, digits)} to "
-              f"{_signed(moved.high, digits)}), on {same_way} of {len(images)} images; most on {listed}; "
+    at = ", ".join(f"{format_number(value, spec)} at {name}" for value, name in zip(shift.per_point, points))
+    reason = (f"{term} moved by {format_number(moved.value, spec)} {unit} ({format_number(moved.low, spec)} to "
+              f"{format_number(moved.high, spec)}), on {same_way} of {len(images)} images; most on {listed}; "
               f"by point: {at}")
-    after = "no BD-rate" if shift.bd_percent is None else f"BD-rate {_signed(shift.bd_percent.value, 2)} %"
+    after = "no BD-rate" if shift.bd_percent is None else f"BD-rate {format_number(shift.bd_percent.value, '+.2f')} %"
     return Change(term, what, "accepted points", after, shift.direction > 0, reason)
 
 
@@ -107,7 +108,7 @@ def time_changes(both: Sequence[tuple[CostState, CostState]]) -> list[Change]:
         common = float(np.median(ratios)) if len(here) >= FEWEST_TO_SHARE else 1.0
         if abs(common - 1) > COMMON_FLOOR:
             found.append(Change("time", f"all timings on {device}", f"{len(here)} timings",
-                                f"{_signed(100 * (common - 1), 1)} % in common", common > 1,
+                                f"{format_number(100 * (common - 1), '+.1f')} % in common", common > 1,
                                 "all moved alike: the machine, or something that all of them share"))
         for before, now in here:
             shift = time_shift([value * common for value in before.samples_s], now.samples_s)
@@ -127,14 +128,14 @@ def _count_changes(before: CostState, now: CostState) -> list[Change]:
         old, new = getattr(before, field), getattr(now, field)
         if old and new and abs(new / old - 1) > COUNT_FLOORS.get(field, 0.0):
             found.append(Change(kind, _name(before), f"{old:,}", f"{new:,}", new > old,
-                                f"{kind} moved by {_signed(100 * (new / old - 1), 1)} %"))
+                                f"{kind} moved by {format_number(100 * (new / old - 1), '+.1f')} %"))
     return found
 
 
 def _time_change(what: str, shift: TimeShift, before: CostState, now: CostState, common: float) -> Change:
     ratio = shift.ratio
-    low, value, high = (_signed(100 * (one - 1), 1) for one in (ratio.low, ratio.value, ratio.high))
-    beside = f" beside the {_signed(100 * (common - 1), 1)} % that all share" if common != 1 else ""
+    low, value, high = (format_number(100 * (one - 1), '+.1f') for one in (ratio.low, ratio.value, ratio.high))
+    beside = f" beside the {format_number(100 * (common - 1), '+.1f')} % that all share" if common != 1 else ""
     reason = f"median moved by {value} % ({low} to {high} %){beside}{_stages(before, now, shift.direction)}"
     before_ms, now_ms = (f"{1000 * float(np.median(one.samples_s)):.4g} ms" for one in (before, now))
     return Change(f"{before.direction} time", what, before_ms, now_ms, shift.direction > 0, reason)
@@ -145,7 +146,7 @@ def _stages(before: CostState, now: CostState, direction: int) -> str:
     moved = {name: float(np.median(now.stages_s[name]) - np.median(values))
              for name, values in before.stages_s.items() if values and now.stages_s.get(name)}
     ordered = sorted((name for name in moved if moved[name] * direction > 0), key=lambda name: -abs(moved[name]))
-    listed = ", ".join(f"{name} {_signed(1000 * moved[name], 1)} ms" for name in ordered[:NAMED])
+    listed = ", ".join(f"{name} {format_number(1000 * moved[name], '+.1f')} ms" for name in ordered[:NAMED])
     return f"; by stage: {listed}" if listed else ""
 
 
@@ -157,7 +158,3 @@ def _verdict_changes(before: VerdictState, now: VerdictState) -> list[Change]:
     what = ", ".join(part for part in (now.claim, now.place, now.evidence) if part)
     reason = f"measured values: {values}" if values else "no measured value"
     return [Change("verdict", what, before.verdict, now.verdict, change < 0, reason)]
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")

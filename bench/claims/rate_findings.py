@@ -12,6 +12,7 @@ from bench.claims.curves import Curves, Measured, image_arrays, shared_images
 from bench.claims.finding import MINIATURE, Finding
 from bench.claims.result import PairComparison
 from bench.common.errors import BenchError
+from bench.common.text import format_number
 from bench.curves.anchors.check import TOLERANCE_POINTS
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
@@ -175,7 +176,7 @@ def _remarks(anchor: RDCurve, test: RDCurve, found: BDBootstrap | None = None) -
                      f"resamples, seed {found.seed}")
         if isinstance(found.averaged, Resampled):
             low, high = found.averaged.interval(method=PERCENTILE)
-            texts.append(f"percentile interval {low:+.2f} to {high:+.2f} %".replace("-", "−"))
+            texts.append(f"percentile interval {format_number(low, '+.2f')} to {format_number(high, '+.2f')} %")
     return tuple(texts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.claims.catalogue import Claim
 from bench.claims.result import Judgement
+from bench.common.text import format_number
 from bench.metrics.statistics.verdicts import REFUTED, REPRODUCED, SUPPORTED
 
 DIGITS = {"%": 1, "dB": 2, "M": 2, "GB": 2, "kMAC/pixel": 2, "ms": 1, "h": 1}
@@ -13,8 +14,8 @@ SIGNED = ("%", "dB")
 def figure(claim: Claim, value: float) -> str:
     """A value in the claim's unit: "−4.1 %", "+0.12 dB", "68.51 M"."""
     digits = 2 if claim.metric == "bd_rate" else DIGITS.get(claim.unit, 3)
-    signed = claim.unit in SIGNED and claim.versus is not None
-    return f"{value:{'+' if signed else ''}.{digits}f} {claim.unit}".replace("-", "−").strip()
+    sign = "+" if claim.unit in SIGNED and claim.versus is not None else ""
+    return f"{format_number(value, f'{sign}.{digits}f')} {claim.unit}".strip()
 
 
 def claimed(claim: Claim) -> str:

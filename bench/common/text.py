@@ -1,8 +1,21 @@
-"""Plain text for the terminal: aligned columns and durations."""
+"""Numbers, counts and durations as people read them, and aligned columns for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def format_number(value: float, spec: str) -> str:
+    """Return ``value`` by a format such as "+.2f", a true minus sign and a zero without one: "−4.10", "0.00"."""
+    text = f"{value:{spec}}"
+    if text[0] in "+-" and float(text) == 0:
+        text = text[1:]
+    return text.replace("-", "−")
+
+
+def format_count(number: int, noun: str) -> str:
+    """"1 image", "2 images"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def align(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
 from bench.common.registry import Registry
+from bench.common.text import format_number
 from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 
 MINIMUM_OVERLAP = 0.5  # share of the union below which there is no number
@@ -119,7 +120,7 @@ def method_spread(anchor: Curve, test: Curve, min_overlap: float = MINIMUM_OVERL
     points = max(values) - min(values)
     if points <= LARGEST_SPREAD_POINTS:
         return MethodSpread(results, points)
-    listed = ", ".join(f"{method} {result.value:+.2f} %" for method, result in results.items())
+    listed = ", ".join(f"{method} {format_number(result.value, '+.2f')} %" for method, result in results.items())
     return MethodSpread(results, points, (f"interpolations differ by {points:.2f} points: {listed}",))
 
 

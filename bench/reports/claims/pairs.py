@@ -15,9 +15,9 @@ from scipy.interpolate import PchipInterpolator
 
 from bench.claims.result import PairComparison
 from bench.common.files import file_name
+from bench.common.text import format_count
 from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 from bench.reports.claims.text import percent_text, range_text
-from bench.reports.rate.frame import count
 from bench.reports.rate.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
 
 METRIC = "psnr"
@@ -151,6 +151,6 @@ def _caption(pair: PairComparison, shown: int) -> str:
     text += percent_text(pair.value_percent) + (f" (95 % interval {interval})" if interval else "") + "."
     if not pair.images:
         return f"{text} Single images are not known."
-    text += f" Bars: BD-rates of {count(shown, 'image')}, negative for fewer bits."
+    text += f" Bars: BD-rates of {format_count(shown, 'image')}, negative for fewer bits."
     missing = len(pair.images) - shown
-    return f"{text} Without a BD-rate of their own: {count(missing, 'image')}." if missing else text
+    return f"{text} Without a BD-rate of their own: {format_count(missing, 'image')}." if missing else text

@@ -16,9 +16,9 @@ from matplotlib.patches import Patch
 
 from bench.claims.catalogue import Claim
 from bench.claims.result import Judgement
+from bench.common.text import format_count, format_number
 from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.reports.claims.text import METRIC_TEXTS, Names, claimed_text, grouped, is_change
-from bench.reports.rate.frame import count
 from bench.reports.rate.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
 
 LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell them apart
@@ -130,7 +130,7 @@ def _spread(axes: Axes, panel: Panel) -> None:
     middle = float(np.median(ends))
     if middle > 0 and ends.max() > WIDE_RANGE * middle:
         axes.set_xscale("symlog", linthresh=10.0 ** np.ceil(np.log10(middle)))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        axes.xaxis.set_major_formatter(lambda value, _: format_number(value, "g"))
 
 
 def labels(panel: Panel, names: Names) -> list[str]:
@@ -166,4 +166,4 @@ def _caption(title: str, number: int, total: int, left_out: int) -> str:
     part = f" ({number} of {total})" if total > 1 else ""
     text = (f"{title}{part}: claimed ranges as bars, measured values with 95 % intervals as lines; colour and marker "
             "say the verdict.")
-    return f"{text} Left out for lack of a measured value: {count(left_out, 'claim')}." if left_out else text
+    return f"{text} Left out for lack of a measured value: {format_count(left_out, 'claim')}." if left_out else text

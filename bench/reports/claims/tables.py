@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from bench.claims.catalogue import MEASURED, PREDICTED
 from bench.claims.judgement import is_marked
 from bench.claims.result import ClaimsResult, Judgement, PairComparison
+from bench.common.text import format_count
 from bench.metrics.statistics.verdicts import VERDICTS
 from bench.reports.claims.text import (
     MARK_NOTE,
@@ -25,7 +26,7 @@ from bench.reports.claims.text import (
     what_text,
 )
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.frame import MINIATURE_NOTE, count
+from bench.reports.rate.frame import MINIATURE_NOTE
 
 PREDICTED_NOTE = (
     "Claims are of the authors' documents (claims.yaml). \"Predicted\" ones were never measured by them; what is "
@@ -158,4 +159,4 @@ def worse_statement(result: ClaimsResult) -> tuple[str, ...]:
     if not result.worse:
         return ()
     named = "; ".join(f"{one.kind} of {one.what}" for one in result.worse)
-    return (f"{count(len(result.worse), 'number')} got worse since the accepted state: {named}.",)
+    return (f"{format_count(len(result.worse), 'number')} got worse since the accepted state: {named}.",)

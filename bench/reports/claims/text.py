@@ -11,6 +11,7 @@ from bench.claims.catalogue import CODECS, Claim
 from bench.claims.judgement import is_marked
 from bench.claims.result import Interval, Judgement
 from bench.claims.wording import figure
+from bench.common.text import format_number
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.variants import Variant
 
@@ -97,7 +98,7 @@ def what_text(claim: Claim) -> str:
 def claimed_text(claim: Claim) -> str:
     """"+10 to +15 %", "81.3 ms": the figures as the authors give them."""
     sign = "+" if is_change(claim) else ""
-    texts = [f"{bound:{sign}.10g}".replace("-", "−") if bound else "0" for bound in dict.fromkeys(claim.bounds)]
+    texts = [format_number(bound, f"{sign}.10g") for bound in dict.fromkeys(claim.bounds)]
     return f"{' to '.join(texts)} {claim.unit}".strip()
 
 
@@ -140,8 +141,7 @@ def p_text(p_value: float | None) -> str | None:
 
 def percent_text(value: float) -> str:
     """"−15.43 %"."""
-    rounded = round(value, 2) or 0.0
-    return f"{rounded:{'+' if rounded else ''}.2f} %".replace("-", "−")
+    return f"{format_number(value, '+.2f')} %"
 
 
 def range_text(interval: Interval | None) -> str | None:

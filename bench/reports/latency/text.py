@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.common.text import format_count, format_number
 from bench.metrics.statistics.timing import NOISE_FLOOR, Ratio, summarise_times
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.frame import count
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import BASE, Case, Conditions, LatencySelection
 from bench.results.rows import OK
@@ -88,7 +88,7 @@ def _machine(row: LatencyRow) -> str:
     machine, libraries = row.machine, row.machine.get("libraries", {})
     parts = [row.device]
     if "threads" in machine:
-        parts.append(f"{count(machine['threads'], 'thread')} of {count(machine.get('cpus', 0), 'CPU')}")
+        parts.append(f"{format_count(machine['threads'], 'thread')} of {format_count(machine.get('cpus', 0), 'CPU')}")
     if "deterministic" in machine:
         parts.append("deterministic algorithms" if machine["deterministic"] else "any algorithms")
     parts += [str(machine["system"])] if "system" in machine else []
@@ -116,10 +116,10 @@ def conditions_text(conditions: Conditions, all_conditions: Iterable[Conditions]
     """"768x512", with what tells ``conditions`` from the others of a report."""
     all_conditions = list(all_conditions)
     parts = [conditions.shape]
-    parts += [count(conditions.batch, "image") + " a pass"] if conditions.batch > 1 else []
+    parts += [format_count(conditions.batch, "image") + " a pass"] if conditions.batch > 1 else []
     if conditions.image != "photograph" or len({one.image for one in all_conditions}) > 1:
         parts.append(conditions.image)
-    parts += [count(conditions.threads, "thread")] if len({one.threads for one in all_conditions}) > 1 else []
+    parts += [format_count(conditions.threads, "thread")] if len({one.threads for one in all_conditions}) > 1 else []
     if len({one.deterministic for one in all_conditions}) > 1:
         parts.append("deterministic" if conditions.deterministic else "any algorithms")
     return ", ".join(parts)
@@ -140,7 +140,7 @@ def text_column(key: str, title: str, unit: str = "") -> Column:
 def number_text(value: float) -> str:
     """Three significant digits or more: "0.812", "8.12", "81.2", "812", "8123"."""
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{decimals}f}".replace("-", "−")
+    return format_number(value, f".{decimals}f")
 
 
 def times_text(row: LatencyRow | None) -> str | None:
@@ -170,8 +170,7 @@ def change_text(found: Ratio) -> str:
 
 def percent_text(ratio: float) -> str:
     """A ratio as the change that it is: "+21.0"."""
-    text = f"{100 * (ratio - 1):+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+    return format_number(100 * (ratio - 1), "+.1f")
 
 
 def failure_text(row: LatencyRow | None) -> str | None:

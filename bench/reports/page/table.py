@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+from bench.common.text import format_number
+
 Cell = str | int | float | bool | None
 Record = TypeVar("Record")
 
@@ -57,9 +59,7 @@ class Column(Generic[Record]):
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, (int, float)) and self.digits is not None:
-            rounded = round(value, self.digits) or 0  # 0 without a sign
-            text = f"{rounded:{'+' if self.signed and rounded else ''}.{self.digits}f}"
-            return text.replace("-", "−")
+            return format_number(value, f"{'+' if self.signed else ''}.{self.digits}f")
         return str(value)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.common.text import format_count
 from bench.reports.page.table import Cell, Column, Table
 from bench.reports.rate.comparison import Comparison, Subject, compare, interval_of
 from bench.reports.rate.curves import ANCHOR, MEASURED, METRICS
-from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage, count
+from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage
 from bench.reports.rate.seeds import BASE, seed_notes
 
 BD_NOTE = (
@@ -55,8 +56,9 @@ def bd_detail(anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> 
     intervals = [INTERVAL_NOTE] if known else []
     notes = [BD_NOTE, *intervals, CONVENTION, f"Anchor: {_described(anchor)}", *seed_notes([anchor], tests)]
     if silent:
-        notes.append(f"Left out: {count(len(silent), 'miniature')} with too little range of quality in common with the "
-                     f"anchor for any BD-rate; they are compared with {BASE}.")
+        left_out = format_count(len(silent), "miniature")
+        notes.append(f"Left out: {left_out} with too little range of quality in common with the anchor for any BD-rate; "
+                     f"they are compared with {BASE}.")
     return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}",
                   tuple(DETAIL_COLUMNS[place] for place in kept), [tuple(row[place] for place in kept) for row in rows],
                   [comparison.test for comparison in comparisons], coverage, notes, anchor.label)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench import metrics
+from bench.common.text import format_count
 from bench.curves.rd_curve import over_shared_images
 from bench.metrics.statistics.bootstrap import paired_bd_bootstrap
 from bench.reports.rate.curves import CURVE_METRICS, METRICS, ReportCurve
-from bench.reports.rate.frame import count
 
 PSNR, MS_SSIM = "psnr_rgb_db", "ms_ssim_db"
 LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of the easiest ones
@@ -81,7 +81,7 @@ def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCu
         return replace(anchor, data=shared[0]), replace(test, data=shared[1])
     for curve, other in ((test, anchor), (anchor, test)):
         if not curve.whole_set:
-            covered = count(curve.images or 0, "image")
+            covered = format_count(curve.images or 0, "image")
             return (f"{curve.label} covers only {covered} of the set, and {other.label} is known only as an "
                     "average over all of them")
     return anchor, test

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from bench.common.text import format_count
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
@@ -113,7 +114,7 @@ class Coverage:
         """What every table has to say first."""
         if not self.mismatches:
             return ()
-        return (f"on {count(self.mismatches, 'image')} a decoder in a separate process did not reproduce the "
+        return (f"on {format_count(self.mismatches, 'image')} a decoder in a separate process did not reproduce the "
                 "encoder's reconstruction; see the mismatch column of the summary.",)
 
 
@@ -130,8 +131,3 @@ def coverage_of(selection: Selection) -> Coverage:
         mismatches=len({row.image for row in rows if row.decode_matches is False}),
         miniatures=any(row.miniature for row in rows),
     )
-
-
-def count(number: int, noun: str) -> str:
-    """"1 image", "2 images"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -14,8 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from scipy.interpolate import PchipInterpolator
 
+from bench.common.text import format_count
 from bench.reports.rate.curves import MEASURED, ReportCurve
-from bench.reports.rate.frame import MINIATURE_NOTE, Coverage, count
+from bench.reports.rate.frame import MINIATURE_NOTE, Coverage
 from bench.reports.rate.plots import COLOURS, CONVENTIONS, MARKERS, QUALITY_LABELS, Figure, Layout, plot_settings, save
 from bench.reports.rate.seeds import BASE, SEED
 
@@ -74,7 +75,7 @@ def miniature_panels(name: str, curves: Sequence[ReportCurve], coverage: Coverag
         axes[0, 0].set_ylabel(QUALITY_LABELS[metric])
         axes[1, 0].set_ylabel("over HPCM-Base (miniature)\nat equal rate [dB]")
         caption = (f"{coverage.heading}. {CONVENTIONS[metric]}. Black: {base.label}. "
-                   + (f"Grey: the same with {count(len(seeds), 'other seed')}, the noise between trainings. "
+                   + (f"Grey: the same with {format_count(len(seeds), 'other seed')}, the noise between trainings. "
                       if seeds else "")
                    + f"Below: dB over it at equal rate, which PCHIP over log rate gives, "
                      f"up to {MOST_GAIN_DB} dB. {MINIATURE_NOTE}")

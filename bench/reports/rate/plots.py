@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
+from bench.common.text import format_count
 from bench.reports.rate.curves import ANCHOR, MEASURED, METRICS, ReportCurve
-from bench.reports.rate.frame import Coverage, count
+from bench.reports.rate.frame import Coverage
 
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
@@ -155,7 +156,7 @@ def _mark_partial(axes: Axes, curves: Sequence[ReportCurve], coverage: Coverage)
     """Say in the legend where a curve goes over fewer images than the title promises."""
     for line, curve in zip(axes.get_lines(), curves):
         if curve.origin == MEASURED and curve.images != coverage.images:
-            line.set_label(f"{curve.label}, {count(curve.images or 0, 'image')}")
+            line.set_label(f"{curve.label}, {format_count(curve.images or 0, 'image')}")
 
 
 def _finish_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
@@ -220,7 +221,7 @@ def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, lim
     anchors = [curve.label for curve in curves if curve.origin == ANCHOR]
     text += f" VVC anchor: {'; '.join(anchors)}." if anchors else ""
     beyond = sum(rate > limit for curve in curves for rate in curve.rate)
-    return f"{text} Shown up to {limit:.2f} bpp; {count(beyond, 'point')} beyond." if beyond else text
+    return f"{text} Shown up to {limit:.2f} bpp; {format_count(beyond, 'point')} beyond." if beyond else text
 
 
 def _left_out(labels: Sequence[str]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bench.common.text import format_count, format_number
 from bench.metrics.statistics.noise import run_noise
 from bench.reports.rate.comparison import Subject, compare
 from bench.reports.rate.curves import MEASURED
-from bench.reports.rate.frame import count
 
 BASE = "hpcm_base_mini"
 SEED = re.compile(r"hpcm_base_seed\d+_mini")
@@ -22,8 +22,9 @@ def seed_notes(anchors: Sequence[Subject], tests: Sequence[Subject]) -> list[str
         return []
     found = {one.label: compare(base, one).bd_rate_percent for one in seeds}
     known = [value for value in found.values() if value is not None]
-    listed = ", ".join(f"{label} {'N/A' if value is None else _percent(value)}" for label, value in found.items())
-    degrees = count(len(known), "degree")
+    texts = {label: "N/A" if value is None else f"{format_number(value, '+.2f')} %" for label, value in found.items()}
+    listed = ", ".join(f"{label} {text}" for label, text in texts.items())
+    degrees = format_count(len(known), "degree")
     text = f"Noise between runs: trained alike but for the seed, BD-rates by PSNR against {base.label} are {listed}."
     if known:
         noise = run_noise([0.0, *known])
@@ -33,7 +34,3 @@ def seed_notes(anchors: Sequence[Subject], tests: Sequence[Subject]) -> list[str
                  f"standard deviation). Differences to {base.label} smaller than that say nothing about the variants.")
     return [text]
 
-
-def _percent(value: float) -> str:
-    rounded = round(value, 2) or 0.0
-    return f"{rounded:+.2f} %".replace("-", "−")

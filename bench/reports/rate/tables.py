@@ -6,8 +6,9 @@ import json
 
 import pandas as pd
 
+from bench.common.text import format_count
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage, codec_labels, count
+from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage, codec_labels
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
@@ -49,7 +50,7 @@ def summary(frame: pd.DataFrame, coverage: Coverage) -> Table:
              "seconds an image, not a latency benchmark."]
     without = frame.loc[(frame["status"] == OK) & frame["ms_ssim"].isna(), "image"].nunique()
     if without:
-        notes.append(f"The means of MS-SSIM leave out {count(without, 'image')} that it is not defined for "
+        notes.append(f"The means of MS-SSIM leave out {format_count(without, 'image')} that it is not defined for "
                      "(reasons in the table of single images).")
     return _table("summary", "Rate points", columns, rows, coverage, tuple(notes))
 

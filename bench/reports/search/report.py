@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.common.text import format_count
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.reports.page.render import escape_markdown, to_csv, to_markdown
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.frame import count
 from bench.reports.search.plots import heat_maps, loss_lines
 from bench.training.search.record import Setting, Trial, told
 from bench.training.search.trials import Analysis, AtLambda, Ranked
@@ -43,7 +43,7 @@ def report_of(trials: Sequence[Trial], analysis: Analysis, top: int = 5) -> dict
 def _summary(analysis: Analysis) -> str:
     failed = sum(len(group.failed) for group in analysis.by_lambda)
     pruned = sum(len(group.pruned) for group in analysis.by_lambda)
-    return (f"{count(analysis.runs, 'run')} at {len(analysis.by_lambda)} λ: "
+    return (f"{format_count(analysis.runs, 'run')} at {len(analysis.by_lambda)} λ: "
             f"{analysis.runs - failed - pruned} complete, {pruned} ended early, {failed} failed. "
             "RD cost is D + R of held-out images at the best validation; it is compared within one λ only. Settings"
             f" less than {100 * analysis.noise:g} % apart are tied.\n")
@@ -54,14 +54,14 @@ def _section(group: AtLambda, names: Sequence[str], top: int, analysis: Analysis
     best = group.recommended
     if best:
         lines.append(f"Recommended: **{escape_markdown(told(best[0].setting))}**, RD cost {best[0].loss:.4f}"
-                     f" ({count(best[0].runs, 'run')}).")
+                     f" ({format_count(best[0].runs, 'run')}).")
         if best[1:]:
             lines.append("Tied with it: " + "; ".join(told(one.setting) for one in best[1:]) + ".")
     else:
         lines.append("No trial is complete, so none is recommended.")
     lines.append("")
     first = _ranked(group.ranked[:top], names, f"Best {min(top, len(group.ranked))} of"
-                    f" {count(len(group.ranked), 'setting')}", analysis)
+                    f" {format_count(len(group.ranked), 'setting')}", analysis)
     lines.append(to_markdown(first))
     if len(group.ranked) > top:
         lines.append("<details><summary>All settings</summary>\n\n"
