@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
 from scipy.interpolate import PchipInterpolator
 
 from bench.claims.result import PairComparison
@@ -18,7 +15,7 @@ from bench.common.files import file_name
 from bench.common.text import format_count
 from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 from bench.reports.claims.text import percent_text, range_text
-from bench.reports.rate.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
+from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
 
 METRIC = "psnr"
 LESS, MORE, SINGLE = "#0072B2", "#D55E00", "#9FB8CC"
@@ -70,19 +67,16 @@ def _figure(pair: PairComparison, layout: Layout) -> Figure | None:
         return None
     values = _sorted_values(pair)
     panels = 2 if values else 1
-    beside = layout.legend_columns == 0
-    height = 2.7 if beside else 2.3 * panels
+    rows, columns, height = (1, panels, 2.7) if layout.wide else (panels, 1, 2.3 * panels)
     name = f"{pair_name(pair)}_{layout.name}"
-    with matplotlib.rc_context(plot_settings(name, layout)):
-        canvas = Canvas(figsize=(layout.width, height), dpi=layout.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
-        all_axes = canvas.subplots(*((1, panels) if beside else (panels, 1)), squeeze=False).ravel()
+    with open_canvas(name, layout, height) as canvas:
+        all_axes = canvas.subplots(rows, columns, squeeze=False).ravel()
         _draw_change(all_axes[0], pair, line)
         if values:
             _draw_images(all_axes[1], pair, values, layout)
         canvas.suptitle(fill(f"{pair.title}, {pair.dataset}", TITLE_WIDTHS[layout.name]), fontsize=layout.font + 0.5,
                         fontweight="bold", x=0.01, ha="left")
-        return Figure(name, _caption(pair, len(values)), save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+        return save_figure(canvas, name, _caption(pair, len(values)))
 
 
 def _sorted_values(pair: PairComparison) -> list[tuple[float, str]]:
@@ -110,7 +104,7 @@ def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
     axes.set_xlabel("PSNR (RGB) [dB]")
     axes.set_ylabel("Rate change [%]")
     axes.legend(**LEGEND)
-    _finish(axes)
+    finish_axes(axes)
 
 
 def _limit(axes: Axes, lines: Sequence[np.ndarray]) -> None:
@@ -136,13 +130,7 @@ def _draw_images(axes: Axes, pair: PairComparison, values: Sequence[tuple[float,
         axes.set_xlabel("Images, in order of BD-rate")
     axes.set_ylabel("BD-rate of an image [%]")
     axes.margins(x=0.01)
-    _finish(axes)
-
-
-def _finish(axes: Axes) -> None:
-    axes.grid(True, linewidth=0.4, color="#D9D9D9")
-    axes.set_axisbelow(True)
-    axes.tick_params(width=0.6, length=2.5)
+    finish_axes(axes)
 
 
 def _caption(pair: PairComparison, shown: int) -> str:

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -19,7 +17,7 @@ from bench.claims.result import Judgement
 from bench.common.text import format_count, format_number
 from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.reports.claims.text import METRIC_TEXTS, Names, claimed_text, grouped, is_change
-from bench.reports.rate.plots import COLUMN, WIDE, Figure, Layout, plot_settings, save
+from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
 
 LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell them apart
     REPRODUCED: ("#009E73", "*"), SUPPORTED: ("#0072B2", "o"), REFUTED: ("#D55E00", "X"),
@@ -89,15 +87,12 @@ def _axis_title(claim: Claim) -> str:
 
 def _figure(name: str, caption: str, panels: Sequence[Panel], names: Names, layout: Layout) -> Figure:
     heights = [len(panel.rows) * ROW_INCHES + PANEL_INCHES for panel in panels]
-    size = (layout.width, sum(heights) + 0.45)
-    with matplotlib.rc_context(plot_settings(name, layout)):
-        canvas = Canvas(figsize=size, dpi=layout.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
+    with open_canvas(name, layout, sum(heights) + 0.45) as canvas:
         all_axes = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=[len(p.rows) + 0.6 for p in panels])
         for axes, panel in zip(all_axes.ravel(), panels):
             _draw_panel(axes, panel, names, layout)
         _legend(canvas, [one.verdict for panel in panels for one in panel.rows], layout)
-        return Figure(f"{name}_{layout.name}", caption, save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+        return save_figure(canvas, f"{name}_{layout.name}", caption)
 
 
 def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
@@ -113,9 +108,7 @@ def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
     axes.set_yticks(range(len(panel.rows)), [fill(label, LABEL_WIDTHS[layout.name]) for label in labels(panel, names)])
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
     axes.set_title(panel.title, loc="left", fontsize=layout.font, pad=3)
-    axes.grid(True, axis="x", linewidth=0.4, color="#D9D9D9")
-    axes.set_axisbelow(True)
-    axes.tick_params(width=0.6, length=2.5)
+    finish_axes(axes, "x")
     axes.tick_params(axis="y", labelsize=layout.font - 1.3)
     axes.use_sticky_edges = False  # bars would end at the frame
     if is_change(panel.rows[0].claim):
@@ -158,7 +151,7 @@ def _legend(canvas: Canvas, verdicts: Sequence[str], layout: Layout) -> None:
     handles = [Patch(facecolor=CLAIMED_COLOUR, edgecolor="#5B7C99", label="claimed")]
     handles += [Line2D([], [], color=colour, marker=marker, markersize=layout.font * 0.6, label=verdict,
                        linewidth=1.3) for verdict, (colour, marker) in LOOKS.items() if verdict in verdicts]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=6 if layout.legend_columns == 0 else 3,
+    canvas.legend(handles=handles, loc="outside lower center", ncols=6 if layout.wide else 3,
                   frameon=False, fontsize=layout.font - 0.8, handlelength=1.6, columnspacing=1.0)
 
 

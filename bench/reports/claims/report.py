@@ -19,12 +19,12 @@ from bench.reports.claims.tables import (
     worse_statement,
 )
 from bench.reports.claims.text import Names, names_of, slug
+from bench.reports.page.canvas import Figure
 from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.render import to_csv, to_latex
 from bench.reports.page.table import Table
 from bench.reports.rate.build import contents_of
-from bench.reports.rate.plots import Figure
 from bench.variants import load_variants
 
 INTRO = (

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 
 from bench.reports.latency.rates import RatePlot
 from bench.reports.latency.stages import Stages, stages_of
 from bench.reports.latency.tables import headline_cases
 from bench.reports.latency.text import Context, conditions_text
-from bench.reports.rate.plots import COLOURS, MARKERS, Figure, Layout, plot_settings, save
+from bench.reports.page.canvas import (
+    COLOURS,
+    MARKERS,
+    Figure,
+    Layout,
+    draw_grid,
+    finish_axes,
+    open_canvas,
+    save_figure,
+)
 from bench.results.latency_selection import DIRECTIONS, Case
 from bench.results.stages import COLOURS as STAGE_COLOURS
 from bench.results.stages import UNKNOWN_COLOUR, order_stages
@@ -31,11 +37,9 @@ def stage_bars(context: Context, layout: Layout) -> Figure | None:
         return None
     names = order_stages(name for case in cases for one in DIRECTIONS if (found := stages_of(case.measured(one)))
                      for name in found.seconds)
-    beside = layout.legend_columns == 0
+    beside = layout.wide
     height = (1 if beside else 2) * (BAR_INCHES * len(cases) + 0.5) + 0.35 + 0.15 * (len(names) // 3 + 1)
-    with matplotlib.rc_context(plot_settings("stages", layout)):
-        canvas = Canvas(figsize=(layout.width, height), dpi=layout.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
+    with open_canvas("stages", layout, height) as canvas:
         axes = canvas.subplots(*((1, 2) if beside else (2, 1)), sharey=True, squeeze=False).ravel()
         for one, direction in zip(axes, DIRECTIONS):
             _bars(one, context, cases, direction, names)
@@ -47,7 +51,7 @@ def stage_bars(context: Context, layout: Layout) -> Figure | None:
         where = conditions_text(cases[0].conditions, context.selection.conditions)
         caption = (f"Stages of encode and decode at {where} on {context.device}: medians over marked passes, which are "
                    "not the passes of the latency table.")
-        return Figure(f"stages_{layout.name}", caption, save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+        return save_figure(canvas, f"stages_{layout.name}", caption)
 
 
 def _bars(axes: Axes, context: Context, cases: Sequence[Case], direction: str, names: Sequence[str]) -> None:
@@ -59,9 +63,7 @@ def _bars(axes: Axes, context: Context, cases: Sequence[Case], direction: str, n
         starts = [start + width for start, width in zip(starts, widths)]
     axes.set_yticks(range(len(cases)), [context.labels[case.name] for case in cases])
     axes.set_xlabel("Time [ms]")
-    axes.grid(True, axis="x", linewidth=0.4, color="#D9D9D9")
-    axes.set_axisbelow(True)
-    axes.tick_params(width=0.6, length=2.5)
+    finish_axes(axes, "x")
 
 
 def _milliseconds(found: Stages | None, name: str) -> float:
@@ -72,9 +74,7 @@ def _milliseconds(found: Stages | None, name: str) -> float:
 def rate_scatter(context: Context, plot: RatePlot, layout: Layout) -> Figure:
     """Rate saving over decode time; filled markers for BD-rates measured here, hollow ones for published curves."""
     times = [point.decode_ms for point in plot.points]
-    with matplotlib.rc_context(plot_settings("rate_against_time", layout)):
-        canvas = Canvas(figsize=(layout.width, layout.axes_height), dpi=layout.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
+    with open_canvas("rate_against_time", layout) as canvas:
         axes = canvas.add_subplot()
         for index, point in enumerate(plot.points):
             colour = COLOURS[index % len(COLOURS)]
@@ -86,12 +86,10 @@ def rate_scatter(context: Context, plot: RatePlot, layout: Layout) -> Figure:
         axes.margins(0.15)
         axes.set_xlabel("Decode time [ms]")
         axes.set_ylabel("Rate saving [%]")
-        axes.grid(True, linewidth=0.4, color="#D9D9D9")
-        axes.set_axisbelow(True)
-        where = "outside right center" if layout.legend_columns == 0 else "outside lower center"
+        draw_grid(axes)
+        where = "outside right center" if layout.wide else "outside lower center"
         canvas.legend(loc=where, ncols=layout.legend_columns or 1, frameon=False, fontsize=layout.font - 0.8)
-        return Figure(f"rate_against_time_{layout.name}", _scatter_caption(context, plot),
-                      save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+        return save_figure(canvas, f"rate_against_time_{layout.name}", _scatter_caption(context, plot))
 
 
 def _scatter_caption(context: Context, plot: RatePlot) -> str:

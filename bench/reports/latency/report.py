@@ -15,11 +15,11 @@ from bench.reports.latency.rates import RatePlot, rate_points
 from bench.reports.latency.sessions import earlier, sessions
 from bench.reports.latency.text import PROTOCOL, Context, context_of, load_warnings
 from bench.reports.latency_claims import claims_table
+from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
 from bench.reports.rate.build import contents_of
 from bench.reports.rate.frame import MINIATURE_NOTE
-from bench.reports.rate.plots import COLUMN, WIDE, Figure
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import BASE, select_latency
 from bench.results.store import read_rows

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
+from bench.reports.page.canvas import Figure
 from bench.reports.page.render import escape_markdown, to_html, to_markdown
 from bench.reports.page.table import Table
-from bench.reports.rate.plots import Figure
 
 FIGURES, TABLES = "figures", "tables"  # folders beside the README
 ADDRESS = re.compile(r"https?://[^\s<>\"')]+")

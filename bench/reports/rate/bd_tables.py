@@ -57,8 +57,8 @@ def bd_detail(anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> 
     notes = [BD_NOTE, *intervals, CONVENTION, f"Anchor: {_described(anchor)}", *seed_notes([anchor], tests)]
     if silent:
         left_out = format_count(len(silent), "miniature")
-        notes.append(f"Left out: {left_out} with too little range of quality in common with the anchor for any BD-rate; "
-                     f"they are compared with {BASE}.")
+        notes.append(f"Left out: {left_out} with too little range of quality in common with the anchor for any "
+                     f"BD-rate; they are compared with {BASE}.")
     return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}",
                   tuple(DETAIL_COLUMNS[place] for place in kept), [tuple(row[place] for place in kept) for row in rows],
                   [comparison.test for comparison in comparisons], coverage, notes, anchor.label)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.common.errors import BenchError
 from bench.metrics.rate.curves import MINIMUM_POINTS
+from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.files import write_folder
 from bench.reports.page.pages import FIGURES, TABLES, Report, Section, html_page, readme
 from bench.reports.page.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
@@ -119,7 +120,7 @@ def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list
 
 
 def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
-             coverage: Coverage) -> list[plots.Figure]:
+             coverage: Coverage) -> list[Figure]:
     """Return the plots of both metrics, whole and low-rate, wide and for a paper's column."""
     plotted = [curve for curve in references if curve.origin != PUBLISHED or curve.name in PLOTTED]
     curves = [*measured, *plotted]
@@ -135,7 +136,7 @@ def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
         views = [(stem, None)] + ([(f"{stem}_low_rate", limit)] if limit else [])
         more = f" Other miniatures are in the panels of {stem}_miniatures." if small else ""
         drawn = [plots.rd_plot(name, chosen, coverage, layout, styles, view)
-                 for name, view in views for layout in (plots.WIDE, plots.COLUMN)]
+                 for name, view in views for layout in (WIDE, COLUMN)]
         figures += [replace(figure, caption=figure.caption + more) for figure in drawn]
         figures += [miniature_panels(f"{stem}_miniatures", small, coverage)] if small else []
     return figures

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
 from scipy.interpolate import PchipInterpolator
 
 from bench.common.text import format_count
+from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_grid, open_canvas, save_figure
 from bench.reports.rate.curves import MEASURED, ReportCurve
 from bench.reports.rate.frame import MINIATURE_NOTE, Coverage
-from bench.reports.rate.plots import COLOURS, CONVENTIONS, MARKERS, QUALITY_LABELS, Figure, Layout, plot_settings, save
+from bench.reports.rate.plots import CONVENTIONS, QUALITY_LABELS
 from bench.reports.rate.seeds import BASE, SEED
 
 FEWEST = 3  # miniatures, below which the plots of all codecs show them well enough
@@ -62,9 +60,7 @@ def miniature_panels(name: str, curves: Sequence[ReportCurve], coverage: Coverag
     seeds = [curve for curve in curves if SEED.fullmatch(curve.name)]
     lines = by_line(curves)
     metric = base.metric
-    with matplotlib.rc_context(plot_settings(name, PANELS)):
-        canvas = Canvas(figsize=(PANELS.width, PANELS.axes_height), dpi=PANELS.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
+    with open_canvas(name, PANELS) as canvas:
         axes = canvas.subplots(2, max(len(lines), 1), sharex=True, sharey="row", squeeze=False)
         for column, (line, found) in enumerate((lines or {"": []}).items()):
             _panel(axes[0, column], axes[1, column], base, seeds, found)
@@ -79,7 +75,7 @@ def miniature_panels(name: str, curves: Sequence[ReportCurve], coverage: Coverag
                       if seeds else "")
                    + f"Below: dB over it at equal rate, which PCHIP over log rate gives, "
                      f"up to {MOST_GAIN_DB} dB. {MINIATURE_NOTE}")
-        return Figure(name, caption, save(canvas, "png", dpi=PANELS.dpi), save(canvas, "svg"))
+        return save_figure(canvas, name, caption)
 
 
 def _panel(above: Axes, below: Axes, base: ReportCurve, seeds: Sequence[ReportCurve],
@@ -97,8 +93,7 @@ def _panel(above: Axes, below: Axes, base: ReportCurve, seeds: Sequence[ReportCu
     if found:
         above.legend(frameon=False, fontsize=PANELS.font - 1, loc="lower right", labelspacing=0.3)
     for axes in (above, below):
-        axes.grid(True, linewidth=0.4, color="#D9D9D9")
-        axes.set_axisbelow(True)
+        draw_grid(axes)
 
 
 def _title(line: str, found: Sequence[ReportCurve]) -> str:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from bench.common.text import format_count
+from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, finish_axes, open_canvas, save_figure
 from bench.reports.rate.curves import ANCHOR, MEASURED, METRICS, ReportCurve
 from bench.reports.rate.frame import Coverage
 
-# Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 ANCHOR_LOOKS = (  # colour, marker, dashes
     ("#000000", "", (0, (5, 2))), ("#6F6F6F", "", (0, (1, 1.4))), ("#000000", "", (0, (5, 1.5, 1, 1.5))),
 )
@@ -37,32 +32,6 @@ CONVENTIONS = {
     "psnr_rgb_db": "PSNR of decoded 8-bit RGB, mean over images; rate from file bytes",
     "ms_ssim_db": "MS-SSIM of decoded 8-bit RGB, mean of per-image dB; rate from file bytes",
 }
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Size in inches, font sizes in points, legend columns (0: beside the axes)."""
-
-    name: str
-    width: float
-    axes_height: float
-    font: float
-    legend_columns: int
-    dpi: int
-
-
-COLUMN = Layout("column", 3.4, 2.45, 7.0, 2, 300)
-WIDE = Layout("wide", 7.0, 3.9, 8.5, 0, 200)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A finished plot: file stem, caption, PNG and SVG bytes."""
-
-    name: str
-    caption: str
-    png: bytes
-    svg: bytes
 
 
 @dataclass(frozen=True)
@@ -118,27 +87,17 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
     curves = [curve for curve in curves if curve in anchors or curve in others]
     metric = curves[0].metric
     limit = limit if limit is not None else _full_limit(curves)
-    with matplotlib.rc_context(plot_settings(name, layout)):
-        canvas = Canvas(figsize=(layout.width, layout.axes_height), dpi=layout.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
+    with open_canvas(name, layout) as canvas:
         canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
         axes = canvas.add_subplot()
         for curve in curves:
             _draw(axes, curve, styles[curve.label], layout)
         _mark_partial(axes, curves, coverage)
-        _finish_axes(axes, curves, metric, limit)
+        _label_axes(axes, curves, metric, limit)
         _title(axes, coverage, metric, layout)
         _legend(canvas, axes, layout)
-        return Figure(f"{name}_{layout.name}", _caption(curves, coverage, metric, limit) + _left_out(left_out),
-                      save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
-
-
-def plot_settings(name: str, layout: Layout) -> dict[str, object]:
-    """Return matplotlib's settings; the salt makes the identifiers in SVG files the same in every run."""
-    return {
-        "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": layout.font,
-        "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5, "axes.linewidth": 0.6,
-    }
+        caption = _caption(curves, coverage, metric, limit) + _left_out(left_out)
+        return save_figure(canvas, f"{name}_{layout.name}", caption)
 
 
 def _draw(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
@@ -159,7 +118,7 @@ def _mark_partial(axes: Axes, curves: Sequence[ReportCurve], coverage: Coverage)
             line.set_label(f"{curve.label}, {format_count(curve.images or 0, 'image')}")
 
 
-def _finish_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
+def _label_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
     visible = [value for curve in curves for value in _visible_quality(curve, limit)]
     low, high = min(visible), max(visible)
     margin = 0.04 * (high - low) or 0.5
@@ -167,9 +126,7 @@ def _finish_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: 
     axes.set_ylim(low - margin, high + margin)
     axes.set_xlabel("Rate [bpp]")
     axes.set_ylabel(QUALITY_LABELS[metric])
-    axes.grid(True, linewidth=0.4, color="#D9D9D9")
-    axes.set_axisbelow(True)
-    axes.tick_params(width=0.6, length=2.5)
+    finish_axes(axes)
 
 
 def _visible_quality(curve: ReportCurve, limit: float) -> list[float]:
@@ -195,7 +152,7 @@ def _legend(canvas: Canvas, axes: Axes, layout: Layout) -> None:
     handles, labels = axes.get_legend_handles_labels()
     options = {"frameon": False, "columnspacing": 0.8, "handletextpad": 0.4, "borderaxespad": 0.2}
     size = layout.font - 0.8
-    if not layout.legend_columns:
+    if layout.wide:
         canvas.legend(handles, labels, loc="outside right center", fontsize=size, labelspacing=0.5, **options)
         return
     choices = [(columns, size - less)
@@ -226,11 +183,3 @@ def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, lim
 
 def _left_out(labels: Sequence[str]) -> str:
     return f" Not drawn, to keep the plot readable: {', '.join(labels)}." if labels else ""
-
-
-def save(canvas: Canvas, kind: str, **options: int) -> bytes:
-    """Write the figure without the date and the program's version, which would differ between two runs."""
-    buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    canvas.savefig(buffer, format=kind, metadata=metadata, **options)
-    return buffer.getvalue()

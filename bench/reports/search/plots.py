@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 
-from bench.reports.rate.plots import COLOURS, MARKERS, WIDE, Figure, plot_settings, save
+from bench.reports.page.canvas import COLOURS, MARKERS, WIDE, Figure, draw_grid, open_canvas, save_figure
 from bench.training.search.trials import Analysis, AtLambda
 
 ACROSS, DOWN = "gamma", "weight_rate"
@@ -36,13 +32,13 @@ def heat_maps(analysis: Analysis) -> Iterator[Figure]:
         name = f"heat_map_{group.lambda_:g}".replace(".", "_")
         caption = (f"λ {group.lambda_:g}: RD cost in percent over the best setting's; framed: the best and what is tied"
                    " with it. Empty: no complete trial.")
-        with _canvas(name, 0.75 + 0.42 * len(rates)) as canvas:
+        with open_canvas(name, WIDE, 0.75 + 0.42 * len(rates)) as canvas:
             axes = canvas.add_subplot()
             _draw_cells(axes, grid, 100 * analysis.noise)
             axes.set_xticks(range(len(gammas)), [f"{value:.4g}" for value in gammas])
             axes.set_yticks(range(len(rates)), [f"{value:.4g}" for value in rates])
             _label(axes, f"λ {group.lambda_:g}", LABELS[DOWN])
-            figure = _figure(canvas, name, caption)
+            figure = save_figure(canvas, name, caption)
         yield figure
 
 
@@ -55,7 +51,7 @@ def loss_lines(analysis: Analysis) -> Iterator[Figure]:
     rows = -(-len(groups) // PANELS_A_ROW)
     columns = min(len(groups), PANELS_A_ROW)
     caption = "RD cost over γ at each λ, in percent over the best setting at that λ."
-    with _canvas("loss_over_gamma", 0.4 + 2.1 * rows) as canvas:
+    with open_canvas("loss_over_gamma", WIDE, 0.4 + 2.1 * rows) as canvas:
         panels = canvas.subplots(rows, columns, squeeze=False).ravel()
         for axes, group in zip(panels, groups):
             _draw_lines(axes, _cells(group), rates)
@@ -65,20 +61,8 @@ def loss_lines(analysis: Analysis) -> Iterator[Figure]:
         handles = panels[0].get_lines()
         canvas.legend(handles, [line.get_label() for line in handles], loc="outside lower center", frameon=False,
                       ncols=4, fontsize=WIDE.font - 0.8, title=LABELS[DOWN], title_fontsize=WIDE.font - 0.8)
-        figure = _figure(canvas, "loss_over_gamma", caption)
+        figure = save_figure(canvas, "loss_over_gamma", caption)
     yield figure
-
-
-@contextmanager
-def _canvas(name: str, height: float) -> Iterator[Canvas]:
-    with matplotlib.rc_context(plot_settings(name, WIDE)):
-        canvas = Canvas(figsize=(WIDE.width, height), dpi=WIDE.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
-        yield canvas
-
-
-def _figure(canvas: Canvas, name: str, caption: str) -> Figure:
-    return Figure(name, caption, save(canvas, "png", dpi=WIDE.dpi), save(canvas, "svg"))
 
 
 def _cells(group: AtLambda) -> dict[tuple[float, float], float]:
@@ -111,8 +95,7 @@ def _draw_lines(axes: Axes, cells: dict[tuple[float, float], float], rates: list
     axes.set_xscale("log")
     axes.set_xticks(gammas, [f"{gamma:.4g}" for gamma in gammas])
     axes.minorticks_off()
-    axes.grid(True, linewidth=0.4, color="#D9D9D9")
-    axes.set_axisbelow(True)
+    draw_grid(axes)
 
 
 def _label(axes: Axes, title: str, vertical: str) -> None:

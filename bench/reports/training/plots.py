@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from bench.reports.rate.plots import COLOURS, Figure, Layout, plot_settings, save
+from bench.reports.page.canvas import COLOURS, Figure, Layout, finish_axes, open_canvas, save_figure
 from bench.reports.training.tables import point
 from bench.results.training_logs import Step, Training
 
@@ -56,8 +54,8 @@ def training_curves(standard: Sequence[Training], balanced: Sequence[Training], 
     lambdas = sorted({one.lambda_ for one in (*standard, *balanced)})
     colours = {lambda_: COLOURS[index % len(COLOURS)] for index, lambda_ in enumerate(lambdas)}
     name = f"training_curves_{balanced[0].variant}"
-    with matplotlib.rc_context(plot_settings(name, layout)):
-        canvas, axes = _grid(4, 2, layout, sharex="row", sharey="row")
+    with open_canvas(name, layout, _height(4, layout)) as canvas:
+        axes = canvas.subplots(4, 2, sharex="row", sharey="row", squeeze=False).tolist()
         for column, trainings in enumerate((standard, balanced)):
             axes[0][column].set_title(trainings[0].variant, loc="left", fontsize=layout.font, fontweight="bold")
             for training in trainings:
@@ -76,7 +74,7 @@ def training_curves(standard: Sequence[Training], balanced: Sequence[Training], 
         caption = (f"Left: {standard[0].variant}, trained for λ·255²·MSE + bpp; right: {balanced[0].variant}, with the "
                    "left curves dashed; axes are the same. Held-out means at each validation; bottom: each path from "
                    "validation to validation, the last one as a circle.")
-        return Figure(f"{name}_{layout.name}", caption, save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+        return save_figure(canvas, f"{name}_{layout.name}", caption)
 
 
 def _draw_curves(axes: Sequence[Axes], training: Training, colour: str, dashed: bool = False) -> None:
@@ -106,8 +104,8 @@ def balance(trainings: Sequence[Training], layout: Layout) -> Figure:
         (r"$λ_\mathrm{eff}$ / λ", _multipliers_of),
     )
     name = f"training_balance_{trainings[0].variant}"
-    with matplotlib.rc_context(plot_settings(name, layout)):
-        canvas, axes = _grid(len(rows), len(trainings), layout, sharex="col", sharey="row")
+    with open_canvas(name, layout, _height(len(rows), layout)) as canvas:
+        axes = canvas.subplots(len(rows), len(trainings), sharex="col", sharey="row", squeeze=False).tolist()
         for row, (label, values_of) in zip(axes, rows):
             drawn = [value for one, training in zip(row, trainings)
                      for value in _draw_tasks(one, values_of(training), colours)]
@@ -120,8 +118,7 @@ def balance(trainings: Sequence[Training], layout: Layout) -> Figure:
         for one, training in zip(axes[0], trainings):
             one.set_title(f"λ {point(training.lambda_)}", loc="left", fontsize=layout.font, fontweight="bold")
         _legend(canvas, [Line2D([], [], color=colours[task], label=task) for task in tasks], layout)
-        return Figure(f"{name}_{layout.name}", _balance_caption(trainings[0].variant, tasks),
-                      save(canvas, "png", dpi=layout.dpi), save(canvas, "svg"))
+        return save_figure(canvas, f"{name}_{layout.name}", _balance_caption(trainings[0].variant, tasks))
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -158,22 +155,17 @@ def _balance_caption(variant: str, tasks: Sequence[str]) -> str:
     return f"{variant}: weight, loss and γ of each task over steps, and λ_eff/λ.{against}"
 
 
-def _grid(rows: int, columns: int, layout: Layout, sharex: str, sharey: str) -> tuple[Canvas, list[list[Axes]]]:
-    height = rows * PANEL_INCHES * (1.0 if layout.legend_columns == 0 else 0.8) + 0.7
-    canvas = Canvas(figsize=(layout.width, height), dpi=layout.dpi, layout="constrained")
-    FigureCanvasAgg(canvas)
-    return canvas, canvas.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False).tolist()
+def _height(rows: int, layout: Layout) -> float:
+    return rows * PANEL_INCHES * (1.0 if layout.wide else 0.8) + 0.7
 
 
 def _finish(row: Sequence[Axes], xlabel: str) -> None:
     for axes in row:
         axes.set_xlabel(xlabel)
         axes.xaxis.set_major_locator(MaxNLocator(3))
-        axes.grid(True, linewidth=0.4, color="#D9D9D9")
-        axes.set_axisbelow(True)
-        axes.tick_params(width=0.6, length=2.5)
+        finish_axes(axes)
 
 
 def _legend(canvas: Canvas, handles: Sequence[Line2D], layout: Layout) -> None:
-    canvas.legend(handles=handles, loc="outside lower center", ncols=5 if layout.legend_columns == 0 else 3,
+    canvas.legend(handles=handles, loc="outside lower center", ncols=5 if layout.wide else 3,
                   frameon=False, fontsize=layout.font - 0.8, columnspacing=0.8, handletextpad=0.4)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.common.errors import BenchError
+from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
 from bench.reports.rate.build import contents_of
-from bench.reports.rate.plots import COLUMN, WIDE, Figure
 from bench.reports.rate.seeds import BASE
 from bench.reports.training.plots import MULTIPLIER_NOTE, balance, training_curves
 from bench.reports.training.tables import differences_table, noise_table, seed_noise, trainings_table
