@@ -26,7 +26,7 @@ from bench.reports.claims.text import (
     what_text,
 )
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.frame import MINIATURE_NOTE
+from bench.results.labels import MINIATURE_NOTE
 
 PREDICTED_NOTE = (
     "Claims are of the authors' documents (claims.yaml). \"Predicted\" ones were never measured by them; what is "

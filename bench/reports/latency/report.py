@@ -19,7 +19,7 @@ from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
 from bench.reports.rate.build import contents_of
-from bench.reports.rate.frame import MINIATURE_NOTE
+from bench.results.labels import MINIATURE_NOTE
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import BASE, select_latency
 from bench.results.store import read_rows

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.common.text import format_count, format_number
 from bench.metrics.statistics.timing import NOISE_FLOOR, Ratio, summarise_times
 from bench.reports.page.table import Cell, Column, Table
+from bench.results.labels import label_codecs
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import BASE, Case, Conditions, LatencySelection
 from bench.results.rows import OK
@@ -63,13 +64,7 @@ class Context:
 
 def context_of(selection: LatencySelection) -> Context:
     """Give every variant a label of its own, which says "miniature" where it is one."""
-    labels: dict[str, str] = {}
-    for row in selection.stored:
-        marked = row.miniature and "miniature" not in row.label.lower()
-        labels[row.name] = f"{row.label} (miniature)" if marked else row.label
-    used = list(labels.values())
-    return Context(selection, {name: label if used.count(label) == 1 else f"{label} [{name}]"
-                               for name, label in labels.items()})
+    return Context(selection, label_codecs(selection.stored))
 
 
 def base_note(label: str) -> str:

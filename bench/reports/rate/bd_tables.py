@@ -8,8 +8,9 @@ from bench.common.text import format_count
 from bench.reports.page.table import Cell, Column, Table
 from bench.reports.rate.comparison import Comparison, Subject, compare, interval_of
 from bench.reports.rate.curves import ANCHOR, MEASURED, METRICS
-from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage
+from bench.reports.rate.frame import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.reports.rate.seeds import BASE, seed_notes
+from bench.results.labels import MINIATURE_NOTE
 
 BD_NOTE = (
     "BD-rate: mean rate change at equal quality, negative where the codec needs fewer bits than the anchor; "

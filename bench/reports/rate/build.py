@@ -18,8 +18,9 @@ from bench.reports.rate import plots, tables
 from bench.reports.rate.bd_tables import bd_detail, bd_overview
 from bench.reports.rate.comparison import Subject, compare, subjects_of
 from bench.reports.rate.curves import ANCHOR, METRICS, PUBLISHED, ReportCurve, measured_curves
-from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SAMPLE_NOTE, Coverage, coverage_of, to_frame
+from bench.reports.rate.frame import CONVENTION, SAMPLE_NOTE, Coverage, coverage_of, to_frame
 from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
+from bench.results.labels import MINIATURE_NOTE
 from bench.results.row_selection import Selection, select
 
 HPCM_BASE, HPCM_BASE_MINI, VVENC = "hpcm_base", "hpcm_base_mini", "vvenc"

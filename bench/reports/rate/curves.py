@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, from_rows
 from bench.metrics import Curve
-from bench.reports.rate.frame import codec_labels
+from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
 
 METRICS = {"psnr_rgb_db": "PSNR", "ms_ssim_db": "MS-SSIM"}  # columns of a row, with their short names
@@ -88,7 +88,7 @@ def measured_curves(selection: Selection, metric: str, total: int | None) -> lis
     Args:
         total: images in the whole dataset; None for a folder of the user's, which counts as whole.
     """
-    labels = codec_labels(selection.rows)
+    labels = label_codecs(selection.rows)
     curves = []
     for name, label in labels.items():
         rows = [row for row in selection.rows if row.name == name]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from bench.common.text import format_count
+from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
@@ -25,10 +26,6 @@ CONVENTION = (
 )
 # For CSV files, which repeat it in every row.
 SHORT_CONVENTION = "decoded 8-bit RGB; mean of per-image values (MS-SSIM in dB); bpp from file bytes"
-MINIATURE_NOTE = (
-    "Models marked \"miniature\" are small models trained on a CPU to show the whole path from weights to "
-    "bitstreams; they are not the authors' models and say nothing about them."
-)
 TEXTS = ["name", "codec", "label", "point", "image", "status", "reason", "ms_ssim_reason"]
 NUMBERS = [
     "width", "height", "bytes_total", "bpp", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated",
@@ -46,22 +43,12 @@ FRAME_COLUMNS = [
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return one line a row; ``label`` is that of :func:`codec_labels`, missing numbers are NaN."""
-    labels = codec_labels(rows)
+    """Return one line a row; ``label`` is what reports call the codec, missing numbers are NaN."""
+    labels = label_codecs(rows)
     records = [asdict(row) | {"label": labels[row.name]} for row in rows]
     frame = pd.DataFrame.from_records(records, columns=FRAME_COLUMNS)
     frame[NUMBERS] = frame[NUMBERS].astype(float)
     return frame
-
-
-def codec_labels(rows: Sequence[Row]) -> dict[str, str]:
-    """Return how tables and plots call each codec: unique, and saying "miniature" where the model is one."""
-    labels = {}
-    for row in rows:
-        marked = row.miniature and "miniature" not in row.label.lower()
-        labels[row.name] = f"{row.label} (miniature)" if marked else row.label
-    used = list(labels.values())
-    return {name: label if used.count(label) == 1 else f"{label} [{name}]" for name, label in labels.items()}
 
 
 @dataclass(frozen=True)

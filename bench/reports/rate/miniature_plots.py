@@ -14,9 +14,10 @@ from scipy.interpolate import PchipInterpolator
 from bench.common.text import format_count
 from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_grid, open_canvas, save_figure
 from bench.reports.rate.curves import MEASURED, ReportCurve
-from bench.reports.rate.frame import MINIATURE_NOTE, Coverage
+from bench.reports.rate.frame import Coverage
 from bench.reports.rate.plots import CONVENTIONS, QUALITY_LABELS
 from bench.reports.rate.seeds import BASE, SEED
+from bench.results.labels import MINIATURE_NOTE
 
 FEWEST = 3  # miniatures, below which the plots of all codecs show them well enough
 PANELS = Layout("panels", 10.5, 5.2, 7.5, 1, 200)

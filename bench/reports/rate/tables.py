@@ -8,7 +8,8 @@ import pandas as pd
 
 from bench.common.text import format_count
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.frame import CONVENTION, MINIATURE_NOTE, SHORT_CONVENTION, Coverage, codec_labels
+from bench.reports.rate.frame import CONVENTION, SHORT_CONVENTION, Coverage
+from bench.results.labels import MINIATURE_NOTE, label_codecs
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
@@ -104,7 +105,7 @@ def provenance(selection: Selection, coverage: Coverage) -> Table:
                Column("settings", "Settings", wide=True), Column("colour", "Colour path"),
                Column("weights_sha256", "Weights SHA-256"), Column("device", "Device"),
                Column("code_version", "Code"))
-    labels = codec_labels(selection.rows)
+    labels = label_codecs(selection.rows)
     points: dict[tuple[Cell, ...], list[str]] = {}
     for choice in selection.choices:
         points.setdefault((labels[choice.name], *_origin(choice.rows[0])), []).append(choice.point)

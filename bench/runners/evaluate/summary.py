@@ -7,6 +7,7 @@ from statistics import mean
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.text import align
+from bench.results.labels import mark_miniature
 from bench.results.rows import OK, Row
 from bench.runners.evaluate.plan import Plan
 
@@ -26,7 +27,7 @@ def summarise(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> str:
     table = [_COLUMNS]
     for planned in plan.units:
         spec, own = planned.unit.spec, rows[planned.series.digest]
-        name = f"{spec.name} (miniature)" if any(row.miniature for row in own) else spec.name
+        name = mark_miniature(spec.name, any(row.miniature for row in own))
         table.append((name, spec.point, *_cells(own, len(planned.keys))))
     everything = [row for own in rows.values() for row in own]
     failures = _failures(row for row in everything if row.status != OK)

@@ -1,0 +1,36 @@
+"""How reports call each codec, and what has to be said of a miniature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+MINIATURE_NOTE = (
+    "Models marked \"miniature\" are small models trained on a CPU to show the whole path from weights to "
+    "bitstreams; they are not the authors' models and say nothing about them."
+)
+
+
+class Labelled(Protocol):
+    """A row of any kind."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def miniature(self) -> bool: ...
+
+
+def label_codecs(rows: Iterable[Labelled]) -> dict[str, str]:
+    """Return what tables and plots call each codec, by name: unique, and saying "miniature" where the model is one."""
+    labels = {row.name: mark_miniature(row.label, row.miniature) for row in rows}
+    used = list(labels.values())
+    return {name: label if used.count(label) == 1 else f"{label} [{name}]" for name, label in labels.items()}
+
+
+def mark_miniature(label: str, miniature: bool) -> str:
+    """Return ``label``, saying "miniature" where the model is one."""
+    return f"{label} (miniature)" if miniature and "miniature" not in label.lower() else label
