@@ -140,13 +140,14 @@ def test_token_attention_is_the_same_in_every_mode():
     torch.manual_seed(0)
     module = TokenAttention(16, 4)
     query, memory = torch.randn(2, 30, 16), torch.randn(2, 20, 16)
-    with_gradients = module.train()(query, memory)
-    assert torch.equal(module.eval()(query, memory), with_gradients)
+    with_gradients = module.train().attend(query, memory)
+    assert torch.equal(module.eval().attend(query, memory), with_gradients)
     with torch.no_grad():
-        assert torch.equal(module(query, memory), with_gradients)
+        assert torch.equal(module.attend(query, memory), with_gradients)
     module.double()
     query, memory = query.double(), memory.double()
-    torch.testing.assert_close(module(query, memory), dense_attention(module, query, memory), rtol=1e-9, atol=1e-12)
+    expected = dense_attention(module, query, memory)
+    torch.testing.assert_close(module.attend(query, memory), expected, rtol=1e-9, atol=1e-12)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -167,5 +168,5 @@ def test_attention_over_many_tokens_makes_no_matrix_of_all_pairs():
         dense_attention(module, tokens, tokens)
     assert largest.numel == 2 * 1024**2  # so the measure sees one
     with torch.no_grad(), LargestTensor() as largest:
-        module(tokens, tokens)
+        module.attend(tokens, tokens)
     assert 8 * 1024 <= largest.numel <= 3 * 8 * 1024

@@ -95,13 +95,13 @@ def options_of(factory: Callable[..., nn.Module]) -> list[str] | None:
     None for a function that takes any.
     """
     if not isinstance(factory, type):
-        parameters = inspect.signature(factory).parameters.values()
-        return None if any(p.kind == p.VAR_KEYWORD for p in parameters) else [p.name for p in parameters]
+        own = inspect.signature(factory).parameters.values()
+        return None if any(p.kind == p.VAR_KEYWORD for p in own) else [p.name for p in own]
     names: dict[str, None] = {}
     for cls in factory.__mro__:
         if "__init__" not in vars(cls):
             continue
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
         names.update({p.name: None for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)})
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             break

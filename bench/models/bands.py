@@ -25,7 +25,7 @@ class TokenAttention(nn.MultiheadAttention):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__(channels, heads, batch_first=True)
 
-    def forward(self, query: Tensor, memory: Tensor) -> Tensor:
+    def attend(self, query: Tensor, memory: Tensor) -> Tensor:
         parts = zip((query, memory, memory), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3))
         heads = (F.linear(*part).unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
         return self.out_proj(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
@@ -45,7 +45,7 @@ class LLContextEncoder(nn.Module):
     def forward(self, low: Tensor) -> Tensor:
         tokens = to_tokens(low)
         normed = self.norm1(tokens)
-        attended = to_map(tokens + self.self_attn(normed, normed), low)
+        attended = to_map(tokens + self.self_attn.attend(normed, normed), low)
         context = self.norm2(self.conv_layers(attended)) + low
         return context + self.refine(context)
 
@@ -63,7 +63,7 @@ class FrequencyAttentionFusion(nn.Module):
 
     def forward(self, high: Tensor, context: Tensor) -> Tensor:
         tokens = to_tokens(high)
-        tokens = tokens + self.cross_attn(self.norm1(tokens), to_tokens(context))
+        tokens = tokens + self.cross_attn.attend(self.norm1(tokens), to_tokens(context))
         return to_map(tokens + self.ffn(self.norm2(tokens)), high)
 
 
@@ -79,7 +79,7 @@ class ChannelwiseFrequencyGate(nn.Module):
 
     def forward(self, bands: list[Tensor]) -> list[Tensor]:
         gate = self.fc(torch.stack(bands).mean(dim=(0, 3, 4)))[..., None, None]
-        weights = (self.weight_lh, self.weight_hl, self.weight_hh)
+        weights = [self.get_parameter(f"weight_{band}") for band in BANDS[1:]]
         return [band * weight * gate for band, weight in zip(bands, weights)]
 
 

@@ -52,7 +52,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"there is no checkpoint file {path}")
     if not os.access(path, os.R_OK):
         raise CheckpointError(f"can't read {path}: permission denied")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content: dict[Any, Any] = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for _ in WRAPPERS:
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
         if inner is None:
@@ -80,7 +80,8 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
         CheckpointError: something is missing, unexpected, of another shape or not finite, or a constant
             differs, so that the output would change; the message lists it. The model is then unchanged.
     """
-    weights = model.rename(weights) if hasattr(model, "rename") else weights
+    if rename := getattr(model, "rename", None):
+        weights = rename(weights)
     wanted = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
     constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
     missing = [name for name in wanted if name not in weights and name not in constants]
@@ -100,8 +101,8 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
                 _fill(value, model, name)
             elif name not in constants:
                 value.copy_(weights[name])
-    if hasattr(model, "update"):
-        model.update(force=True)
+    if update := getattr(model, "update", None):
+        update(force=True)
     absent = (*filled, *(name for name in wanted if name in constants and name not in weights))
     return LoadReport(absent, tuple(name for name in weights if is_rebuilt(model, name)))
 

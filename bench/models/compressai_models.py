@@ -43,8 +43,8 @@ class CompressAIAdapter(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
-        self.padding_multiple: int = prepare(model).padding_multiple
+        self.model = prepare(model)
+        self.padding_multiple: int = self.model.padding_multiple
         self.hyper_stride: int | None = getattr(model, "hyper_stride", getattr(model, "downsampling_factor", None))
 
     @property
@@ -148,7 +148,7 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
-def prepare(model: nn.Module) -> nn.Module:
+def prepare(model: Any) -> Any:
     """Give a model of CompressAI's interface what padding and loading need, where its class does not say."""
     if not hasattr(model, "padding_multiple"):
         model.padding_multiple = PADDING
@@ -169,7 +169,7 @@ def _todays_names(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Ten
     return weights
 
 
-class _FixedRate:
+class _FixedRate(CompressionModel):
     """A variable-rate model kept at one of its rates, ``level``, with its second-stage networks in use."""
 
     level: int
@@ -188,7 +188,7 @@ class _FixedRate:
             return super().update(scale_table, force, scale=self.Gain[self.level].abs())
 
 
-def zoo_model(architecture: str, quality: int = 1, metric: str = "mse", padding_multiple: int = PADDING) -> nn.Module:
+def zoo_model(architecture: str, quality: int = 1, metric: str = "mse", padding_multiple: int = PADDING) -> Any:
     """Build a model of CompressAI's zoo with fresh weights.
 
     Args:

@@ -6,6 +6,7 @@ it calls and the networks that it uses; only WeConv's phase 5, which has no scal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,13 +17,12 @@ from bench.models.lattice import Scale, lattice
 from bench.models.layers import DWConvRB, WindowCrossAttention, conv1x1
 
 STEPS = (2, 3, 6)  # coded steps of each scale
-WINDOWS = (4, 8, 8)
 
 
 class SpatialPrior(nn.Module):
     """Network from adapted context to entropy parameters: ``branch_2(branch_1(x) * q)``."""
 
-    def __init__(self, branch_1: list[nn.Module], branch_2: list[nn.Module]) -> None:
+    def __init__(self, branch_1: Sequence[nn.Module], branch_2: Sequence[nn.Module]) -> None:
         super().__init__()
         self.branch_1 = nn.Sequential(*branch_1)
         self.branch_2 = nn.Sequential(*branch_2)
@@ -40,17 +40,27 @@ def depthwise_prior(M: int, depths: tuple[int, ...], expansion: float) -> Spatia
 
 
 class HierarchicalContext(nn.Module):
-    """Context model for latents of ``M`` channels; a base class, so that names stay those of checkpoints."""
+    """Context model for latents of ``M`` channels; a base class, so that names stay those of checkpoints.
+
+    Attributes:
+        M: channels of the latents.
+        head_width: channels of an attention head; None: no attention.
+        attention_type: of what joins parameters and context.
+        windows: side of the attention's windows at each scale.
+    """
 
     M: int
+    head_width: int | None
+    attention_type: type[WindowCrossAttention] = WindowCrossAttention
+    windows: tuple[int, int, int] = (4, 8, 8)
 
     def build_context(
         self,
         prior_s1_s2: tuple[int, ...],
         prior_s3: tuple[int, ...],
-        adaptor_depths: tuple[int, int, int] | None = None,
-        expansion: float = 2,
-        head_width: int | None = 20,
+        adaptor_depths: tuple[int, int, int] | None,
+        expansion: float,
+        head_width: int | None,
     ) -> None:
         """Add the networks.
 
@@ -76,7 +86,8 @@ class HierarchicalContext(nn.Module):
         self.adaptive_params_list = nn.ParameterList([nn.Parameter(torch.ones(1, 3 * M, 1, 1)) for _ in range(10)])
         self.context_net = nn.ModuleList([self.build_fusion() for _ in range(2)])
         if head_width is not None:
-            self.attn_s1, self.attn_s2, self.attn_s3 = (self.build_attention(number) for number in range(3))
+            heads = 2 * M // head_width
+            self.attn_s1, self.attn_s2, self.attn_s3 = (self.build_attention(number, heads) for number in range(3))
 
     def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
         """Build a network from adapted context (B, 3M, h, w) and q to scales and means (B, 2M, h, w)."""
@@ -86,9 +97,9 @@ class HierarchicalContext(nn.Module):
         """Build a network over the context on its way to the next scale: (B, 2M, h, w) to the same shape."""
         return conv1x1(2 * self.M, 2 * self.M)
 
-    def build_attention(self, number: int) -> nn.Module:
+    def build_attention(self, number: int, heads: int) -> nn.Module:
         """Build what joins new parameters and running context of scale ``number`` (0 to 2) to the next context."""
-        return WindowCrossAttention(2 * self.M, WINDOWS[number], 2 * self.M // self.head_width)
+        return self.attention_type(2 * self.M, self.windows[number], heads)
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
         """Code latents (B, M, H, W); ``hyper``: (B, 2M, H, W), scales, then means."""

@@ -71,7 +71,8 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         widths = [width for width, _ in stages]
         strided = [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, [*widths[1:], self.M]))]
         upsampling = [*(up2(b, a) for a, b in zip(widths, [*widths[1:], self.M])), up4(widths[0], 3)]
-        analysis, synthesis = [strided[0]], []
+        analysis: list[nn.Module] = [strided[0]]
+        synthesis: list[nn.Module] = []
         for stage, down in zip(stages, strided[1:]):
             analysis += [*_blocks(*stage), down]
         for stage, up in zip(reversed(stages), reversed(upsampling[:-1])):

@@ -18,7 +18,7 @@ from bench.models.entropy import scale_table as default_scale_table
 from bench.models.image_codec import EncodedImage, ImageCodec
 from bench.operators import rans
 
-TABLE_BUFFERS = (
+TABLE_BUFFERS: tuple[str, ...] = (
     "scale_table", "quantized_cdf_z", "cdf_length_z", "offset_z", "quantized_cdf_y", "cdf_length_y", "offset_y",
 )
 
@@ -35,6 +35,11 @@ class HyperpriorCodec(ImageCodec, nn.Module):
     M: int
     N: int
     latent_stride: int
+    g_a: nn.Module
+    g_s: nn.Module
+    h_a: nn.Module
+    h_s: nn.Module
+    scale_table: Tensor
 
     def build_entropy_models(self) -> None:
         """Add the entropy model of y and z and room for the coder's tables."""

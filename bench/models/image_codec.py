@@ -15,14 +15,14 @@ class EncodedImage:
 
     Attributes:
         streams: the arithmetic-coded streams by name, in the order in which the decoder takes them.
-        shape: (height, width) of the hyper-latents.
+        shape: (height, width) of the hyper-latents, or what numbers the decoder takes in their place.
         reconstruct: returns the image that the decoder will have, (1, 3, H, W), clamped to [0, 1].
         estimate_bits: returns what the entropy model predicts for all streams together.
         expect: returns what ``reconstruct`` most likely gives, at less cost, or None.
     """
 
     streams: Mapping[str, bytes]
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     reconstruct: Callable[[], Tensor]
     estimate_bits: Callable[[], float]
     expect: Callable[[], Tensor | None] = lambda: None

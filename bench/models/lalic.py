@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from compressai.entropy_models import EntropyBottleneck
@@ -80,7 +81,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         if sum(groups) != dims[3]:
             raise ValueError(f"groups must add up to the latents' {dims[3]} channels, not {groups}")
         self.N, self.M, self.groups = N, dims[3], tuple(groups)
-        self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
+        self.block_options: dict[str, Any] = {"runs": runs, "use_checkpoint": use_checkpoint}
 
         def transform(layer: Callable, widths: Sequence[int], kernels: Sequence[int], *depths: int) -> nn.Sequential:
             """Strided layers from width to width, with ``depths`` blocks after each but the last."""

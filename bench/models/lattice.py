@@ -102,13 +102,11 @@ def lattice(channels: int, height: int, width: int, device: torch.device) -> tup
     context3 = raster3 + raster2.size
     _place(context3, source2, raster2)
 
-    nothing = np.empty(0, np.int64)
-    plan = (
-        (raster1, source1, nothing, source1, SCALE1_STEPS),
-        (raster2, source2, known2, context2, SCALE2_STEPS),
-        (raster3, raster3, source2, context3, SCALE3_STEPS),
+    return (
+        _scale(raster1, source1, np.empty(0, np.int64), source1, SCALE1_STEPS, device),
+        _scale(raster2, source2, known2, context2, SCALE2_STEPS, device),
+        _scale(raster3, raster3, source2, context3, SCALE3_STEPS, device),
     )
-    return tuple(_scale(*part, device) for part in plan)
 
 
 def _raster(*shape: int) -> np.ndarray:
@@ -162,4 +160,5 @@ def _scale(
         by_group = raster.reshape(len(groups), -1, *raster.shape[1:])
         index = np.take_along_axis(by_group, group_at[None, None], axis=0)[0]
         coded.append(Step(tensor(index), tensor(source.reshape(-1)[index])))
-    return Scale(raster.shape, tensor(known), tensor(context), tuple(coded))
+    channels, height, width = raster.shape
+    return Scale((channels, height, width), tensor(known), tensor(context), tuple(coded))

@@ -90,6 +90,9 @@ class CosineBank(nn.Module):
         width: channels C of a context.
     """
 
+    query_proj: nn.Module
+    value_proj: nn.Module
+
     def __init__(self, width: int, options: BankOptions) -> None:
         super().__init__()
         self.options = options
@@ -141,7 +144,8 @@ class CosineBank(nn.Module):
 
     def value(self, context: Tensor) -> Tensor:
         """What is found, (B, C, r, r)."""
-        return F.adaptive_avg_pool2d(self.value_proj(context), [max(1, side // 4) for side in context.shape[2:]])
+        height, width = context.shape[2:]
+        return F.adaptive_avg_pool2d(self.value_proj(context), (max(1, height // 4), max(1, width // 4)))
 
     def decode(self, value: Tensor) -> Tensor:
         """Stored values, resized to (n, C, h, w), to what is retrieved, in the same shape."""

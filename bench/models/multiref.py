@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.models.context import WINDOWS
 from bench.models.hpcm import HPCM
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
@@ -56,21 +55,15 @@ class MultiReference(HPCM):
     def enable_multiref(self, value: bool) -> None:
         check_flags(enable_multiref=value)
         self._enable_multiref = value
+        self.stream_tag = 0 if value else 1
+        banks = {} if value else {"memory_": None, "hierarchical_manager.": None}
+        self.fill_missing = {**HPCM.fill_missing, **banks}
 
     def add_bank(self, number: int, max_refs: int, topk_refs: int) -> None:
         """Give scale ``number`` a bank, unless ``max_refs`` is 0."""
         options = BankOptions(max_refs, topk_refs, **self.bank_options)
         if max_refs:
             self.add_module(BANK_NAMES[number], self.bank_type(2 * self.M, options))
-
-    @property
-    def fill_missing(self) -> dict[str, float | None]:
-        banks = {} if self.enable_multiref else {"memory_": None, "hierarchical_manager.": None}
-        return {**HPCM.fill_missing, **banks}
-
-    @property
-    def stream_tag(self) -> int:
-        return 0 if self.enable_multiref else 1
 
     def new_state(self, batch: int) -> State:
         if not self.enable_multiref:
@@ -176,22 +169,17 @@ class MultiRefPhase3(MemoryAtEachScale):
     bank_type = KernelBank
 
     def __init__(self, kernel_type: str = "elu", num_heads: int = 8, enable_hierarchical_transfer: bool = True,
-                 attn_s3_window: int = WINDOWS[2], detach_memory: bool = False, **options: Any) -> None:
+                 attn_s3_window: int = 8, detach_memory: bool = False, **options: Any) -> None:
         check_flags(enable_hierarchical_transfer=enable_hierarchical_transfer)
         if type(attn_s3_window) is not int or attn_s3_window not in WINDOW_SIDES:
             raise ValueError(f"attn_s3_window must be 1, 2, 4, 8 or 16, not {attn_s3_window!r}")
-        self.attn_s3_window, self.enable_hierarchical_transfer = attn_s3_window, enable_hierarchical_transfer
+        self.windows = (*HPCM.windows[:2], attn_s3_window)
+        self.enable_hierarchical_transfer = enable_hierarchical_transfer
         self.bank_options = {"kernel_type": kernel_type, "num_heads": num_heads}
         super().__init__(detach_memory=detach_memory, **options)
         if enable_hierarchical_transfer:  # the published networks for it, which do nothing
             for name in ("memory_manager_s1_to_s2", "memory_manager_s2_to_s3"):
                 self.add_module(name, nn.ModuleDict({"cross_proj": normalised(2 * self.M, num_heads)}))
-
-    def build_attention(self, number: int) -> nn.Module:
-        attention = super().build_attention(number)
-        if number == 2:
-            attention.window = self.attn_s3_window
-        return attention
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:
         if self.enable_hierarchical_transfer and number in state and number - 1 in state:

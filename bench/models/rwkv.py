@@ -29,7 +29,7 @@ class ContextCell(MixingBlock):
         self.output_proj = conv1x1(width, width)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        return self.output_proj(super().forward(self.input_proj(torch.cat((x, h), dim=1))))
+        return self.output_proj(self.mix_map(self.input_proj(torch.cat((x, h), dim=1))))
 
 
 class FusionNet(nn.Module):
@@ -87,13 +87,13 @@ class RWKV(HPCM):
             raise ValueError("head_width can't be None here: that leaves out the cells; give a number of channels")
         self.cell_rates, self.prior_rate = cell_rates, prior_rate
         self.fusion_rate, self.fusion_blocks = fusion_rate, fusion_blocks
-        self.block_options = {"runs": runs, "use_checkpoint": use_checkpoint}
+        self.block_options: dict[str, Any] = {"runs": runs, "use_checkpoint": use_checkpoint}
         super().__init__(**options)
 
-    def build_attention(self, number: int) -> nn.Module:
+    def build_attention(self, number: int, heads: int) -> nn.Module:
         rate = self.cell_rates[number]
         if rate is None:
-            return super().build_attention(number)
+            return super().build_attention(number, heads)
         return ContextCell(2 * self.M, rate, **self.block_options)
 
     def build_fusion(self) -> nn.Module:

@@ -6,6 +6,7 @@ on (B, H, W, C), contiguous, which are the raster-ordered tokens (B, H * W, C) w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -138,11 +139,14 @@ class _Block(nn.Module):
         """(B, H, W, C) to the same shape."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
+    def mix_map(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         x = x.permute(0, 2, 3, 1).contiguous()
         again = self.use_checkpoint and torch.is_grad_enabled()
         x = checkpoint(self.mix, x, use_reentrant=False) if again else self.mix(x)
         return x.permute(0, 3, 1, 2)
+
+    forward: Callable[..., Tensor] = mix_map
 
 
 class MixingBlock(_Block):

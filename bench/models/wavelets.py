@@ -26,6 +26,11 @@ def haar_filters() -> Tensor:
 class HaarDWT(nn.Module):
     """(B, C, H, W) to (B, 4C, H/2, W/2)."""
 
+    w_ll: Tensor
+    w_lh: Tensor
+    w_hl: Tensor
+    w_hh: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         for band, taps in zip(BANDS, haar_filters()):
@@ -40,6 +45,8 @@ class HaarDWT(nn.Module):
 
 class HaarIDWT(nn.Module):
     """(B, 4C, h, w) to (B, C, 2h, 2w)."""
+
+    filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.coders import StepCoder
-from bench.models.context import STEPS, WINDOWS
+from bench.models.context import STEPS
 from bench.models.hpcm import HPCM, Stages, check_stages
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
@@ -57,6 +57,7 @@ class WeConvPhase1(HPCM):
     """
 
     rebuilt = (*TABLE_BUFFERS, *FILTER_BUFFERS)
+    attention_type = BandAttention
 
     def __init__(self, skip_s3_for_hf: bool = False, **options: Any) -> None:
         check_flags(skip_s3_for_hf=skip_s3_for_hf)
@@ -64,9 +65,6 @@ class WeConvPhase1(HPCM):
         self.skip_s3_for_hf = skip_s3_for_hf
         self.padding_multiple = 32 * self.latent_stride
         self.dwt, self.idwt = HaarDWT(), HaarIDWT()
-
-    def build_attention(self, number: int) -> nn.Module:
-        return BandAttention(2 * self.M, WINDOWS[number], 2 * self.M // self.head_width)
 
     def to_code(self, y: Tensor) -> Tensor:
         return self.dwt(y)
@@ -138,8 +136,10 @@ class WeConvPhase2(WeConvPhase1):
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1]
-        analysis = [nn.Sequential(down, *blocks(width, number))
-                    for down, width, number in zip(downsampling(widths), widths, depths[:-1])]
+        analysis: list[nn.Module] = [
+            nn.Sequential(down, *blocks(width, number))
+            for down, width, number in zip(downsampling(widths), widths, depths[:-1])
+        ]
         analysis += [nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth)), down2(inner, self.M)]
         synthesis = [up2(self.M, inner), nn.Sequential(*self.mixed_blocks(inner, depth, weconv_first=True)),
                      *outer_synthesis(widths, depths)]
@@ -203,13 +203,13 @@ def downsampling(widths: Sequence[int]) -> list[nn.Module]:
     return [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, widths[1:]))]
 
 
-def outer_synthesis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Module]:
+def outer_synthesis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequential]:
     """The stages of g_s that mirror all but the innermost of g_a."""
     outer = [nn.Sequential(up2(b, a), *blocks(a, number)) for a, b, number in zip(widths, widths[1:], depths)]
     outer[0].append(up4(widths[0], 3))
     return outer[::-1]
 
 
-def in_stages(stages: list[nn.Module]) -> nn.Module:
+def in_stages(stages: Sequence[nn.Module]) -> nn.Module:
     """A sequence whose parts are called stage1, stage2, ..."""
     return nn.Sequential(OrderedDict((f"stage{number}", stage) for number, stage in enumerate(stages, 1)))

@@ -119,7 +119,7 @@ class WeConvPhase4(WeConvPhase2):
     def fuse_high_bands(self, bands: Tensor, context: Tensor) -> Tensor:
         """Encoder only: the high bands fused with the context, gated, and in units of their steps."""
         low, *high = bands.chunk(4, dim=1)
-        fusions = (self.freq_attention_lh, self.freq_attention_hl, self.freq_attention_hh)
+        fusions = [self.get_submodule(f"freq_attention_{band}") for band in BANDS[1:]]
         gated = self.channel_gate([fusion(band, context) for fusion, band in zip(fusions, high)])
         return torch.cat((low, *(band / step for band, step in zip(gated, self.steps()[1:]))), dim=1)
 
@@ -154,8 +154,8 @@ class WeConvPhase5(WeConvPhase4):
                         AdaptiveMultiResolutionContext if adaptive_context else MultiResolutionContext)
         super().__init__(**options)
 
-    def build_context(self, prior_s1_s2: tuple[int, ...], prior_s3: tuple[int, ...], adaptor_depths: Any,
-                      expansion: float, head_width: int | None) -> None:
+    def build_context(self, prior_s1_s2: tuple[int, ...], prior_s3: tuple[int, ...],
+                      adaptor_depths: tuple[int, int, int] | None, expansion: float, head_width: int | None) -> None:
         self.expansion = expansion
         self.multi_res_builder = self.builder(self.M)
         if self.use_enhanced_context:

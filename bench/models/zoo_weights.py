@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from bench.common.errors import CheckpointError, ConfigurationError, DatasetError
@@ -10,8 +9,6 @@ from bench.common.hashing import sha256_of
 from bench.datasets.catalogue import Source
 from bench.datasets.download import Downloader
 from bench.variants import Variant, find_checkpoints
-
-NAME = re.compile(r"-([0-9a-f]{8})\.pth\.tar$")  # the first digits of the file's SHA-256
 
 
 def fetch_weights(variant: Variant) -> None:
@@ -55,7 +52,7 @@ def _fetch(downloader: Downloader, url: str, target: Path) -> None:
     arriving = target.with_name(f"{target.name}.unchecked")
     try:
         downloader.fetch([Source(url)], arriving)
-        digits, digest = NAME.search(url)[1], sha256_of(arriving)
+        digits, digest = url.removesuffix(".pth.tar").rpartition("-")[2], sha256_of(arriving)
         if not digest.startswith(digits):
             arriving.unlink()
             raise CheckpointError(f"{url} gives a file whose SHA-256 starts with {digest[:8]}, not {digits}",
