@@ -16,7 +16,7 @@ from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.datasets import DatasetUnavailable, resolve
 from bench.results.rows import FAILED, OK, Row
 from bench.results.store import Store
-from bench.runners.evaluate.progress import Progress
+from bench.runners.progress import Progress
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
 TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}, "code_version": ""}
@@ -179,26 +179,24 @@ class Terminal(io.StringIO):
         return True
 
 
-def progress_text(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
+def progress_text(stream: io.StringIO) -> str:
     now = [0.0]
-    monkeypatch.setattr("bench.runners.evaluate.progress.time.monotonic", lambda: now[0])
-    row = Row("k", "s", OK, "set", "a.png", "", "jpeg", "jpeg", "JPEG", "q50")
-    with Progress(5, 40.0, stream) as progress:
-        progress.skip(1, 8.0)
+    with Progress(40.0, 5, stream, lambda: now[0]) as progress:
+        progress.skip_images(1, 8.0)
         for _ in range(4):
             now[0] += 16.0  # twice as slow as planned
-            progress.advance(row, 8.0)
+            progress.count_image("jpeg q50 a.png", 8.0)
     return stream.getvalue()
 
 
-def test_progress_outside_a_terminal_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = progress_text(io.StringIO(), monkeypatch).splitlines()
+def test_progress_outside_a_terminal_is_plain_lines() -> None:
+    lines = progress_text(io.StringIO()).splitlines()
     assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
     left = [int(re.search(r"(\d+) s left", line)[1]) for line in lines]
     assert left[0] > left[1] > left[2] > left[3] == 0
     assert 8 < left[2] <= 16  # one image is left: planned at 8 s, so far they took 16 s
 
 
-def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = progress_text(Terminal(), monkeypatch)
+def test_progress_on_a_terminal_is_a_bar() -> None:
+    text = progress_text(Terminal())
     assert "\r" in text and "4/4 images" in text and "left" in text

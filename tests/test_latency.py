@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.runners.profile import machine_state
-from bench.runners.profile.countdown import Countdown
 from bench.runners.profile.machine_state import OthersLoad, read_state, state_warnings
 from bench.runners.profile.protocol import Protocol, Turns
+from bench.runners.progress import Progress
 
 
 class FakeTime:
@@ -101,11 +101,11 @@ def test_a_function_that_fails_drops_out_and_the_others_go_on():
 
 def test_time_left_follows_the_pace_of_the_run(capsys):
     now = [0.0]
-    countdown = Countdown(1000, clock=lambda: now[0])
+    progress = Progress(1000, clock=lambda: now[0])
     for _ in range(50):
-        countdown.step("work", 10)
+        progress.start_step("work", 10)
         now[0] += 20  # twice as long as expected
-    assert countdown.left_s() == pytest.approx(2 * 510, rel=0.05)
+    assert progress.left_s() == pytest.approx(2 * 510, rel=0.05)
     assert "work" in capsys.readouterr().err
 
 

@@ -26,12 +26,12 @@ from bench.datasets import Dataset, DatasetUnavailable, resolve
 from bench.results.store import Store
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
 from bench.runners.evaluate.plan import Plan, describe_plan, make_plan
-from bench.runners.evaluate.progress import Progress
 from bench.runners.evaluate.run import evaluate, stored_rows
 from bench.runners.evaluate.selection import ALL, LEARNED, Chosen, choose, choose_checkpoint
 from bench.runners.evaluate.summary import exit_code, summarise
 from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import resolve_device
+from bench.runners.progress import Progress
 
 SUBSTITUTE = "sample"
 
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_DONE
     images = sum(len(planned.unit.images) for planned in plan.pending)
     if images:
-        with Progress(images, plan.expected_s) as progress:
+        with Progress(plan.expected_s, images) as progress:
             evaluate(plan, store, progress, remeasure=args.remeasure, keep_failures=args.keep_failures)
     rows = stored_rows(plan, store)
     print(summarise(plan, rows), flush=True)

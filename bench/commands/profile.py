@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
     from bench.results.latency_rows import LatencyRow
     from bench.results.store import append_row
     from bench.runners.machine import device_name
-    from bench.runners.profile.countdown import Countdown
     from bench.runners.profile.plan import describe, groups_of, pending, total_s
     from bench.runners.profile.run import Profiler
     from bench.runners.profile.subjects import choose_subjects
+    from bench.runners.progress import Progress
 
     settings = _settings(args)
     subjects = choose_subjects(args.variants, args.configurations, settings.device)
@@ -97,8 +97,8 @@ def run(args: argparse.Namespace) -> int:
         append_row(row_path(folder, row.name), row)
         rows.append(row)
 
-    countdown = Countdown(total_s(groups, settings))
-    Profiler(settings, store, countdown.step).run(groups)
+    with Progress(total_s(groups, settings)) as progress:
+        Profiler(settings, store, progress.start_step).run(groups)
     print(_summary(rows), flush=True)
     if not args.no_report:
         _report(args)

@@ -10,8 +10,8 @@ from bench.results.store import Store
 from bench.runners.evaluate.engine import run_units
 from bench.runners.evaluate.identity import row_key
 from bench.runners.evaluate.plan import Plan, PlannedUnit
-from bench.runners.evaluate.progress import Progress
 from bench.runners.evaluate.unit import Unit
+from bench.runners.progress import Progress
 
 
 def evaluate(plan: Plan, store: Store, progress: Progress, *, remeasure: bool = False,
@@ -28,7 +28,7 @@ def evaluate(plan: Plan, store: Store, progress: Progress, *, remeasure: bool = 
     with closing(run_units(units, plan.jobs)) as rows:
         for unit, row in rows:
             store.append(row)
-            progress.advance(row, units.expected_s(unit))
+            progress.count_image(f"{row.name} {row.point} {row.image}", units.expected_s(unit))
 
 
 def stored_rows(plan: Plan, store: Store) -> dict[str, list[Row]]:
@@ -84,11 +84,11 @@ class _ClaimedUnits:
         images = tuple(image for image in unit.images if row_key(
             planned.series.digest, unit.dataset, image.name, image.sha256) not in done)
         gone = len(unit.images) - len(images)
-        self._progress.skip(gone, gone * planned.expected_s / len(unit.images) / self._jobs)
+        self._progress.skip_images(gone, gone * planned.expected_s / len(unit.images) / self._jobs)
         return replace(unit, images=images)
 
     def _tell(self, planned: PlannedUnit) -> None:
         if planned.series.digest not in self._told:
             self._told.add(planned.series.digest)
             spec = planned.unit.spec
-            self._progress.say(f"{spec.name} {spec.point}: another run is measuring it, left for later")
+            self._progress.print_line(f"{spec.name} {spec.point}: another run is measuring it, left for later")
