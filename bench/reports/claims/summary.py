@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter, itemgetter
 
 from bench.claims.judgement import is_marked
 from bench.claims.result import Change, ClaimsResult, Judgement
@@ -13,13 +14,21 @@ from bench.reports.page.render import to_text
 from bench.reports.page.table import Column, Table
 
 DECIDED = (REPRODUCED, SUPPORTED, REFUTED)
+DECIDED_COLUMNS: tuple[Column[Judgement], ...] = (
+    Column("claim", "Claim", of=attrgetter("claim.name")),
+    Column("where", "Measured on", of=lambda one: one.where or None),
+    Column("claimed", "Claimed", of=lambda one: claimed_text(one.claim)),
+    Column("measured", "Measured", of=measured_text),
+    Column("interval", "95 % interval", of=interval_text),
+    Column("verdict", "Verdict", of=verdict_text),
+)
 
 
 def counts_table(result: ClaimsResult) -> Table:
     """How many claims about the authors' own models have each verdict, in one row."""
-    columns = tuple(Column(verdict, verdict, digits=0) for verdict in VERDICTS)
+    columns = [Column(verdict, verdict, digits=0, of=itemgetter(verdict)) for verdict in VERDICTS]
     notes = tuple(text for text in (result.multiplicity, *result.remarks) if text)
-    return Table("counts", "Verdicts", columns, (tuple(result.counts[verdict] for verdict in VERDICTS),), notes)
+    return Table.from_records("counts", "Verdicts", columns, [result.counts], notes=notes)
 
 
 def decided_tables(result: ClaimsResult) -> list[Table]:
@@ -31,11 +40,8 @@ def decided_tables(result: ClaimsResult) -> list[Table]:
 
 
 def _decided_table(title: str, decided: Sequence[Judgement]) -> Table:
-    columns = (Column("claim", "Claim"), Column("where", "Measured on"), Column("claimed", "Claimed"),
-               Column("measured", "Measured"), Column("interval", "95 % interval"), Column("verdict", "Verdict"))
-    rows = tuple((one.claim.name, one.where or None, claimed_text(one.claim), measured_text(one), interval_text(one),
-                  verdict_text(one)) for one in decided)
-    return Table("decided", title, columns, rows, (MARK_NOTE,) if any(map(is_marked, decided)) else ())
+    notes = (MARK_NOTE,) if any(map(is_marked, decided)) else ()
+    return Table.from_records("decided", title, DECIDED_COLUMNS, decided, notes=notes)
 
 
 def change_text(change: Change) -> str:

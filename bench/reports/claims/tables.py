@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 from bench.claims.catalogue import MEASURED, PREDICTED
 from bench.claims.judgement import is_marked
-from bench.claims.result import ClaimsResult, Judgement, PairComparison
+from bench.claims.result import Change, ClaimsResult, Interval, Judgement, PairComparison
 from bench.common.text import format_count
 from bench.metrics.statistics.verdicts import VERDICTS
 from bench.reports.claims.text import (
@@ -38,120 +40,131 @@ INTERVAL_NOTE = (
 )
 KIND_TEXTS = {PREDICTED: "predicted", MEASURED: "measured by the authors"}
 MINIATURES = "Miniatures, not the authors' models"
-LINE_COLUMNS = (
-    Column("claim", "Claim"), Column("variant", "Variant"), Column("what", "What"), Column("versus", "against"),
-    Column("where", "Measured on"), Column("claimed", "Claimed"), Column("kind", "Kind"),
-    Column("measured", "Measured here"), Column("interval", "95 % interval"), Column("over", "over"),
-    Column("evidence", "from"), Column("verdict", "Verdict"), Column("adjusted_p", "p, corrected"),
-    Column("detectable", "Detectable"), Column("reason", "Why", wide=True), Column("note", "Note", wide=True),
-    Column("contradicts", "Contradicts"),
-    Column("command", "What settles or repeats it", wide=True), Column("source", "Source", wide=True),
+CHANGE_COLUMNS: tuple[Column[Change], ...] = (
+    Column("effect", "Effect", of=lambda change: "worse" if change.worse else "better"),
+    Column("kind", "What changed", of=attrgetter("kind")),
+    Column("what", "Of", of=attrgetter("what")),
+    Column("before", "Accepted", of=attrgetter("before")),
+    Column("after", "Now", of=attrgetter("after")),
+    Column("reason", "Which term", wide=True, of=attrgetter("reason")),
 )
-VALUE_COLUMNS = (
-    "claim", "line", "variant", "versus", "metric", "part", "setting", "miniature", "where", "unit", "claimed_low",
-    "claimed_high", "kind", "value", "interval_low", "interval_high", "bound_low", "bound_high", "floor", "n", "what_n",
-    "detectable", "p_value",
-    "adjusted_p", "verdict", "evidence", "reason", "contradicts", "command", "source", "note",
+PAIR_COLUMNS: tuple[Column[PairComparison], ...] = (
+    Column("pair", "Pair", of=attrgetter("title")),
+    Column("dataset", "Dataset", of=attrgetter("dataset")),
+    Column("images", "Images", digits=0, of=lambda pair: len(pair.images) or None),
+    Column("bd_rate", "BD-rate", of=lambda pair: percent_text(pair.value_percent)),
+    Column("interval", "95 % interval", of=lambda pair: range_text(pair.interval)),
+    Column("mean", "Mean over images", of=lambda pair: (
+        None if pair.per_image_mean_percent is None else percent_text(pair.per_image_mean_percent))),
+    Column("mean_interval", "95 % interval of the mean", of=lambda pair: range_text(pair.per_image_interval)),
+    Column("drop_one", "One λ left out", of=lambda pair: range_text(pair.drop_one)),
+    Column("improved", "Images improved",
+           of=lambda pair: None if pair.share_improved is None else f"{100 * pair.share_improved:.0f} %"),
+    Column("remarks", "Remarks", wide=True, of=lambda pair: "; ".join(pair.remarks) or None),
 )
+
+
+def claim_columns(names: Names) -> tuple[Column[Judgement], ...]:
+    """What readers are told of a judgement."""
+    return (
+        Column("claim", "Claim", of=attrgetter("claim.name")),
+        Column("variant", "Variant", of=lambda one: names.label(one.claim.variant)),
+        Column("what", "What", of=lambda one: what_text(one.claim)),
+        Column("versus", "against", of=lambda one: one.claim.versus and names.label(one.claim.versus)),
+        Column("where", "Measured on", of=lambda one: one.where or None),
+        Column("claimed", "Claimed", of=lambda one: claimed_text(one.claim)),
+        Column("kind", "Kind", of=lambda one: KIND_TEXTS[one.claim.kind]),
+        Column("measured", "Measured here", of=measured_text),
+        Column("interval", "95 % interval", of=interval_text),
+        Column("over", "over", of=over_text),
+        Column("evidence", "from", of=lambda one: one.evidence or None),
+        Column("verdict", "Verdict", of=verdict_text),
+        Column("adjusted_p", "p, corrected", of=lambda one: p_text(one.adjusted_p)),
+        Column("detectable", "Detectable", of=detectable_text),
+        Column("reason", "Why", wide=True, of=attrgetter("reason")),
+        Column("note", "Note", wide=True, of=lambda one: one.claim.note or None),
+        Column("contradicts", "Contradicts", of=lambda one: ", ".join(one.claim.contradicts) or None),
+        Column("command", "What settles or repeats it", wide=True, of=lambda one: one.command or None),
+        Column("source", "Source", wide=True, of=attrgetter("claim.source")),
+    )
+
+
+def value_columns(names: Names) -> tuple[Column[Judgement], ...]:
+    """Everything about a judgement, numbers as they are."""
+    cells: dict[str, Callable[[Judgement], Cell]] = {
+        "claim": attrgetter("claim.name"), "line": lambda one: names.line(one.claim),
+        **{key: attrgetter(f"claim.{key}") for key in ("variant", "versus", "metric", "part", "setting")},
+        "miniature": attrgetter("miniature"), "where": attrgetter("where"), "unit": attrgetter("claim.unit"),
+        "claimed_low": lambda one: one.claim.bounds[0], "claimed_high": lambda one: one.claim.bounds[1],
+        "kind": attrgetter("claim.kind"), "value": attrgetter("value"),
+        "interval_low": lambda one: _ends(one.interval)[0], "interval_high": lambda one: _ends(one.interval)[1],
+        "bound_low": lambda one: _ends(one.bounds)[0], "bound_high": lambda one: _ends(one.bounds)[1],
+        "floor": lambda one: one.floor or None, "n": lambda one: one.n or None,
+        **{key: attrgetter(key) for key in ("what_n", "detectable", "p_value", "adjusted_p", "verdict", "evidence",
+                                            "reason")},
+        "contradicts": lambda one: ", ".join(one.claim.contradicts),
+        "command": attrgetter("command"), "source": attrgetter("claim.source"), "note": attrgetter("claim.note"),
+    }
+    return tuple(Column(key, key, of=of) for key, of in cells.items())
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    return interval or (None, None)
 
 
 def verdict_counts(result: ClaimsResult, names: Names) -> Table:
     """How many claims have each verdict, by line; miniatures in a column of their own, outside the sum."""
     full = names.by_line(one for one in result.judgements if not one.miniature)
-    miniatures = [one.verdict for one in result.judgements if one.miniature]
-    columns = [Column("verdict", "Verdict"), *(Column(slug(line), line, digits=0) for line in full),
-               Column("all", "All lines", digits=0)]
-    columns += [Column("miniatures", "Miniatures, apart", digits=0)] if miniatures else []
-    columns.append(Column("meaning", "Meaning", wide=True))
-    rows: list[tuple[Cell, ...]] = []
-    for verdict in VERDICTS:
-        row = [verdict, *(sum(one.verdict == verdict for one in line) for line in full.values()),
-               result.counts[verdict]]
-        row += [miniatures.count(verdict)] if miniatures else []
-        rows.append((*row, MEANINGS[verdict]))
+    miniatures = Counter(one.verdict for one in result.judgements if one.miniature)
+
+    columns: list[Column[str]] = [Column("verdict", "Verdict", of=str)]
+    for line, judgements in full.items():
+        counts = Counter(one.verdict for one in judgements)
+        columns.append(Column(slug(line), line, digits=0, of=counts.__getitem__))
+    columns.append(Column("all", "All lines", digits=0, of=result.counts.__getitem__))
+    if miniatures:
+        columns.append(Column("miniatures", "Miniatures, apart", digits=0, of=miniatures.__getitem__))
+    columns.append(Column("meaning", "Meaning", wide=True, of=MEANINGS.__getitem__))
+
     said = [text for text in (result.multiplicity, *result.remarks) if text]
     notes = ("A claim counts once for each dataset that it is about, or device that it was measured on.", *said)
-    return Table("verdicts", "Verdicts on the claims", tuple(columns), tuple(rows), notes)
+    return Table.from_records("verdicts", "Verdicts on the claims", columns, VERDICTS, notes=notes)
 
 
 def line_table(line: str, judgements: Sequence[Judgement], names: Names, miniature: bool = False) -> Table:
     """The claims about one line of variants with what decided them."""
-    rows = tuple(_line_row(one, names) for one in judgements)
     name, title = f"claims_{slug(line)}", f"Claims about {line}"
     if miniature:
         name, title = f"miniatures_{slug(line)}", f"{MINIATURES}: claims about {line}"
     notes = (PREDICTED_NOTE, INTERVAL_NOTE, *([MARK_NOTE] if any(map(is_marked, judgements)) else []))
     warnings = (MINIATURE_NOTE,) if miniature else ()
-    return Table(name, title, LINE_COLUMNS, rows, notes, warnings).without_empty_columns()
-
-
-def _line_row(one: Judgement, names: Names) -> tuple[Cell, ...]:
-    claim = one.claim
-    return (
-        claim.name, names.label(claim.variant), what_text(claim),
-        None if claim.versus is None else names.label(claim.versus), one.where or None, claimed_text(claim),
-        KIND_TEXTS[claim.kind], measured_text(one), interval_text(one), over_text(one), one.evidence or None,
-        verdict_text(one), p_text(one.adjusted_p), detectable_text(one), one.reason, claim.note or None,
-        ", ".join(claim.contradicts) or None, one.command or None, claim.source,
-    )
+    return Table.from_records(name, title, claim_columns(names), judgements, notes=notes,
+                              warnings=warnings).without_empty_columns()
 
 
 def value_table(judgements: Iterable[Judgement], names: Names) -> Table:
     """Every judgement with numbers as they are, for a CSV file."""
-    rows = []
-    for one in judgements:
-        claim = one.claim
-        low, high = one.interval or (None, None)
-        bounds = one.bounds or (None, None)
-        rows.append((
-            claim.name, names.line(claim), claim.variant, claim.versus, claim.metric, claim.part, claim.setting,
-            one.miniature, one.where, claim.unit, *claim.bounds, claim.kind, one.value, low, high, *bounds,
-            one.floor or None, one.n or None, one.what_n, one.detectable, one.p_value, one.adjusted_p, one.verdict,
-            one.evidence, one.reason,
-            ", ".join(claim.contradicts), one.command, claim.source, claim.note,
-        ))
-    return Table("claims", "Every claim", tuple(map(_plain_column, VALUE_COLUMNS)), tuple(rows))
-
-
-def _plain_column(key: str) -> Column:
-    return Column(key, key)
+    return Table.from_records("claims", "Every claim", value_columns(names), judgements)
 
 
 def changes_table(result: ClaimsResult) -> Table:
     """What differs from the accepted state, what got worse first."""
-    columns = (Column("effect", "Effect"), Column("kind", "What changed"), Column("what", "Of"),
-               Column("before", "Accepted"), Column("after", "Now"), Column("reason", "Which term", wide=True))
     ordered = sorted(result.changes, key=lambda change: not change.worse)
-    rows = tuple(("worse" if one.worse else "better", one.kind, one.what, one.before, one.after, one.reason)
-                 for one in ordered)
     notes = ("Only what is beyond its uncertainty; the accepted state is results/baseline, "
              "set with python -m bench claims --accept.",)
-    return Table("changes", "Changes against the accepted state", columns, rows, notes)
+    return Table.from_records("changes", "Changes against the accepted state", CHANGE_COLUMNS, ordered, notes=notes)
 
 
 def pairs_table(pairs: Sequence[PairComparison], miniature: bool = False) -> Table:
     """BD-rates of every pair of curves that was compared."""
-    columns = (
-        Column("pair", "Pair"), Column("dataset", "Dataset"), Column("images", "Images", digits=0),
-        Column("bd_rate", "BD-rate"), Column("interval", "95 % interval"), Column("mean", "Mean over images"),
-        Column("mean_interval", "95 % interval of the mean"), Column("drop_one", "One λ left out"),
-        Column("improved", "Images improved"), Column("remarks", "Remarks", wide=True),
-    )
-    rows = tuple(_pair_row(one) for one in pairs)
     notes = ("BD-rate of the averaged curves, by PCHIP over the common interval of quality, and the mean of single "
              "images' BD-rates; negative: fewer bits. \"One λ left out\": lowest and highest BD-rate without one of "
              "the rate points.",)
-    name, title = ("pairs", "Curves compared")
+    name, title = "pairs", "Curves compared"
     if miniature:
-        name, title = ("pairs_miniatures", f"{MINIATURES}: curves compared")
-    return Table(name, title, columns, rows, notes, (MINIATURE_NOTE,) if miniature else ()).without_empty_columns()
-
-
-def _pair_row(one: PairComparison) -> tuple[Cell, ...]:
-    mean, share = one.per_image_mean_percent, one.share_improved
-    return (one.title, one.dataset, len(one.images) or None, percent_text(one.value_percent), range_text(one.interval),
-            None if mean is None else percent_text(mean), range_text(one.per_image_interval),
-            range_text(one.drop_one), None if share is None else f"{100 * share:.0f} %", "; ".join(one.remarks) or None)
+        name, title = "pairs_miniatures", f"{MINIATURES}: curves compared"
+    return Table.from_records(name, title, PAIR_COLUMNS, pairs, notes=notes,
+                              warnings=(MINIATURE_NOTE,) if miniature else ()).without_empty_columns()
 
 
 def worse_statement(result: ClaimsResult) -> tuple[str, ...]:
