@@ -16,16 +16,21 @@ from latency_samples import both, row, store
 from test_report import make_rows
 from test_report import store as store_rd
 
-from bench.claims import Claim, load_claims
+from bench.claims.catalogue import COST_UNITS, Claim, load_claims
+from bench.claims.judgement import judge_all
 from bench.cli import main
 from bench.common.errors import BenchError
-from bench.reports.claims.text import claimed_text
+from bench.metrics.statistics.verdicts import NOT_MEASURED, REFUTED
+from bench.reports.claims.report import assemble as assemble_claims
+from bench.reports.claims.tables import value_table
+from bench.reports.claims.text import claimed_text, names_of
 from bench.reports.latency.rates import rate_points
 from bench.reports.latency.report import assemble, build_latency_report, make_latency_report
 from bench.reports.latency.text import context_of
 from bench.reports.rate.build import build_report, contents_of
 from bench.results.latency_selection import compare, select_latency
 from bench.results.rows import FAILED
+from bench.variants import load_variants
 
 ROOT = Path(__file__).parents[1]
 LARGE_SHAPE = (2048, 1365)
@@ -57,8 +62,8 @@ ROWS = [
 ]
 
 
-def report_of(rows, claims=(), **options):
-    return assemble("cpu-test", context_of(select_latency(rows)), claims, None, with_plots=False, **options)
+def report_of(rows, judgements=(), **options):
+    return assemble("cpu-test", context_of(select_latency(rows)), judgements, None, with_plots=False, **options)
 
 
 def table_of(report, name: str):
@@ -351,59 +356,94 @@ def test_miniatures_are_marked():
     assert any("not the authors' models" in line for line in report.intro)
 
 
-class TestClaims:
-    def line(self, name: str, rows=ROWS) -> dict:
-        return line_of(table_of(report_of(rows, list(load_claims().values())), "claims"), claim=name)
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """Judges the suite's claims of cost by rows, as all claims are judged."""
+    claims = [claim for claim in load_claims().values() if claim.metric in COST_UNITS]
 
-    def test_time_of_both_directions(self):
-        line = self.line("rwkv_1_time")
+    def judge_costs(rows):
+        return judge_all(claims, store(tmp_path_factory.mktemp("judged"), rows))
+    return judge_costs
+
+
+@pytest.fixture(scope="module")
+def result(judge):
+    return judge(ROWS)
+
+
+class TestClaims:
+    def table(self, result, rows=ROWS):
+        return table_of(report_of(rows, result.judgements), "claims")
+
+    def line(self, result, name: str, rows=ROWS) -> dict:
+        return line_of(self.table(result, rows), claim=name)
+
+    def test_it_says_what_the_report_of_claims_says(self, result):
+        """Whatever both show of a claim: one judge, one set of columns."""
+        table = self.table(result)
+        names = names_of(load_variants().values())
+        claims_report = assemble_claims(result, names, with_plots=False)
+        lines = {line["claim"]: line for other in claims_report.tables if other.name.startswith("claims_")
+                 for line in lines_of(other)}
+        values = {line["claim"]: line for line in lines_of(value_table(result.judgements, names))}
+        for line in lines_of(table):
+            told = lines[line["claim"]]
+            assert line == {key: told.get(key) for key in line}
+            assert line["verdict"].rstrip(" †") == values[line["claim"]]["verdict"]
+        measured = ("hpcm_base", "hpcm_large", "rwkv_phase1")
+        assert table.column("claim") == [one.claim.name for one in result.judgements if one.claim.variant in measured]
+
+    def test_the_committed_reports_agree(self):
+        def read(*parts: str) -> dict:
+            with ROOT.joinpath("reports", *parts).open(newline="", encoding="utf-8") as file:
+                return {(line["claim"], line["where"]): line for line in csv.DictReader(file)
+                        if line.get("miniature") != "True"}
+        judged = read("claims", "claims.csv")
+        for device in (ROOT / "reports" / "latency").iterdir():
+            shown = read("latency", device.name, "tables", "claims.csv")
+            assert shown and set(shown) <= set(judged)
+            for key, line in shown.items():
+                assert (line["verdict"].rstrip(" †"), line["reason"]) == (judged[key]["verdict"], judged[key]["reason"])
+
+    def test_time_of_both_directions(self, result):
+        line = self.line(result, "rwkv_1_time")
         sums = {name: np.add(stored(name, "encode").samples_s, stored(name, "decode").samples_s)
                 for name in ("rwkv_phase1", "hpcm_base")}
         change = 100 * (np.median(sums["rwkv_phase1"]) / np.median(sums["hpcm_base"]) - 1)
-        value, low, high = numbers_in(line["measured"])
+        (value,), (low, high) = numbers_in(line["measured"]), numbers_in(line["interval"])
         assert value == pytest.approx(change, abs=0.06) and low < value < high
-        assert (line["claimed"], line["kind"], line["versus"], line["shape"]) == (
-            "−25 to −15 %", "predicted", "HPCM-Base", "768x512")
+        assert (line["claimed"], line["kind"], line["versus"], line["verdict"]) == (
+            "−25 to −15 %", "predicted", "HPCM-Base", REFUTED)
+        assert line["where"].endswith(", 768x512")
 
-    def test_absolute_figures(self):
+    def test_absolute_figures(self, result):
         decode = np.median(stored("hpcm_large", "decode").samples_s) * 1000
-        assert numbers_in(self.line("hpcm_large_decode")["measured"])[0] == pytest.approx(decode, rel=5e-3)
-        assert self.line("hpcm_large_parameters")["measured"] == "89.72 M"
-        assert "encode 600.00, decode 600.00" in self.line("hpcm_large_macs")["measured"]
+        line = self.line(result, "hpcm_large_decode")
+        assert line["measured"] is None and numbers_in(line["reason"])[0] == pytest.approx(decode, rel=5e-3)
+        assert self.line(result, "hpcm_large_parameters")["measured"] == "89.72 M"
 
-    def test_parameters_and_memory(self):
-        assert numbers_in(self.line("rwkv_1_parameters")["measured"]) == [0.0]
+    def test_parameters_and_memory(self, result, judge):
+        assert numbers_in(self.line(result, "rwkv_1_parameters")["measured"]) == [0.0]
         rows = [*both("hpcm_base", peak_alloc_bytes=1000), *both("rwkv_phase1", peak_alloc_bytes=840)]
-        assert self.line("rwkv_1_memory", rows)["measured"] == "−16.0 %"
+        assert self.line(judge(rows), "rwkv_1_memory", rows)["measured"] == "−16.0 %"
 
-    def test_a_stage(self):
-        line = self.line("rwkv_1_s3_time")
+    def test_a_stage(self, result):
+        line = self.line(result, "rwkv_1_s3_time")
         assert numbers_in(line["measured"]) == pytest.approx([100 * (2 * 0.06 / (0.05 + 0.05) - 1)], abs=0.06)
 
     @pytest.mark.parametrize(("name", "reason"), [
         ("rwkv_1_attention_memory", "not measured apart"), ("rwkv_1_s3_macs", "not measured apart")])
-    def test_what_is_not_measured_says_why(self, name, reason):
-        line = self.line(name)
-        assert line["measured"] is None and reason in line["remark"]
+    def test_what_is_not_measured_says_why(self, result, name, reason):
+        line = self.line(result, name)
+        assert line["measured"] is None and line["verdict"] == NOT_MEASURED and reason in line["reason"]
 
-    def test_against_a_variant_that_did_not_take_turns(self):
-        rows = both("hpcm_base") + both("rwkv_phase1", session="other")
-        assert "not in turns with HPCM-Base" in self.line("rwkv_1_time", rows)["remark"]
-        assert "rwkv_phase1 was not measured" in self.line("rwkv_2_time_1", both("rwkv_phase2"))["remark"]
+    def test_contradictions_are_named(self, result):
+        assert self.line(result, "rwkv_1_parameters")["contradicts"] == "rwkv_1_parameters_m"
 
-    def test_contradictions_are_named(self):
-        assert "contradicts \"rwkv_1_parameters_m\"" in self.line("rwkv_1_parameters")["remark"]
-
-    def test_only_claims_on_what_was_measured(self):
-        table = table_of(report_of(ROWS, list(load_claims().values())), "claims")
-        assert set(table.column("variant")) == {"HPCM-Base", "HPCM-Large", "RWKV-1"}
-
-    def test_claims_of_rate_and_quality_are_left_to_the_report_of_claims(self):
-        claims = load_claims()
-        listed = table_of(report_of(ROWS, list(claims.values())), "claims").column("claim")
-        wanted = {name for name, claim in claims.items() if claim.variant in ("hpcm_base", "hpcm_large", "rwkv_phase1")}
-        assert {claims[name].metric for name in wanted - set(listed)} == {"bd_rate", "bd_psnr", "psnr", "other"}
-        assert {claims[name].metric for name in listed}.isdisjoint({"bd_rate", "bd_psnr", "psnr", "other"})
+    def test_another_device_has_its_own_verdicts(self, result):
+        elsewhere = [replace(one, device="cuda: X") for one in ROWS]
+        told = self.table(result, elsewhere)
+        assert {line["what"].split(" of ")[0] for line in lines_of(told)} == {"parameters", "operations"}
 
     def test_text_of_a_range(self):
         claim = Claim("a", "b", "memory", "predicted", "x", "c", (0.0, 5.5))
@@ -428,7 +468,7 @@ class TestRatePlot:
 
     def test_too_few_points_are_no_plot(self, tmp_path):
         results = store(tmp_path / "results", both("rwkv_phase1"))
-        report = make_latency_report(results / "latency" / "cpu-test", results)
+        report = make_latency_report(results / "latency" / "cpu-test", results, ())
         assert not any("rate_against_time" in figure.name for figure in report.figures)
         assert any("no plot of rate saving" in line for line in report.intro)
 

@@ -51,17 +51,18 @@ def run(args: argparse.Namespace) -> int:
     if not datasets and not devices and not trainings:
         raise BenchError(f"there are no rows in {args.results}",
                          "measure some first: python -m bench evaluate --help")
+    claims = None if args.dataset else judged(args.results)
     for dataset in datasets:
         report = make_report(dataset, args.results)
         _announce(report, write_report(report, args.reports))
     for folder in devices:
-        report = make_latency_report(folder, args.results)
+        report = make_latency_report(folder, args.results, claims.judgements)
         _announce(report, write_latency_report(report, args.reports))
     if trainings:
         report = make_training_report(trainings)
         _announce(report, write_training_report(report, args.reports))
-    if not args.dataset:
-        files = build_claims_report(judged(args.results), args.reports / "claims")
+    if claims is not None:
+        files = build_claims_report(claims, args.reports / "claims")
         print(f"claims: wrote {len(files)} files; to read: {files[0]}")
     return EXIT_DONE
 

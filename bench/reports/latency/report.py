@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.claims import Claim, load_claims
+from bench.claims.catalogue import load_claims
+from bench.claims.judgement import judge_all
+from bench.claims.result import Judgement
 from bench.common.errors import BenchError
 from bench.reports.latency import plots as latency_plots
 from bench.reports.latency import stages as latency_stages
@@ -14,7 +16,6 @@ from bench.reports.latency.costs import complexity, memory, memory_slope
 from bench.reports.latency.rates import RatePlot, rate_points
 from bench.reports.latency.sessions import earlier, sessions
 from bench.reports.latency.text import PROTOCOL, Context, context_of, load_warnings
-from bench.reports.latency_claims import claims_table
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
@@ -23,6 +24,7 @@ from bench.results.labels import MINIATURE_NOTE
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import BASE, select_latency
 from bench.results.store import read_rows
+from bench.variants import load_variants, trained_otherwise
 
 LATENCY = "latency"  # folder within those of results and of reports
 FEWEST_POINTS = 2  # of a scatter
@@ -40,8 +42,10 @@ def build_latency_report(results_dir: Path, reports_dir: Path) -> list[Path]:
     folders = latency_folders(results_dir)
     if not folders:
         raise BenchError(f"there are no latency rows in {results_dir}", "measure some first: python -m bench profile")
+    same_cost = trained_otherwise(load_variants().values())
+    judgements = judge_all(load_claims().values(), results_dir, same_cost).judgements
     return [path for folder in folders
-            for path in write_latency_report(make_latency_report(folder, results_dir), reports_dir)]
+            for path in write_latency_report(make_latency_report(folder, results_dir, judgements), reports_dir)]
 
 
 def latency_folders(results_dir: Path) -> list[Path]:
@@ -50,17 +54,20 @@ def latency_folders(results_dir: Path) -> list[Path]:
     return sorted({path.parent for path in files if path.stat().st_size})
 
 
-def make_latency_report(folder: Path, results_dir: Path) -> Report:
+def make_latency_report(folder: Path, results_dir: Path, judgements: Sequence[Judgement]) -> Report:
     """Return the report of one device's folder without writing it.
 
+    Args:
+        judgements: of all claims, from which the report takes those of cost on this device.
+
     Raises:
-        BenchError: the folder holds no row that this version reads, or claims.yaml is wrong.
+        BenchError: the folder holds no row that this version reads.
     """
     rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)]
     if not rows:
         raise BenchError(f"{folder} holds no latency rows", "measure some first: python -m bench profile")
     context = context_of(select_latency(rows))
-    return assemble(folder.name, context, list(load_claims().values()), rate_points(context, Path(results_dir)))
+    return assemble(folder.name, context, judgements, rate_points(context, Path(results_dir)))
 
 
 def write_latency_report(report: Report, reports_dir: Path) -> list[Path]:
@@ -68,7 +75,7 @@ def write_latency_report(report: Report, reports_dir: Path) -> list[Path]:
     return write_folder(Path(reports_dir) / LATENCY / report.name, contents_of(report))
 
 
-def assemble(name: str, context: Context, claims: Sequence[Claim], rates: RatePlot | None, *,
+def assemble(name: str, context: Context, judgements: Sequence[Judgement], rates: RatePlot | None, *,
              with_plots: bool = True) -> Report:
     """Make all tables, and the figures unless ``with_plots`` is False, which is quicker.
 
@@ -86,7 +93,7 @@ def assemble(name: str, context: Context, claims: Sequence[Claim], rates: RatePl
         Section("Complexity", (complexity(context),)),
         *([Section("Configurations", (configurations,))] if configurations else []),
         *([Section("Rate saving against decode time", figures=_figures(scatter))] if scatter else []),
-        Section("What the authors claim", (claims_table(context, claims),)),
+        Section("What the authors claim", (latency_tables.claims_table(context, judgements),)),
         Section("Failures", (latency_tables.failures(context),)),
         Section("Every number", (latency_tables.timings(context), latency_stages.stage_values(context)),
                 collapsed=True),

@@ -1,8 +1,15 @@
-"""Tables of times: variants, configurations, every number apart, failures. Pure functions of the rows."""
+"""Tables of times: variants, configurations, every number apart, failures; and what the claims of cost came to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from bench.claims.catalogue import COST_UNITS
+from bench.claims.judgement import is_marked
+from bench.claims.result import Judgement
 from bench.metrics.statistics.timing import Ratio, summarise_times
+from bench.reports.claims.tables import PREDICTED_NOTE, claim_columns
+from bench.reports.claims.text import MARK_NOTE, Names
 from bench.reports.latency.text import (
     Context,
     base_note,
@@ -23,6 +30,8 @@ CONFIGURATION = Column("configuration", "Configuration")
 SHAPE = Column("shape", "Shape")
 DIRECTION = Column("direction", "Direction")
 REMARK = Column("remark", "Remark", wide=True)
+CLAIM_KEYS = ("claim", "variant", "what", "versus", "where", "claimed", "kind", "measured", "interval", "verdict",
+              "reason", "note", "contradicts", "source")  # of the columns of the claims' report
 
 
 def default_cases(context: Context) -> list[Case]:
@@ -142,3 +151,19 @@ def failures(context: Context) -> Table:
     rows = [(*identity_cells(context, row)[:3], row.direction, failure_text(row)) for row in failed]
     columns = (VARIANT, CONFIGURATION, SHAPE, DIRECTION, Column("reason", "Reason", wide=True))
     return context.table("failures", "Failures", columns, rows, failed)
+
+
+def claims_table(context: Context, judgements: Iterable[Judgement]) -> Table:
+    """What the claims of cost came to on this device, about full-width variants that were measured on it."""
+    cases = headline_cases(context)
+    variants = {case.name for case in cases}
+    places = {"", *(row.device for row in context.selection.stored)}  # parameters and operations have no place
+    shown = [one for one in judgements if one.claim.metric in COST_UNITS and not one.miniature
+             and one.claim.variant in variants and one.place in places]
+
+    columns = [column for column in claim_columns(Names(context.labels, {})) if column.key in CLAIM_KEYS]
+    rows = [tuple(column.cell(one) for column in columns) for one in shown]
+    notes = (PREDICTED_NOTE, *([MARK_NOTE] if any(map(is_marked, shown)) else []),
+             "Verdicts are those of the report of claims, which says what each of them means.")
+    return context.table("claims", "What the claims of cost came to", columns, rows,
+                         [row for case in cases for row in case.rows], notes)
