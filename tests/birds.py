@@ -60,7 +60,8 @@ def server(tmp_path):
 def birds(images=PINNED, **options):
     """Return a catalogue with the set."""
     folders = ("birds", "birds_sample")
-    return {"birds": DatasetSpec("birds", "Birds", images, "CC0", "nobody", folders=folders, **options)}
+    return {"birds": DatasetSpec(name="birds", title="Birds", images=images, licence="CC0", citation="nobody",
+                                 folders=folders, **options)}
 
 
 def put(folder, names=tuple(FILES)):

@@ -216,7 +216,8 @@ def test_claims_about_classical_codecs_have_a_line_of_their_own():
 
 def test_texts_of_claims():
     assert claimed_text(claim("a", change_percent=(-0.4, 0.0))) == "−0.4 to 0 %"
-    assert claimed_text(claim("a", metric="decode_time", change_percent=None, value=(81.3, 81.3))) == "81.3 ms"
+    assert claimed_text(claim("a", metric="decode_time", change_percent=None, value=(81.3, 81.3), versus=None)) == (
+        "81.3 ms")
     assert what_text(claim("a", part="context s3", setting="2 groups")) == (
         "encode and decode time of context s3, with 2 groups")
     assert [p_text(value) for value in (None, 0.0321, 3e-7)] == [None, "0.032", "< 0.0001"]

@@ -1,10 +1,10 @@
 """Fetching what is missing of a set: single images, archives, what is left alone, when to give up."""
 
-import dataclasses
 import hashlib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 from birds import FILES, PINNED, UNPINNED, birds, data, png_bytes, put, server  # noqa: F401 (fixtures)
 
@@ -63,7 +63,7 @@ def zipped(server, members, name="birds.zip"):
 
 def test_fetch_of_an_archive(data, server):
     source = zipped(server, {f"valid/{name}": content for name, content in FILES.items()})
-    broken = dataclasses.replace(source, sha256="0" * 64)
+    broken = msgspec.structs.replace(source, sha256="0" * 64)
     (server.folder / "page.zip").write_text("<html>")
     page = Source(f"{server.url}/page.zip")
     for images in (PINNED, UNPINNED):

@@ -446,9 +446,9 @@ class TestClaims:
         assert {line["what"].split(" of ")[0] for line in lines_of(told)} == {"parameters", "operations"}
 
     def test_text_of_a_range(self):
-        claim = Claim("a", "b", "memory", "predicted", "x", "c", (0.0, 5.5))
-        assert claimed_text(claim) == "0 to +5.5 %"
-        assert claimed_text(replace(claim, change_percent=None, value=(2.5, 2.5))) == "2.5 GB"
+        about = {"name": "a", "variant": "b", "metric": "memory", "kind": "predicted", "source": "x"}
+        assert claimed_text(Claim(**about, versus="c", change_percent=(0.0, 5.5))) == "0 to +5.5 %"
+        assert claimed_text(Claim(**about, value=(2.5, 2.5))) == "2.5 GB"
 
 
 class TestRatePlot:

@@ -14,12 +14,16 @@ import numpy as np
 
 from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
 from bench.codecs.container import pack, unpack
-from bench.common.errors import CodecError
+from bench.common.errors import CodecError, ConfigurationError
 from bench.common.hashing import sha256_of
+from bench.variants import Variant, find_checkpoints, load_variants
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LEARNED = "learned"
+ALL, CLASSICAL = "all", "classical"
+GROUPS = (ALL, CLASSICAL, LEARNED)  # of codecs, on the command line
 REVISION = 3  # raise it when a change here or in bench/models changes streams or reconstructions
 FORMAT = 0xB3  # where the checksum of a file's tag starts
 
@@ -163,13 +167,43 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
+def load_learned(path: Path | None = None) -> dict[str, Variant]:
+    """Return the variants of variants.yaml, each of which is a codec here.
+
+    Raises:
+        ConfigurationError: the file is wrong, or a variant has the name of another codec or of a group.
+    """
+    variants = load_variants(path)
+    for name, variant in variants.items():
+        if name in CODECS or name in GROUPS:
+            raise ConfigurationError(f"{variant.where}: variant '{name}' has the name of a codec or of a group of"
+                                     " codecs", "give it another")
+    return variants
+
+
+def list_specs(variant: Variant) -> list[CodecSpec]:
+    """One codec specification for each checkpoint of ``variant`` that is here."""
+    return [make_spec(variant, found.lambda_, found.path) for found in find_checkpoints(variant) if found.path]
+
+
+def make_spec(variant: Variant, lambda_: float, checkpoint: Path) -> CodecSpec:
+    """The specification of ``variant`` with one checkpoint file."""
+    return CodecSpec(
+        codec=LEARNED,
+        name=variant.name,
+        point=f"{lambda_:g}",
+        point_settings={"lambda": lambda_},
+        settings={"model": variant.model, "options": variant.options_for(lambda_), "label": variant.label,
+                  "miniature": variant.miniature, "metric": variant.metric},
+        location={"checkpoint": str(checkpoint)},
+    )
+
+
 def _default_specs() -> list[CodecSpec]:
-    from bench.variants import load_variants, specs
-
-    return [spec for variant in load_variants().values() for spec in specs(variant)]
+    return [spec for variant in load_learned().values() for spec in list_specs(variant)]
 
 
-CODECS.add("learned", CodecEntry(
+CODECS.add(LEARNED, CodecEntry(
     build=_build, identify=_identify, default_specs=_default_specs, label="learned codec",
     colour="RGB", seconds_per_megapixel=8.0,
 ))

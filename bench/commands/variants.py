@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from bench.codecs.learned import load_learned
 from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
-from bench.variants import Checkpoint, Variant, find_checkpoints, load_variants
+from bench.variants import Checkpoint, Variant, find_checkpoints
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    variants = load_variants(args.file)
+    variants = load_learned(args.file)
     if unknown := [name for name in args.names if name not in variants]:
         raise ConfigurationError(f"no variant {', '.join(unknown)}", f"known: {', '.join(variants)}")
     if args.fetch:

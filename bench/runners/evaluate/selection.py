@@ -8,12 +8,9 @@ from pathlib import Path
 
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
+from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
 from bench.common.errors import ConfigurationError
-from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec, specs
-
-LEARNED = "learned"
-CLASSICAL = "classical"
-ALL = "all"
+from bench.variants import Variant, find_checkpoints, get_variant
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def choose(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
     Raises:
         ConfigurationError: an unknown name, a point that nothing chosen has, or nothing left to run.
     """
-    variants = load_variants()
+    variants = load_learned()
     found: dict[tuple[str, str], CodecSpec] = {}
     missing: dict[str, Missing] = {}
     for name, named in _expand(codecs, variants):
@@ -88,7 +85,7 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
         known = ", ".join(f"{known:g}" for known in entry.lambdas)
         raise ConfigurationError(f"variant '{variant}' has other options at each λ, and none for {lambda_:g}",
                                  f"its λ: {known}")
-    return Chosen((spec(entry, lambda_, path),), ())
+    return Chosen((make_spec(entry, lambda_, path),), ())
 
 
 def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[str, bool]]:
@@ -122,12 +119,12 @@ def _variant(variant: Variant, points: Sequence[str], named: bool) -> tuple[list
     lacking = [found for found in find_checkpoints(variant)
                if found.path is None and (not points or found.point in points)]
     if not lacking:
-        return specs(variant), []
+        return list_specs(variant), []
     folders = dict.fromkeys(str(path.parent) for found in lacking for path in found.looked_in)
     files = [path.name for path in lacking[0].looked_in]
     points_text = ", ".join(found.point for found in lacking)
     reason = f"no checkpoint for λ = {points_text}; looked in {', '.join(folders)} for {', '.join(files)}"
-    return specs(variant), [Missing(variant.name, reason + (", ..." if len(lacking) > 1 else ""), named)]
+    return list_specs(variant), [Missing(variant.name, reason + (", ..." if len(lacking) > 1 else ""), named)]
 
 
 def _refuse_nothing(chosen: tuple[CodecSpec, ...], found: dict[tuple[str, str], CodecSpec],

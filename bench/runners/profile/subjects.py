@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.codecs.base import CodecSpec
-from bench.codecs.learned import LearnedCodec, centred_padding, spec_tag
+from bench.codecs.learned import LearnedCodec, centred_padding, make_spec, spec_tag
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.datasets import read_rgb8, resolve
@@ -27,7 +27,7 @@ from bench.operators import identity as operator_identity
 from bench.operators import rans
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.profile.synthetic_weights import enliven
-from bench.variants import Variant, find_checkpoints, get_variant, load_variants, spec, trained_otherwise
+from bench.variants import Variant, find_checkpoints, get_variant, load_variants, trained_otherwise
 
 BASELINE = "hpcm_base"
 ONLY_WHEN_NAMED = ("hpcm_1b", "cheng2020_attn")  # 10 GB; one value after another: each minutes of a default run
@@ -66,7 +66,7 @@ class Subject:
 
     @property
     def spec(self) -> CodecSpec:
-        return spec(self.variant, self.lambda_, self.checkpoint or Path())
+        return make_spec(self.variant, self.lambda_, self.checkpoint or Path())
 
 
 def choose_subjects(names: Sequence[str], configurations: Sequence[str], device: str) -> list[Subject]:
