@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-
 from bench.metrics.quality.fidelity import ms_ssim_db, mse, psnr_db, psnr_rgb_db, psnr_ycbcr_db
 
 

@@ -24,8 +24,8 @@ import bench
 from bench.benchmarks.benchmark import Ratio, Report, Timing, machine_line
 from bench.benchmarks.lively import lively_model
 from bench.common.errors import BenchError
+from bench.common.import_paths import ZOO
 from bench.datasets import resolve
-from bench.models.compressai_models import ZOO
 from bench.results.rows import OK
 from bench.results.store import Store
 from bench.runners.profile.subjects import picture
@@ -142,7 +142,7 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
     points = [[row for row in rows if row.point == path.stem] for path in checkpoints]
     return Outcome(
         seconds, bpp=tuple(_mean(row.bpp_y + row.bpp_z for row in point) for point in points),
-        psnr_db=tuple(_mean(row.psnr_rgb_db for row in point) for point in points),
+        psnr_db=tuple(_mean(row.quality["psnr"] for row in point) for point in points),
         file_bpp=tuple(_mean(row.bpp for row in point) for point in points))
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from bench.claims.result import Change
 from bench.claims.state import CostState, CurveState, State, VerdictState
 from bench.common.text import format_number
+from bench.metrics.quality import METRICS
 from bench.metrics.statistics import verdicts
 from bench.metrics.statistics.changes import RATE, RDShift, TimeShift, rd_shift, time_shift
 
 RANKS = {verdicts.INVALID: 0, verdicts.NOT_MEASURED: 0, verdicts.REFUTED: 1, verdicts.UNDECIDED: 2,
          verdicts.SUPPORTED: 3, verdicts.REPRODUCED: 3}
-METRICS = {"psnr_rgb_db": "PSNR", "ms_ssim_db": "MS-SSIM"}
 FEWEST_TO_SHARE = 8  # timings, of which fewer don't tell a machine's pace from their own
 COMMON_FLOOR = 0.05  # relative; what all timings share moves by as much from day to day
 NAMED = 3  # images or stages that a reason names
@@ -58,23 +58,23 @@ def _curve_changes(before: CurveState, now: CurveState) -> list[Change]:
     images = [name for name in before.images if name in now.images]
     if not points or not images:
         return found
-    for metric, name in METRICS.items():
+    for metric in METRICS:
         arrays = [_taken(state, metric, points, images) for state in (before, now)]
         if None in arrays or all(np.array_equal(a, b) for a, b in zip(*arrays)):
             continue
         shift = rd_shift(*arrays[0], *arrays[1])
         if shift.direction:
-            found.append(_rd_change(f"{what}, {name}", shift, images, points))
+            found.append(_rd_change(f"{what}, {METRICS.get(metric).label}", shift, images, points))
     return found
 
 
 def _taken(state: CurveState, metric: str, points: Sequence[str],
            images: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
     """Rates and qualities of chosen points and images, (images, points); None where the metric is not known."""
-    if getattr(state, metric) is None:
+    if metric not in state.quality:
         return None
     rows = np.ix_([state.images.index(name) for name in images], [state.points.index(name) for name in points])
-    return np.array(state.bpp)[rows], np.array(getattr(state, metric))[rows]
+    return np.array(state.bpp)[rows], np.array(state.quality[metric])[rows]
 
 
 def _rd_change(what: str, shift: RDShift, images: Sequence[str], points: Sequence[str]) -> Change:

@@ -14,8 +14,9 @@ from bench.common.errors import BenchError
 from bench.common.files import file_name
 from bench.curves.anchors.catalogue import anchors, load, names
 from bench.curves.rd_curve import RDCurve
-from bench.curves.sources import NoCommonImage, from_rows, read_rows
+from bench.curves.sources import NoCommonImage, from_rows
 from bench.results.rows import OK, Row
+from bench.results.store import read_rows
 
 ROWS = {"vtm": ("vtm-8bit",)}  # names of rows, where they are not the codec's own
 PUBLISHED = {  # where a codec has no rows
@@ -69,7 +70,7 @@ class Curves:
 
     def _read(self, dataset: str, name: str) -> tuple[Row, ...]:
         path = self._results / file_name(dataset) / f"{file_name(name)}.jsonl"
-        return tuple(row for row in read_rows(path) if row.name == name) if path.exists() else ()
+        return tuple(row for row in read_rows(path, Row) if row.name == name) if path.exists() else ()
 
     def _measured(self, dataset: str, name: str) -> Measured:
         rows = self.rows_of(dataset, name)
@@ -106,7 +107,7 @@ def image_arrays(curve: RDCurve, images: Sequence[str], metric: str = "psnr") ->
     """Rates and qualities in dB, each (images, points)."""
     members = [curve.per_image[image] for image in images]
     return (np.array([one.bpp for one in members]),
-            np.array([one.quality_db(metric) for one in members]))
+            np.array([one.on_curve(metric) for one in members]))
 
 
 def shared_images(first: RDCurve, second: RDCurve, metric: str = "psnr") -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from bench.claims.cost_findings import is_harmless
 from bench.claims.curves import Curves, image_arrays
@@ -15,67 +14,100 @@ from bench.claims.result import Judgement
 from bench.common.errors import BenchError
 from bench.common.folders import BASELINE
 from bench.common.whole_files import write_whole
+from bench.metrics.quality import METRICS
 from bench.results.latency_selection import DIRECTIONS, Case, LatencySelection
+from bench.results.schema import Count, Duration, Name, Number, StoredRow
 
-T = TypeVar("T")
+T = TypeVar("T", bound=StoredRow)
+
+Table = tuple[tuple[Number, ...], ...]  # images by points
 
 
-@dataclass(frozen=True)
-class CurveState:
+STATE_SCHEMA = 2
+
+
+class CurveState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
+                 tag_field="schema", tag=STATE_SCHEMA):
     """Points of one codec on one dataset; values are (images, points)."""
 
-    dataset: str
-    name: str
-    label: str
-    points: list[str]
-    images: list[str]
-    bpp: list[list[float]]
-    psnr_rgb_db: list[list[float]]
-    ms_ssim_db: list[list[float]] | None = None  # where every image has it
+    SCHEMA: ClassVar[int] = STATE_SCHEMA
+    UNMARKED_SCHEMA: ClassVar[int | None] = 1
+
+    dataset: Name
+    name: Name
+    label: Name
+    points: tuple[Name, ...]
+    images: tuple[Name, ...]
+    bpp: Table
+    quality: dict[Name, Table]  # metric to its qualities along the curve, where every image has them
 
     @property
     def key(self) -> tuple[str, ...]:
         return self.dataset, self.name
 
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`; in schema 1 two qualities stood in fields of their own."""
+        old = _without_none(values)
+        quality = {name: old.pop(field) for field, name in (("psnr_rgb_db", "psnr"), ("ms_ssim_db", "ms-ssim"))
+                   if field in old}
+        return {**old, "quality": quality, "schema": STATE_SCHEMA}
 
-@dataclass(frozen=True)
-class CostState:
+
+class CostState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
+                tag_field="schema", tag=STATE_SCHEMA):
     """One direction of one case on one device."""
 
-    device: str
-    shape: str
-    setting: str  # batch, image, threads, determinism
-    name: str
-    configuration: str
-    direction: str
-    samples_s: list[float]
+    SCHEMA: ClassVar[int] = STATE_SCHEMA
+    UNMARKED_SCHEMA: ClassVar[int | None] = 1
+
+    device: Name
+    shape: Name
+    setting: Name  # batch, image, threads, determinism
+    name: Name
+    configuration: Name
+    direction: Name
+    samples_s: tuple[Duration, ...]
     session: str = ""
     weights: str = ""
-    warnings: list[str] = field(default_factory=list)  # what disturbed the measurement
-    stages_s: dict[str, list[float]] = field(default_factory=dict)
-    peak_alloc_bytes: int | None = None
-    parameters: int | None = None
-    macs: int | None = None
+    warnings: tuple[str, ...] = ()  # what disturbed the measurement
+    stages_s: dict[str, tuple[Duration, ...]] = {}
+    peak_alloc_bytes: Count | None = None
+    parameters: Count | None = None
+    macs: Count | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
         return self.device, self.shape, self.setting, self.name, self.configuration, self.direction
 
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`; schema 1 had the same fields."""
+        return {**_without_none(values), "schema": STATE_SCHEMA}
 
-@dataclass(frozen=True)
-class VerdictState:
+
+class VerdictState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
+                   tag_field="schema", tag=STATE_SCHEMA):
     """The verdict of one judgement."""
 
-    claim: str
+    SCHEMA: ClassVar[int] = STATE_SCHEMA
+    UNMARKED_SCHEMA: ClassVar[int | None] = 1
+
+    claim: Name
     place: str
     miniature: bool
-    verdict: str
-    value: float | None = None
+    verdict: Name
+    value: Number | None = None
     evidence: str = ""  # "published" where a claim is judged by published points, beside its rows
 
     @property
     def key(self) -> tuple[str, ...]:
         return self.claim, self.place, "miniature" if self.miniature else "", self.evidence
+
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`; schema 1 had the same fields."""
+        return {**_without_none(values), "schema": STATE_SCHEMA}
 
 
 @dataclass(frozen=True)
@@ -87,7 +119,11 @@ class State:
     verdicts: dict[tuple[str, ...], VerdictState]
 
 
-FILES = {"curves": CurveState, "costs": CostState, "verdicts": VerdictState}
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+FILES: dict[str, type[StoredRow]] = {"curves": CurveState, "costs": CostState, "verdicts": VerdictState}
 
 
 def current_state(results: Path, judgements: Iterable[Judgement]) -> State:
@@ -96,9 +132,14 @@ def current_state(results: Path, judgements: Iterable[Judgement]) -> State:
     files = [path for path in sorted(Path(results).glob("*/*.jsonl")) if path.parent.name != BASELINE]
     found = [_curve(curves, path.parent.name, path.stem) for path in files]
     costs = [cost for device, selection in device_selections(results).items() for cost in _costs(device, selection)]
-    verdicts = [VerdictState(one.claim.name, one.place, one.miniature, one.verdict, one.value,
-                             "published" if one.evidence.startswith("published") else "") for one in judgements]
+    verdicts = [_verdict(one) for one in judgements]
     return State(_by_key(one for one in found if one is not None), _by_key(costs), _by_key(verdicts))
+
+
+def _verdict(judgement: Judgement) -> VerdictState:
+    evidence = "published" if judgement.evidence.startswith("published") else ""
+    return VerdictState(claim=judgement.claim.name, place=judgement.place, miniature=judgement.miniature,
+                        verdict=judgement.verdict, value=judgement.value, evidence=evidence)
 
 
 def _by_key(entries: Iterable[T]) -> dict[tuple[str, ...], T]:
@@ -110,10 +151,10 @@ def _curve(curves: Curves, dataset: str, name: str) -> CurveState | None:
     if curve is None:
         return None
     images = sorted(curve.images_with("psnr"))
-    rates, qualities = image_arrays(curve, images)
-    whole = curve.images_with("ms-ssim") >= set(images)
-    return CurveState(dataset, name, curve.label, list(curve.meta["points"]), images, rates.tolist(),
-                      qualities.tolist(), image_arrays(curve, images, "ms-ssim")[1].tolist() if whole else None)
+    whole = [metric for metric in METRICS if curve.images_with(metric) >= set(images)]
+    quality = {metric: image_arrays(curve, images, metric)[1].tolist() for metric in whole}
+    return CurveState(dataset=dataset, name=name, label=curve.label, points=tuple(curve.meta["points"]),
+                      images=tuple(images), bpp=image_arrays(curve, images)[0].tolist(), quality=quality)
 
 
 def _costs(device: str, selection: LatencySelection) -> Iterable[CostState]:
@@ -128,9 +169,11 @@ def _cost(device: str, case: Case, direction: str) -> CostState:
     setting = f"batch {conditions.batch}, {conditions.image}, {conditions.threads} threads, " + (
         "deterministic" if conditions.deterministic else "any algorithm")
     warnings = [text for text in row.state.get("warnings", ()) if not is_harmless(text)]
-    return CostState(device, conditions.shape, setting, case.name, case.configuration, direction, list(row.samples_s),
-                     row.session, row.weights, warnings, dict(row.stages_s), row.peak_alloc_bytes, row.parameters,
-                     row.macs)
+    return CostState(
+        device=device, shape=conditions.shape, setting=setting, name=case.name, configuration=case.configuration,
+        direction=direction, samples_s=row.samples_s, session=row.session, weights=row.weights,
+        warnings=tuple(warnings), stages_s=dict(row.stages_s), peak_alloc_bytes=row.peak_alloc_bytes,
+        parameters=row.parameters, macs=row.macs)
 
 
 def accept(state: State, results: Path) -> list[Path]:
@@ -139,8 +182,7 @@ def accept(state: State, results: Path) -> list[Path]:
     paths = []
     for name in FILES:
         entries = getattr(state, name)
-        lines = [json.dumps(asdict(entries[key]), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-                 for key in sorted(entries)]
+        lines = [entries[key].to_json() for key in sorted(entries)]
         paths.append(folder / f"{name}.jsonl")
         write_whole(paths[-1], "".join(line + "\n" for line in lines))
     return paths
@@ -167,8 +209,7 @@ def _entries(path: Path, kind: type[T]) -> list[T]:
     entries = []
     for number, line in enumerate(lines, start=1):
         try:
-            values: Any = json.loads(line)
-            entries.append(kind(**values))
-        except (ValueError, TypeError) as error:
+            entries.append(kind.from_json(line))
+        except ValueError as error:
             raise BenchError(f"{path.name}, line {number}, of the accepted state: {error}", hint) from None
     return entries

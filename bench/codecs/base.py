@@ -94,6 +94,10 @@ class CodecEntry:
         colour: the colour path in a few words ("RGB", "YCbCr 4:4:4 8-bit, rounded").
         available: None, or the reason why it can't run here and what to do.
         seconds_per_megapixel: rough seconds to code and decode one megapixel, for the plan's estimate.
+        uses_torch: it runs through torch on a chosen device, which is set up for it and told to it as
+            ``location["device"]``; exactness and speed are then properties of the device too.
+        operators: what computes the codec's operators on its device, for the row's provenance; None where all is
+            the library's own.
     """
 
     build: Callable[[CodecSpec], Codec]
@@ -103,6 +107,8 @@ class CodecEntry:
     colour: str = "RGB"
     available: Callable[[], str | None] = lambda: None
     seconds_per_megapixel: float = 1.0
+    uses_torch: bool = False
+    operators: Callable[[CodecSpec], str | None] = lambda spec: None
 
 
 CODECS: Registry[CodecEntry] = Registry("codec")

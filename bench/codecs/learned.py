@@ -16,6 +16,7 @@ from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
 from bench.codecs.container import pack, unpack
 from bench.common.errors import CodecError, ConfigurationError
 from bench.common.hashing import sha256_of
+from bench.common.import_paths import is_import_path
 from bench.variants import Variant, find_checkpoints, load_variants
 
 if TYPE_CHECKING:
@@ -138,29 +139,29 @@ def _build(spec: CodecSpec) -> LearnedCodec:
 
 
 def _identify(spec: CodecSpec) -> dict[str, Any]:
-    return {
-        "codec_version": f"torch {version('torch')}, compressai {version('compressai')} rANS",
+    model = spec.settings["model"]
+    identity = {
+        "coder": f"compressai {version('compressai')} rANS",
         "revision": REVISION,
         "settings": {key: _plain(spec.settings[key]) for key in ("model", "options", "metric")},
         "weights_sha256": sha256_of(Path(spec.location["checkpoint"])),
-        "label": spec.settings["label"],
-        "miniature": spec.settings["miniature"],
-        "per_device": True,
-        **_code(spec.settings["model"], spec.location.get("device", "cpu")),
     }
+    if is_import_path(model):
+        from bench.models.own_models import source_sha256
+
+        identity["source_sha256"] = source_sha256(model)
+    return identity
 
 
-def _code(model: str, device: str) -> dict[str, Any]:
-    """What a model's code adds to its identity: a user's own source, and what computes its operators on a device."""
+def _operators(spec: CodecSpec) -> str | None:
+    """What computes a model's own operators on the device of ``spec``: native code with its flags, or plain torch."""
     from bench.models import find_model
-    from bench.models.own_models import is_import_path, source_sha256
 
-    code: dict[str, Any] = {"source_sha256": source_sha256(model)} if is_import_path(model) else {}
-    if getattr(find_model(model).model, "native_operators", ()):
-        from bench.operators import identity
+    if not getattr(find_model(spec.settings["model"]).model, "native_operators", ()):
+        return None
+    from bench.operators import identity
 
-        code["operators"] = identity(device)
-    return code
+    return identity(spec.location.get("device", "cpu"))
 
 
 def _plain(value: Any) -> Any:
@@ -205,5 +206,5 @@ def _default_specs() -> list[CodecSpec]:
 
 CODECS.add(LEARNED, CodecEntry(
     build=_build, identify=_identify, default_specs=_default_specs, label="learned codec",
-    colour="RGB", seconds_per_megapixel=8.0,
+    colour="RGB", seconds_per_megapixel=8.0, uses_torch=True, operators=_operators,
 ))

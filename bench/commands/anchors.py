@@ -26,8 +26,9 @@ from bench.curves.anchors.catalogue import FOLDERS, imported_path
 from bench.curves.anchors.check import TOLERANCE_POINTS, check
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.anchors.csv_points import read_csv
-from bench.curves.rd_curve import RDCurve
+from bench.curves.rd_curve import RDCurve, Values
 from bench.curves.sources import read_source
+from bench.metrics.quality import known_metrics
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,15 +105,20 @@ def _show(args: argparse.Namespace) -> int:
     for key, value in facts.items():
         if value:
             print(f"{key:<{width}}  {value}")
-    print("\n" + tabulate(_point_rows(curve), headers=("bpp", "PSNR-RGB (dB)", "MS-SSIM", "MS-SSIM (dB)"),
-                          floatfmt=(".4f", ".4f", ".6f", ".4f"), missingval="-"))
+    print("\n" + tabulate(_point_columns(curve), headers="keys", floatfmt=".4f", missingval="-"))
     return EXIT_DONE
 
 
-def _point_rows(curve: RDCurve) -> list[tuple[float | None, ...]]:
-    empty = (None,) * len(curve.bpp)
-    return list(zip(curve.bpp, curve.psnr_rgb_db or empty, curve.ms_ssim or empty,
-                    curve.points.quality_db("ms-ssim") or empty))
+def _point_columns(curve: RDCurve) -> dict[str, Values]:
+    """Rates, and every quality that is known: of images, and along the curve where that is another number."""
+    columns = {"bpp": curve.bpp}
+    for metric in known_metrics():
+        values, on_curve = curve.points.quality.get(metric.name), curve.points.on_curve(metric.name)
+        if values is not None:
+            columns[metric.scale.axis_label] = values
+        if metric.has_own_curve_scale and on_curve is not None:
+            columns[metric.on_curves.axis_label] = on_curve
+    return columns
 
 
 def _short(value: object) -> str:

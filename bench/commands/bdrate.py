@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.curves.rd_curve import METRICS, RDCurve, over_shared_images
+from bench.curves.rd_curve import RDCurve, over_shared_images
 from bench.curves.sources import read_source
 from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
+from bench.metrics.quality import METRICS
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
 
 HEADERS = ("", "method", "value", "integrated over", "overlap", "images")
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{kind}: {line}")
     print("\nBD-rate: change of rate at equal quality, negative where B needs fewer bits.\n"
           "BD-quality: gain of B in dB at equal rate.\n"
-          f"Averaged curves: rate and {METRICS[args.metric]} are averaged over the images, then compared.")
+          f"Averaged curves: rate and {METRICS.get(args.metric).label} are averaged over the images, then compared.")
     for side, curve in (("A", anchor), ("B", test)):
         print(f"{side}: {curve.convention or 'the source states no convention'}")
     return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE

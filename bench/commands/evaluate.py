@@ -18,16 +18,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.codecs.base import CodecSpec
+from bench.codecs.base import CODECS, CodecSpec
 from bench.commands.arguments import names, positive
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.common.folders import default_folder
 from bench.datasets import Dataset, DatasetUnavailable, resolve
+from bench.metrics.quality import available_metrics, choose_metrics
 from bench.results.store import Store
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
-from bench.runners.evaluate.plan import Plan, describe_plan, make_plan
+from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
-from bench.runners.evaluate.selection import ALL, LEARNED, Chosen, choose, choose_checkpoint
+from bench.runners.evaluate.selection import ALL, Chosen, choose, choose_checkpoint
 from bench.runners.evaluate.summary import exit_code, summarise
 from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import resolve_device
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="codecs, variants, or the groups all, classical, learned (default: all)")
     what.add_argument("--points", type=names, default=[], metavar="P,Q,...",
                       help="only these rate points, such as q55 or 0.0067 (default: all)")
+    what.add_argument("--metrics", type=names, metavar="A,B,...",
+                      help="quality metrics that every row must have; stored rows that lack one get just that"
+                           f" (default: {', '.join(available_metrics())})")
     what.add_argument("--checkpoint", metavar="FILE",
                       help="measure this checkpoint of --variant; its λ is --points or the file's name")
     what.add_argument("--variant", metavar="NAME", help="the variant that --checkpoint belongs to")
@@ -115,14 +119,15 @@ def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:
                             f" '{args.dataset}', which can't be had here")
 
 
-def _plan(args: argparse.Namespace, dataset: Dataset, store: Store) -> Plan:
+def _plan(args: argparse.Namespace, dataset: Dataset, store: Store) -> EvaluationPlan:
     chosen = _chosen(args)
-    uses_torch = any(spec.codec == LEARNED for spec in chosen.specs)
+    uses_torch = any(CODECS.get(spec.codec).uses_torch for spec in chosen.specs)
     template = Unit(
         spec=CodecSpec("", "", ""), dataset=dataset.name, dataset_total=dataset.total, images=(),
         device=resolve_device(args.device) if uses_torch else "cpu", threads=args.threads,
         deterministic=args.deterministic, jobs=args.jobs, decode_timeout_s=args.decode_timeout,
         keep_streams=args.keep_streams,
+        metrics=available_metrics() if args.metrics is None else choose_metrics(args.metrics),
     )
     return make_plan(dataset, chosen.specs, chosen.missing, store, template,
                      remeasure=args.remeasure, keep_failures=args.keep_failures)

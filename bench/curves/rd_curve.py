@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.common.errors import BenchError, ConfigurationError
 from bench.metrics import Curve
-from bench.metrics.quality.fidelity import ms_ssim_db
-
-METRICS = {"psnr": "PSNR-RGB", "ms-ssim": "MS-SSIM"}  # how the command line and tables call them
+from bench.metrics.quality import METRICS
 
 Values = tuple[float, ...]
 
@@ -22,46 +20,51 @@ class Points:
 
     Attributes:
         bpp: bits per original pixel.
-        psnr_rgb_db: None where not known, like the others.
-        ms_ssim: linear.
-        encode_s: seconds for an image.
-        decode_s: seconds for an image.
-        ms_ssim_db: -10 log10(1 - x) of each image, averaged in dB; None where only the mean x is known.
+        quality: metric to its values, as images have them (MS-SSIM linear); for averages, their mean.
+        curve_quality: metric to its qualities along a curve, where these are known apart: the mean of each image's
+            (MS-SSIM in dB). Without them they are those of ``quality``.
+        encode_s: seconds for an image; None where not known.
+        decode_s: seconds for an image; None where not known.
     """
 
     bpp: Values
-    psnr_rgb_db: Values | None = None
-    ms_ssim: Values | None = None
+    quality: Mapping[str, Values] = field(default_factory=dict)
+    curve_quality: Mapping[str, Values] = field(default_factory=dict)
     encode_s: Values | None = None
     decode_s: Values | None = None
-    ms_ssim_db: Values | None = None
 
     @property
     def metrics(self) -> list[str]:
-        """Names in :data:`METRICS` that have values."""
-        return [metric for metric in METRICS if self.quality_db(metric) is not None]
+        """Names of the metrics that have values, in order of registration."""
+        return [metric for metric in METRICS if self.on_curve(metric) is not None]
 
-    def quality_db(self, metric: str) -> Values | None:
-        """Return ``metric`` in dB, or None where it is not known.
+    def on_curve(self, metric: str) -> Values | None:
+        """Return the qualities of ``metric`` along a curve, which rise, or None where they are not known.
 
-        MS-SSIM is -10 log10(1 - x) of each image, then the mean; where only the mean x is known, of that.
+        They are the mean over images of each image's; where only a mean of the values is known, that of the mean.
 
         Raises:
             ConfigurationError: no such metric.
         """
-        if metric not in METRICS:
-            raise ConfigurationError(f"there is no metric '{metric}'", f"known: {', '.join(METRICS)}")
-        if metric == "psnr":
-            return self.psnr_rgb_db
-        if self.ms_ssim_db is not None or self.ms_ssim is None:
-            return self.ms_ssim_db
-        return tuple(ms_ssim_db(value) for value in self.ms_ssim)
+        entry = METRICS.get(metric)
+        if metric in self.curve_quality:
+            return self.curve_quality[metric]
+        if metric not in self.quality:
+            return None
+
+        values = tuple(entry.curve_value(value) for value in self.quality[metric])
+        return None if None in values else tuple(value for value in values if value is not None)
 
     def take(self, indices: Sequence[int]) -> Points:
         """Return only the points at ``indices``."""
-        columns = {name: values and tuple(values[index] for index in indices)
-                   for name, values in asdict(self).items()}
-        return Points(**columns)
+        return self._of_columns(lambda values: tuple(values[index] for index in indices))
+
+    def _of_columns(self, change: Callable[[Values], Values]) -> Points:
+        return Points(
+            change(self.bpp), {name: change(values) for name, values in self.quality.items()},
+            {name: change(values) for name, values in self.curve_quality.items()},
+            self.encode_s and change(self.encode_s), self.decode_s and change(self.decode_s),
+        )
 
 
 @dataclass(frozen=True)
@@ -98,26 +101,16 @@ class RDCurve:
         return self.points.bpp
 
     @property
-    def psnr_rgb_db(self) -> Values | None:
-        """Mean PSNR-RGB in dB, or None."""
-        return self.points.psnr_rgb_db
-
-    @property
-    def ms_ssim(self) -> Values | None:
-        """Mean of linear MS-SSIM, or None."""
-        return self.points.ms_ssim
-
-    @property
     def convention(self) -> str:
         """How rate and quality were measured, where the source says so."""
         return str(self.meta.get("metric_convention", ""))
 
     def has(self, metric: str) -> bool:
         """Say whether there are values of ``metric``."""
-        return self.points.quality_db(metric) is not None
+        return self.points.on_curve(metric) is not None
 
     def curve(self, metric: str) -> Curve:
-        """Return bpp and quality in dB, ready for BD-rate.
+        """Return bpp and the quality along the curve, ready for BD-rate.
 
         Raises:
             ConfigurationError: there is no such metric, or no values of it.
@@ -132,7 +125,7 @@ class RDCurve:
 
     def images_with(self, metric: str) -> set[str]:
         """Return the images whose own values of ``metric`` are known."""
-        return {image for image, points in self.per_image.items() if points.quality_db(metric) is not None}
+        return {image for image, points in self.per_image.items() if points.on_curve(metric) is not None}
 
     def over(self, images: Collection[str]) -> RDCurve:
         """Return the curve averaged over ``images`` only; itself if these are all.
@@ -150,9 +143,9 @@ class RDCurve:
 
 
 def mean_points(members: Sequence[Points]) -> Points:
-    """Return the arithmetic means over images, point by point; values that one image lacks are None.
+    """Return the arithmetic means over images, point by point; what one image lacks is left out.
 
-    MS-SSIM is averaged both ways: linear, and each image's in dB.
+    A quality is averaged both ways: as images have it, and along the curve (MS-SSIM: linear, and each image's in dB).
 
     Raises:
         BenchError: the images have different numbers of points.
@@ -160,9 +153,13 @@ def mean_points(members: Sequence[Points]) -> Points:
     if len({len(member.bpp) for member in members}) != 1:
         raise BenchError("images with different numbers of rate points can't be averaged")
 
-    columns = {one.name: [getattr(member, one.name) for member in members] for one in fields(Points)}
-    columns["ms_ssim_db"] = [member.quality_db("ms-ssim") for member in members]
-    return Points(**{name: _means(values) for name, values in columns.items()})
+    quality = {metric: _means([member.quality.get(metric) for member in members]) for metric in METRICS}
+    on_curve = {metric: _means([member.on_curve(metric) for member in members]) for metric in METRICS}
+    return Points(
+        bpp=_means([member.bpp for member in members]) or (), quality=_known(quality),
+        curve_quality=_known(on_curve), encode_s=_means([member.encode_s for member in members]),
+        decode_s=_means([member.decode_s for member in members]),
+    )
 
 
 def over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RDCurve, RDCurve] | None:
@@ -178,14 +175,19 @@ def over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RD
 
 
 def _means(columns: Sequence[Values | None]) -> Values | None:
-    if any(column is None for column in columns):
+    known = [column for column in columns if column is not None]
+    if len(known) < len(columns):
         return None
-    return tuple(math.fsum(values) / len(values) for values in zip(*columns))
+    return tuple(math.fsum(values) / len(values) for values in zip(*known))
+
+
+def _known(columns: Mapping[str, Values | None]) -> dict[str, Values]:
+    return {name: values for name, values in columns.items() if values is not None}
 
 
 def _curve(points: Points, metric: str, label: str) -> Curve:
-    quality = points.quality_db(metric)
+    quality = points.on_curve(metric)
     if quality is None:
         known = ", ".join(points.metrics)
-        raise ConfigurationError(f"{label} has no {METRICS[metric]} values", f"it has: {known}")
+        raise ConfigurationError(f"{label} has no {METRICS.get(metric).label} values", f"it has: {known}")
     return Curve(points.bpp, quality, label)

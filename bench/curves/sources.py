@@ -10,14 +10,15 @@ from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors.catalogue import anchors, load
 from bench.curves.anchors.compressai_json import read_json
 from bench.curves.anchors.csv_points import read_csv
-from bench.curves.rd_curve import METRICS, Points, RDCurve, mean_points
+from bench.curves.rd_curve import Points, RDCurve, mean_points
+from bench.metrics.quality import METRICS
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.results.row_selection import select
 from bench.results.rows import OK, Row
+from bench.results.store import read_rows
 
 ROWS_CONVENTION = ("PSNR and MS-SSIM in dB of each decoded 8-bit RGB image, then the arithmetic mean over "
                    "images; bpp from the file")
-ROW_FIELDS = {"psnr": "psnr_rgb_db", "ms-ssim": "ms_ssim_db"}
 KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
          "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
 
@@ -38,7 +39,7 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     path_text, _, name = text.partition("#")
     path = Path(path_text)
     if path.suffix == ".jsonl":
-        return _with_coverage(_named(read_rows(path), name, text), metrics)
+        return _with_coverage(_named(read_rows(path, Row), name, text), metrics)
     if path.suffix == ".json":
         return read_json(path)
     if path.suffix == ".csv":
@@ -70,19 +71,17 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurv
     for what, found in (("codecs", {row.name for row in rows}), ("datasets", {row.dataset for row in rows})):
         if len(found) > 1:
             raise BenchError(f"the rows are of several {what}: {', '.join(sorted(found))}")
-    unknown = [metric for metric in metrics if metric not in METRICS]
-    if unknown:
-        raise ConfigurationError(f"there is no metric '{unknown[0]}'", f"known: {', '.join(METRICS)}")
+    for metric in metrics:
+        METRICS.get(metric)
     dataset = rows[0].dataset if rows else ""
-    needed = ("bpp", *(ROW_FIELDS[metric] for metric in metrics))
     measured = {
-        choice.point: {_paired_as(row): row for row in choice.rows
-                       if row.status == OK and all(getattr(row, name) is not None for name in needed)}
+        choice.point: {_paired_as(row): row for row in choice.rows if _is_measured(row, metrics)}
         for choice in select(dataset, rows).choices  # ordered by mean rate
     }
     points, images, remarks = common_images(measured)
     if not images:
-        raise NoCommonImage(f"no image is measured at every rate point with {' and '.join(metrics)}",
+        name = f"{rows[0].name}: " if rows else ""
+        raise NoCommonImage(f"{name}no image is measured at every rate point with {' and '.join(metrics)}",
                             "python -m bench evaluate measures what is missing")
     per_image = {image: _points([measured[point][image] for point in points]) for image in images}
     first = rows[0]
@@ -93,6 +92,12 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurv
         source="measured by this suite", meta=meta,
         per_image=per_image, images=len(images), remarks=tuple(remarks),
     )
+
+
+def _is_measured(row: Row, metrics: Sequence[str]) -> bool:
+    if row.status != OK or row.bpp is None:
+        return False
+    return all(row.curve_quality(metric) is not None for metric in metrics)
 
 
 def _paired_as(row: Row) -> str:
@@ -133,28 +138,6 @@ def _with_coverage(rows: Sequence[Row], metrics: Sequence[str]) -> RDCurve:
     return replace(curve, remarks=(*curve.remarks, remark))
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read a file of stored rows; a torn last line, which a killed run leaves, is passed over.
-
-    Raises:
-        BenchError: the file can't be read or another line is no row.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BenchError(f"can't read {path}: {reason}") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line.strip():
-                rows.append(Row.from_json(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise BenchError(f"{path}, line {number}: {error}") from None
-    return rows
-
-
 def _named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
     """Return the rows called ``name``, which may be empty where all rows have one name."""
     found = sorted({row.name for row in rows})
@@ -169,9 +152,15 @@ def _named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
 
 
 def _points(rows: Sequence[Row]) -> Points:
-    def column(field_name: str) -> tuple[float, ...] | None:
-        values = tuple(getattr(row, field_name) for row in rows)
-        return None if None in values else values
+    """Points of one image, one row each; a value that a row lacks is left out of all."""
+    quality = {metric: column for metric in METRICS
+               if (column := _column([row.quality.get(metric) for row in rows])) is not None}
+    return Points(
+        bpp=_column([row.bpp for row in rows]) or (), quality=quality,
+        encode_s=_column([row.encode_s for row in rows]), decode_s=_column([row.decode_s for row in rows]),
+    )
 
-    names = ("bpp", "psnr_rgb_db", "ms_ssim", "encode_s", "decode_s", "ms_ssim_db")
-    return Points(**{name: column(name) for name in names})
+
+def _column(values: Sequence[float | None]) -> tuple[float, ...] | None:
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) else None

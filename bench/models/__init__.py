@@ -11,12 +11,13 @@ from typing import Any
 from torch import nn
 
 from bench.common.errors import ConfigurationError
+from bench.common.import_paths import ZOO, is_import_path
 from bench.common.registry import Registry
-from bench.models.compressai_models import ZOO, prepare, zoo_model
+from bench.models.compressai_models import prepare, zoo_model
 from bench.models.hpcm import HPCM, HPCM1B
 from bench.models.lalic import LALIC
 from bench.models.multiref import MultiRefPhase1, MultiRefPhase2, MultiRefPhase3
-from bench.models.own_models import check_interface, imported, is_import_path
+from bench.models.own_models import check_interface, imported
 from bench.models.rwkv import RWKV
 from bench.models.weconv import WeConvPhase1, WeConvPhase2, WeConvPhase3
 from bench.models.weconv_fusion import WeConvPhase4, WeConvPhase5

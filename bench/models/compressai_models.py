@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from bench.common.errors import CodecError
 from bench.models.image_codec import EncodedImage
 
-ZOO = "compressai:"  # prefix of the zoo's names
 METRICS = ("mse", "ms-ssim")
 PADDING = 64  # CompressAI's own evaluation
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")

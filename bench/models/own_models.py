@@ -13,17 +13,11 @@ from torch import nn
 
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
-from bench.models.compressai_models import ZOO
 
 OURS = ("encode_image", "decode_image", "padding_multiple")
 COMPRESSAIS = ("compress", "decompress", "update")
 EXPECTED = (f"a model is a torch.nn.Module with {', '.join(OURS)} (bench/models/image_codec.py),"
             f" or with CompressAI's forward, {', '.join(COMPRESSAIS)}")
-
-
-def is_import_path(name: str) -> bool:
-    """Whether ``name`` is "module:attribute" and not one of CompressAI's zoo."""
-    return ":" in name and not name.startswith(ZOO)
 
 
 def imported(name: str) -> Callable[..., nn.Module]:

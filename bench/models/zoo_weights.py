@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.common.errors import CheckpointError, ConfigurationError, DatasetError
 from bench.common.hashing import sha256_of
+from bench.common.import_paths import ZOO
 from bench.datasets.catalogue import Source
 from bench.datasets.download import Downloader
 from bench.variants import Variant, find_checkpoints
@@ -28,7 +29,7 @@ def fetch_weights(variant: Variant) -> None:
 
 
 def _address(variant: Variant, lambda_: float) -> str:
-    from bench.models.compressai_models import ZOO, published_weights
+    from bench.models.compressai_models import published_weights
 
     if not variant.model.startswith(ZOO):
         raise ConfigurationError(f"variant '{variant.name}' is no model of CompressAI's zoo",

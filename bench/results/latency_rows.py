@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from bench.results.rows import StoredRow
+from bench.results.provenance import Provenance
+from bench.results.schema import Count, Duration, Name, Padding, Positive, Size, StoredRow
 
-LATENCY_SCHEMA = 1
+LATENCY_SCHEMA = 2
 
-ENCODE, DECODE = "encode", "decode"
-OUT_OF_MEMORY = "out of memory"  # a status beside those of bench.results.rows
+ENCODE: Literal["encode"] = "encode"
+DECODE: Literal["decode"] = "decode"
+OUT_OF_MEMORY: Literal["out of memory"] = "out of memory"  # a status beside those of bench.results.rows
 
 
-@dataclass(frozen=True)
-class LatencyRow(StoredRow):
+class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
+                 tag_field="schema", tag=LATENCY_SCHEMA):
     """One measurement with its raw samples, or one failure with its reason.
 
     ``key`` identifies what was run on what; of rows with one key the last counts. Rows of one ``session`` were
@@ -22,48 +23,58 @@ class LatencyRow(StoredRow):
     from 8-bit pixels to bytes or back. Stages are measured in passes of their own, so that they don't slow the samples.
     """
 
-    key: str
-    session: str
-    status: str  # "ok", "failed" or "out of memory"
-    name: str  # the variant's: "hpcm_base"
-    label: str
-    direction: str  # "encode" or "decode"
-    device: str  # "cpu: ..." or "cuda: ..."
-    width: int
-    height: int
-    batch: int = 1
+    SCHEMA: ClassVar[int] = LATENCY_SCHEMA
+
+    key: Name
+    session: Name
+    status: Literal["ok", "failed", "out of memory"]
+    name: Name  # the variant's: "hpcm_base"
+    label: Name
+    direction: Literal["encode", "decode"]
+    device: Name  # "cpu: ..." or "cuda: ..."
+    width: Size
+    height: Size
+    batch: Size = 1
     configuration: str = "default"  # "default", "channels-last", "half precision", "compiled", "CUDA graphs"
     changes_stream: bool = False  # the configuration gives other bytes than the default one
     reason: str | None = None  # why it failed
     line: str = ""
     miniature: bool = False
     weights: str = "synthetic"  # or "checkpoint, λ 0.013"
-    padding: list[int] | None = None  # left, top, right, bottom
-    bpp: float | None = None
+    padding: Padding | None = None  # left, top, right, bottom
+    bpp: Positive | None = None
     decode_matches: bool | None = None  # the decoded image is the encoder's own, in this configuration
-    first_s: float | None = None  # first call at this size, after what earlier calls of the process built or loaded
-    warmup_s: list[float] = field(default_factory=list)
+    first_s: Duration | None = None  # first call at this size, after what earlier calls of the process built or loaded
+    warmup_s: tuple[Duration, ...] = ()
     warm_because: str = ""  # "stable", "time" (two seconds of calls) or "calls"
-    samples_s: list[float] = field(default_factory=list)
-    stages_s: dict[str, list[float]] = field(default_factory=dict)  # a value for each pass
-    stage_calls: dict[str, int] = field(default_factory=dict)  # in one pass
-    stage_totals_s: list[float] = field(default_factory=list)  # whole passes with stages marked
-    peak_alloc_bytes: int | None = None  # of the GPU's allocator, over one pass
-    peak_reserved_bytes: int | None = None
-    stage_peak_alloc_bytes: dict[str, int] = field(default_factory=dict)
-    weights_bytes: int | None = None  # parameters and buffers on the device
-    rss_bytes: int | None = None  # the host process before a pass, all variants that take turns in it
-    peak_rss_bytes: int | None = None  # and at its peak over that pass
-    parameters: int | None = None
-    unused_parameters: int | None = None  # that neither direction reads
-    module_parameters: dict[str, int] = field(default_factory=dict)  # of the model's direct children
-    macs: int | None = None  # multiply-accumulates of one pass in this direction
-    module_macs: dict[str, int] = field(default_factory=dict)  # of those in its direct children
-    skipped_macs: int | None = None  # that the published code spends on a result which nothing reads, and ours doesn't
-    uncounted: list[str] = field(default_factory=list)  # operators without a count
-    identity: dict[str, Any] = field(default_factory=dict)  # what ``key`` is the digest of
-    state: dict[str, Any] = field(default_factory=dict)  # clocks, throttling, governor, load, before and after
+    samples_s: tuple[Duration, ...] = ()
+    stages_s: dict[str, tuple[Duration, ...]] = {}  # a value for each pass
+    stage_calls: dict[str, Count] = {}  # in one pass
+    stage_totals_s: tuple[Duration, ...] = ()  # whole passes with stages marked
+    peak_alloc_bytes: Count | None = None  # of the GPU's allocator, over one pass
+    peak_reserved_bytes: Count | None = None
+    stage_peak_alloc_bytes: dict[str, Count] = {}
+    weights_bytes: Count | None = None  # parameters and buffers on the device
+    rss_bytes: Count | None = None  # the host process before a pass, all variants that take turns in it
+    peak_rss_bytes: Count | None = None  # and at its peak over that pass
+    parameters: Count | None = None
+    unused_parameters: Count | None = None  # that neither direction reads
+    module_parameters: dict[str, Count] = {}  # of the model's direct children
+    macs: Count | None = None  # multiply-accumulates of one pass in this direction
+    module_macs: dict[str, Count] = {}  # of those in its direct children
+    skipped_macs: Count | None = None  # that the published code spends on a result which nothing reads
+    uncounted: tuple[str, ...] = ()  # operators without a count
+    identity: dict[str, Any] = {}  # what ``key`` is the digest of
+    state: dict[str, Any] = {}  # clocks, throttling, governor, load, before and after
     code_version: str = ""
-    machine: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = Provenance()
     measured_at: str = ""  # ISO 8601, UTC
-    schema: int = LATENCY_SCHEMA
+
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`; schema 1 is read."""
+        from bench.results.migration import upgrade_latency_row
+
+        if schema != 1:
+            return super().upgrade(values, schema)
+        return upgrade_latency_row(values)

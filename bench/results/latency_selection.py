@@ -41,8 +41,8 @@ class Conditions:
 def conditions_of(row: LatencyRow) -> Conditions:
     """The conditions of a row."""
     return Conditions(row.width, row.height, row.batch, str(row.identity.get("image", "photograph")),
-                      int(row.identity.get("threads") or row.machine.get("threads") or 0),
-                      bool(row.identity.get("deterministic", row.machine.get("deterministic"))))
+                      int(row.identity.get("threads") or row.provenance.threads or 0),
+                      bool(row.identity.get("deterministic", row.provenance.deterministic)))
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
+from bench.results.provenance import Provenance
 from bench.results.rows import OK, Row
 
 
@@ -88,7 +90,7 @@ def _notes(choices: Sequence[Choice]) -> list[str]:
         codecs[choice.name].append(choice)
     for name, members in codecs.items():
         rows = [row for choice in members for row in choice.rows]
-        machines = {json.dumps(row.machine, sort_keys=True) for row in rows if row.machine}
+        machines = {msgspec.json.encode(row.provenance) for row in rows if row.provenance != Provenance()}
         if len(machines) > 1:
             notes.append(f"{name}: its rows come from {len(machines)} different machines or set-ups (library "
                          "versions, threads, parallel jobs).")

@@ -2,110 +2,118 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
-SCHEMA = 1
+import msgspec
 
-OK = "ok"
-FAILED = "failed"
+from bench.metrics.quality import METRICS
+from bench.results.provenance import Provenance
+from bench.results.schema import Count, Duration, Name, Number, Padding, Positive, Size, StoredRow, digest
 
-R = TypeVar("R", bound="StoredRow")
+SCHEMA = 2
 
+OK: Literal["ok"] = "ok"
+FAILED: Literal["failed"] = "failed"
 
-def digest(values: Mapping[str, Any]) -> str:
-    """Return 32 hex digits that identify ``values`` (JSON data, independent of key order)."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+Level = Annotated[int, msgspec.Meta(ge=0, le=255)]  # of 8-bit samples, or a difference of two
 
 
-class StoredRow:
-    """A dataclass that is stored as one line of JSON; it has a field ``schema``."""
-
-    schema: int
-
-    def to_json(self) -> str:
-        """Return the row as one line of JSON without the line end."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-    @classmethod
-    def from_json(cls: type[R], line: str) -> R:
-        """Parse one line.
-
-        Raises:
-            ValueError: the line is no row of a schema that this version reads.
-        """
-        values, schema = json.loads(line), cls.schema
-        if not isinstance(values, dict) or values.get("schema") != schema:
-            raise ValueError(f"not a row of schema {schema}")
-        known = {entry.name for entry in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"unknown fields {unknown}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-
-
-@dataclass(frozen=True)
-class Row(StoredRow):
+class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
+          tag_field="schema", tag=SCHEMA):
     """One measurement, or one failure with its reason.
 
-    ``series`` identifies what was run (codec, point, settings, weights, versions, device); ``key`` is the
-    series together with the image. Rows with the same key are the same measurement; the last one counts.
-    Optional values are None where they do not apply or where the measurement failed. Rates are over the
-    original pixels, not the padded ones; bpp counts every byte of the file.
+    ``identity`` holds all that decides a result: codec, rate point, settings, weights, coder, revision of the code, for
+    classical codecs the library's version; ``series`` is its digest, and ``key`` that of the series together with the
+    image. Rows with one key are the same measurement; the last one counts. Where a row was made is ``provenance``,
+    which no key holds. Rates are over the original pixels, not the padded ones; bpp counts every byte of the file.
     """
 
-    key: str
-    series: str
-    status: str  # "ok" or "failed"
-    dataset: str
-    image: str
-    image_sha256: str
-    codec: str  # kind of codec, the registry's name
-    name: str  # what tables call it: "hpcm_base", "vvenc"
-    label: str
-    point: str
+    SCHEMA: ClassVar[int] = SCHEMA
+
+    key: Name
+    series: Name
+    status: Literal["ok", "failed"]
+    dataset: Name
+    image: Name
+    image_sha256: str  # of the file
+    codec: Name  # kind of codec, the registry's name
+    name: Name  # what tables call it: "hpcm_base", "vvenc"
+    label: Name
+    point: Name
     reason: str | None = None  # why it failed
-    dataset_total: int | None = None  # images in the whole set; None for a folder of the user's
+    dataset_total: Count | None = None  # images in the whole set; None for a folder of the user's
     image_verified: bool | None = None  # the image's SHA-256 is the catalogue's; None where none is known
-    warnings: list[str] = field(default_factory=list)
+    pixels_sha256: str | None = None  # of the original's decoded pixels, 8-bit RGB row by row
+    warnings: tuple[str, ...] = ()
     miniature: bool = False
-    point_settings: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    identity: dict[str, Any] = field(default_factory=dict)  # what ``series`` is the digest of
+    identity: dict[str, Any] = {}
     colour: str = "RGB"
-    width: int | None = None
-    height: int | None = None
-    padding: list[int] | None = None  # left, top, right, bottom
-    bytes_total: int | None = None
-    bytes_y: int | None = None
-    bytes_z: int | None = None
-    bytes_header: int | None = None
-    bpp: float | None = None
-    bpp_y: float | None = None
-    bpp_z: float | None = None
-    bpp_header: float | None = None
-    bpp_estimated: float | None = None
-    actual_over_estimated: float | None = None
-    psnr_rgb_db: float | None = None
-    psnr_y_db: float | None = None
-    psnr_cb_db: float | None = None
-    psnr_cr_db: float | None = None
-    ms_ssim: float | None = None
-    ms_ssim_db: float | None = None
-    ms_ssim_reason: str | None = None  # why there is no MS-SSIM
-    encode_s: float | None = None
-    decode_s: float | None = None
+    width: Size | None = None
+    height: Size | None = None
+    padding: Padding | None = None
+    bytes_total: Count | None = None
+    bytes_y: Count | None = None
+    bytes_z: Count | None = None
+    bytes_header: Count | None = None
+    bpp: Positive | None = None
+    bpp_estimated: Positive | None = None
+    actual_over_estimated: Positive | None = None
+    stream_sha256: str | None = None  # of the file
+    quality: dict[Name, Number] = {}  # metric to its value of this image
+    quality_missing: dict[Name, str] = {}  # metric to the reason why it has no value
+    quality_versions: dict[Name, str] = {}  # metric to the version of the code that computed it
+    encode_s: Duration | None = None
+    decode_s: Duration | None = None
     decode_matches: bool | None = None  # decoder's reconstruction (separate process) == encoder's own
-    decode_max_abs_difference: int | None = None
-    reconstruction_sha256: str | None = None
-    code_version: str = ""
-    machine: dict[str, Any] = field(default_factory=dict)  # device, threads, library versions
+    decode_max_abs_difference: Level | None = None
+    reconstruction_sha256: str | None = None  # of the decoded pixels, 8-bit RGB row by row
+    provenance: Provenance = Provenance()
+    code_version: str = ""  # the suite's, with the commit where it runs from a checkout
     measured_at: str = ""  # ISO 8601, UTC
-    schema: int = SCHEMA
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All options of the codec beside its rate point."""
+        return self.identity.get("settings", {})
+
+    @property
+    def point_settings(self) -> dict[str, Any]:
+        """The rate point as values."""
+        return self.identity.get("point_settings", {})
+
+    def bpp_of(self, part: Literal["y", "z", "header"]) -> float | None:
+        """Return the bits per original pixel of one part of the file."""
+        size = getattr(self, f"bytes_{part}")
+        if size is None or self.width is None or self.height is None:
+            return None
+        return 8 * size / (self.width * self.height)
+
+    def curve_quality(self, metric: str) -> float | None:
+        """Return the quality along a curve of ``metric``, which rises; None where this row has none.
+
+        Raises:
+            ConfigurationError: no such metric.
+        """
+        value = self.quality.get(metric)
+        return None if value is None else METRICS.get(metric).curve_value(value)
+
+    def lacks(self, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of ``metrics`` that this row tells nothing of, or what an older version of their code said."""
+        return tuple(name for name in metrics if self.quality_versions.get(name) != METRICS.get(name).version)
+
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`; schema 1 is read."""
+        from bench.results.migration import upgrade_row
+
+        if schema != 1:
+            return super().upgrade(values, schema)
+        return upgrade_row(values)
+
+
+def row_key(series: str, dataset: str, image: str, image_sha256: str | None) -> str:
+    """Return the key of one measurement.
+
+    The image's name belongs to it because a folder may hold the same picture twice.
+    """
+    return digest({"series": series, "dataset": dataset, "image": image, "image_sha256": image_sha256})

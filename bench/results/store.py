@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from bench.common.errors import BenchError
 from bench.common.files import disk_full_stops, file_name
-from bench.results.rows import OK, Row, StoredRow, digest
+from bench.results.rows import Row
+from bench.results.schema import StoredRow, digest
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class Store:
     def read(self, dataset: str, name: str | None = None) -> list[Row]:
         """Return the rows of ``dataset`` (of one codec ``name``), one for each key: the last one stored.
 
-        Lines that are no rows are reported through ``logging`` and passed over.
+        Raises:
+            BenchError: see :func:`read_rows`.
         """
         rows: dict[str, Row] = {}
         pattern = "*.jsonl" if name is None else self.path(dataset, name).name
@@ -56,10 +58,6 @@ class Store:
             for row in read_rows(path, Row):
                 rows[row.key] = row
         return list(rows.values())
-
-    def done_keys(self, dataset: str, name: str | None = None, *, keep_failures: bool = False) -> set[str]:
-        """Return the keys that need no measuring; failed rows are tried again unless ``keep_failures``."""
-        return {row.key for row in self.read(dataset, name) if row.status == OK or keep_failures}
 
     def claim(self, dataset: str, series: str) -> bool:
         """Take the right to measure ``series`` on ``dataset``; False if another process holds it.
@@ -160,29 +158,32 @@ def _is_whole(line: bytes) -> bool:
         return False
 
 
-def _parse(line: bytes, kind: type[R]) -> R | None:
+def read_rows(path: Path, kind: type[R]) -> list[R]:
+    """Return every row of ``path`` in the order they were stored.
+
+    A last line without its end, which a killed run leaves, is passed over. This is the one reader of stored rows.
+
+    Raises:
+        BenchError: the file can't be read, or a line is no row of ``kind``; the message names file, line and field.
+    """
     try:
-        return kind.from_json(line.decode())
-    except ValueError:  # covers UnicodeDecodeError and JSONDecodeError
-        return None
+        with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle, os.fdopen(os.dup(handle), "rb") as reader:
+            *whole, rest = reader.read().split(b"\n")
+    except OSError as error:
+        raise BenchError(f"can't read {path}: {error.strerror or error}") from None
 
-
-def read_rows(path: Path, kind: type[R]) -> Iterator[R]:
-    """Yield every row of ``path``; lines that are none of ``kind`` are reported through ``logging`` and passed over."""
-    with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle:
-        with os.fdopen(os.dup(handle), "rb") as reader:
-            text = reader.read()
-    lines = text.split(b"\n")
-    for number, line in enumerate(lines, start=1):
+    rows = []
+    for number, line in enumerate([*whole, rest] if _is_whole(rest) else whole, start=1):
         if not line.strip():
             continue
-        row = _parse(line, kind)
-        if row is not None:
-            yield row
-        elif number == len(lines):
-            _log.warning("%s: the last line is torn (a killed run); it is passed over", path)
-        else:
-            _log.warning("%s:%d is not a row that this version reads; it is passed over", path, number)
+        try:
+            rows.append(kind.from_json(line))
+        except ValueError as error:  # covers UnicodeDecodeError and JSONDecodeError
+            raise BenchError(f"{path}, line {number}: {error}",
+                             "python -m bench results prune sets damaged lines aside") from None
+    if rest.strip() and not _is_whole(rest):
+        _log.warning("%s: the last line is torn (a killed run); it is passed over", path)
+    return rows
 
 
 def _sync_directory(path: Path) -> None:

@@ -14,12 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 import bench
 from bench.common.errors import ConfigurationError
+from bench.results.provenance import Provenance
 
 T = TypeVar("T")
 
 _GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without any of these, importing torch is no use
+_FLAGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")  # choose instructions
 _LIBRARIES = ("numpy", "torch", "compressai", "pytorch-msssim", "pillow")
 
 
@@ -81,29 +85,36 @@ def configure_torch(threads: int | None, deterministic: bool) -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None) -> dict[str, Any]:
+def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None,
+                     operators: str | None = None) -> Provenance:
     """Return what a row says of its machine: no host names, no paths.
 
     Args:
         torch: arguments of :func:`configure_torch` where the codec runs through torch.
+        operators: what computes the codec's own operators.
     """
-    machine: dict[str, Any] = {
-        "device": device_name(device),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "jobs": jobs,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "libraries": _library_versions(),
-    }
-    if torch is not None:
-        library = importlib.import_module("torch")
-        machine["threads"] = library.get_num_threads()
-        machine["deterministic"] = torch["deterministic"]
-        if device != "cpu":
-            cudnn = library.backends.cudnn
-            machine |= {"cuda": library.version.cuda, "cudnn": cudnn.version(), "cudnn_benchmark": cudnn.benchmark,
-                        "tf32": cudnn.allow_tf32 or library.backends.cuda.matmul.allow_tf32}
-    return machine
+    provenance = Provenance(
+        device=device_name(device),
+        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        jobs=jobs,
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        libraries=_library_versions(),
+        operators=operators,
+        flags={name: os.environ[name] for name in _FLAGS if name in os.environ},
+        nice=os.nice(0) or None,
+    )
+    if torch is None:
+        return provenance
+
+    library = importlib.import_module("torch")
+    provenance = replace(provenance, threads=library.get_num_threads(), deterministic=torch["deterministic"])
+    if device == "cpu":
+        return provenance
+
+    cudnn = library.backends.cudnn
+    return replace(provenance, cuda=library.version.cuda, cudnn=cudnn.version(), cudnn_benchmark=cudnn.benchmark,
+                   tf32=cudnn.allow_tf32 or library.backends.cuda.matmul.allow_tf32)
 
 
 @lru_cache

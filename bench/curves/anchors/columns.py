@@ -8,16 +8,24 @@ from typing import Any
 
 from bench.common.errors import BenchError
 from bench.curves.rd_curve import Points, Values
+from bench.metrics.quality import QualityMetric, Scale, headline_metrics, known_metrics
 
-# Spellings by field of Points, the most specific first; compared in lower case with "-" for "_".
-SPELLINGS = {
-    "bpp": ("bpp",),
-    "psnr_rgb_db": ("psnr-rgb-db", "psnr-rgb", "psnr-db", "psnr"),
-    "ms_ssim": ("ms-ssim-rgb", "ms-ssim"),
-    "ms_ssim_db": ("ms-ssim-rgb-db", "ms-ssim-db"),
-    "encode_s": ("encoding-time", "encode-s"),
-    "decode_s": ("decoding-time", "decode-s"),
-}
+BPP, ENCODE_S, DECODE_S = "bpp", "encode_s", "decode_s"
+COSTS = {BPP: ("bpp",), ENCODE_S: ("encoding-time", "encode-s"), DECODE_S: ("decoding-time", "decode-s")}
+
+
+def spellings() -> dict[str, tuple[str, ...]]:
+    """Return every column that is read, to the names it goes by; compared in lower case with "-" for "_".
+
+    Columns of quality are those of the registered metrics: of their values, and of their qualities along a curve.
+    """
+    qualities = {scale.column: _spellings_of(scale) for metric in known_metrics()
+                 for scale in (metric.scale, metric.on_curves)}
+    return {**COSTS, **qualities}
+
+
+def _spellings_of(scale: Scale) -> tuple[str, ...]:
+    return (*scale.spellings, scale.column.replace("_", "-"))
 
 
 def points_from_columns(columns: Mapping[str, Any], where: str) -> Points:
@@ -32,20 +40,45 @@ def points_from_columns(columns: Mapping[str, Any], where: str) -> Points:
     """
     written = {str(name).strip().lower().replace("_", "-"): name for name in columns}
     found = {}
-    for field_name, spellings in SPELLINGS.items():
-        name = next((written[spelling] for spelling in spellings if spelling in written), None)
+    for column, names in spellings().items():
+        name = next((written[spelling] for spelling in names if spelling in written), None)
         if name is not None:
-            found[field_name] = _numbers(columns[name], f"{where}: '{name}'")
-    if "bpp" not in found or not {"psnr_rgb_db", "ms_ssim", "ms_ssim_db"} & set(found):
-        raise BenchError(f"{where} has no {'quality' if 'bpp' in found else 'bpp'} values",
-                         "needed are bpp and one of psnr-rgb (dB), ms-ssim-rgb (linear) and ms-ssim-rgb-db; "
+            found[column] = _numbers(columns[name], f"{where}: '{name}'")
+
+    if BPP not in found or not found.keys() - COSTS.keys():
+        known = ", ".join(_describe(metric) for metric in headline_metrics())
+        raise BenchError(f"{where} has no {'quality' if BPP in found else BPP} values",
+                         f"needed are bpp and a quality: {known}; "
                          f"found: {', '.join(map(str, columns)) or 'nothing'}")
     lengths = {name: len(values) for name, values in found.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise BenchError(f"{where}: lists differ in length: {counts}", "each rate point needs every value")
-    _check_ranges(found, where)
-    return Points(**found)
+
+    _require_ranges(found, where)
+    return Points(found[BPP], {metric.name: found[metric.scale.column] for metric in known_metrics()
+                               if metric.scale.column in found},
+                  {metric.name: found[metric.on_curves.column] for metric in known_metrics()
+                   if metric.has_own_curve_scale and metric.on_curves.column in found},
+                  found.get(ENCODE_S), found.get(DECODE_S))
+
+
+def columns_of(points: Points) -> dict[str, Values]:
+    """Return ``points`` as columns under the names that this suite writes, unknown ones left out."""
+    columns = {BPP: points.bpp}
+    for metric in known_metrics():
+        if metric.name in points.quality:
+            columns[_spellings_of(metric.scale)[0]] = points.quality[metric.name]
+        if metric.has_own_curve_scale and metric.name in points.curve_quality:
+            columns[_spellings_of(metric.on_curves)[0]] = points.curve_quality[metric.name]
+
+    times = {"encoding_time": points.encode_s, "decoding_time": points.decode_s}
+    return {**columns, **{name: values for name, values in times.items() if values is not None}}
+
+
+def _describe(metric: QualityMetric) -> str:
+    values = f"{_spellings_of(metric.scale)[0]} ({metric.scale.unit or 'linear'})"
+    return f"{values} or {_spellings_of(metric.on_curves)[0]}" if metric.has_own_curve_scale else values
 
 
 def _numbers(values: Any, what: str) -> Values:
@@ -57,11 +90,15 @@ def _numbers(values: Any, what: str) -> Values:
     return tuple(float(value) for value in values)
 
 
-def _check_ranges(found: Mapping[str, Values], where: str) -> None:
-    bad = [rate for rate in found["bpp"] if rate <= 0]
+def _require_ranges(found: Mapping[str, Values], where: str) -> None:
+    bad = [rate for rate in found[BPP] if rate <= 0]
     if bad:
         raise BenchError(f"{where}: bpp must be positive, but there is {bad[0]:g}")
-    large = [value for value in found.get("ms_ssim", ()) if value > 1]
-    if large:
-        raise BenchError(f"{where}: MS-SSIM is linear here and at most 1, but there is {large[0]:g}",
-                         "values in dB become linear by 1 - 10^(-dB / 10)")
+
+    for metric in known_metrics():
+        for scale in (metric.scale, metric.on_curves):
+            outside = [value for value in found.get(scale.column, ()) if not scale.low <= value <= scale.high]
+            if outside:
+                raise BenchError(f"{where}: {metric.label} is {scale.unit or 'linear'} here, from {scale.low:g} to "
+                                 f"{scale.high:g}, but there is {outside[0]:g}",
+                                 "values in dB become linear by 1 - 10^(-dB / 10)")

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from bench.common.errors import BenchError
-from bench.curves.anchors.columns import points_from_columns
+from bench.curves.anchors.columns import columns_of, points_from_columns
 from bench.curves.rd_curve import Points, RDCurve, mean_points
 
-KEYS = {"bpp": "bpp", "psnr_rgb_db": "psnr-rgb", "ms_ssim": "ms-ssim-rgb", "ms_ssim_db": "ms-ssim-rgb-db",
-        "encode_s": "encoding_time", "decode_s": "decoding_time"}
 BPP_TOLERANCE = 1e-3  # both are rounded
 SHAPE = 'expected {"name": ..., "description": ..., "results": {"bpp": [...], "psnr-rgb": [...]}}'
 
@@ -74,16 +71,15 @@ def _averages(stated: Points, per_image: Mapping[str, Points], where: str) -> Po
     if len(means.bpp) != len(stated.bpp) or any(
             abs(mean - rate) > BPP_TOLERANCE * rate for mean, rate in zip(means.bpp, stated.bpp)):
         raise BenchError(f"{where}: 'results' is not the average of 'per_image'")
-    known = {name: values for name, values in asdict(means).items() if values is not None}
-    return replace(stated, **known)
+    return Points(means.bpp, {**stated.quality, **means.quality}, {**stated.curve_quality, **means.curve_quality},
+                  means.encode_s or stated.encode_s, means.decode_s or stated.decode_s)
 
 
 def to_json(curve: RDCurve) -> dict[str, Any]:
     """Return the curve in CompressAI's shape; ``source`` and ``meta`` are added where there are any."""
     data: dict[str, Any] = {"name": curve.label, "description": curve.description}
     data |= {key: value for key, value in (("source", curve.source), ("meta", dict(curve.meta))) if value}
-    values = {key: getattr(curve.points, field_name) for field_name, key in KEYS.items()}
-    data["results"] = {key: list(column) for key, column in values.items() if column is not None}
+    data["results"] = {key: list(column) for key, column in columns_of(curve.points).items()}
     return data
 
 

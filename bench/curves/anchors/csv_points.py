@@ -6,10 +6,8 @@ import csv
 from pathlib import Path
 
 from bench.common.errors import BenchError
-from bench.curves.anchors.columns import SPELLINGS, points_from_columns
+from bench.curves.anchors.columns import points_from_columns, spellings
 from bench.curves.rd_curve import RDCurve
-
-NAMES = {spelling for spellings in SPELLINGS.values() for spelling in spellings}
 
 
 def read_csv(path: Path, dataset: str = "") -> RDCurve:
@@ -26,9 +24,10 @@ def read_csv(path: Path, dataset: str = "") -> RDCurve:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BenchError(f"can't read {path}: {reason}") from None
+    known = {spelling for names in spellings().values() for spelling in names}
     columns: dict[str, list[float]] = {}
     for position, name in enumerate(header):
-        if name.strip().lower().replace("_", "-") in NAMES:
+        if name.strip().lower().replace("_", "-") in known:
             columns[name] = [_number(row, position, f"{path}, line {line}, '{name}'") for line, row in rows]
     points = points_from_columns(columns, str(path))
     return RDCurve(dataset, path.stem, path.stem, points, source=path.name)

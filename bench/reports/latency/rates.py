@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.metrics.quality import headline_metrics
 from bench.metrics.statistics.timing import summarise_times
 from bench.reports.latency.tables import headline_cases
 from bench.reports.latency.text import Context
 from bench.reports.page.references import HPCM_BASE_PUBLISHED, reference_curves
 from bench.reports.rate.comparison import Subject, compare, subjects_of
-from bench.reports.rate.curves import ANCHOR, METRICS, PUBLISHED, measured_curves
+from bench.reports.rate.curves import ANCHOR, PUBLISHED, measured_curves
 from bench.reports.rate.frame import coverage_of
 from bench.results.row_selection import select
 from bench.results.store import Store
@@ -75,6 +76,6 @@ def _subjects(results_dir: Path) -> tuple[dict[str, Subject], dict[str, Subject]
     if rows:
         selection = select(DATASET, rows)
         total = coverage_of(selection).total
-        curves = [curve for metric in METRICS for curve in measured_curves(selection, metric, total)]
+        curves = [curve for metric in headline_metrics() for curve in measured_curves(selection, metric.name, total)]
     references = subjects_of(reference_curves(DATASET, results_dir, total))
     return {one.name: one for one in subjects_of(curves)}, {one.name: one for one in references}

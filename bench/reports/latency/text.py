@@ -80,19 +80,20 @@ def machine_notes(rows: Iterable[LatencyRow]) -> tuple[str, ...]:
 
 
 def _machine(row: LatencyRow) -> str:
-    machine, libraries = row.machine, row.machine.get("libraries", {})
+    made = row.provenance
     parts = [row.device]
-    if "threads" in machine:
-        parts.append(f"{format_count(machine['threads'], 'thread')} of {format_count(machine.get('cpus', 0), 'CPU')}")
-    if "deterministic" in machine:
-        parts.append("deterministic algorithms" if machine["deterministic"] else "any algorithms")
-    parts += [str(machine["system"])] if "system" in machine else []
-    parts += [f"Python {machine['python']}"] if "python" in machine else []
-    parts += [f"{name} {libraries[name]}" for name in ("torch", "compressai") if name in libraries]
-    parts += ["freed memory kept"] if machine.get("freed_memory_kept") else []
-    parts += [f"CUDA {machine['cuda']}"] if machine.get("cuda") else []
-    parts += [f"cuDNN {machine['cudnn']}"] if machine.get("cudnn") else []
-    parts += ["TF32" if machine["tf32"] else "no TF32"] if "tf32" in machine else []
+    if made.threads is not None:
+        parts.append(f"{format_count(made.threads, 'thread')} of {format_count(made.cpus or 0, 'CPU')}")
+    if made.deterministic is not None:
+        parts.append("deterministic algorithms" if made.deterministic else "any algorithms")
+    parts += [made.system] if made.system else []
+    parts += [f"Python {made.python}"] if made.python else []
+    parts += [f"{name} {made.libraries[name]}" for name in ("torch", "compressai") if name in made.libraries]
+    parts += ["freed memory kept"] if made.freed_memory_kept else []
+    parts += [f"CUDA {made.cuda}"] if made.cuda else []
+    parts += [f"cuDNN {made.cudnn}"] if made.cudnn else []
+    if made.tf32 is not None:
+        parts.append("TF32" if made.tf32 else "no TF32")
     parts += [f"driver {driver}"] if (driver := row.state.get("before", {}).get("gpu", {}).get("driver")) else []
     parts += [f"coder {row.identity['coder']}"] if row.identity.get("coder") else []
     return ", ".join(parts)

@@ -8,7 +8,8 @@ from pathlib import Path
 from bench.curves import anchors
 from bench.curves.anchors.catalogue import FOLDERS
 from bench.curves.rd_curve import RDCurve
-from bench.reports.rate.curves import ANCHOR, CURVE_METRICS, IMPORTED, PUBLISHED, ReportCurve
+from bench.metrics.quality import headline_metrics
+from bench.reports.rate.curves import ANCHOR, IMPORTED, PUBLISHED, ReportCurve
 
 HPCM_BASE_PUBLISHED = "hpcm-base-mse"
 SHOWN = {  # published curve: how tables call it
@@ -59,5 +60,5 @@ def _both_metrics(published: RDCurve, label: str, origin: str, convention: str,
     parts = (convention, f"source: {published.source}" if published.source else "")
     source = "; ".join(part for part in parts if part)
     data = replace(published, label=label, images=published.images or total)
-    return [ReportCurve(data, metric, origin, source=source)
-            for metric, their_name in CURVE_METRICS.items() if published.has(their_name)]
+    return [ReportCurve(data, metric.name, origin, source=source)
+            for metric in headline_metrics() if published.has(metric.name)]

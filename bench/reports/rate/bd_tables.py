@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bench.common.text import format_count
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.comparison import Comparison, Subject, compare, interval_of
-from bench.reports.rate.curves import ANCHOR, MEASURED, METRICS
+from bench.reports.rate.comparison import MS_SSIM, PSNR, Comparison, Subject, compare, interval_of
+from bench.reports.rate.curves import ANCHOR, MEASURED
 from bench.reports.rate.frame import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.reports.rate.seeds import BASE, seed_notes
 from bench.results.labels import MINIATURE_NOTE
@@ -112,7 +112,7 @@ def _described(anchor: Subject) -> str:
 def _overview_pair(anchor: Subject, test: Subject) -> tuple[float | None, float | None]:
     """Return the BD-rates by PSNR and by MS-SSIM; an anchor differs from itself by nothing."""
     if test is anchor:
-        return tuple(0.0 if metric in test.curves else None for metric in METRICS)
+        return tuple(0.0 if metric in test.curves else None for metric in (PSNR, MS_SSIM))
     comparison = compare(anchor, test)
     return comparison.bd_rate_percent, comparison.ms_ssim_percent
 

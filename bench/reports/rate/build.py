@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.common.errors import BenchError
+from bench.metrics.quality import headline_metrics
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.files import write_folder
@@ -17,7 +18,7 @@ from bench.reports.page.table import Table
 from bench.reports.rate import plots, tables
 from bench.reports.rate.bd_tables import bd_detail, bd_overview
 from bench.reports.rate.comparison import Subject, compare, subjects_of
-from bench.reports.rate.curves import ANCHOR, METRICS, PUBLISHED, ReportCurve, measured_curves
+from bench.reports.rate.curves import ANCHOR, PUBLISHED, ReportCurve, measured_curves
 from bench.reports.rate.frame import CONVENTION, SAMPLE_NOTE, Coverage, coverage_of, to_frame
 from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
 from bench.results.labels import MINIATURE_NOTE
@@ -62,7 +63,8 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
     """Make all tables of a selection, and the figures unless ``with_plots`` is False, which is quicker."""
     coverage = coverage_of(selection)
     frame = to_frame(selection.rows)
-    measured = [curve for metric in METRICS for curve in measured_curves(selection, metric, coverage.total)]
+    measured = [curve for metric in headline_metrics()
+                for curve in measured_curves(selection, metric.name, coverage.total)]
     bd = _bd_tables(subjects_of(measured), subjects_of(references), coverage)
     used = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     figures = _figures(measured, references, coverage) if with_plots else []
@@ -127,8 +129,9 @@ def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
     curves = [*measured, *plotted]
     styles = plots.styles_of(curves)
     figures = []
-    for metric, stem in (("psnr_rgb_db", "rd_psnr"), ("ms_ssim_db", "rd_ms_ssim")):
-        chosen = [curve for curve in curves if curve.metric == metric]
+    for metric in headline_metrics():
+        stem = f"rd_{metric.name.replace('-', '_')}"
+        chosen = [curve for curve in curves if curve.metric == metric.name]
         if not chosen:
             continue
         small = miniatures_of(chosen)

@@ -10,10 +10,11 @@ import numpy as np
 from bench import metrics
 from bench.common.text import format_count
 from bench.curves.rd_curve import over_shared_images
+from bench.metrics.quality import METRICS
 from bench.metrics.statistics.bootstrap import paired_bd_bootstrap
-from bench.reports.rate.curves import CURVE_METRICS, METRICS, ReportCurve
+from bench.reports.rate.curves import ReportCurve
 
-PSNR, MS_SSIM = "psnr_rgb_db", "ms_ssim_db"
+PSNR, MS_SSIM = "psnr", "ms-ssim"
 LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of the easiest ones
 
 
@@ -75,7 +76,7 @@ def subjects_of(curves: Sequence[ReportCurve]) -> list[Subject]:
 def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
     """Return both curves as averages over the same images, or the reason why that can't be done."""
     if anchor.image_curves and test.image_curves:
-        shared = over_shared_images(anchor.data, test.data, CURVE_METRICS[anchor.metric])
+        shared = over_shared_images(anchor.data, test.data, anchor.metric)
         if shared is None:
             return "no image in common with the anchor"
         return replace(anchor, data=shared[0]), replace(test, data=shared[1])
@@ -166,4 +167,4 @@ def _remarking(result: Comparison, remarks: Sequence[str]) -> Comparison:
 
 
 def _short(metric: str) -> str:
-    return METRICS[metric]
+    return METRICS.get(metric).label

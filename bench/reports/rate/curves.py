@@ -10,8 +10,6 @@ from bench.metrics import Curve
 from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
 
-METRICS = {"psnr_rgb_db": "PSNR", "ms_ssim_db": "MS-SSIM"}  # columns of a row, with their short names
-CURVE_METRICS = {"psnr_rgb_db": "psnr", "ms_ssim_db": "ms-ssim"}  # and their names in an RDCurve
 MEASURED, ANCHOR, PUBLISHED, IMPORTED = "measured", "anchor", "published", "imported"
 LEARNED = "learned"  # the codec registry's name of every neural codec
 
@@ -22,7 +20,7 @@ class ReportCurve:
 
     Attributes:
         data: averages, and single images where known; its label is how tables and plots call the codec.
-        metric: key of :data:`METRICS`; ``data`` has its values.
+        metric: name of a quality metric; ``data`` has its values.
         origin: MEASURED here, ANCHOR (a VVC curve shipped with the suite), PUBLISHED or IMPORTED by the user.
         whole_set: the averages go over the whole dataset.
         learned: a neural codec.
@@ -61,7 +59,7 @@ class ReportCurve:
     @property
     def curve(self) -> Curve:
         """Rates in bpp and qualities in dB, as they are averaged."""
-        return self.data.curve(CURVE_METRICS[self.metric])
+        return self.data.curve(self.metric)
 
     @property
     def rate(self) -> tuple[float, ...]:
@@ -76,7 +74,7 @@ class ReportCurve:
     @property
     def image_curves(self) -> dict[str, Curve]:
         """Curves of single images, where known."""
-        return self.data.image_curves(CURVE_METRICS[self.metric])
+        return self.data.image_curves(self.metric)
 
 
 def measured_curves(selection: Selection, metric: str, total: int | None) -> list[ReportCurve]:
@@ -93,7 +91,7 @@ def measured_curves(selection: Selection, metric: str, total: int | None) -> lis
     for name, label in labels.items():
         rows = [row for row in selection.rows if row.name == name]
         try:
-            data = from_rows(rows, (CURVE_METRICS[metric],))
+            data = from_rows(rows, (metric,))
         except NoCommonImage:
             continue
         first = rows[0]

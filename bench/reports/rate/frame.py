@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from bench.common.text import format_count
+from bench.metrics.quality import QualityMetric, known_metrics
 from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
@@ -26,29 +28,45 @@ CONVENTION = (
 )
 # For CSV files, which repeat it in every row.
 SHORT_CONVENTION = "decoded 8-bit RGB; mean of per-image values (MS-SSIM in dB); bpp from file bytes"
-TEXTS = ["name", "codec", "label", "point", "image", "status", "reason", "ms_ssim_reason"]
-NUMBERS = [
-    "width", "height", "bytes_total", "bpp", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated",
-    "actual_over_estimated", "psnr_rgb_db", "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "ms_ssim_db",
-    "encode_s", "decode_s",
-]
+TEXTS = ("name", "codec", "point", "image", "status", "reason")
+MEASURES = ("width", "height", "bytes_total", "bpp", "bpp_estimated", "actual_over_estimated", "encode_s", "decode_s")
+PARTS: tuple[Literal["y", "z", "header"], ...] = ("y", "z", "header")  # of a file
+OTHERS = ("warnings", "miniature", "decode_matches", "decode_max_abs_difference", "image_verified", "quality_missing")
 SAMPLE_NOTE = (
     "The sample set is a few natural images that ship inside a Python package. It shows that everything "
     "works; it is no benchmark and its figures stand for no other set."
 )
-FRAME_COLUMNS = [
-    *TEXTS, *NUMBERS, "warnings", "miniature", "decode_matches", "decode_max_abs_difference",
-    "image_verified",
-]
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return one line a row; ``label`` is what reports call the codec, missing numbers are NaN."""
+    """Return one line a row, with columns for every quality metric that a row tells anything of.
+
+    ``label`` is what reports call the codec; missing numbers are NaN.
+    """
     labels = label_codecs(rows)
-    records = [asdict(row) | {"label": labels[row.name]} for row in rows]
-    frame = pd.DataFrame.from_records(records, columns=FRAME_COLUMNS)
-    frame[NUMBERS] = frame[NUMBERS].astype(float)
+    metrics = measured_metrics(rows)
+    qualities = [scale.column for metric in metrics for scale in metric.scales]
+    numbers = [*MEASURES, *(f"bpp_{part}" for part in PARTS), *qualities]
+
+    records = [_record(row, labels[row.name], metrics) for row in rows]
+    frame = pd.DataFrame.from_records(records, columns=[*TEXTS, "label", *numbers, *OTHERS])
+    frame[numbers] = frame[numbers].astype(float)
     return frame
+
+
+def measured_metrics(rows: Sequence[Row]) -> list[QualityMetric]:
+    """Return the quality metrics that any of ``rows`` tells anything of, in order of registration."""
+    measured = {name for row in rows for name in row.quality_versions}
+    return [metric for metric in known_metrics() if metric.name in measured]
+
+
+def _record(row: Row, label: str, metrics: Sequence[QualityMetric]) -> dict[str, object]:
+    record = {name: getattr(row, name) for name in (*TEXTS, *MEASURES, *OTHERS)}
+    record |= {f"bpp_{part}": row.bpp_of(part) for part in PARTS}
+    for metric in metrics:
+        record[metric.scale.column] = row.quality.get(metric.name)
+        record[metric.on_curves.column] = row.curve_quality(metric.name)
+    return {**record, "label": label}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from scipy.interpolate import PchipInterpolator
 
 from bench.common.text import format_count
+from bench.metrics.quality import METRICS
 from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_grid, open_canvas, save_figure
 from bench.reports.rate.curves import MEASURED, ReportCurve
 from bench.reports.rate.frame import Coverage
-from bench.reports.rate.plots import CONVENTIONS, QUALITY_LABELS
+from bench.reports.rate.plots import convention_of
 from bench.reports.rate.seeds import BASE, SEED
 from bench.results.labels import MINIATURE_NOTE
 
@@ -69,9 +70,9 @@ def miniature_panels(name: str, curves: Sequence[ReportCurve], coverage: Coverag
             axes[1, column].set_xlabel("Rate [bpp]")
         low, high = axes[1, 0].get_ylim()
         axes[1, 0].set_ylim(max(low, -MOST_GAIN_DB), min(high, MOST_GAIN_DB))
-        axes[0, 0].set_ylabel(QUALITY_LABELS[metric])
+        axes[0, 0].set_ylabel(METRICS.get(metric).on_curves.axis_label)
         axes[1, 0].set_ylabel("over HPCM-Base (miniature)\nat equal rate [dB]")
-        caption = (f"{coverage.heading}. {CONVENTIONS[metric]}. Black: {base.label}. "
+        caption = (f"{coverage.heading}. {convention_of(metric)}. Black: {base.label}. "
                    + (f"Grey: the same with {format_count(len(seeds), 'other seed')}, the noise between trainings. "
                       if seeds else "")
                    + f"Below: dB over it at equal rate, which PCHIP over log rate gives, "

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from bench.common.text import format_count
+from bench.metrics.quality import METRICS
 from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, finish_axes, open_canvas, save_figure
-from bench.reports.rate.curves import ANCHOR, MEASURED, METRICS, ReportCurve
+from bench.reports.rate.curves import ANCHOR, MEASURED, ReportCurve
 from bench.reports.rate.frame import Coverage
 
 ANCHOR_LOOKS = (  # colour, marker, dashes
@@ -27,11 +28,11 @@ PUBLISHED_LOOKS = (
 
 MOST_CURVES = 14
 FULL_RATE_BPP = 2.0  # published curves end well below; JPEG's best qualities would squeeze the rest
-QUALITY_LABELS = {"psnr_rgb_db": "PSNR (RGB) [dB]", "ms_ssim_db": "MS-SSIM [dB]"}
-CONVENTIONS = {
-    "psnr_rgb_db": "PSNR of decoded 8-bit RGB, mean over images; rate from file bytes",
-    "ms_ssim_db": "MS-SSIM of decoded 8-bit RGB, mean of per-image dB; rate from file bytes",
-}
+
+
+def convention_of(metric: str) -> str:
+    """Say how the points of a plot were averaged."""
+    return f"{METRICS.get(metric).convention}; rate from file bytes"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def styles_of(curves: Sequence[ReportCurve]) -> dict[str, Style]:
         again = index >= len(COLOURS)  # the first colour belongs to the first learned codec alone
         colour = COLOURS[1 + (index - len(COLOURS)) % (len(COLOURS) - 1)] if again else COLOURS[index]
         styles[label] = Style(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
-    for metric in METRICS:
+    for metric in dict.fromkeys(curve.metric for curve in curves):
         others = [curve for curve in curves if curve.origin != MEASURED and curve.metric == metric]
         for is_anchor, looks in ((True, ANCHOR_LOOKS), (False, PUBLISHED_LOOKS)):
             labels = [curve.label for curve in others if (curve.origin == ANCHOR) == is_anchor]
@@ -125,7 +126,7 @@ def _label_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: f
     axes.set_xlim(0, limit)
     axes.set_ylim(low - margin, high + margin)
     axes.set_xlabel("Rate [bpp]")
-    axes.set_ylabel(QUALITY_LABELS[metric])
+    axes.set_ylabel(METRICS.get(metric).on_curves.axis_label)
     finish_axes(axes)
 
 
@@ -143,7 +144,7 @@ def _title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
                            pad=1.35 * small + 3)
     while _width_inches(title) > 0.86 * layout.width and title.get_fontsize() > small:
         title.set_fontsize(title.get_fontsize() - 0.5)
-    axes.annotate(CONVENTIONS[metric], (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
+    axes.annotate(convention_of(metric), (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
                   textcoords="offset points", fontsize=small, color="#444444")
 
 
@@ -173,7 +174,7 @@ def _width_inches(artist: Artist) -> float:
 
 
 def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, limit: float) -> str:
-    text = (f"{coverage.heading}. {CONVENTIONS[metric]}. Solid lines with markers: measured here from real "
+    text = (f"{coverage.heading}. {convention_of(metric)}. Solid lines with markers: measured here from real "
             "files; broken lines: anchors and published points.")
     anchors = [curve.label for curve in curves if curve.origin == ANCHOR]
     text += f" VVC anchor: {'; '.join(anchors)}." if anchors else ""

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 
 from bench.common.text import format_count
+from bench.metrics.quality import METRICS, headline_metrics, known_metrics
 from bench.reports.page.table import Cell, Column, Table
 from bench.reports.rate.frame import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.results.labels import MINIATURE_NOTE, label_codecs
@@ -23,36 +24,40 @@ RATE_COLUMNS = (
     Column("bpp_estimated", "estimated", "bpp", digits=4),
     Column("actual_over_estimated", "actual / est.", digits=4),
 )
-QUALITY_COLUMNS = (
-    Column("psnr_rgb_db", "PSNR RGB", "dB", digits=2),
-    Column("psnr_y_db", "PSNR Y", "dB", digits=2),
-    Column("psnr_cb_db", "PSNR Cb", "dB", digits=2),
-    Column("psnr_cr_db", "PSNR Cr", "dB", digits=2),
-    Column("ms_ssim", "MS-SSIM", digits=5, missing="N/A"),
-    Column("ms_ssim_db", "MS-SSIM", "dB", digits=2, missing="N/A"),
+TIME_COLUMNS = (
     Column("encode_s", "encode", "s", digits=3),
     Column("decode_s", "decode", "s", digits=3),
 )
-MEANS = [column.key for column in (*RATE_COLUMNS, *QUALITY_COLUMNS)]
+
+
+def _measure_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    """Rates, every quality metric of ``frame``, and times."""
+    qualities = [Column(scale.column, scale.title, scale.unit, digits=scale.digits, missing="N/A")
+                 for metric in known_metrics() for scale in metric.scales if scale.column in frame]
+    return (*RATE_COLUMNS, *qualities, *TIME_COLUMNS)
 
 
 def summary(frame: pd.DataFrame, coverage: Coverage) -> Table:
     """One line for each rate point: means over the images that were measured, and what went wrong."""
+    measures = _measure_columns(frame)
     columns = (CODEC, POINT, Column("images_ok", "ok", digits=0), Column("images", "images", digits=0),
-               *RATE_COLUMNS, *QUALITY_COLUMNS, Column("mismatches", "decode mismatches", digits=0),
+               *measures, Column("mismatches", "decode mismatches", digits=0),
                Column("failures", "failed", digits=0), Column("warnings", "warnings", digits=0))
     rows: list[tuple[Cell, ...]] = []
     for (label, point), group in frame.groupby(["label", "point"], sort=False):  # labels are unique
         measured = group[group["status"] == OK]
-        rows.append((label, point, len(measured), len(group), *(_mean(measured[key]) for key in MEANS),
+        rows.append((label, point, len(measured), len(group), *(_mean(measured[column.key]) for column in measures),
                      int((group["decode_matches"] == False).sum()),  # noqa: E712 (None is no mismatch)
                      len(group) - len(measured), int(group["warnings"].map(len).sum())))
     notes = [CONVENTION, "Means go over the images counted under \"ok\". encode and decode are wall-clock "
              "seconds an image, not a latency benchmark."]
-    without = frame.loc[(frame["status"] == OK) & frame["ms_ssim"].isna(), "image"].nunique()
-    if without:
-        notes.append(f"The means of MS-SSIM leave out {format_count(without, 'image')} that it is not defined for "
-                     "(reasons in the table of single images).")
+    for metric in headline_metrics():
+        if metric.scale.column not in frame:
+            continue
+        without = frame.loc[(frame["status"] == OK) & frame[metric.scale.column].isna(), "image"].nunique()
+        if without:
+            notes.append(f"The means of {metric.label} leave out {format_count(without, 'image')} that it is not "
+                         "defined for (reasons in the table of single images).")
     return _table("summary", "Rate points", columns, rows, coverage, tuple(notes))
 
 
@@ -63,11 +68,12 @@ def _mean(values: pd.Series) -> float | None:
 
 def per_image(frame: pd.DataFrame, coverage: Coverage) -> Table:
     """Every chosen row."""
+    measures = _measure_columns(frame)
     columns = (CODEC, POINT, Column("image", "Image"), Column("width", "width", digits=0),
                Column("height", "height", digits=0), Column("bytes_total", "bytes", digits=0),
-               *RATE_COLUMNS, *QUALITY_COLUMNS, Column("decode_matches", "decode matches"),
+               *measures, Column("decode_matches", "decode matches"),
                Column("remark", "Remark", wide=True))
-    keys = ["label", "point", "image", "width", "height", "bytes_total", *MEANS]
+    keys = ["label", "point", "image", "width", "height", "bytes_total", *(column.key for column in measures)]
     rows: list[tuple[Cell, ...]] = []
     for record in frame.to_dict("records"):
         rows.append((*(_plain(record[key]) for key in keys), record["decode_matches"], _remark(record)))
@@ -86,8 +92,9 @@ def _remark(record: dict) -> str | None:
         parts.append("not the catalogue's image")
     if record["decode_matches"] is False and record["decode_max_abs_difference"] is not None:
         parts.append(f"decoded image differs by up to {record['decode_max_abs_difference']:.0f}")
-    if record["ms_ssim_reason"]:
-        parts.append(f"no MS-SSIM: {record['ms_ssim_reason']}")
+    for name, reason in (record["quality_missing"] or {}).items():
+        if not any(reason in text for text in record["warnings"]):
+            parts.append(f"no {METRICS.get(name).label if name in METRICS else name}: {reason}")
     return "; ".join(parts) or None
 
 
@@ -116,9 +123,17 @@ def provenance(selection: Selection, coverage: Coverage) -> Table:
 
 def _origin(row: Row) -> tuple[Cell, ...]:
     weights = row.identity.get("weights_sha256")
-    device = row.machine.get("device") or row.identity.get("device")
-    return (_text(row.identity.get("codec_version")), _text(row.settings), row.colour,
-            str(weights)[:16] if weights else None, _text(device), row.code_version or None)
+    return (_version(row), _text(row.settings), row.colour, str(weights)[:16] if weights else None,
+            row.provenance.device or None, row.code_version or None)
+
+
+def _version(row: Row) -> str | None:
+    """The library's of a classical codec; torch's and the coder's of a learned one."""
+    if "coder" not in row.identity:
+        return _text(row.identity.get("codec_version"))
+    torch = row.provenance.libraries.get("torch")
+    coder = str(row.identity["coder"])
+    return f"torch {torch}, {coder}" if torch else coder
 
 
 def _text(value: object) -> str | None:

@@ -106,9 +106,9 @@ class _Worker:
     def _failed_rest(self) -> list[Row]:
         self._process.join()
         error = EncoderDied(f"the process that encodes died ({ending(self._process.exitcode)})")
-        series = identify(self.unit.spec, self.unit.device)
-        machine = describe_machine(self.unit.device, jobs=self.unit.jobs, torch=None)
-        return [failed_row(self.unit, image, series, error, machine)
+        series = identify(self.unit.spec)
+        provenance = describe_machine(self.unit.device, jobs=self.unit.jobs, torch=None)
+        return [failed_row(self.unit, image, series, error, provenance)
                 for image in self.unit.images[self._rows:]]
 
 

@@ -1,14 +1,13 @@
-"""What makes two measurements the same measurement."""
+"""What makes two measurements the same measurement: all that decides a result, nothing of where it is made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.common.errors import BenchError
-from bench.results.rows import digest
-from bench.runners.machine import device_name
+from bench.results.schema import digest
 
 
 @dataclass(frozen=True)
@@ -18,45 +17,28 @@ class Series:
     Attributes:
         digest: of ``values``.
         values: what identifies it.
-        per_device: the codec runs through torch on a chosen device, so that exactness and speed are
-            properties of the device too; its name is then among ``values``.
         fault: why the codec could not be identified (an unreadable checkpoint); such a series fails.
     """
 
     digest: str
     values: dict[str, Any]
-    per_device: bool
     fault: str | None = None
 
 
-def identify(spec: CodecSpec, device: str) -> Series:
-    """Return the series of ``spec`` on ``device`` ("cpu", "cuda").
+def identify(spec: CodecSpec) -> Series:
+    """Return the series of ``spec``.
 
     Raises:
         ConfigurationError: no codec of that name is registered.
     """
     values: dict[str, Any] = {
-        "codec": spec.codec, "name": spec.name, "point": spec.point,
-        "point_settings": dict(spec.point_settings),
+        "codec": spec.codec, "name": spec.name, "point": spec.point, "point_settings": dict(spec.point_settings),
     }
     entry = CODECS.get(spec.codec)
     fault = None
     try:
-        values |= entry.identify(replace(spec, location={**spec.location, "device": device}))
+        values |= entry.identify(spec)
     except (BenchError, OSError) as error:
         fault = f"{type(error).__name__}: {error}"
         values |= {"settings": dict(spec.settings), "unidentified": True}
-    per_device = bool(values.pop("per_device", False))
-    for shown in ("label", "miniature"):  # how tables call it, not what it is
-        values.pop(shown, None)
-    if per_device:
-        values["device"] = device_name(device)
-    return Series(digest(values), values, per_device, fault)
-
-
-def row_key(series: str, dataset: str, image: str, image_sha256: str | None) -> str:
-    """Return the key of one measurement.
-
-    The image's name belongs to it because a folder may hold the same picture twice.
-    """
-    return digest({"series": series, "dataset": dataset, "image": image, "image_sha256": image_sha256})
+    return Series(digest(values), values, fault)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
@@ -11,9 +11,9 @@ from bench.common.errors import ImageError
 from bench.common.text import align, duration
 from bench.datasets import Dataset
 from bench.datasets.images import image_size
-from bench.results.rows import Row
+from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
-from bench.runners.evaluate.identity import Series, identify, row_key
+from bench.runners.evaluate.identity import Series, identify
 from bench.runners.evaluate.selection import Missing
 from bench.runners.evaluate.unit import Unit, UnitImage
 
@@ -40,7 +40,7 @@ class PlannedUnit:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """All units of one dataset."""
 
     dataset: Dataset
@@ -61,7 +61,7 @@ class Plan:
 
 
 def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Missing], store: Store,
-              template: Unit, *, remeasure: bool = False, keep_failures: bool = False) -> Plan:
+              template: Unit, *, remeasure: bool = False, keep_failures: bool = False) -> EvaluationPlan:
     """Compare what is wanted with what is stored.
 
     Args:
@@ -70,33 +70,59 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
         keep_failures: let stored failures stand instead of trying them again.
     """
     stored = store.read(dataset.name)
-    done = set() if remeasure else store.done_keys(dataset.name, keep_failures=keep_failures)
+    by_key = {} if remeasure else {row.key: row for row in stored}
     images = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
                    for image in dataset.images)
     sizes = {image.name: _megapixels(image) for image in images}
     times = _Times(stored)
+
     units = []
     for spec in specs:
-        series = identify(spec, template.device)
-        keys = {image.name: row_key(series.digest, dataset.name, image.name, image.sha256)
-                for image in images}
-        pending = tuple(image for image in images if keys[image.name] not in done)
-        unit = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=pending)
-        expected_s = times.expected_s(spec, [sizes[image.name] for image in pending])
-        units.append(PlannedUnit(unit, series, tuple(keys.values()), len(images) - len(pending), expected_s))
-    return Plan(dataset, tuple(units), tuple(missing), template.jobs)
+        series = identify(spec)
+        whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images)
+        unit = leave_out_done(whole, series, by_key, keep_failures=keep_failures)
+        keys = tuple(key_of(image, series, dataset.name) for image in images)
+        expected_s = times.expected_s(spec, [sizes[image.name] for image in unit.images])
+        units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected_s))
+    return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs)
 
 
-def describe_plan(plan: Plan) -> str:
+def key_of(image: UnitImage, series: Series, dataset: str) -> str:
+    """Return the key that the row of ``image`` has."""
+    return row_key(series.digest, dataset, image.name, image.sha256)
+
+
+def leave_out_done(unit: Unit, series: Series, by_key: Mapping[str, Row], *, keep_failures: bool) -> Unit:
+    """Return ``unit`` with the images that still have to be measured, or that lack a wanted metric.
+
+    Args:
+        by_key: what is stored.
+        keep_failures: let stored failures stand instead of trying them again.
+    """
+    images, lacking = [], {}
+    for image in unit.images:
+        row = by_key.get(key_of(image, series, unit.dataset))
+        if row is None:
+            images.append(image)
+        elif row.status != OK:
+            images += [] if keep_failures else [image]
+        elif row.lacks(unit.metrics):
+            images.append(image)
+            lacking[image.name] = row
+    return replace(unit, images=tuple(images), stored=lacking)
+
+
+def describe_plan(plan: EvaluationPlan) -> str:
     """Return the plan as text, one line a codec."""
     names = dict.fromkeys(planned.unit.spec.name for planned in plan.units)
     rows = [("codec", "rate points", "stored", "to run", "expected")]
     for name in names:
         units = [planned for planned in plan.units if planned.unit.spec.name == name]
         to_run = sum(len(planned.unit.images) for planned in units)
+        to_score = sum(len(planned.unit.stored) for planned in units)
         rows.append((
             name, " ".join(planned.unit.spec.point for planned in units),
-            str(sum(planned.cached for planned in units)), str(to_run),
+            str(sum(planned.cached for planned in units)), f"{to_run}{_lacking_text(to_score)}",
             duration(sum(planned.expected_s for planned in units)) if to_run else "-",
         ))
     lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align(rows)]
@@ -113,6 +139,10 @@ def describe_plan(plan: Plan) -> str:
     else:
         lines.append("everything is stored already, nothing to run")
     return "\n".join(lines)
+
+
+def _lacking_text(to_score: int) -> str:
+    return f" ({to_score} of them stored, but lacking a metric)" if to_score else ""
 
 
 class _Times:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 
 from bench.results.rows import Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import run_units
-from bench.runners.evaluate.identity import row_key
-from bench.runners.evaluate.plan import Plan, PlannedUnit
+from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, leave_out_done
 from bench.runners.evaluate.unit import Unit
 from bench.runners.progress import Progress
 
 
-def evaluate(plan: Plan, store: Store, progress: Progress, *, remeasure: bool = False,
+def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasure: bool = False,
              keep_failures: bool = False) -> None:
     """Measure the plan's pending images.
 
@@ -31,7 +29,7 @@ def evaluate(plan: Plan, store: Store, progress: Progress, *, remeasure: bool = 
             progress.count_image(f"{row.name} {row.point} {row.image}", units.expected_s(unit))
 
 
-def stored_rows(plan: Plan, store: Store) -> dict[str, list[Row]]:
+def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
     """Return the stored rows of each of the plan's series, in the dataset's order of images."""
     by_key = {row.key: row for row in store.read(plan.dataset.name)}
     return {planned.series.digest: [by_key[key] for key in planned.keys if key in by_key]
@@ -41,7 +39,7 @@ def stored_rows(plan: Plan, store: Store) -> dict[str, list[Row]]:
 class _ClaimedUnits:
     """Hands out the plan's pending units, those first that no other run holds."""
 
-    def __init__(self, plan: Plan, store: Store, progress: Progress, remeasure: bool,
+    def __init__(self, plan: EvaluationPlan, store: Store, progress: Progress, remeasure: bool,
                  keep_failures: bool) -> None:
         self._waiting = list(plan.pending)
         self._taken: dict[tuple[str, str], PlannedUnit] = {}
@@ -80,12 +78,12 @@ class _ClaimedUnits:
     def _without_done(self, planned: PlannedUnit) -> Unit:
         """Leave out what another run has stored since the plan was made."""
         unit = planned.unit
-        done = self._store.done_keys(unit.dataset, unit.spec.name, keep_failures=self._keep_failures)
-        images = tuple(image for image in unit.images if row_key(
-            planned.series.digest, unit.dataset, image.name, image.sha256) not in done)
-        gone = len(unit.images) - len(images)
+        by_key = {row.key: row for row in self._store.read(unit.dataset, unit.spec.name)}
+        left = leave_out_done(unit, planned.series, by_key, keep_failures=self._keep_failures)
+
+        gone = len(unit.images) - len(left.images)
         self._progress.skip_images(gone, gone * planned.expected_s / len(unit.images) / self._jobs)
-        return replace(unit, images=images)
+        return left
 
     def _tell(self, planned: PlannedUnit) -> None:
         if planned.series.digest not in self._told:

@@ -7,16 +7,15 @@ from statistics import mean
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.text import align
+from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.results.labels import mark_miniature
 from bench.results.rows import OK, Row
-from bench.runners.evaluate.plan import Plan
+from bench.runners.evaluate.plan import EvaluationPlan
 
 _SHOWN = 12  # failures and warnings listed; the report has them all
-_COLUMNS = ("codec", "point", "images", "failed", "bpp", "PSNR dB", "MS-SSIM dB", "encode s", "decode s",
-            "mismatches", "warnings")
 
 
-def summarise(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> str:
+def summarise(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> str:
     """Return the final table and the lists of failures and warnings.
 
     Averages go over the images that were measured; where one goes over fewer, it says over how many.
@@ -24,11 +23,13 @@ def summarise(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> str:
     Args:
         rows: stored rows of each series of the plan.
     """
-    table = [_COLUMNS]
+    metrics = [metric for metric in headline_metrics() if _is_measured(metric.name, rows)]
+    headings = [f"{metric.label} {metric.on_curves.unit}".strip() for metric in metrics]
+    table = [("codec", "point", "images", "failed", "bpp", *headings, "encode s", "decode s", "mismatches", "warnings")]
     for planned in plan.units:
         spec, own = planned.unit.spec, rows[planned.series.digest]
         name = mark_miniature(spec.name, any(row.miniature for row in own))
-        table.append((name, spec.point, *_cells(own, len(planned.keys))))
+        table.append((name, spec.point, *_cells(own, len(planned.keys), metrics)))
     everything = [row for own in rows.values() for row in own]
     failures = _failures(row for row in everything if row.status != OK)
     warnings = [f"{row.name} {row.point} {text}" for row in everything for text in row.warnings]
@@ -37,7 +38,7 @@ def summarise(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> str:
     return "\n".join(lines)
 
 
-def exit_code(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> int:
+def exit_code(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> int:
     """Return 1 if a row failed or is absent, a decoder differed, or something the user named is missing."""
     everything = [row for own in rows.values() for row in own]
     wrong = any(row.status != OK or row.decode_matches is False for row in everything)
@@ -45,10 +46,16 @@ def exit_code(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> int:
     return EXIT_INCOMPLETE if wrong or holes or any(one.named for one in plan.missing) else EXIT_DONE
 
 
-def _cells(rows: Sequence[Row], images: int) -> tuple[str, ...]:
+def _is_measured(metric: str, rows: Mapping[str, Sequence[Row]]) -> bool:
+    return any(metric in row.quality_versions for own in rows.values() for row in own)
+
+
+def _cells(rows: Sequence[Row], images: int, metrics: Sequence[QualityMetric]) -> tuple[str, ...]:
     measured = [row for row in rows if row.status == OK]
-    averages = [_average([getattr(row, field) for row in measured], digits) for field, digits in (
-        ("bpp", 4), ("psnr_rgb_db", 3), ("ms_ssim_db", 3), ("encode_s", 3), ("decode_s", 3))]
+    qualities = [_average([row.curve_quality(metric.name) for row in measured], metric.on_curves.digits + 1)
+                 for metric in metrics]
+    averages = [_average([row.bpp for row in measured], 4), *qualities,
+                _average([row.encode_s for row in measured], 3), _average([row.decode_s for row in measured], 3)]
     mismatches = sum(row.decode_matches is False for row in measured)
     warnings = sum(len(row.warnings) for row in measured)
     failed = len(rows) - len(measured)

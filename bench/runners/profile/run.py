@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 
 from bench.results.latency_rows import OUT_OF_MEMORY, LatencyRow
 from bench.results.rows import FAILED, OK, digest
@@ -36,8 +37,8 @@ class Profiler:
                  step: Callable[[str, float], None] = lambda what, expected_s: None,
                  build: Callable[..., Candidate] = Candidate) -> None:
         self._settings, self._store, self._step, self._build = settings, store, step, build
-        self._machine = {**describe_machine(settings.device, jobs=1, torch=settings.torch),
-                         "freed_memory_kept": keep_freed_memory()}  # as `evaluate` runs codecs
+        made = describe_machine(settings.device, jobs=1, torch=settings.torch)
+        self._provenance = replace(made, freed_memory_kept=keep_freed_memory())  # as `evaluate` runs codecs
 
     def run(self, groups: Sequence[Sequence[Subject]]) -> None:
         """Measure all groups; subjects of a group are timed in turns.
@@ -134,13 +135,13 @@ class Profiler:
                                       status=OUT_OF_MEMORY if full else FAILED, reason=reason))
 
     def _row(self, subject: Subject, frame: Frame, direction: str, session: str, **values: Any) -> LatencyRow:
-        identity = row_identity(subject, frame, direction, self._settings, self._machine["device"])
+        identity = row_identity(subject, frame, direction, self._settings, self._provenance.device)
         return LatencyRow(
             key=digest(identity), session=session, name=subject.name, label=subject.variant.label,
-            direction=direction, device=self._machine["device"], width=frame.width, height=frame.height,
+            direction=direction, device=self._provenance.device, width=frame.width, height=frame.height,
             batch=self._settings.batch, configuration=CONFIGURATIONS.get(subject.configuration).label,
             line=subject.variant.line, miniature=subject.variant.miniature, weights=subject.weights,
-            identity=identity, code_version=code_version(), machine=self._machine,
+            identity=identity, code_version=code_version(), provenance=self._provenance,
             measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **values,
         )
 

@@ -18,11 +18,12 @@ from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LearnedCodec, centred_padding, make_spec, spec_tag
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
+from bench.common.import_paths import is_import_path
 from bench.datasets import read_rgb8, resolve
 from bench.models import create, find_model
 from bench.models.checkpoints import load_weights, read_weights
 from bench.models.hyperprior import HyperpriorCodec
-from bench.models.own_models import is_import_path, source_sha256
+from bench.models.own_models import source_sha256
 from bench.operators import identity as operator_identity
 from bench.operators import rans
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT

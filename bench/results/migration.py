@@ -1,0 +1,96 @@
+"""Rows of schema 1 as rows of today's schema; nothing that they say is lost.
+
+In schema 1 a learned row's identity held the processor, torch's version and a digest of compiler flags, so that stored
+rows counted on the machine that made them only. These are provenance now. Qualities stood in fields of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.metrics.quality import METRICS
+from bench.results.latency_rows import LATENCY_SCHEMA
+from bench.results.rows import OK, SCHEMA, row_key
+from bench.results.schema import digest
+
+FIELDS = {"psnr_rgb_db": "psnr", "psnr_y_db": "psnr-y", "psnr_cb_db": "psnr-cb", "psnr_cr_db": "psnr-cr",
+          "ms_ssim": "ms-ssim"}
+INFINITE = "decoded without any error, {label} is infinite and left out"
+VERSION = "1"  # of the code behind every quality of schema 1
+DERIVED = ("bpp_y", "bpp_z", "bpp_header", "ms_ssim_db", "settings", "point_settings")  # told by other fields
+
+
+def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a row of schema 1 as those of schema 2.
+
+    Raises:
+        ValueError: a field is missing or of another type.
+    """
+    old = {name: value for name, value in values.items() if value is not None and name not in DERIVED}
+    machine = _mapping(old, "machine")
+    identity, operators, device = _split_identity(_mapping(old, "identity"))
+
+    if operators is not None:
+        machine["operators"] = operators
+    if device is not None:
+        machine.setdefault("device", device)
+    old |= _quality(old)
+    for name in (*FIELDS, "ms_ssim_reason", "machine"):
+        old.pop(name, None)
+
+    series = digest(identity)
+    place = [_text(old, name) for name in ("dataset", "image", "image_sha256")]
+    return {**old, "identity": identity, "provenance": machine, "series": series, "key": row_key(series, *place),
+            "schema": SCHEMA}
+
+
+def upgrade_latency_row(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a latency row of schema 1 as those of schema 2; keys stay, since times are a machine's."""
+    old = {name: value for name, value in values.items() if value is not None}
+    machine = old.pop("machine", {})
+    return {**old, "provenance": machine, "schema": LATENCY_SCHEMA}
+
+
+def _split_identity(identity: dict[str, Any]) -> tuple[dict[str, Any], str | None, str | None]:
+    """Return what decides a result, and the operators and the device that do not."""
+    identity = dict(identity)
+    device = identity.pop("device", None)
+    operators = identity.pop("operators", None)
+
+    version = identity.get("codec_version")
+    if identity.get("codec") == "learned" and isinstance(version, str):
+        torch, _, coder = version.partition(", ")
+        if torch.startswith("torch ") and coder:
+            del identity["codec_version"]
+            identity["coder"] = coder
+    return identity, operators, device
+
+
+def _quality(old: dict[str, Any]) -> dict[str, Any]:
+    """Return the three fields of quality; a row without a result has none."""
+    if old.get("status") != OK:
+        return {}
+
+    values, missing = {}, {}
+    for field, name in FIELDS.items():
+        if field in old:
+            values[name] = old[field]
+        elif field == "ms_ssim":
+            missing[name] = old.get("ms_ssim_reason", "N/A")
+        else:
+            missing[name] = INFINITE.format(label=METRICS.get(name).label)
+    return {"quality": values, "quality_missing": missing, "quality_versions": dict.fromkeys(FIELDS.values(), VERSION)}
+
+
+def _mapping(values: dict[str, Any], name: str) -> dict[str, Any]:
+    found = values.get(name, {})
+    if not isinstance(found, dict):
+        raise ValueError(f"field '{name}': expected an object")
+    return dict(found)
+
+
+def _text(values: dict[str, Any], name: str) -> str:
+    found = values.get(name)
+    if not isinstance(found, str):
+        raise ValueError(f"field '{name}': expected text")
+    return found
