@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -11,15 +10,13 @@ import pytest
 import tiny_models
 import torch
 from compressai.layers import CheckerboardMaskedConv2d
-from PIL import Image
+from second_process import measure_with_second_process
 
-from bench.codecs.base import CodecSpec
 from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 from bench.models.rwkv_layers import MERGED
 from bench.results.rows import OK
-from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 from tests.reference_models import fill, manifest, picture
 
 CLOSE = 1e-9
@@ -165,22 +162,7 @@ def test_decoder_has_the_encoders_latents_bit_for_bit(options, size, monkeypatch
 
 
 def test_second_process_decodes_odd_sizes_from_the_file(tmp_path) -> None:
-    weights = tmp_path / "0.01.safetensors"
-    write_float16(tiny(), weights, {})
-    spec = CodecSpec("learned", "lalic", "0.01", {"lambda": 0.01},
-                     {"model": "lalic", "options": TINY, "label": "LALIC", "miniature": True, "metric": "mse"},
-                     {"checkpoint": str(weights)})
-    pictures = []
-    for width, height in ((33, 17), (140, 129)):
-        path = tmp_path / f"{width}x{height}.png"
-        Image.fromarray(tiny_models.picture(width, height)).save(path)
-        pictures.append(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
-    threads = torch.get_num_threads()
-    try:
-        rows = list(run_unit(Unit(spec, "set", None, tuple(pictures), threads=1)))
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
+    rows = measure_with_second_process(tiny(), "lalic", TINY, [(33, 17), (140, 129)], tmp_path)
     assert [(row.status, row.reason, row.decode_matches) for row in rows] == [(OK, None, True)] * 2
     assert [row.padding for row in rows] == [[47, 55, 48, 56], [58, 63, 58, 64]]  # to 128x128 and 256x256, centred
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 
 import pytest
 import torch
 from multiref_models import PHASES, images, roughened, tiny
-from PIL import Image
 from reference_models import fill, manifest, picture
+from second_process import measure_with_second_process
 from tiny_models import TINY
 from tiny_models import picture as small_picture
 from torch import Tensor, nn
 
-from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import CheckpointError, CodecError, ConfigurationError
 from bench.models import create
-from bench.models.checkpoints import load_weights, read_weights, write_float16
+from bench.models.checkpoints import load_weights, read_weights
 from bench.models.coders import Quantiser
 from bench.results.rows import OK
-from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 
 FIGURES = {1: "multiref_phase1", 2: "multiref_phase2", 3: "multiref_phase3_repaired"}
 WITHOUT_EFFECT = {1: 1, 2: 1, 3: 0}  # queries at the end of scale 3 that the published code makes for nothing
@@ -258,17 +255,8 @@ def test_streams_decode_exactly(phase, enabled):
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_second_process_decodes_files_of_odd_sizes(phase, enabled, tmp_path):
-    checkpoint, name = tmp_path / "0.01.safetensors", f"multiref_phase{phase}"
-    write_float16(tiny(phase), checkpoint, {})
-    settings = {"model": name, "options": {**options_of_tiny(phase), "enable_multiref": enabled}, "label": name,
-                "miniature": True, "metric": "mse"}
-    spec = CodecSpec("learned", name, "0.01", {"lambda": 0.01}, settings, {"checkpoint": str(checkpoint)})
-    pictures = []
-    for width, height in ((33, 17), (70, 129)):
-        path = tmp_path / f"{width}x{height}.png"
-        Image.fromarray(small_picture(width, height)).save(path)
-        pictures.append(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
-    rows = list(run_unit(Unit(spec, "set", None, tuple(pictures), threads=1)))
+    options = {**options_of_tiny(phase), "enable_multiref": enabled}
+    rows = measure_with_second_process(tiny(phase), f"multiref_phase{phase}", options, [(33, 17), (70, 129)], tmp_path)
     assert [(row.status, row.reason, row.decode_matches) for row in rows] == [(OK, None, True)] * 2
 
 

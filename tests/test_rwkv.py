@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from types import SimpleNamespace
 
 import pytest
 import tiny_models
 import torch
-from PIL import Image
+from second_process import measure_with_second_process
 
-from bench.codecs.base import CodecSpec
 from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import create, hyperprior
-from bench.models.checkpoints import load_weights, read_weights, write_float16
+from bench.models.checkpoints import load_weights, read_weights
 from bench.models.coders import Quantiser
 from bench.models.rwkv_layers import MERGED, MixingBlock, OmniShift, PreNormBlock, SpatialMix
 from bench.results.rows import OK
-from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 from tests.reference_models import fill, manifest, picture
 
 CLOSE = 1e-9
@@ -262,22 +259,7 @@ def test_multiples_of_128_suffice_without_cross_attention(name) -> None:
 
 @pytest.mark.parametrize("name", PHASES)
 def test_second_process_decodes_odd_sizes_from_the_file(name, tmp_path) -> None:
-    weights = tmp_path / "0.01.safetensors"
-    write_float16(tiny(name), weights, {})
-    spec = CodecSpec("learned", name, "0.01", {"lambda": 0.01},
-                     {"model": name, "options": TINY, "label": name, "miniature": True, "metric": "mse"},
-                     {"checkpoint": str(weights)})
-    images = []
-    for width, height in ((33, 17), (70, 129)):
-        path = tmp_path / f"{width}x{height}.png"
-        Image.fromarray(tiny_models.picture(width, height)).save(path)
-        images.append(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
-    threads = torch.get_num_threads()
-    try:
-        rows = list(run_unit(Unit(spec, "set", None, tuple(images), threads=1)))
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
+    rows = measure_with_second_process(tiny(name), name, TINY, [(33, 17), (70, 129)], tmp_path)
     assert [(row.status, row.reason, row.decode_matches) for row in rows] == [(OK, None, True)] * 2
 
 

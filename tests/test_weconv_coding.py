@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from second_process import measure_with_second_process
 from slow_weconv import SlowPass
 from tiny_models import picture
 from torch import Tensor, nn
 from weconv_models import CASES, PHASES, TINY, coded, images, tiny
 
-from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import create
-from bench.models.checkpoints import load_weights, read_weights, write_float16
+from bench.models.checkpoints import load_weights, read_weights
 from bench.models.coders import Quantiser
 from bench.results.rows import OK
-from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
 
 FUSIONS = ("freq_attention_lh", "freq_attention_hl", "freq_attention_hh", "channel_gate")
 
@@ -80,17 +77,9 @@ def test_files_of_odd_sizes_decode_to_the_encoders_image(phase, options):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_second_process_decodes_the_files(phase, tmp_path):
-    checkpoint, name = tmp_path / "0.01.safetensors", f"weconv_phase{phase}"
     options = {"skip_s3_for_hf": True}
-    write_float16(tiny(phase, **options), checkpoint, {})
-    settings = {"model": name, "options": {**TINY, **options}, "label": name, "miniature": True, "metric": "mse"}
-    spec = CodecSpec("learned", name, "0.01", {"lambda": 0.01}, settings, {"checkpoint": str(checkpoint)})
-    pictures = []
-    for width, height in ((33, 17), (270, 129)):
-        path = tmp_path / f"{width}x{height}.png"
-        Image.fromarray(picture(width, height)).save(path)
-        pictures.append(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
-    rows = list(run_unit(Unit(spec, "set", None, tuple(pictures), threads=1)))
+    rows = measure_with_second_process(tiny(phase, **options), f"weconv_phase{phase}", {**TINY, **options},
+                                       [(33, 17), (270, 129)], tmp_path)
     assert [(row.status, row.reason, row.decode_matches) for row in rows] == [(OK, None, True)] * 2
 
 
