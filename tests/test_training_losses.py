@@ -12,7 +12,6 @@ from bench.models.context import HierarchicalContext
 from bench.training.losses import (
     LAMBDAS,
     has_three_scales,
-    published_shares,
     rate_distortion,
     scale_positions,
     scale_rates,
@@ -43,6 +42,14 @@ def output_of(seed, channels=8, batch=2):
     return {"likelihoods": {name: torch.from_numpy(random.uniform(0.01, 1, shape)) for name, shape in shapes.items()}}
 
 
+def published_shares(losses, of_distortion=(0.40, 0.35, 0.25), of_rate=(0.30, 0.40, 0.30)):
+    """The five tasks of LIC-HPCM-Balanced's phase 3: fixed shares of two totals, which measure no scale, so that they
+    balance nothing but distortion and rate. λ MSE is without its 255², and its third share is dropped."""
+    distortion = losses.distortion / 255**2
+    return [of_distortion[0] * distortion, of_rate[0] * losses.bpp, of_distortion[1] * distortion,
+            of_rate[1] * losses.bpp, of_rate[2] * losses.bpp]
+
+
 @pytest.mark.parametrize("case", REFERENCE["losses"], ids=lambda case: str(case["seed"]))
 def test_recorded_losses(case):
     random = np.random.Generator(np.random.Philox(key=case["seed"]))
@@ -60,26 +67,14 @@ def test_recorded_losses(case):
         agrees(-np.log2(drawn["likelihoods"][name]).sum() / losses.pixels, figures[f"{name}_bpp"])
 
     # As published: five fixed shares of two totals, which lack a quarter of the distortion and its 255².
-    tasks = list(published_shares(losses).values())
+    tasks = published_shares(losses)
     agrees(tasks, case["hierarchical_tasks"])
     agrees(losses.distortion / 255**2 + losses.bpp, case["hierarchical_total"])
     agrees(sum(tasks), 0.75 * case["lambda"] * losses.mse + losses.bpp)
     starts = [np.exp(start) / np.exp(start).sum() for start in ((0.4, 0.35, 0.25), (0.3, 0.4, 0.3))]
     agrees(starts[0], case["adaptive_distortion_shares"])
     agrees(starts[1], case["adaptive_rate_shares"])
-    agrees(list(published_shares(losses, *starts).values()), case["adaptive_hierarchical_tasks"])
-
-
-def test_published_shares_have_parallel_gradients():
-    """Why they balance nothing but two tasks: distortion and rate of other scales point the same way."""
-    latents = torch.rand(2, 3, 16, 16, dtype=torch.float64).requires_grad_()
-    x = torch.rand(2, 3, 16, 16, dtype=torch.float64)
-    losses = rate_distortion({"x_hat": latents, "likelihoods": {"y": latents.sigmoid()}}, x, 0.01)
-    tasks = published_shares(losses)
-    gradients = {name: torch.autograd.grad(task, latents, retain_graph=True)[0] for name, task in tasks.items()}
-    agrees(gradients["s1_distortion"] / 0.40, gradients["s2_distortion"] / 0.35, 1e-15)
-    agrees(gradients["s1_rate"] / 0.30, gradients["s2_rate"] / 0.40, 1e-15)
-    agrees(gradients["s1_rate"], gradients["s3_rate"], 1e-15)
+    agrees(published_shares(losses, *starts), case["adaptive_hierarchical_tasks"])
 
 
 @pytest.mark.parametrize("shape", [(8, 4, 4), (16, 8, 12), (24, 12, 8)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,8 +22,6 @@ LAMBDAS = {
 }
 MS_SSIM_SIDE = 160  # pixels; five scales with a window of 11 need more
 SCALES = ("s1", "s2", "s3")
-SHARES_OF_DISTORTION = (0.40, 0.35, 0.25)
-SHARES_OF_RATE = (0.30, 0.40, 0.30)
 
 
 @dataclass(frozen=True)
@@ -115,26 +113,6 @@ def scale_positions(
     starts = torch.arange(planes, device=device)[:, None] * (channels * height * width)
     scales = lattice(channels, height, width, device)
     return tuple((torch.cat([step.source for step in scale.steps]) + starts).flatten() for scale in scales)
-
-
-def published_shares(losses: Losses, of_distortion: Sequence[float] = SHARES_OF_DISTORTION,
-                     of_rate: Sequence[float] = SHARES_OF_RATE) -> dict[str, Tensor]:
-    """Return the five tasks of LIC-HPCM-Balanced's phase 3 as published, for reproduction only.
-
-    They are fixed shares of the two totals and measure no scale. Distortion is λ MSE, without 255², and its third
-    share is dropped.
-
-    Args:
-        losses: of the metric "mse".
-        of_distortion, of_rate: three shares each. The published learnable variant starts with the softmax of the
-            defaults; nothing trains it.
-    """
-    distortion = losses.distortion / 255**2
-    return {
-        "s1_distortion": of_distortion[0] * distortion, "s1_rate": of_rate[0] * losses.bpp,
-        "s2_distortion": of_distortion[1] * distortion, "s2_rate": of_rate[1] * losses.bpp,
-        "s3_rate": of_rate[2] * losses.bpp,
-    }
 
 
 def _bits(likelihoods: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.text import duration
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights
-from bench.training.balance.objectives import objective_of
+from bench.training.balance.objectives import make_objective
 from bench.training.checkpoint_keeper import CheckpointKeeper
 from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, batches
 from bench.training.job import Job
@@ -79,7 +79,7 @@ class Trainer:
         self.net = self.processes.wrap(self.model)
         self.parts = Parts(self.model, self.recipe)
         self.optimiser = OPTIMISERS[self.recipe.optimiser](self.parts.groups, lr=self.recipe.learning_rate)
-        self.objective = objective_of(self.recipe, self.recipe.steps, self.processes)
+        self.objective = make_objective(self.recipe, self.recipe.steps, self.processes)
         self.stopping, self.guard = Stopping(self.recipe, self.parts), Guard(self.state_path)
         if state is not None:
             self._restore(state)
@@ -162,7 +162,7 @@ class Trainer:
         psnr = -10 * math.log10(max(mse, 1e-12))
         log.write("step", step=self.step, learning_rate=self.job.learning_rate(self.step - 1), loss=loss, bpp=bpp,
                   mse=mse, psnr_db=psnr, gradient_norm=norm, elapsed_s=round(self.elapsed_s, 1),
-                  skipped=self.guard.skipped, **self.objective.shown())
+                  skipped=self.guard.skipped, **self.objective.logged())
         left = (self.recipe.steps - self.step) * self.elapsed_s / self.step
         print(f"step {self.step}/{self.recipe.steps}  loss {loss:.4g}  {bpp:.4g} bpp  {psnr:.2f} dB"
               f"  {duration(left)} left", flush=True)

@@ -22,7 +22,6 @@ from bench.common.errors import BenchError, ConfigurationError
 
 EPSILON = 1e-8  # of the logarithms and of the logits' Adam
 BETAS = (0.9, 0.999)
-NORMALISERS = ("modulated", "unmodulated")
 
 
 class LossBelowMinimum(BenchError):
@@ -36,16 +35,14 @@ class TaskBalancer:
     for them: a loss below its minimum has to be seen before it spoils weights and parameters.
 
     Args:
-        tasks: names, in the order of the losses.
+        tasks: names of two or more, in the order of the losses.
         gammas: pull of each logit towards 0, or one number for all.
         learning_rate: of the logits' Adam, about what a logit moves in a step.
         minimum: m, the same for all tasks or one for each; all losses must stay above.
         modulation: factors of the weights in the objective (not in the update of the logits), by task; None: all 1.
-        normaliser: "modulated": c from q. "unmodulated": c = Σ z_i / D_i whatever the modulation, as published, with
-            which the p_i do not add up to 1; for reproduction only.
 
     Raises:
-        ConfigurationError: a number is missing, not finite or negative, or the normaliser is unknown.
+        ConfigurationError: a number is missing, not finite or negative.
     """
 
     def __init__(
@@ -55,15 +52,8 @@ class TaskBalancer:
         learning_rate: float = 0.025,
         minimum: float | Sequence[float] = -1.0,
         modulation: Sequence[float] | None = None,
-        normaliser: str = "modulated",
     ) -> None:
-        if len(tasks) < 2 or len(set(tasks)) < len(tasks):
-            raise ConfigurationError(f"tasks to balance must be two or more of different names, not {list(tasks)}")
-        if normaliser not in NORMALISERS:
-            raise ConfigurationError(f"there is no normaliser '{normaliser}'", f"known: {', '.join(NORMALISERS)}")
-        if not 0 <= learning_rate < math.inf:
-            raise ConfigurationError(f"the learning rate of task weights must be 0 or more, not {learning_rate}")
-        self.tasks, self.learning_rate, self.normaliser = tuple(tasks), learning_rate, normaliser
+        self.tasks, self.learning_rate = tuple(tasks), learning_rate
         self.gammas = gammas
         self.minimum = self._by_task("minimum", minimum)
         self.modulation = self._by_task("modulation", 1.0 if modulation is None else modulation, least=0.0)
@@ -82,24 +72,9 @@ class TaskBalancer:
     def gammas(self, values: float | Sequence[float] | Tensor) -> None:
         self._gammas = self._by_task("gammas", values, least=0.0)
 
-    @property
-    def logits(self) -> Tensor:
-        """Logits of the weights, float64 (K,), 0 at first."""
-        return self._logits.clone()
-
     def weights(self) -> Tensor:
         """Weights of the tasks, z, float64 (K,): positive, of sum 1."""
         return self._logits.softmax(0)
-
-    def gradient_weights(self, losses: Tensor) -> Tensor:
-        """What each task's gradient is multiplied by, p, float64 (K,), when losses are ``losses`` (K,).
-
-        Raises:
-            LossBelowMinimum: a loss is not above its minimum.
-        """
-        z, distances = self.weights(), self._distances(losses)
-        q = self._modulated(z)
-        return q / distances / self._normalisation(z, q, distances)
 
     def objective(self, losses: Tensor, mean: Tensor | None = None) -> Tensor:
         """Return J, a scalar whose gradient is Σ p_i ∇L_i, and remember the losses for :meth:`update`.
@@ -114,13 +89,16 @@ class TaskBalancer:
         Raises:
             LossBelowMinimum: a loss is not above its minimum.
         """
-        known = _plain(losses if mean is None else mean)
+        known = _detach(losses if mean is None else mean)
+        self._previous = None
         if not known.isfinite().all():
-            self._previous = None
             return losses.sum() * math.nan
-        z, distances = self.weights(), self._distances(known)
-        q = self._modulated(z)
-        normalisation = self._normalisation(z, q, distances)
+
+        distances = self._measure_distances(known)
+        q = self.weights() * self.modulation
+        q = q / q.sum()
+        normalisation = (q / distances).sum()
+
         value = float((q * distances.log()).sum() / normalisation)
         linear = (losses * (q / distances / normalisation).to(losses)).sum()
         self._previous = known
@@ -134,12 +112,14 @@ class TaskBalancer:
         Raises:
             LossBelowMinimum: a loss is not above its minimum.
         """
-        losses = _plain(losses)
+        losses = _detach(losses)
         if self._previous is None or not losses.isfinite().all():
             return
-        gained = self._distances(self._previous).log() - self._distances(losses).log()
+
+        gained = self._measure_distances(self._previous).log() - self._measure_distances(losses).log()
         z = self.weights()
         gradient = z * (gained - (z * gained).sum()) + self._gammas * self._logits
+
         self._updates += 1
         self._first = BETAS[0] * self._first + (1 - BETAS[0]) * gradient
         self._second = BETAS[1] * self._second + (1 - BETAS[1]) * gradient**2
@@ -150,8 +130,7 @@ class TaskBalancer:
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes, as tensors (K,) and numbers; ``previous`` is None before an objective."""
         return {"logits": self._logits.clone(), "first": self._first.clone(), "second": self._second.clone(),
-                "updates": self._updates, "gammas": self._gammas.clone(), "minimum": self.minimum.clone(),
-                "previous": None if self._previous is None else self._previous.clone()}
+                "updates": self._updates, "previous": None if self._previous is None else self._previous.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` returned.
@@ -162,24 +141,16 @@ class TaskBalancer:
         if len(state["logits"]) != len(self.tasks):
             raise ConfigurationError(f"the saved task weights are of {len(state['logits'])} tasks, the recipe has"
                                      f" {len(self.tasks)}", "go on with the recipe that the training began with")
-        self._logits, self._first, self._second, self._gammas, self.minimum = (
-            _plain(state[name]) for name in ("logits", "first", "second", "gammas", "minimum"))
+        self._logits, self._first, self._second = (_detach(state[name]) for name in ("logits", "first", "second"))
         self._updates = int(state["updates"])
-        self._previous = None if state["previous"] is None else _plain(state["previous"])
+        self._previous = None if state["previous"] is None else _detach(state["previous"])
 
-    def _modulated(self, z: Tensor) -> Tensor:
-        q = z * self.modulation
-        return q / q.sum()
-
-    def _normalisation(self, z: Tensor, q: Tensor, distances: Tensor) -> Tensor:
-        return ((q if self.normaliser == "modulated" else z) / distances).sum()
-
-    def _distances(self, losses: Tensor) -> Tensor:
-        losses = _plain(losses)
+    def _measure_distances(self, losses: Tensor) -> Tensor:
+        losses = _detach(losses)
         if (low := losses <= self.minimum).any():
-            found = ", ".join(f"{task} {loss:.6g} (minimum {least:g})" for task, loss, least, is_low
+            named = ", ".join(f"{task} {loss:.6g} (minimum {least:g})" for task, loss, least, is_low
                               in zip(self.tasks, losses.tolist(), self.minimum.tolist(), low) if is_low)
-            raise LossBelowMinimum(f"losses that are balanced must stay above their minimum: {found}",
+            raise LossBelowMinimum(f"losses that are balanced must stay above their minimum: {named}",
                                    "give the balancer a lower minimum; -1 suits distortion and rate")
         return losses - self.minimum + EPSILON
 
@@ -194,6 +165,6 @@ class TaskBalancer:
         return numbers.clone()
 
 
-def _plain(losses: Tensor) -> Tensor:
+def _detach(losses: Tensor) -> Tensor:
     """A copy in float64 on the CPU, without gradient."""
     return losses.detach().cpu().to(torch.float64, copy=True)

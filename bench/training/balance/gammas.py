@@ -1,185 +1,198 @@
-"""Schedules of γ, which pulls the logits of task weights towards 0 (LIC-HPCM-Balanced, phase 2).
+"""Schedules of γ, which pulls the logits of task weights towards 0 (LIC-HPCM-Balanced, phases 2 and 3, corrected).
 
-Published warm-ups and steps are epochs of trainings of 3000; here they scale with the total, unless they are given.
+Published warm-ups and breakpoints are epochs of trainings of 3000; here they scale with the length of the training.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.registry import Registry
+from bench.training.losses import SCALES
+from bench.training.recipes import Recipe
 
 PUBLISHED_TOTAL = 3000
+WARMUP = 100  # of the published epochs
+FINAL_SHARE = 0.2  # last γ over the first, as LIC-HPCM-Balanced's command line has it
+HPCM_GAMMAS = (0.006, 0.0005)  # first and last γ of the schedule "hpcm", which has its own
+FINAL_SHARE_OF_SCALES = 0.5
 CALM, LIVELY = 0.01, 0.05  # coefficients of variation of losses that adaptive schedules react to
 CEILING = 1.5  # largest γ of adaptive schedules, over the first
 
-
-class Schedule:
-    """What all schedules share: those that look at losses override these."""
-
-    def record(self, loss: Any) -> None:
-        """Take note of an epoch's loss."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was recorded."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+Gammas = tuple[float, ...]  # one for each task
 
 
-class Gamma(Schedule):
-    """One γ over epochs; constant until the warm-up ends.
+class GammaSchedule:
+    """γ of each task over a training: straight lines from the first values to the last, after a warm-up.
 
     Args:
-        total: epochs of the training.
-        initial, final: γ at first and at last.
-        warmup: epochs of constant γ; None: a thirtieth of the total.
+        total: steps of the training.
+        first, last: γ of each task, at first and at last.
+        warmup: published epochs in which γ stays.
+
+    Attributes:
+        needs_rates: whether :meth:`record` needs the rates of the scales.
+        state: what was recorded, as JSON data; set it to go on.
+    """
+
+    needs_rates = False
+
+    def __init__(self, total: float, first: Gammas, last: Gammas, warmup: float = 0) -> None:
+        self.total, self.first, self.last = total, first, last
+        self.warmup = self.scale_epoch(warmup)
+        self.state: dict[str, Any] = {}
+
+    def scale_epoch(self, epoch: float) -> float:
+        """An epoch of the published 3000 as a step of this training."""
+        return epoch * self.total / PUBLISHED_TOTAL
+
+    def values(self, step: float) -> Gammas:
+        """γ of each task at a step."""
+        share = min((step - self.warmup) / (self.total - self.warmup), 1.0)
+        if share < 0:
+            return self.first
+        return tuple(self.interpolate(first, last, share) for first, last in zip(self.first, self.last))
+
+    @staticmethod
+    def interpolate(first: float, last: float, share: float) -> float:
+        """What lies between two γ, ``share`` of the way."""
+        return first - (first - last) * share
+
+    def record(self, validated: Mapping[str, Any]) -> None:
+        """Take note of a validation."""
+
+
+class CosineGammas(GammaSchedule):
+    """Half cosines from the first values to the last."""
+
+    @staticmethod
+    def interpolate(first: float, last: float, share: float) -> float:
+        return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+class SteppedGammas(GammaSchedule):
+    """γ halves at 1/3, 2/3 and 5/6 of the training, never below the last value."""
+
+    published_epochs: tuple[int, ...] = (1000, 2000, 2500)
+
+    def values(self, step: float) -> Gammas:
+        halvings = sum(self.scale_epoch(epoch) <= step for epoch in self.published_epochs)
+        return tuple(max(last, first * 0.5**halvings) for first, last in zip(self.first, self.last))
+
+
+class HPCMGammas(SteppedGammas):
+    """γ halves at 1/6, 1/2 and 11/12 of the training."""
+
+    published_epochs = (500, 1500, 2750)
+
+
+class AdaptiveGammas(CosineGammas):
+    """The cosine, 20 % lower while the last 50 losses hardly change, 20 % higher while they vary much."""
+
+    window = 50
+
+    def record(self, validated: Mapping[str, Any]) -> None:
+        self.state["losses"] = [*self.state.get("losses", ()), float(validated["loss"])][-self.window:]
+
+    def values(self, step: float) -> Gammas:
+        gammas, losses = super().values(step), self.state.get("losses", ())
+        if step < self.warmup or len(losses) < self.window:
+            return gammas
+
+        factor = _react(statistics.pstdev(losses), losses, 0.8, 1.2)
+        return tuple(_clamp(gamma * factor, first, last)
+                     for gamma, first, last in zip(gammas, self.first, self.last))
+
+
+class FixedScaleGammas(GammaSchedule):
+    """The first γ for ever."""
+
+    def values(self, step: float) -> Gammas:
+        return self.first
+
+
+class AdaptiveScaleGammas(GammaSchedule):
+    """γ of each scale falls by 5 % a validation while its last 50 rates hardly change, and rises by 2 % while they vary
+    much; nothing changes before."""
+
+    needs_rates, window = True, 50
+
+    def record(self, validated: Mapping[str, Any]) -> None:
+        before = self.state.get("rates", [])
+        rates = [*before, [float(validated["rates"][scale]) for scale in SCALES]][-self.window:]
+        self.state["rates"] = rates
+        if len(before) < self.window:
+            return
+
+        gammas = list(self.values(0))
+        for task, of_scale in enumerate(zip(*rates), start=1):  # the first task is distortion
+            factor = _react(statistics.stdev(of_scale), of_scale, 0.95, 1.02)
+            gammas[task] = _clamp(gammas[task] * factor, self.first[task], self.last[task])
+        self.state["gammas"] = gammas
+
+    def values(self, step: float) -> Gammas:
+        return tuple(self.state.get("gammas", self.first))
+
+
+class HierarchicalGammas(GammaSchedule):
+    """γ of s1 first, then of s2, then of s3: multiples of the first γ, linear between breakpoints, then constant."""
+
+    breakpoints = (  # published epoch, multiples of D, s1, s2, s3 and z
+        (0, (1.0, 1.0, 0.8, 0.6, 1.0)), (300, (1.0, 1.2, 0.8, 0.6, 1.0)), (1500, (1.0, 0.9, 1.1, 1.0, 1.0)),
+        (2500, (1.0, 0.7, 0.8, 1.1, 1.0)), (3000, (1.0, 0.5, 0.5, 1.3, 1.0)),
+    )
+
+    def values(self, step: float) -> Gammas:
+        epoch = min(step * PUBLISHED_TOTAL / self.total, PUBLISHED_TOTAL)
+        pieces = list(zip(self.breakpoints, self.breakpoints[1:]))
+        (start, low), (end, high) = next((piece for piece in pieces if epoch < piece[1][0]), pieces[-1])
+
+        share = (epoch - start) / (end - start)
+        return tuple(gamma * self.interpolate(a, b, share) for gamma, a, b in zip(self.first, low, high))
+
+
+RATE_SCHEDULES: Registry[type[GammaSchedule]] = Registry("schedule of gamma")
+for _name, _kind in {"linear": GammaSchedule, "cosine": CosineGammas, "step": SteppedGammas, "hpcm": HPCMGammas,
+                     "adaptive": AdaptiveGammas}.items():
+    RATE_SCHEDULES.add(_name, _kind)
+SCALE_SCHEDULES: Registry[type[GammaSchedule]] = Registry("schedule of the scales' gammas")
+for _name, _kind in {"fixed": FixedScaleGammas, "linear": GammaSchedule, "cosine": CosineGammas,
+                     "adaptive": AdaptiveScaleGammas, "hierarchical": HierarchicalGammas}.items():
+    SCALE_SCHEDULES.add(_name, _kind)
+
+
+def make_gamma_schedule(recipe: Recipe, total: int) -> GammaSchedule:
+    """The schedule that a balanced recipe names, over ``total`` steps: of one γ, or of those of the three scales.
 
     Raises:
-        ConfigurationError: γ is negative, or the warm-up is negative or as long as the training.
+        ConfigurationError: there is no such schedule for the recipe's tasks, or it is of one γ and the recipe of more.
     """
+    name, gammas = recipe.gamma_schedule, recipe.gammas
+    if recipe.tasks == "scales":
+        distortion, *scales, z = gammas if isinstance(gammas, Sequence) else [gammas] * (len(SCALES) + 2)
+        halves = [FINAL_SHARE_OF_SCALES * gamma for gamma in scales]
+        return SCALE_SCHEDULES.get(name)(total, (distortion, *scales, z), (distortion, *halves, z))
 
-    def __init__(self, total: float, initial: float = 0.006, final: float = 0.001,
-                 warmup: float | None = None) -> None:
-        check(total, (initial, final))
-        warmup = scaled(100, total) if warmup is None else warmup
-        if not 0 <= warmup < total:
-            raise ConfigurationError(f"a warm-up of {warmup:g} epochs does not fit a training of {total:g}",
-                                     "give a shorter one")
-        self.total, self.initial, self.final, self.warmup = total, initial, final, warmup
-
-    def value(self, epoch: float) -> float:
-        """γ of an epoch, which may lie within one (0.5)."""
-        return self.initial if epoch < self.warmup else self.after_warmup(epoch)
-
-    def after_warmup(self, epoch: float) -> float:
-        """γ of an epoch that is not before the warm-up's end."""
-        raise NotImplementedError
-
-    def progress(self, epoch: float) -> float:
-        """Share of the epochs after the warm-up that have passed, 1 at most."""
-        return min((epoch - self.warmup) / (self.total - self.warmup), 1.0)
+    kind = RATE_SCHEDULES.get(name)
+    if isinstance(gammas, Sequence):
+        raise ConfigurationError(f"the schedule '{name}' is of one gamma, not of {len(gammas)}",
+                                 "give one, or choose no schedule")
+    first, last = HPCM_GAMMAS if name == "hpcm" else (gammas, FINAL_SHARE * gammas)
+    return kind(total, (first, first), (last, last), WARMUP)
 
 
-GAMMAS: Registry[type[Gamma]] = Registry("schedule of gamma")
+def _react(deviation: float, losses: Sequence[float], calm: float, lively: float) -> float:
+    """Factor of γ for losses that hardly change, that vary much, or neither."""
+    variation = deviation / (statistics.fmean(losses) + 1e-8)
+    if variation < CALM:
+        return calm
+    return lively if variation > LIVELY else 1.0
 
 
-@GAMMAS.register("linear")
-class Linear(Gamma):
-    """A straight line from the first γ to the last."""
-
-    def after_warmup(self, epoch: float) -> float:
-        return linear(self.initial, self.final, self.progress(epoch))
-
-
-@GAMMAS.register("cosine")
-class Cosine(Gamma):
-    """Half a cosine from the first γ to the last."""
-
-    def after_warmup(self, epoch: float) -> float:
-        return cosine(self.initial, self.final, self.progress(epoch))
-
-
-@GAMMAS.register("step")
-class Step(Gamma):
-    """γ times ``factor`` at each of ``epochs``, never below the last γ.
-
-    Args:
-        epochs: None: 1/3, 2/3 and 5/6 of the total.
-        total, initial, final, warmup: see :class:`Gamma`.
-    """
-
-    published: tuple[int, ...] = (1000, 2000, 2500)
-
-    def __init__(self, total: float, initial: float = 0.006, final: float = 0.001, warmup: float | None = None,
-                 epochs: Sequence[float] | None = None, factor: float = 0.5) -> None:
-        super().__init__(total, initial, final, warmup)
-        self.epochs = [scaled(epoch, total) for epoch in self.published] if epochs is None else list(epochs)
-        self.factor = factor
-
-    def after_warmup(self, epoch: float) -> float:
-        return max(self.final, self.initial * self.factor ** sum(start <= epoch for start in self.epochs))
-
-
-@GAMMAS.register("hpcm")
-class HPCMStep(Step):
-    """Steps at 1/6, 1/2 and 11/12 of the total."""
-
-    published = (500, 1500, 2750)
-
-    def __init__(self, total: float, initial: float = 0.006, final: float = 0.0005, warmup: float | None = None,
-                 epochs: Sequence[float] | None = None, factor: float = 0.5) -> None:
-        super().__init__(total, initial, final, warmup, epochs, factor)
-
-
-@GAMMAS.register("adaptive")
-class Adaptive(Cosine):
-    """The cosine, 20 % lower while the recorded losses hardly change, 20 % higher while they vary much.
-
-    Args:
-        window: losses that are looked at; with fewer it is the cosine.
-        total, initial, final, warmup: see :class:`Gamma`.
-    """
-
-    def __init__(self, total: float, initial: float = 0.006, final: float = 0.001, warmup: float | None = None,
-                 window: int = 50) -> None:
-        super().__init__(total, initial, final, warmup)
-        check_window(window)
-        self.losses: deque[float] = deque(maxlen=window)
-
-    def record(self, loss: float) -> None:
-        self.losses.append(float(loss))
-
-    def after_warmup(self, epoch: float) -> float:
-        gamma = super().after_warmup(epoch)
-        if len(self.losses) < self.losses.maxlen:
-            return gamma
-        variation = statistics.pstdev(self.losses) / (statistics.fmean(self.losses) + 1e-8)
-        gamma *= 0.8 if variation < CALM else 1.2 if variation > LIVELY else 1.0
-        return clamped(gamma, self.final, self.initial)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"losses": list(self.losses)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.losses = deque(state["losses"], maxlen=self.losses.maxlen)
-
-
-def scaled(epoch: float, total: float) -> float:
-    """An epoch of the published 3000 as one of a training of ``total``."""
-    return epoch * total / PUBLISHED_TOTAL
-
-
-def linear(first: float, last: float, share: float) -> float:
-    """Straight line, ``share`` of the way."""
-    return first - (first - last) * share
-
-
-def cosine(first: float, last: float, share: float) -> float:
-    """Half a cosine, ``share`` of the way."""
-    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
-
-
-def clamped(gamma: float, final: float, initial: float) -> float:
+def _clamp(gamma: float, first: float, last: float) -> float:
     """γ between its last value and the ceiling over its first."""
-    return min(max(gamma, final), CEILING * initial)
-
-
-def check(total: float, gammas: Sequence[float]) -> None:
-    """Refuse a training without epochs, and γ that are negative or not finite."""
-    if not 0 < total < math.inf:
-        raise ConfigurationError(f"a schedule of gamma needs a training of more than 0 epochs, not {total}")
-    if not all(0 <= gamma < math.inf for gamma in gammas):
-        raise ConfigurationError(f"gammas must be finite and not below 0, not {list(gammas)}")
-
-
-def check_window(window: int) -> None:
-    """Refuse a window that has no variation."""
-    if window < 2:
-        raise ConfigurationError(f"an adaptive schedule of gamma needs a window of two losses or more, not {window}")
+    return min(max(gamma, last), CEILING * first)
