@@ -49,8 +49,7 @@ def run(case, balancer, stale=False, steps=None):
     """Yield, after each step, what is recorded of it: the product's parts in the recorded order of calls."""
     toy, hyper = Quadratics(case), case["hyper"]
     parameters = parameters_of(toy.start, case["shapes"])
-    optimiser = CautiousAdam(parameters, hyper["lr"], hyper["betas"], hyper["eps"], hyper["weight_decay"],
-                             hyper["amsgrad"])
+    optimiser = CautiousAdam(parameters, hyper["lr"], hyper["betas"], hyper["eps"])
     for _ in range(steps or case["steps"]):
         optimiser.zero_grad()
         losses = toy.torch_losses(parameters)
@@ -74,8 +73,7 @@ def run_by_hand(case, famo, stale=False, first_minimum=False):
     """Yield the same, from plain numpy alone."""
     toy, hyper = Quadratics(case), case["hyper"]
     parts = cut(toy.start, case["shapes"])
-    adams = [CautiousAdamByHand(hyper["lr"], hyper["betas"], hyper["eps"], hyper["weight_decay"], hyper["amsgrad"])
-             for _ in parts]
+    adams = [CautiousAdamByHand(hyper["lr"], hyper["betas"], hyper["eps"]) for _ in parts]
     for step in range(case["steps"]):
         x = np.concatenate([part.ravel() for part in parts])
         before = toy.losses(x)
@@ -103,7 +101,8 @@ def compare(case, run):
     assert compared >= 4 * 8  # four recorded steps of eight figures
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case["kind"] == "balanced"])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case["kind"] == "balanced"
+                                  and not case["hyper"]["amsgrad"]])
 def test_recorded_runs(name):
     case = CASES[name]
     compare(case, run(case, TaskBalancer(names(len(case["scales"])), **balancing_of(case))))
@@ -154,7 +153,7 @@ def test_a_minimum_from_the_first_batch_is_refused():
 
 @pytest.mark.parametrize("changes", [
     {},
-    {"n": 9, "shapes": [[2, 2], [5]], "clips": [0.3], "hyper": {"weight_decay": 0.2, "amsgrad": True}},
+    {"n": 9, "shapes": [[2, 2], [5]], "clips": [0.3]},
     {"scales": [2.0, 0.5, 1.0, 0.1], "offsets": [0.1, 0.2, 0.3, 0.0], "gammas": [0.1, 0.0, 0.3, 0.02]},
     {"scales": [9.0, 0.2, 0.3, 0.4, 0.1], "offsets": [0.1, 0.2, 0.3, 0.0, 0.4], "clips": [1.0],
      "gammas": [0.1, 0.0, 0.3, 0.02, 0.5], "modulation": [1.0, 0.3, 0.4, 0.3, 0.7],
@@ -163,8 +162,7 @@ def test_a_minimum_from_the_first_batch_is_refused():
 def test_a_second_program_agrees(changes):
     case = {"seed": 101, "n": 10, "shapes": [[10]], "scales": [3.0, 0.4], "offsets": [0.05, 0.3], "steps": 40,
             "clips": [], "kind": "balanced", **changes}
-    case["hyper"] = {"lr": 0.03, "betas": (0.8, 0.99), "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False,
-                     **changes.get("hyper", {})}
+    case["hyper"] = {"lr": 0.03, "betas": (0.8, 0.99), "eps": 1e-8}
     number = len(case["scales"])
     gammas, minimum = changes.get("gammas", 0.01), changes.get("minimum", [-1.0] * number)
     modulation = changes.get("modulation")

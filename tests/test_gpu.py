@@ -82,9 +82,9 @@ def test_traces_on_a_gpu_hold_kernels(tmp_path, monkeypatch):
     ("balanced_phase4", False),
 ])
 def test_training_on_a_gpu_lowers_the_loss_and_goes_on_from_its_state(recipe, half, decoded, held_out, tmp_path):
+    from bench.training.losses import validate
     from bench.training.processes import Processes
     from bench.training.trainer import Trainer
-    from bench.training.validation import validate
     from tests.training_samples import job
 
     processes = Processes(device=torch.device("cuda"))
@@ -92,7 +92,7 @@ def test_training_on_a_gpu_lowers_the_loss_and_goes_on_from_its_state(recipe, ha
     trainer = Trainer(wanted, tmp_path / "run", processes=processes)
     before = validate(trainer.model, held_out, wanted, processes.device)["loss"]
     trainer.run(decoded, held_out, workers=2, log_every=10, save_every=10, until=20)
-    trainer.lock.close()
+    trainer.lock.release()
     resumed = Trainer(wanted, tmp_path / "run", processes=processes)
     assert resumed.step == 20 and next(resumed.model.parameters()).device.type == "cuda"
     last = resumed.run(decoded, held_out, workers=2, log_every=10, save_every=10)

@@ -8,8 +8,17 @@ from tiny_models import TINY
 
 from bench.common.errors import ConfigurationError
 from bench.models import MODELS, create
-from bench.training.optimise.parameter_groups import GROUPS, OTHER, SCALES, freeze_scale, group_of, layerwise, scale_of
-from bench.training.optimise.unfreezing import ProgressiveUnfreezing
+from bench.training.losses import SCALES
+from bench.training.optimise.parameter_groups import (
+    GROUPS,
+    OTHER,
+    LearningParts,
+    freeze_scale,
+    group_of,
+    make_parameter_groups,
+    scale_of,
+)
+from bench.training.recipes import Recipe
 
 FAMILY = [name for name in MODELS if name != "lalic"]
 
@@ -45,7 +54,7 @@ def test_corrected_groups_take_over_what_the_published_patterns_leave_to_default
         "context_net": (4, 820_480), "default": (98, 44_970_112),
     }
     counts = {group["name"]: (len(group["params"]), sum(p.numel() for p in group["params"]))
-              for group in layerwise(meta_base(), 1e-3, {})}
+              for group in make_parameter_groups(meta_base(), 1e-3, {})}
     assert {name: counts[name] for name in ("g_a", "g_s", "h_a", "h_s")} == \
         {name: published[name] for name in ("g_a", "g_s", "h_a", "h_s")}
     assert counts["entropy"] == (2, 2 * 256)
@@ -63,7 +72,7 @@ def meta_base():
 def test_every_parameter_of_the_family_is_in_one_group_and_none_in_other(name):
     with torch.device("meta"):
         model = create(name)
-    groups = layerwise(model, 1e-3, {})
+    groups = make_parameter_groups(model, 1e-3, {})
     members = [id(p) for group in groups for p in group["params"]]
     assert sorted(members) == sorted(id(p) for p in model.parameters())
     assert {group["name"] for group in groups} == set(GROUPS) - {OTHER}
@@ -86,7 +95,7 @@ def test_lalic_has_what_the_family_has_not():
 
 
 def test_learning_rates_are_multiplied_and_an_optimiser_takes_the_groups(model):
-    groups = layerwise(model, 1e-5, {"h_a": 0.5, "h_s": 0.5, "context": 0.1})
+    groups = make_parameter_groups(model, 1e-5, {"h_a": 0.5, "h_s": 0.5, "context": 0.1})
     optimiser = torch.optim.Adam(groups)
     rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
     assert rates == pytest.approx({"g_a": 1e-5, "g_s": 1e-5, "h_a": 5e-6, "h_s": 5e-6, "context": 1e-6,
@@ -94,7 +103,7 @@ def test_learning_rates_are_multiplied_and_an_optimiser_takes_the_groups(model):
 
 
 def test_frozen_groups_do_not_move_and_stay_in_the_optimiser(model):
-    optimiser = torch.optim.SGD(layerwise(model, 1e-3, {"entropy": 0}, frozen=["context"]))
+    optimiser = torch.optim.SGD(make_parameter_groups(model, 1e-3, {"entropy": 0, "context": 0}))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     train_step(model, optimiser)
     moved = {group_of(name) for name, p in model.named_parameters() if not torch.equal(p, before[name])}
@@ -102,13 +111,12 @@ def test_frozen_groups_do_not_move_and_stay_in_the_optimiser(model):
     assert {group["name"] for group in optimiser.param_groups} == set(GROUPS) - {OTHER}
 
 
-@pytest.mark.parametrize("multipliers, frozen, told", [
-    ({"conxtet": 1}, [], "conxtet"), ({"g_a": -1}, [], "below 0"), ({}, ["g_b"], "g_b"),
-    (dict.fromkeys(GROUPS, 0), [], "nothing|no parameter"),
+@pytest.mark.parametrize("multipliers, message", [
+    ({"conxtet": 1}, "conxtet"), ({"g_a": -1}, "below 0"), (dict.fromkeys(GROUPS, 0), "no parameter"),
 ])
-def test_impossible_groups_are_refused(model, multipliers, frozen, told):
-    with pytest.raises(ConfigurationError, match=told):
-        layerwise(model, 1e-3, multipliers, frozen)
+def test_impossible_groups_are_refused(model, multipliers, message):
+    with pytest.raises(ConfigurationError, match=message):
+        make_parameter_groups(model, 1e-3, multipliers)
 
 
 def train_step(model, optimiser):
@@ -127,11 +135,21 @@ def trainable(model):
     return {group_of(name) for name, p in model.named_parameters() if p.requires_grad}
 
 
+def staged(model, stages=STAGES, multipliers=None):
+    """The parts of a training in stages, and its optimiser."""
+    parts = LearningParts(model, Recipe(unfreeze=stages, multipliers=multipliers or {"g_a": 1}))
+    return parts, torch.optim.Adam(parts.groups)
+
+
 def test_stages_begin_at_their_point_and_stay(model):
-    unfreezing = ProgressiveUnfreezing(layerwise(model, 1e-3, {}), STAGES)
-    begun = {progress: unfreezing.update(progress) for progress in (0, 0.1, 0.3, 0.39, 0.4, 1)}
-    assert begun == {0: {"g_a", "g_s"}, 0.1: set(), 0.3: {"h_a", "h_s"}, 0.39: set(), 0.4: {"context", "entropy"},
-                     1: set()}
+    parts, optimiser = staged(model)
+    learning = {}
+    for progress in (0, 0.1, 0.3, 0.39, 0.4, 1):
+        parts.start_step(progress, optimiser, 1e-3)
+        learning[progress] = trainable(model)
+    first, second = {"g_a", "g_s"}, {"g_a", "g_s", "h_a", "h_s"}
+    third = second | {"context", "entropy"}
+    assert learning == {0: first, 0.1: first, 0.3: second, 0.39: second, 0.4: third, 1: third}
 
 
 @pytest.mark.parametrize("progress, groups", [
@@ -139,32 +157,31 @@ def test_stages_begin_at_their_point_and_stay(model):
     (0.9, {"g_a", "g_s", "h_a", "h_s", "context", "entropy"}),
 ])
 def test_resuming_anywhere_trains_what_an_unbroken_run_would(model, progress, groups):
-    optimiser = torch.optim.Adam(layerwise(model, 1e-3, {}))
-    ProgressiveUnfreezing(optimiser.param_groups, STAGES).update(progress)
+    parts, optimiser = staged(model)
+    parts.start_step(progress, optimiser, 1e-3)
     assert trainable(model) == groups
 
 
 def test_unfrozen_groups_move_and_refrozen_ones_stop(model):
-    optimiser = torch.optim.Adam(layerwise(model, 1e-3, {}))
-    unfreezing = ProgressiveUnfreezing(optimiser.param_groups, STAGES)
+    parts, optimiser = staged(model)
     hyper = model.h_a.branch[-1].weight
     start = hyper.detach().clone()
-    unfreezing.update(0)
+    parts.start_step(0, optimiser, 1e-3)
     train_step(model, optimiser)
     assert torch.equal(hyper, start)
-    unfreezing.update(0.2)
+    parts.start_step(0.2, optimiser, 1e-3)
     train_step(model, optimiser)
     moved = hyper.detach().clone()
     assert not torch.equal(moved, start)
-    unfreezing.update(0)
+    parts.start_step(0, optimiser, 1e-3)
     train_step(model, optimiser)  # Adam's moments would move it if a gradient were left
     assert torch.equal(hyper, moved)
 
 
-@pytest.mark.parametrize("stages, told", [([(1, ["h_x"])], "h_x"), ([(1, ["h_a"])], "multiplier")])
-def test_stages_that_would_train_nothing_are_refused(model, stages, told):
-    with pytest.raises(ConfigurationError, match=told):
-        ProgressiveUnfreezing(layerwise(model, 1e-3, {"h_a": 0}), stages)
+@pytest.mark.parametrize("stages, message", [([(1, ["h_x"])], "h_x"), ([(1, ["h_a"])], "multiplier")])
+def test_stages_that_would_train_nothing_are_refused(model, stages, message):
+    with pytest.raises(ConfigurationError, match=message):
+        staged(model, stages, {"h_a": 0})
 
 
 @pytest.mark.parametrize("scale, last", [("s1", 1), ("s2", 2), ("s3", 3)])

@@ -107,10 +107,10 @@ def test_two_searches_at_once_share_the_trials(images, tmp_path):
     taken = [one._take(4) for one in (first, second, first, second)]
     assert sorted(trial.number for trial, _ in taken) == [0, 1, 2, 3] and second._take(4) is None
     assert len({tuple(first._values(trial).items()) for trial, _ in taken}) == 4
-    taken[2][1].close()  # its process died
+    taken[2][1].release()  # its process died
     again, claim = second._take(4)
     assert again.number == taken[2][0].number
-    claim.close()
+    claim.release()
 
 
 @pytest.mark.parametrize("kind", ["below", "diverged"])

@@ -1,6 +1,5 @@
 """Training: learning rates, the loss going down, exact resuming, guarded numbers, several processes."""
 
-import json
 import os
 import signal
 import subprocess
@@ -19,9 +18,9 @@ from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CheckpointError, Conf
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights, read_note, read_weights, write_float16
 from bench.training.log import read_log
+from bench.training.losses import validate
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.trainer import Trainer, noise_seed
-from bench.training.validation import validate
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ("standard", "balanced_phase1", "balanced_phase2", "balanced_phase3", "balanced_phase4")
@@ -72,7 +71,7 @@ def test_a_log_begins_once_even_if_the_first_start_was_killed_before_it_saved(de
     first._save = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         first.run(decoded, None, log_every=2, save_every=4)
-    first.lock.close()
+    first.lock.release()
     Trainer(job(), tmp_path / "run").run(decoded, None, log_every=2, save_every=4)
     assert [line["kind"] for line in lines(tmp_path / "run")] == ["recipe"] + ["step"] * 6
 
@@ -137,7 +136,7 @@ def test_an_interrupted_training_goes_on_exactly(recipe, decoded, held_out, tmp_
     monkeypatch.setattr(broken, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         broken.run(decoded, held_out, log_every=2, save_every=4)
-    broken.lock.close()
+    broken.lock.release()
     torch.rand(5)  # whatever happens in between must not matter
     resumed = Trainer(wanted, tmp_path / "broken")
     assert resumed.step == 4
@@ -163,7 +162,7 @@ def test_a_balanced_training_logs_weights_losses_and_gammas(decoded, held_out, t
 def test_state_of_another_job_is_refused_by_what_differs(decoded, tmp_path):
     trainer = Trainer(job(), tmp_path / "run")
     trainer.run(decoded, None, save_every=12)
-    trainer.lock.close()
+    trainer.lock.release()
     with pytest.raises(ConfigurationError, match=r"lambda_ 0.01, not 0.02"):
         Trainer(job(lambda_=0.02), tmp_path / "run")
     (tmp_path / "run" / "state.pt").write_bytes(b"torn")
@@ -175,8 +174,8 @@ def test_two_trainings_in_one_folder_are_refused(tmp_path):
     first = Trainer(job(), tmp_path / "run")
     with pytest.raises(ConfigurationError, match="another process"):
         Trainer(job(), tmp_path / "run")
-    first.lock.close()
-    Trainer(job(), tmp_path / "run").lock.close()
+    first.lock.release()
+    Trainer(job(), tmp_path / "run").lock.release()
 
 
 def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
@@ -238,7 +237,7 @@ def test_training_ends_early_when_the_loss_stays(decoded, held_out, tmp_path, mo
     trainer = Trainer(job(steps=100, patience=3), tmp_path / "run")
     trainer.run(decoded, held_out, save_every=2)
     assert trainer.step == 10
-    trainer.lock.close()
+    trainer.lock.release()
     again = Trainer(trainer.job, tmp_path / "run")
     assert again.run(decoded, held_out, save_every=2) == trainer.latest and again.step == 10
 
@@ -483,11 +482,10 @@ def test_a_killed_command_goes_on_where_it_was(train, tmp_path):
     states = [torch.load(folder / "state.pt", weights_only=True) for folder in (run, tmp_path / "whole")]
     assert all(torch.equal(value, states[1]["model"][name]) for name, value in states[0]["model"].items())
     assert lines(run) == lines(tmp_path / "whole")
-    kept = json.loads((run / "states" / "states.json").read_text())["states"]
+    kept = {int(path.stem.removeprefix("step-")) for path in (run / "states").glob("step-*.pt")}
     losses = {line["step"]: line["loss"] for line in lines(run, "validation")}
     best = sorted(losses, key=lambda step: losses[step])[:2]
-    assert {entry["step"] for entry in kept} >= {12} and len(kept) <= 3
-    assert {step for step in best} <= {entry["step"] for entry in kept}
+    assert kept == {12, *best}
 
 
 def wait_for(path, process):

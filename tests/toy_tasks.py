@@ -63,21 +63,18 @@ def clipped(gradient: np.ndarray, clips: list[float]) -> np.ndarray:
 class CautiousAdamByHand:
     """One tensor, written from the definition: moments, mask of agreement, mask over its mean."""
 
-    def __init__(self, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False) -> None:
-        self.lr, self.betas, self.eps, self.weight_decay, self.amsgrad = lr, betas, eps, weight_decay, amsgrad
-        self.t, self.first, self.second, self.largest = 0, 0.0, 0.0, 0.0
+    def __init__(self, lr, betas=(0.9, 0.999), eps=1e-8) -> None:
+        self.lr, self.betas, self.eps = lr, betas, eps
+        self.t, self.first, self.second = 0, 0.0, 0.0
 
     def step(self, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         beta1, beta2 = self.betas
         self.t += 1
-        x = x * (1 - self.lr * self.weight_decay)
         self.first = beta1 * self.first + (1 - beta1) * gradient
         self.second = beta2 * self.second + (1 - beta2) * gradient**2
-        self.largest = np.maximum(self.largest, self.second)
-        used = self.largest if self.amsgrad else self.second
         mask = np.where(self.first * gradient > 0, 1.0, 0.0)
         mask = mask * min(10.0, 1 / max(0.001, mask.mean()))
-        moved = self.first / (1 - beta1**self.t) / (np.sqrt(used) / np.sqrt(1 - beta2**self.t) + self.eps)
+        moved = self.first / (1 - beta1**self.t) / (np.sqrt(self.second) / np.sqrt(1 - beta2**self.t) + self.eps)
         return x - self.lr * mask * moved
 
 

@@ -72,9 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from bench.training.checkpoint_keeper import CheckpointKeeper
     from bench.training.processes import join_processes, leave_processes
     from bench.training.start.sweep import install, threads
+    from bench.training.state import CheckpointKeeper
     from bench.training.trainer import Trainer
     from bench.variants import get_variant
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             processes.wait()
         job = _job(args, variant, len(images.training))
         folder = args.out or default_folder("runs") / variant.name / f"{args.lambda_:g}"
-        keeper = CheckpointKeeper(folder / "states", 1, args.keep_best) if args.keep_best else None
+        keeper = CheckpointKeeper(folder / "states", args.keep_best) if args.keep_best else None
         trainer = Trainer(job, folder, _start(args, variant, images, crop), processes, keeper,
                           {"start": start_of(args), "images": images.training.sha256})
         workers = args.workers if args.workers is not None else 8 if processes.device.type == "cuda" else 0

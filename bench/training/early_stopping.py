@@ -1,198 +1,118 @@
-"""Early stopping by one score, or scale by scale (LIC-HPCM-Balanced, phase 4, corrected)."""
+"""When a training ends before its last step: by the loss, or scale by scale (LIC-HPCM-Balanced, phase 4, corrected)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.common.errors import ConfigurationError
+from bench.training.losses import SCALES
+from bench.training.recipes import Recipe
 
-MODES = ("min", "max")
-
-
-@dataclass(frozen=True)
-class AdaptivePatience:
-    """When to wait longer: while scores come close to the best one on average, but not past it.
-
-    Attributes:
-        maximum: the longest patience; one that is longer at the start stays as it is.
-        increase: added to the patience after each score for which the rule holds.
-        threshold: upper end, exclusive, of the mean gain over the best score that calls for more patience; the lower
-            end is 0, exclusive.
-        window: how many gains are averaged at most.
-        least: how many there must be.
-    """
-
-    maximum: int = 200
-    increase: int = 20
-    threshold: float = 0.01
-    window: int = 10
-    least: int = 5
-
-    def longer(self, patience: int) -> int:
-        """Return the patience after one increase."""
-        return max(patience, min(patience + self.increase, self.maximum))
+LEAST_GAIN = 1e-4  # over the best score, in the score's unit, that counts as an improvement
+# Patience grows while the mean of the latest gains over the best score lies above 0 and below a threshold: while scores
+# come close to the best one, but not past it.
+GAINS, FEWEST_GAINS, CLOSE_GAIN = 10, 5, 0.01
+MORE_PATIENCE, LONGEST_PATIENCE = 20, 200
 
 
 class EarlyStopping:
-    """Stops when the score has not improved for ``patience`` scores in a row.
+    """Stops when the score, of which less is better, has not improved for ``patience`` scores in a row.
 
-    A score improves when it beats the best one by more than ``min_delta``; the first one always does. A score that
-    is not finite never does.
+    The first finite score improves; one that is not finite never does.
 
     Attributes:
-        best, best_epoch: the best score and its epoch, None before the first finite score.
+        best, best_step: the best score and its step, None before the first finite score.
         counter: scores since then.
         stopped: whether the score has converged; stays so.
 
     Args:
         patience: scores without improvement that end the training.
-        min_delta: least improvement that counts, in the score's unit.
-        mode: "min" or "max", which scores are better.
-        adaptive: when the patience grows; never by default.
-
-    Raises:
-        ConfigurationError: an impossible value.
+        adaptive: whether the patience grows while scores come close to the best one.
     """
 
-    def __init__(
-        self, patience: int, min_delta: float = 1e-4, mode: str = "min", adaptive: AdaptivePatience | None = None
-    ) -> None:
-        if patience < 1 or min_delta < 0:
-            raise ConfigurationError(
-                f"patience must be 1 or more and min_delta 0 or more, not {patience} and {min_delta}")
-        if mode not in MODES:
-            raise ConfigurationError(f"mode must be {' or '.join(MODES)}, not {mode!r}")
-        self.patience, self.min_delta, self.mode, self.adaptive = patience, min_delta, mode, adaptive
+    def __init__(self, patience: int, adaptive: bool = False) -> None:
+        self.adaptive = adaptive
+        self.patience, self.counter, self.stopped = patience, 0, False
         self.best: float | None = None
-        self.best_epoch: int | None = None
-        self.counter = 0
-        self.stopped = False
+        self.best_step: int | None = None
         self.gains: list[float] = []
 
-    def step(self, epoch: int, score: float) -> bool:
-        """Take the score of an epoch; returns whether to stop."""
-        if self.wants_patience(score):
-            self.lengthen()
-        return self.judge(epoch, score)
+    def record(self, step: int, score: float) -> bool:
+        """Take the score of a step; returns whether to stop."""
+        is_finite = math.isfinite(score)
+        gain = math.inf if self.best is None else self.best - score
+        if self.adaptive and self.best is not None and is_finite:
+            self._lengthen_patience(gain)
 
-    def wants_patience(self, score: float) -> bool:
-        """Note the gain of a score over the best one before it; returns whether the adaptive rule holds."""
-        if self.adaptive is None or self.best is None or not math.isfinite(score):
-            return False
-        self.gains = [*self.gains, self._gain(score)][-self.adaptive.window :]
-        mean = sum(self.gains) / len(self.gains)
-        return len(self.gains) >= self.adaptive.least and 0 < mean < self.adaptive.threshold
-
-    def lengthen(self) -> None:
-        """Raise the patience by one increase of the adaptive rule, where there is one."""
-        if self.adaptive is not None:
-            self.patience = self.adaptive.longer(self.patience)
-
-    def judge(self, epoch: int, score: float) -> bool:
-        """Compare a score with the best one, patience as it is; returns whether to stop."""
-        if math.isfinite(score) and (self.best is None or self._gain(score) > self.min_delta):
-            self.best, self.best_epoch, self.counter = score, epoch, 0
+        if is_finite and gain > LEAST_GAIN:
+            self.best, self.best_step, self.counter = score, step, 0
         else:
             self.counter += 1
         self.stopped = self.stopped or self.counter >= self.patience
         return self.stopped
 
-    def _gain(self, score: float) -> float:
-        return self.best - score if self.mode == "min" else score - self.best
+    def _lengthen_patience(self, gain: float) -> None:
+        self.gains = [*self.gains, gain][-GAINS:]
+        if len(self.gains) >= FEWEST_GAINS and 0 < sum(self.gains) / len(self.gains) < CLOSE_GAIN:
+            self.patience = max(self.patience, min(self.patience + MORE_PATIENCE, LONGEST_PATIENCE))
 
     def state_dict(self) -> dict[str, Any]:
         """What to save: numbers and lists of numbers."""
-        return {"patience": self.patience, "best": self.best, "best_epoch": self.best_epoch,
-                "counter": self.counter, "stopped": self.stopped, "gains": list(self.gains)}
+        return {name: value for name, value in vars(self).items() if name != "adaptive"}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
-        self.patience, self.best, self.best_epoch = state["patience"], state["best"], state["best_epoch"]
-        self.counter, self.stopped, self.gains = state["counter"], state["stopped"], list(state["gains"])
+        vars(self).update(state)
 
 
-class ScaleEarlyStopping:
-    """Early stopping of several scores, each with a patience of its own; training ends when all have converged.
+class Stopping:
+    """Early stopping as a recipe asks for it: by the loss, when the rates of all scales have converged, or never.
 
-    A score that has converged is no longer followed.
+    Each scale has a patience of its own, and is no longer followed once it has converged.
 
     Args:
-        scales: names of the scores.
-        patience, min_delta, mode, adaptive: see :class:`EarlyStopping`.
-        shared_patience: the published rule, in which all scores share one patience, so that each of them lengthens
-            that of the others: for reproduction only.
-        on_converged: called with the name of a scale when it converges, for instance to freeze its networks; and
-            again when a state in which it had converged is loaded.
-
-    Raises:
-        ConfigurationError: an impossible value.
+        recipe: says which, and how patiently.
+        on_converged: called with the name of a scale when it converges, for instance to freeze its networks; and again
+            when a state in which it had converged is loaded.
     """
 
-    def __init__(
-        self,
-        scales: Sequence[str],
-        patience: int,
-        min_delta: float = 1e-4,
-        mode: str = "min",
-        adaptive: AdaptivePatience | None = None,
-        shared_patience: bool = False,
-        on_converged: Callable[[str], None] | None = None,
-    ) -> None:
-        if not scales:
-            raise ConfigurationError("early stopping by scale needs the name of at least one scale")
-        self.trackers = {scale: EarlyStopping(patience, min_delta, mode, adaptive) for scale in scales}
-        self.shared_patience, self.on_converged = shared_patience, on_converged
+    def __init__(self, recipe: Recipe, on_converged: Callable[[str], None] | None = None) -> None:
+        self.on_converged = on_converged or (lambda scale: None)
+        self.by_loss = EarlyStopping(recipe.patience) if recipe.patience else None
+        self.by_scale: dict[str, EarlyStopping] = {}
+        if recipe.scale_patience:
+            self.by_scale = {scale: EarlyStopping(recipe.scale_patience, adaptive=True) for scale in SCALES}
+
+    @property
+    def needs_rates(self) -> bool:
+        """Whether :meth:`record` needs the rates of the scales."""
+        return bool(self.by_scale)
 
     @property
     def stopped(self) -> bool:
-        """Whether all scales have converged."""
-        return all(tracker.stopped for tracker in self.trackers.values())
+        """Whether training is over."""
+        all_converged = bool(self.by_scale) and all(rule.stopped for rule in self.by_scale.values())
+        return all_converged or (self.by_loss is not None and self.by_loss.stopped)
 
-    @property
-    def converged(self) -> tuple[str, ...]:
-        """Names of the scales that have converged."""
-        return tuple(scale for scale, tracker in self.trackers.items() if tracker.stopped)
-
-    def step(self, epoch: int, scores: Mapping[str, float]) -> bool:
-        """Take the scores of an epoch by scale; returns whether to stop.
-
-        Raises:
-            ConfigurationError: the score of a scale that is still followed is missing.
-        """
-        followed = {scale: tracker for scale, tracker in self.trackers.items() if not tracker.stopped}
-        if missing := [scale for scale in followed if scale not in scores]:
-            raise ConfigurationError(f"early stopping follows {', '.join(missing)}, which validation does not give",
-                                     f"it gives: {', '.join(scores)}")
-        for scale, tracker in followed.items():  # all of them, before any is judged by a shared patience
-            if tracker.wants_patience(scores[scale]):
-                for lengthened in (self.trackers.values() if self.shared_patience else (tracker,)):
-                    lengthened.lengthen()
-        for scale, tracker in followed.items():
-            if tracker.judge(epoch, scores[scale]):
-                self._tell(scale)
-        return self.stopped
-
-    def _tell(self, scale: str) -> None:
-        if self.on_converged is not None:
-            self.on_converged(scale)
+    def record(self, step: int, validated: Mapping[str, Any]) -> None:
+        """Take note of a validation."""
+        if self.by_loss is not None:
+            self.by_loss.record(step, validated["loss"])
+        for scale, rule in self.by_scale.items():
+            if not rule.stopped and rule.record(step, validated["rates"][scale]):
+                self.on_converged(scale)
 
     def state_dict(self) -> dict[str, Any]:
-        """What to save, by scale."""
-        return {scale: tracker.state_dict() for scale, tracker in self.trackers.items()}
+        """What to save, by rule."""
+        return {"loss": self.by_loss and self.by_loss.state_dict(),
+                "scale": {scale: rule.state_dict() for scale, rule in self.by_scale.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave.
-
-        Raises:
-            ConfigurationError: the state is of other scales.
-        """
-        if set(state) != set(self.trackers):
-            raise ConfigurationError(
-                f"a state of early stopping by {', '.join(state)} does not fit {', '.join(self.trackers)}")
-        for scale, tracker in self.trackers.items():
-            tracker.load_state_dict(state[scale])
-        for scale in self.converged:
-            self._tell(scale)
+        """Go on from what ``state_dict`` gave."""
+        if self.by_loss is not None:
+            self.by_loss.load_state_dict(state["loss"])
+        for scale, rule in self.by_scale.items():
+            rule.load_state_dict(state["scale"][scale])
+            if rule.stopped:
+                self.on_converged(scale)

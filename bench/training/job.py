@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -52,10 +53,4 @@ class Job:
         """JSON data, equal for equal jobs whatever file they came from; of the recipe, what differs from the usual."""
         usual = asdict(Recipe())
         recipe = {key: value for key, value in asdict(self.recipe).items() if value != usual[key]}
-        return _plain({**asdict(self), "recipe": recipe})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+        return json.loads(json.dumps({**asdict(self), "recipe": recipe}))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_msssim import ms_ssim
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from bench.common.errors import ConfigurationError
 from bench.models.context import HierarchicalContext
 from bench.models.lattice import lattice
+from bench.training.data import as_input
+from bench.training.job import Job
 
 # λ of the published models of the family, by metric.
 LAMBDAS = {
@@ -113,6 +116,31 @@ def scale_positions(
     starts = torch.arange(planes, device=device)[:, None] * (channels * height * width)
     scales = lattice(channels, height, width, device)
     return tuple((torch.cat([step.source for step in scale.steps]) + starts).flatten() for scale in scales)
+
+
+@torch.no_grad()
+def validate(model: nn.Module, images: Tensor, job: Job, device: torch.device, rates: bool = False) -> dict[str, Any]:
+    """Mean over held-out images, uint8 (n, 3, H, W), of loss, bpp and PSNR, and of the scales where ``rates``.
+
+    The forward pass has rounded symbols and no noise. PSNR is 10 log10(1/MSE) of the output as it is, neither clamped
+    nor rounded, as published trainings report it.
+    """
+    was_training = model.training
+    model.eval()
+    figures, by_scale = [], []
+    for image in images:
+        x = as_input(image[None], device)
+        output = model(x)
+        losses = rate_distortion(output, x, job.lambda_, job.metric)
+        figures.append([float(losses.total), float(losses.bpp), -10 * float(losses.mse.log10())])
+        if rates:
+            by_scale.append([float(rate) for rate in scale_rates(model, output, losses.pixels).values()])
+    model.train(was_training)
+
+    validated: dict[str, Any] = dict(zip(("loss", "bpp", "psnr_db"), np.mean(figures, axis=0).tolist()))
+    if rates:
+        validated["rates"] = dict(zip((*SCALES, "z"), np.mean(by_scale, axis=0).tolist()))
+    return validated
 
 
 def _bits(likelihoods: Tensor) -> Tensor:

@@ -1,33 +1,26 @@
-"""The stored state of a training: whole or absent, one process' at a time, and refused when another job made it."""
+"""What a training leaves on disk: the state to go on from, and weights of the best validations.
+
+Files are whole or absent, and a state that another job made is refused.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import math
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.common.errors import CheckpointError, ConfigurationError
 from bench.common.whole_files import whole
 from bench.training.job import Job
 
-
-def claim(folder: Path) -> IO[bytes]:
-    """Keep other processes from training in ``folder`` until what is returned is closed or forgotten.
-
-    Raises:
-        ConfigurationError: another process trains there.
-    """
-    lock = (folder / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise ConfigurationError(f"another process trains in {folder}",
-                                 "wait for it, stop it, or choose another --out") from None
-    return lock
+KEPT_NAME = re.compile(r"step-(\d+)\.pt")
+KEPT_RECORD = "kept"  # entry of a kept file with its step and metric
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
@@ -50,13 +43,65 @@ def read_state(path: Path, job: Job, given: Mapping[str, Any]) -> dict[str, Any]
         raise CheckpointError(f"{path} is no state of a training, or a damaged one: {error}",
                               "remove it to start anew, or choose another --out") from None
     if made_by != wanted:
-        other = ", ".join(_differences(made_by, wanted))
+        other = ", ".join(list_differences(made_by, wanted))
         raise ConfigurationError(f"{path} was made by another training: {other}", "choose another --out")
     return state
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [line for key in {**old, **new} for line in
-                _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)]
-    return [] if old == new else [f"{name} {old!r}, not {new!r}"]
+def list_differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """What differs between two trees of plain data, in words."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [f"{name} {old!r}, not {new!r}"]
+    differences = []
+    for key in {**old, **new}:
+        differences += list_differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    return differences
+
+
+class CheckpointKeeper:
+    """Keeps the weights of the best few validations of a training, and of the last, as ``step-<n>.pt`` in a folder.
+
+    The published manager (LIC-HPCM-Balanced, phase 2) keeps the latest records instead of the best, and forgets what it
+    has kept when it is restarted. Here all are ranked by their loss, and what is kept is read from the folder: each
+    file holds its own step and loss. Nothing is removed before the next :meth:`save`.
+
+    Args:
+        folder: where the files are; it is made when the first one is saved.
+        keep_best: how many of the best to keep. Of equals the earlier is better.
+        keep_last: how many of the latest to keep.
+
+    Attributes:
+        losses: of each step that is kept; None where the loss was not finite, so that it is never among the best.
+    """
+
+    def __init__(self, folder: Path, keep_best: int, keep_last: int = 1) -> None:
+        self.folder, self.keep_best, self.keep_last = folder, keep_best, keep_last
+        self.losses: dict[int, float | None] = {}
+        for path in folder.glob("step-*.pt"):
+            if match := KEPT_NAME.fullmatch(path.name):
+                self._note_file(int(match[1]), path)
+
+    def _note_file(self, step: int, path: Path) -> None:
+        try:  # tensors are mapped, so that they are not read
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            self.losses[step] = content[KEPT_RECORD]["metric"]
+        except Exception as error:  # damaged files raise nearly any kind
+            warnings.warn(f"{path} is no state that this training kept, so it is passed over: {error!r}", stacklevel=4)
+
+    def save(self, step: int, weights: Mapping[str, Tensor], loss: float) -> None:
+        """Write weights, then remove those that are no longer among the last or the best.
+
+        A kill at any moment leaves every file whole and the one before this in place.
+        """
+        known = loss if math.isfinite(loss) else None
+        write_state(self._path(step), {"model": dict(weights), KEPT_RECORD: {"step": step, "metric": known}})
+        self.losses[step] = known
+
+        ranked = sorted((loss, step) for step, loss in self.losses.items() if loss is not None)
+        wanted = {*sorted(self.losses)[-self.keep_last:], *(step for _, step in ranked[:self.keep_best])}
+        for surplus in set(self.losses) - wanted:
+            self._path(surplus).unlink(missing_ok=True)
+            del self.losses[surplus]
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step}.pt"

@@ -13,24 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from bench.common.errors import ConfigurationError
+from bench.common.locks import lock_folder
 from bench.common.text import duration
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights
 from bench.training.balance.objectives import make_objective
-from bench.training.checkpoint_keeper import CheckpointKeeper
 from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, batches
+from bench.training.early_stopping import Stopping
 from bench.training.job import Job
 from bench.training.log import Log
-from bench.training.losses import Losses, rate_distortion
+from bench.training.losses import Losses, rate_distortion, validate
 from bench.training.optimise.cautious_adam import CautiousAdam
 from bench.training.optimise.guard import Guard
-from bench.training.optimise.parameter_groups import set_trainable
-from bench.training.optimise.parts import Parts
-from bench.training.optimise.precision import in_half
+from bench.training.optimise.parameter_groups import LearningParts, set_trainable
 from bench.training.processes import Processes
-from bench.training.state import claim, read_state, write_state
-from bench.training.stopping import Stopping
-from bench.training.validation import validate
+from bench.training.state import CheckpointKeeper, read_state, write_state
 
 OPTIMISERS = {"adam": torch.optim.Adam, "cautious": CautiousAdam}
 USUAL_CROP = 256  # of published trainings; every model of the family takes it
@@ -59,8 +56,7 @@ class Trainer:
         if self.recipe.batch % self.processes.number:
             raise ConfigurationError(f"a batch of {self.recipe.batch} can't be split over {self.processes.number}"
                                      " processes", "choose a multiple")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.lock = claim(folder) if self.processes.leads else None
+        self.lock = lock_folder(folder, "trains") if self.processes.leads else None
         torch.manual_seed(job.seed)
         self.model = create(job.model, **job.options)
         side = min(self.model.padding_multiple, USUAL_CROP)
@@ -74,13 +70,12 @@ class Trainer:
         weights = dict(self.model.named_parameters())
         self.frozen = state["frozen"] if state else [name for name in weights if not weights[name].requires_grad]
         set_trainable((weights[name] for name in self.frozen), False)
-        if self.recipe.half:
-            in_half(self.model, self.processes.device)
-        self.net = self.processes.wrap(self.model)
-        self.parts = Parts(self.model, self.recipe)
+        self.net = self.processes.wrap(self.model, self.recipe.half)
+        self.parts = LearningParts(self.model, self.recipe)
         self.optimiser = OPTIMISERS[self.recipe.optimiser](self.parts.groups, lr=self.recipe.learning_rate)
         self.objective = make_objective(self.recipe, self.recipe.steps, self.processes)
-        self.stopping, self.guard = Stopping(self.recipe, self.parts), Guard(self.state_path)
+        self.stopping = Stopping(self.recipe, self.parts.freeze_scale if self.recipe.freeze_converged else None)
+        self.guard = Guard(self.state_path)
         if state is not None:
             self._restore(state)
 
@@ -103,7 +98,7 @@ class Trainer:
             TrainingDiverged: the loss is no longer a number or has grown out of bounds; the last good state is kept.
         """
         recipe, last = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
-        if self.stopping.ends or self.step >= last:
+        if self.stopping.stopped or self.step >= last:
             return self.latest
         log = Log(self.folder, self.step) if self.processes.leads else None
         if log and self.step == 0:
@@ -122,7 +117,7 @@ class Trainer:
                 if held_out is not None:
                     self._validate(log, held_out)
                 self._save()
-                if self.stopping.ends:
+                if self.stopping.stopped:
                     break
         if log:
             log.close()
@@ -182,7 +177,7 @@ class Trainer:
             if is_best:
                 write_state(self.folder / BEST, bare_weights(self.model))
             if self.keeper is not None:
-                self.keeper.save(self.step, {"model": bare_weights(self.model)}, result["loss"])
+                self.keeper.save(self.step, bare_weights(self.model), result["loss"])
 
     def _save(self) -> None:
         """Write all that the next step depends on; a state with weights that are not finite is never written."""

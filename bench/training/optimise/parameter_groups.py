@@ -6,14 +6,16 @@ patterns match anywhere in it and leave all of the context model but ``context_n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import nn, optim
 
 from bench.common.errors import ConfigurationError
 from bench.models.checkpoints import PREFIX
 from bench.models.context import STEPS
+from bench.training.losses import SCALES
+from bench.training.recipes import Recipe
 
 OTHER = "other"
 PREFIXES = {  # group to how the names of its parts start, over all variants of the family
@@ -29,7 +31,7 @@ PREFIXES = {  # group to how the names of its parts start, over all variants of 
     "entropy": ("means_hyper", "scales_hyper"),
 }
 GROUPS = (*PREFIXES, OTHER)
-SCALES = ("s1", "s2", "s3")
+FIRST_TO_LEARN = ("g_a", "g_s")  # of a training that unfreezes other groups later
 
 
 def group_of(name: str) -> str:
@@ -65,15 +67,15 @@ def set_trainable(parameters: Iterable[nn.Parameter], trainable: bool) -> None:
 
 
 def freeze_scale(model: nn.Module, scale: str) -> None:
-    """Freeze what serves the coding of one scale only; for :class:`ScaleEarlyStopping`'s hook.
+    """Freeze what serves the coding of one scale only.
 
     A scale of which the model has no parts of its own (z, whose transforms serve all) is left as it is.
     """
     set_trainable((p for name, p in model.named_parameters() if scale_of(name) == scale), False)
 
 
-def layerwise(
-    model: nn.Module, learning_rate: float, multipliers: Mapping[str, float], frozen: Collection[str] = ()
+def make_parameter_groups(
+    model: nn.Module, learning_rate: float, multipliers: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Return the parameter groups of an optimiser, one for each group of which the model has parameters.
 
@@ -84,7 +86,6 @@ def layerwise(
         model: whose parameters.
         learning_rate: that of multiplier one.
         multipliers: of groups by name, 1 where absent; groups of 0 are frozen.
-        frozen: names of further groups to freeze.
 
     Returns:
         Dictionaries with ``name``, ``params``, ``lr`` and ``multiplier``.
@@ -92,20 +93,79 @@ def layerwise(
     Raises:
         ConfigurationError: an unknown group, a multiplier below zero, or nothing is left to train.
     """
-    if unknown := sorted({*multipliers, *frozen} - set(GROUPS)):
+    if unknown := sorted(set(multipliers) - set(GROUPS)):
         raise ConfigurationError(f"there is no parameter group {', '.join(unknown)}", f"known: {', '.join(GROUPS)}")
     if negative := [name for name, multiplier in multipliers.items() if not multiplier >= 0]:
         raise ConfigurationError(f"multipliers of learning rates can't be below 0: {', '.join(negative)}")
-    members: dict[str, list[nn.Parameter]] = {group: [] for group in GROUPS}
-    for name, parameter in model.named_parameters():
-        members[group_of(name)].append(parameter)
-    for name, parameters in members.items():
-        if name in frozen or multipliers.get(name, 1) == 0:
+
+    groups = []
+    for group in GROUPS:
+        parameters = [parameter for name, parameter in model.named_parameters() if group_of(name) == group]
+        multiplier = multipliers.get(group, 1)
+        if multiplier == 0:
             set_trainable(parameters, False)
-    if not any(parameter.requires_grad for parameters in members.values() for parameter in parameters):
+        if parameters:
+            groups.append({"name": group, "params": parameters, "lr": learning_rate * multiplier,
+                           "multiplier": multiplier})
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigurationError("no parameter is left to train", "freeze fewer groups")
-    return [
-        {"name": name, "params": parameters, "lr": learning_rate * multipliers.get(name, 1),
-         "multiplier": multipliers.get(name, 1)}
-        for name, parameters in members.items() if parameters
-    ]
+    return groups
+
+
+class LearningParts:
+    """Which parameters of a model learn at a step, and how fast.
+
+    They are one group, or one for each part with a learning rate of its own, unfrozen stage by stage as training goes
+    on: the transforms first. The published schedule (LIC-HPCM-Balanced, phase 4) unfreezes what nothing had frozen, at
+    one exact epoch, into no group of the optimiser. Here all but the first groups are frozen at the start, and stages
+    hold from their point on. There is no state: what learns follows from how far training is.
+
+    Attributes:
+        groups: for the optimiser; all exist from the start, so that its state can be restored at any step.
+
+    Raises:
+        ConfigurationError: the recipe unfreezes a group that is not there, or whose learning rate is zero.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        self.model, self.stages = model, recipe.unfreeze
+        self._kept_frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+        self._frozen_scales: list[str] = []
+        self._learning: set[str] = set()
+        if recipe.multipliers:
+            self.groups = make_parameter_groups(model, recipe.learning_rate, recipe.multipliers)
+        else:
+            learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            self.groups = [{"params": learning, "name": "all", "multiplier": 1.0}]
+        if self.stages:
+            self._check_stages()
+
+    def _check_stages(self) -> None:
+        multipliers = {group["name"]: group["multiplier"] for group in self.groups}
+        staged = {*FIRST_TO_LEARN, *(name for _, names in self.stages for name in names)}
+        if absent := sorted(staged - set(multipliers)):
+            raise ConfigurationError(f"there is no parameter group {', '.join(absent)} to unfreeze",
+                                     f"the model has: {', '.join(multipliers)}")
+        if still := sorted(name for name in staged if multipliers[name] == 0):
+            raise ConfigurationError(f"unfreezing {', '.join(still)} would train nothing: the multiplier is 0")
+
+    def start_step(self, progress: float, optimiser: optim.Optimizer, learning_rate: float) -> None:
+        """Set learning rates, and let learn what is due at ``progress``, 0 to 1."""
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate * group["multiplier"]
+
+        reached = (name for point, names in self.stages if progress >= point for name in names)
+        learning = {*FIRST_TO_LEARN, *reached}
+        if not self.stages or learning == self._learning:
+            return
+        self._learning = learning
+        for group in self.groups:
+            set_trainable(group["params"], group["name"] in learning)
+        set_trainable(self._kept_frozen, False)  # which a group that begins to learn may hold
+        for scale in self._frozen_scales:
+            freeze_scale(self.model, scale)
+
+    def freeze_scale(self, scale: str) -> None:
+        """Let what serves one scale only learn no longer."""
+        self._frozen_scales.append(scale)
+        freeze_scale(self.model, scale)

@@ -6,20 +6,21 @@ search that was killed goes on with the trials it left, each where its training 
 
 from __future__ import annotations
 
-import fcntl
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import optuna
 import torch
+from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from bench.common.errors import ConfigurationError
+from bench.common.locks import FolderInUse, lock_folder
 from bench.training.balance.balancing import LossBelowMinimum
 from bench.training.log import FILE as LOG_FILE
 from bench.training.log import read_log
@@ -65,7 +66,7 @@ class Search:
         self.settings = plan.settings(images.held_out)
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with _locked(folder / CLAIM):
+        with FileLock(folder / CLAIM):
             self.storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
             self.study = optuna.create_study(
                 storage=self.storage, study_name="search", sampler=self._sampler(0), load_if_exists=True,
@@ -84,7 +85,7 @@ class Search:
                 record = self._made(trial)
                 self.study.tell(trial, record.loss if record.state == COMPLETE else None, STATES[record.state])
             finally:
-                claim.close()
+                claim.release()
             yield record
 
     def complete(self) -> list[Trial]:
@@ -109,15 +110,15 @@ class Search:
             other = ", ".join(key for key in settings if known.get(key) != settings[key])
             raise ConfigurationError(f"{self.folder} holds a search that differs in: {other}", "choose another --out")
 
-    def _take(self, most: int) -> tuple[optuna.trial.Trial, IO[bytes]] | None:
+    def _take(self, most: int) -> tuple[optuna.trial.Trial, FileLock] | None:
         """A trial that a killed process left, else a new one, with the lock on its folder; None where all are begun."""
-        with _locked(self.folder / CLAIM):
+        with FileLock(self.folder / CLAIM):
             begun = [one for one in self.study.get_trials(deepcopy=False) if one.state != TrialState.WAITING]
             for left in begun:
                 if left.state == TrialState.RUNNING and (claim := _claim(self._place(left.number))) is not None:
                     if self._known(left.number).state == TrialState.RUNNING:  # not ended just now
                         return self._left(left.number), claim
-                    claim.close()
+                    claim.release()
             if len(begun) >= most:
                 return None
             self.study.sampler = self._sampler(len(begun))
@@ -169,7 +170,7 @@ class Search:
         except (TrainingDiverged, LossBelowMinimum) as error:
             return FAILED, str(error).splitlines()[0], trainer.step
         finally:
-            trainer.lock.close()
+            trainer.lock.release()
         return COMPLETE, "", trainer.step
 
     def _validations(self, trainer: Trainer) -> Iterator[Mapping[str, Any]]:
@@ -183,7 +184,7 @@ class Search:
 
     @staticmethod
     def _ends(trainer: Trainer) -> bool:
-        return trainer.step >= trainer.recipe.steps or trainer.stopping.ends
+        return trainer.step >= trainer.recipe.steps or trainer.stopping.stopped
 
 
 def _best(log: Path) -> dict[str, Any]:
@@ -193,20 +194,9 @@ def _best(log: Path) -> dict[str, Any]:
     return min(found, key=lambda line: line["loss"], default={})
 
 
-def _claim(place: Path) -> IO[bytes] | None:
-    """Keep a trial for this process until what is returned is closed; None where another has it."""
-    file = (place / CLAIM).open("wb")
+def _claim(place: Path) -> FileLock | None:
+    """Keep a trial for this process until what is returned is released; None where another has it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        return lock_folder(place, "trains", CLAIM)
+    except FolderInUse:
         return None
-    return file
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait until no other process is in here."""
-    with path.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
