@@ -94,7 +94,7 @@ class ClassicalCodec:
 
     def _rate_value(self, spec: CodecSpec) -> Any:
         given = dict(spec.point_settings)
-        value = given.pop(self.rate.name, None)
+        value: Any = given.pop(self.rate.name, None)
         lowest, highest = self.rate.limits
         kinds = (int, float) if self.rate.fractional else int
         number = isinstance(value, kinds) and not isinstance(value, bool)

@@ -49,11 +49,11 @@ class LearnedCodec:
 
         from bench.models.compressai_models import CompressAIAdapter
 
-        model = model.eval().to(device)
+        self._model: Any = model.eval().to(device)
         if hasattr(model, "encode_image"):
             # Convolutions are a third faster so. It is the codec's choice, for encoder and decoder alike: results
             # differ in their last bits from those of the default format.
-            self._model = model.to(memory_format=torch.channels_last)
+            self._model.to(memory_format=torch.channels_last)
         else:
             self._model = CompressAIAdapter(model).eval()
         self._device = device
@@ -109,7 +109,7 @@ class LearnedCodec:
 
 def _parts(streams: Mapping[str, bytes], total: int) -> dict[str, int]:
     """Bytes of each stream, of numbered ones ("y0", "y1", ...) together, and of the header: all that is no stream."""
-    parts = Counter()
+    parts: Counter[str] = Counter()
     for name, stream in streams.items():
         parts[name.rstrip("0123456789")] += len(stream)
     return {"header": total - parts.total(), **parts}

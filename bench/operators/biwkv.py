@@ -76,18 +76,18 @@ def _check(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> None:
 @torch.library.custom_op("bench::biwkv", mutates_args=())
 def _forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
     _check(w, u, k, v, runs)
+    w, u, k, v = (x.contiguous() for x in (w, u, k, v))
     library = KERNELS.get(k.device.type)
-    inputs = [x.contiguous() for x in (w, u, k, v)]
-    return kernels.forward(library, *inputs, runs) if library else plain.forward(*inputs, runs)
+    return kernels.forward(library, w, u, k, v, runs) if library else plain.forward(w, u, k, v, runs)
 
 
 @torch.library.custom_op("bench::biwkv_backward", mutates_args=())
 def _backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
               runs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     _check(w, u, k, v, runs)
+    grad, w, u, k, v = (x.contiguous() for x in (grad, w, u, k, v))
     library = KERNELS.get(k.device.type)
-    inputs = [x.contiguous() for x in (grad, w, u, k, v)]
-    return kernels.backward(library, *inputs, runs) if library else plain.backward(*inputs, runs)
+    return kernels.backward(library, grad, w, u, k, v, runs) if library else plain.backward(grad, w, u, k, v, runs)
 
 
 @_forward.register_fake

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.operators.native import NativeOperator
+from bench.operators.native import NativeOperator, c_arguments
 
 HERE = Path(__file__).parent
 SOURCES = {"cpu": HERE / "biwkv.cpp", "cuda": HERE / "biwkv.cu"}
@@ -55,14 +55,13 @@ def _suffix(k: Tensor) -> str:
 
 def _call(library: ctypes.CDLL, name: str, k: Tensor, runs: int, tensors: Sequence[Tensor]) -> None:
     function = getattr(library, f"biwkv_{name}_{_suffix(k)}")
-    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
-    sizes = [ctypes.c_int64(size) for size in (*k.shape, runs)]
+    arguments = c_arguments(*tensors, *k.shape, runs)
     if not k.is_cuda:
-        function(*pointers, *sizes)
+        function(*arguments)
         return
     with torch.cuda.device(k.device):
         stream = torch.cuda.current_stream().cuda_stream
-        if code := function(*pointers, *sizes, ctypes.c_void_p(stream)):
+        if code := function(*arguments, ctypes.c_void_p(stream)):
             raise RuntimeError(f"Bi-WKV's CUDA kernel failed with error {code}")
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from bench.operators.extension import BuildError, Extension
 
 LANGUAGES = {"cpu": "C++", "cuda": "CUDA"}
@@ -36,6 +38,12 @@ class Implementation:
 def native_allowed() -> bool:
     """Whether the environment leaves the choice: BENCH_NATIVE=0 asks for what is not compiled."""
     return os.environ.get("BENCH_NATIVE") != "0"
+
+
+def c_arguments(*values: Tensor | int) -> list[ctypes.c_void_p | ctypes.c_int64]:
+    """Arguments of a C function: pointers to the values of tensors, and 64-bit integers."""
+    return [ctypes.c_void_p(value.data_ptr()) if isinstance(value, Tensor) else ctypes.c_int64(value)
+            for value in values]
 
 
 class NativeOperator:

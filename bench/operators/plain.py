@@ -22,14 +22,14 @@ class Sum:
     their derivatives by w, as parts of e^top, and that of top. A token (k, v) is the sum (v, 1, k)."""
 
     x: Tensor
-    one: Tensor | float
+    one: Tensor
     top: Tensor
-    slopes: tuple[Tensor | float, Tensor | float, Tensor | float] | None = None
+    slopes: tuple[Tensor, ...] = ()  # of x, one and top in the backward pass
 
     def __add__(self, other: Sum) -> Sum:
         top = torch.maximum(self.top, other.top)
         old, new = (self.top - top).exp(), (other.top - top).exp()
-        slopes = None
+        slopes: tuple[Tensor, ...] = ()
         if self.slopes:
             (x, one, own), (its_x, its_one, its) = self.slopes, other.slopes
             slopes = x * old + its_x * new, one * old + its_one * new, torch.where(self.top >= other.top, own, its)
@@ -37,7 +37,7 @@ class Sum:
 
     def faded(self, w: Tensor, distance: int = 1) -> Sum:
         """Multiply by e^(-w distance)."""
-        slopes = None
+        slopes: tuple[Tensor, ...] = ()
         if self.slopes:
             x, one, top = self.slopes
             slopes = x - distance * self.x, one - distance * self.one, top - distance
@@ -49,8 +49,11 @@ class Sum:
         return Sum(self.x - weight * v, self.one - weight, self.top, self.slopes)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Sum:
-        slopes = tuple(map(function, self.slopes)) if self.slopes else None
-        return Sum(function(self.x), function(self.one), function(self.top), slopes)
+        return Sum(function(self.x), function(self.one), function(self.top), tuple(map(function, self.slopes)))
+
+    def of_run(self, r: int) -> Sum:
+        """The sums of run ``r`` alone."""
+        return self.map(lambda part: part[:, r])
 
 
 @dataclass
@@ -122,12 +125,13 @@ def _uncut(parts: list[Tensor], tokens: int) -> Tensor:
 
 
 def _token(k: Tensor, v: Tensor, slopes: bool) -> Sum:
-    return Sum(v, 1.0, k, (0.0, 0.0, torch.zeros_like(k)) if slopes else None)
+    zero = torch.zeros_like(k)
+    return Sum(v, torch.ones_like(k), k, (zero, zero, zero) if slopes else ())
 
 
 def _empty(like: Tensor, slopes: bool) -> Sum:
     zero = torch.zeros_like(like)
-    return Sum(zero, zero, torch.full_like(like, FLOOR), (zero, zero, zero) if slopes else None)
+    return Sum(zero, zero, torch.full_like(like, FLOOR), (zero, zero, zero) if slopes else ())
 
 
 def _sums(w: Tensor, ks: list[Tensor], vs: list[Tensor], slopes: bool) -> tuple[Sum, Sum, Sum, Sum]:
@@ -139,21 +143,22 @@ def _sums(w: Tensor, ks: list[Tensor], vs: list[Tensor], slopes: bool) -> tuple[
         own_left = (own_left + _token(k, v, slopes)).faded(w)
     for k, v in zip(reversed(ks), reversed(vs)):
         own_right = own_right.faded(w) + _token(k, v, slopes)
-    left, right = [], []
+    left: list[Sum] = []
+    right: list[Sum] = []
     state = _empty(ks[0][:, 0], slopes)
     for r in range(count):
         left.append(state)
-        state = state.faded(w, length) + own_left.map(lambda part, r=r: part[:, r])
+        state = state.faded(w, length) + own_left.of_run(r)
     state = _empty(ks[0][:, 0], slopes)
     for r in reversed(range(count)):
-        state = state.faded(w, length) + own_right.map(lambda part, r=r: part[:, r])
+        state = state.faded(w, length) + own_right.of_run(r)
         right.insert(0, state)
     return own_left, own_right, _stack(left), _stack(right)
 
 
 def _stack(sums: list[Sum]) -> Sum:
-    slopes = tuple(torch.stack(parts, 1) for parts in zip(*(s.slopes for s in sums))) if sums[0].slopes else None
-    return Sum(*(torch.stack([getattr(s, name) for s in sums], 1) for name in ("x", "one", "top")), slopes)
+    x, one, top = (torch.stack([getattr(each, name) for each in sums], 1) for name in ("x", "one", "top"))
+    return Sum(x, one, top, tuple(torch.stack(parts, 1) for parts in zip(*(each.slopes for each in sums))))
 
 
 def _walk(w: Tensor, ks: list[Tensor], vs: list[Tensor], left: Sum, right: Sum) -> Iterator[tuple[int, Sum, Sum]]:
@@ -162,9 +167,9 @@ def _walk(w: Tensor, ks: list[Tensor], vs: list[Tensor], left: Sum, right: Sum) 
     for i in range(len(ks)):
         yield i, left, right
         if i + 1 < len(ks):
-            left = left.faded(w) + _token(ks[i], vs[i], left.slopes is not None)
-            leaving = _token(ks[i + 1], -vs[i + 1], right.slopes is not None)
-            leaving.one = -1.0
+            left = left.faded(w) + _token(ks[i], vs[i], bool(left.slopes))
+            leaving = _token(ks[i + 1], -vs[i + 1], bool(right.slopes))
+            leaving.one = -leaving.one
             right = (right + leaving).faded(w, -1)
 
 
@@ -210,17 +215,20 @@ def _token_gradients(w, u, ks, vs, gs, hs, tops):
 def _scan_gradients(w, length, own_left, own_right, left, right, grad_left, left_top, grad_right, right_top):
     """From the gradients of the sums before each run (and from it on) to those of each run's own sums."""
     count = left.top.shape[1]
-    lefts, left_tops, rights, right_tops = [], [], [], []
+    lefts: list[Sum] = []
+    rights: list[Sum] = []
+    left_tops: list[Tensor] = []
+    right_tops: list[Tensor] = []
     state, top = _empty(left.top[:, 0], slopes=False), torch.zeros_like(left.top[:, 0])
     for r in reversed(range(count)):
         kept = left.top[:, r] - w * length >= own_left.top[:, r]
         lefts.insert(0, state)
         left_tops.insert(0, torch.where(kept, 0.0, top))
-        state = state.faded(w, length) + grad_left.map(lambda part, r=r: part[:, r])
+        state = state.faded(w, length) + grad_left.of_run(r)
         top = torch.where(kept, top, 0.0) + left_top[:, r]
     state, top = _empty(left.top[:, 0], slopes=False), torch.zeros_like(left.top[:, 0])
     for r in range(count):
-        state = state.faded(w, length) + grad_right.map(lambda part, r=r: part[:, r])
+        state = state.faded(w, length) + grad_right.of_run(r)
         rights.append(state)
         top = top + right_top[:, r]
         after = right.top[:, r + 1] - w * length if r + 1 < count else torch.full_like(top, FLOOR)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
+from typing import Any
 
 import torch
 from compressai.ans import BufferedRansEncoder, RansDecoder
 from torch import Tensor
 
 from bench.common.errors import CodecError
-from bench.operators.native import NativeOperator
+from bench.operators.native import NativeOperator, c_arguments
 
 CODER = NativeOperator("rans", "Entropy coding", "CompressAI's coder", {"cpu": Path(__file__).with_name("rans.cpp")})
 WORD_BYTES = 4
@@ -32,14 +33,15 @@ def encode(symbols: Tensor, rows: Tensor, tables: Tables) -> bytes:
     Raises:
         ValueError: a row is not in the tables, or a table has no room for one of its symbols.
     """
-    symbols, rows, *tables = (_int32(tensor) for tensor in (symbols, rows, *tables))
+    symbols, rows = _int32(symbols), _int32(rows)
+    given = [_int32(table) for table in tables]
     library = CODER.get("cpu")
     if library is None:
         encoder = BufferedRansEncoder()
-        encoder.encode_with_indexes(symbols.tolist(), rows.tolist(), *(table.tolist() for table in tables))
+        encoder.encode_with_indexes(symbols.tolist(), rows.tolist(), *(table.tolist() for table in given))
         return encoder.flush()
     words = torch.empty(2 * len(symbols) + 2, dtype=torch.int32)  # no symbol takes more than two
-    count = _call(library.rans_encode, symbols, rows, len(symbols), *_with_shape(tables), words, len(words))
+    count = _call(library.rans_encode, symbols, rows, len(symbols), *given, *given[0].shape, words, len(words))
     if count == ROW_OUT_OF_RANGE:
         raise ValueError(f"a row of the coder's tables is not one of {len(tables[1])}")
     if count == IMPOSSIBLE_SYMBOL:
@@ -79,7 +81,7 @@ class Decoder:
             return torch.tensor(self._decoder.decode_stream(rows.tolist(), *self._lists), dtype=torch.int32)
         symbols = torch.empty(len(rows), dtype=torch.int32)
         failure = _call(self._library.rans_decode, self._words, len(self._words), self._position, self._state,
-                        rows, len(rows), *_with_shape(self._tables), symbols)
+                        rows, len(rows), *self._tables, *self._tables[0].shape, symbols)
         if failure == ROW_OUT_OF_RANGE:
             raise ValueError(f"a row of the coder's tables is not one of {len(self._tables[1])}")
         if failure:
@@ -92,12 +94,7 @@ def _int32(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.int32).contiguous()
 
 
-def _with_shape(tables: list[Tensor]) -> list[Tensor | int]:
-    return [*tables, *tables[0].shape]
-
-
-def _call(function: ctypes._CFuncPtr, *arguments: Tensor | int) -> int:
-    """Call a C function with pointers to tensors and 64-bit integers."""
+def _call(function: Any, *arguments: Tensor | int) -> int:
+    """Call a C function that returns a 64-bit integer."""
     function.restype = ctypes.c_int64
-    return function(*(ctypes.c_void_p(value.data_ptr()) if isinstance(value, Tensor) else ctypes.c_int64(value)
-                      for value in arguments))
+    return function(*c_arguments(*arguments))
