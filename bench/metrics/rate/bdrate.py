@@ -29,21 +29,23 @@ DEFAULT_METHOD = "pchip"
 
 @METHODS.register("pchip")
 def _pchip(x: np.ndarray, y: np.ndarray) -> Integral:
-    """Monotone piecewise cubic (Fritsch and Butland, 1984)."""
-    return PchipInterpolator(x, y).integrate
+    """Monotone piecewise cubic (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984)."""
+    curve = PchipInterpolator(x, y)
+    return lambda low, high: float(curve.integrate(low, high))
 
 
 @METHODS.register("akima")
 def _akima(x: np.ndarray, y: np.ndarray) -> Integral:
-    """Akima's piecewise cubic (1970)."""
-    return Akima1DInterpolator(x, y).integrate
+    """Akima's piecewise cubic (J. ACM 17, 1970)."""
+    curve = Akima1DInterpolator(x, y)
+    return lambda low, high: float(curve.integrate(low, high))
 
 
 @METHODS.register("cubic")
 def _cubic(x: np.ndarray, y: np.ndarray) -> Integral:
     """One polynomial of degree 3, as in VCEG-M33: beyond four points a least-squares fit."""
-    antiderivative = np.polyint(np.polyfit(x, y, 3))
-    return lambda low, high: np.polyval(antiderivative, high) - np.polyval(antiderivative, low)
+    antiderivative = np.poly1d(np.polyfit(x, y, 3)).integ()
+    return lambda low, high: float(antiderivative(high) - antiderivative(low))
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class BDResult:
     """One Bjøntegaard delta, or the reason why there is none.
 
     Attributes:
-        value: BD-rate in percent (negative: the test needs fewer bits) or BD-quality in dB; None without one.
+        value: BD-rate in percent (negative: the test needs fewer bits) or BD-quality in the unit of the curves'
+            quality (positive: the test is better); None without one.
         reason: why ``value`` is None.
         method: name in :data:`METHODS`.
         overlap: common part of both curves' ranges as a share of their union; None for an unusable curve.
@@ -85,46 +88,94 @@ class MethodSpread:
 def bd_rate(
     anchor: Curve, test: Curve, method: str = DEFAULT_METHOD, min_overlap: float = MINIMUM_OVERLAP
 ) -> BDResult:
-    """Return the average rate change of ``test`` against ``anchor`` at equal quality, in percent.
+    """Return the average rate change of ``test`` against ``anchor`` at equal quality (Bjøntegaard, VCEG-M33, 2001).
 
     Args:
+        anchor, test: four points or more each.
+        method: how curves are interpolated, a name in :data:`METHODS`.
         min_overlap: share of the union of both quality ranges below which no number is given.
+
+    Returns:
+        The change in percent, or the reason why there is none.
 
     Raises:
         ConfigurationError: no such method.
+
+    A codec that needs 10 % fewer bits everywhere:
+
+    >>> anchor = Curve([0.2, 0.4, 0.8, 1.2], [30, 33, 36.5, 38.5])
+    >>> test = Curve([0.18, 0.36, 0.72, 1.08], [30, 33, 36.5, 38.5])
+    >>> f"{bd_rate(anchor, test).value:.3f}"
+    '-10.000'
+
+    No number without enough in common:
+
+    >>> bd_rate(anchor, Curve([0.9, 1.2, 1.5, 1.8], [37, 39, 40, 41])).reason
+    'the curves share only 13.6% of their joint range of quality, and below 50% no number is given'
     """
-    result = _mean_difference(anchor, test, _log_rate_over_quality, "quality", method, min_overlap)
-    return result if result.value is None else replace(result, value=(10.0**result.value - 1.0) * 100.0)
+    result = _average_difference(anchor, test, _log_rate_over_quality, "quality", method, min_overlap)
+    if result.value is None:
+        return result
+    return replace(result, value=(10.0**result.value - 1.0) * 100.0)
 
 
 def bd_quality(
     anchor: Curve, test: Curve, method: str = DEFAULT_METHOD, min_overlap: float = MINIMUM_OVERLAP
 ) -> BDResult:
-    """Return the average quality gain of ``test`` over ``anchor`` at equal rate, in dB.
+    """Return the average quality gain of ``test`` over ``anchor`` at equal rate (Bjøntegaard, VCEG-M33, 2001).
 
     Args:
+        anchor, test: four points or more each.
+        method: how curves are interpolated, a name in :data:`METHODS`.
         min_overlap: share of the union of both ranges of log10 rate below which no number is given.
+
+    Returns:
+        The gain in the unit of the curves' quality, or the reason why there is none.
 
     Raises:
         ConfigurationError: no such method.
+
+    A codec that is 0.5 dB better everywhere:
+
+    >>> anchor = Curve([0.2, 0.4, 0.8, 1.2], [30, 33, 36.5, 38.5])
+    >>> test = Curve([0.2, 0.4, 0.8, 1.2], [30.5, 33.5, 37, 39])
+    >>> f"{bd_quality(anchor, test).value:.3f}"
+    '0.500'
     """
-    return _mean_difference(anchor, test, _quality_over_log_rate, "log rate", method, min_overlap)
+    return _average_difference(anchor, test, _quality_over_log_rate, "log rate", method, min_overlap)
 
 
 def method_spread(anchor: Curve, test: Curve, min_overlap: float = MINIMUM_OVERLAP) -> MethodSpread:
-    """Return the BD-rates by all methods; a spread over 0.3 points is a warning about the curves."""
+    """Return the BD-rates by all methods; a spread over 0.3 points is a warning about the curves.
+
+    Args:
+        anchor, test, min_overlap: as for :func:`bd_rate`.
+
+    Returns:
+        Every method's BD-rate in percent, and their spread in percentage points.
+
+    >>> anchor = Curve([0.2, 0.4, 0.8, 1.2], [30, 33, 36.5, 38.5])
+    >>> test = Curve([0.2, 0.35, 0.7, 1.1], [30.5, 33, 36.5, 39])
+    >>> spread = method_spread(anchor, test)
+    >>> {method: f"{result.value:.2f}" for method, result in spread.results.items()}
+    {'pchip': '-12.65', 'akima': '-12.60', 'cubic': '-12.72'}
+    >>> f"{spread.points:.2f}"
+    '0.12'
+    """
     results = {method: bd_rate(anchor, test, method, min_overlap) for method in METHODS}
     values = [result.value for result in results.values() if result.value is not None]
     if len(values) < len(results):
         return MethodSpread(results, None)
+
     points = max(values) - min(values)
     if points <= LARGEST_SPREAD_POINTS:
         return MethodSpread(results, points)
+
     listed = ", ".join(f"{method} {format_number(result.value, '+.2f')} %" for method, result in results.items())
     return MethodSpread(results, points, (f"interpolations differ by {points:.2f} points: {listed}",))
 
 
-Axes = tuple[np.ndarray, np.ndarray]
+Axes = tuple[np.ndarray, np.ndarray]  # of one curve: x, which rises, and y
 
 
 def _log_rate_over_quality(curve: Curve) -> Axes:
@@ -137,23 +188,27 @@ def _quality_over_log_rate(curve: Curve) -> Axes:
     return np.log10(rate), quality
 
 
-def _mean_difference(
+def _average_difference(
     anchor: Curve, test: Curve, axes: Callable[[Curve], Axes], x_name: str, method: str, min_overlap: float
 ) -> BDResult:
     """Return y of ``test`` less y of ``anchor``, averaged over the common interval of x."""
     interpolate = METHODS.get(method)
+
     faults = [reason for reason in (find_curve_fault(anchor), find_curve_fault(test)) if reason]
     if faults:
         return BDResult(None, method, "; ".join(faults))
+
     (anchor_x, anchor_y), (test_x, test_y) = axes(anchor), axes(test)
     common = measure_overlap(anchor_x, test_x)
     if common.low >= common.high:
         return BDResult(None, method, f"the curves have no range of {x_name} in common", common.share)
+
     interval = (common.low, common.high)
     shared = f"the curves share only {common.share:.1%} of their joint range of {x_name}"
     if common.share < min_overlap:
         reason = f"{shared}, and below {min_overlap:.0%} no number is given"
         return BDResult(None, method, reason, common.share, interval)
+
     warnings = (shared,) if common.share < COMFORTABLE_OVERLAP else ()
     area = interpolate(test_x, test_y)(*interval) - interpolate(anchor_x, anchor_y)(*interval)
-    return BDResult(float(area) / (common.high - common.low), method, None, common.share, interval, warnings)
+    return BDResult(area / (common.high - common.low), method, None, common.share, interval, warnings)

@@ -16,8 +16,8 @@ class Curve:
     """Points of one codec, in any order.
 
     Attributes:
-        rate: rates; any positive unit, in this suite bits per pixel.
-        quality: one quality for each rate, in dB (MS-SSIM is converted to dB before it comes here).
+        rate: (points,) rates; any positive unit, in this suite bits per pixel.
+        quality: (points,) one value for each rate, higher for better pictures; dB for PSNR and MS-SSIM.
         label: what messages call the curve.
 
     Raises:
@@ -31,11 +31,16 @@ class Curve:
     def __post_init__(self) -> None:
         if len(self.rate) != len(self.quality):
             raise ValueError(f"{len(self.rate)} rates but {len(self.quality)} qualities")
+
         object.__setattr__(self, "rate", tuple(float(value) for value in self.rate))
         object.__setattr__(self, "quality", tuple(float(value) for value in self.quality))
 
     def points(self) -> list[tuple[float, float]]:
-        """Return (rate, quality) pairs in order of rate."""
+        """Return (rate, quality) pairs in order of rate.
+
+        >>> Curve(rate=[0.4, 0.2], quality=[33, 30]).points()
+        [(0.2, 30.0), (0.4, 33.0)]
+        """
         return sorted(zip(self.rate, self.quality))
 
 
@@ -55,33 +60,57 @@ class Overlap:
 
 
 def find_curve_fault(curve: Curve) -> str | None:
-    """Return why ``curve`` can't be interpolated, naming the offending points, or None.
+    """Return why a curve can't be interpolated.
 
     A usable curve has at least 4 points, finite positive rates, finite qualities, and once sorted by
     rate both rise strictly from point to point.
+
+    Args:
+        curve: of one codec.
+
+    Returns:
+        The reason, with the offending points; None for a usable curve.
+
+    >>> find_curve_fault(Curve([0.2, 0.4, 0.8, 1.2], [30, 33, 36, 38]))
+    >>> find_curve_fault(Curve([0.2, 0.4, 0.8], [30, 33, 36]))
+    '3 points, 4 are needed: (0.2, 30), (0.4, 33), (0.8, 36)'
     """
     name = f"{curve.label}: " if curve.label else ""
-    bad = [_point(rate, quality) for rate, quality in zip(curve.rate, curve.quality)
+
+    bad = [_point_text(rate, quality) for rate, quality in zip(curve.rate, curve.quality)
            if not (math.isfinite(rate) and rate > 0 and math.isfinite(quality))]
     if bad:
         return f"{name}rates must be finite and positive and qualities finite, but there is {', '.join(bad)}"
+
     points = curve.points()
-    pairs = [f"{_point(*first)} then {_point(*second)}" for first, second in zip(points, points[1:])
+    pairs = [f"{_point_text(*first)} then {_point_text(*second)}" for first, second in zip(points, points[1:])
              if not (second[0] > first[0] and second[1] > first[1])]
     if pairs:
         return f"{name}rate and quality must both rise from point to point, but there is {', '.join(pairs)}"
+
     if len(points) < MINIMUM_POINTS:
-        listed = ", ".join(_point(*point) for point in points) or "none"
+        listed = ", ".join(_point_text(*point) for point in points) or "none"
         return f"{name}{len(points)} points, {MINIMUM_POINTS} are needed: {listed}"
     return None
 
 
 def measure_overlap(first: np.ndarray, second: np.ndarray) -> Overlap:
-    """Return the range that two sets of positions (qualities, or log10 rates) have in common."""
+    """Return the range that two sets of positions have in common.
+
+    Args:
+        first, second: (points,), qualities or log10 rates, not all of them equal.
+
+    Returns:
+        The common interval in the positions' unit, and its share.
+
+    >>> measure_overlap(np.array([30, 33, 38]), np.array([32, 36, 40]))
+    Overlap(low=32.0, high=38.0, share=0.6)
+    """
     low, high = max(first.min(), second.min()), min(first.max(), second.max())
     union = max(first.max(), second.max()) - min(first.min(), second.min())
+
     return Overlap(float(low), float(high), max(0.0, float((high - low) / union)))
 
 
-def _point(rate: float, quality: float) -> str:
+def _point_text(rate: float, quality: float) -> str:
     return f"({rate:g}, {quality:g})"

@@ -21,15 +21,23 @@ def find_pchip_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         y: (points, curves).
 
     Returns:
-        (points, curves).
+        (points, curves), change of y for one of x.
+
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> find_pchip_slopes(x, 2 * x + 1).ravel()
+    array([2., 2., 2., 2.])
+    >>> find_pchip_slopes(x, np.array([[0.0], [1.0], [0.0], [1.0]])).ravel()  # no overshoot where it turns
+    array([2., 0., 0., 2.])
     """
     steps = np.diff(x, axis=0)
     secants = np.diff(y, axis=0) / steps
+
     before, after = secants[:-1], secants[1:]
     weight_before, weight_after = steps[:-1] + 2 * steps[1:], 2 * steps[:-1] + steps[1:]
-    found = np.empty_like(x, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):  # secants of 0, which the condition leaves out
         means = (weight_before + weight_after) / (weight_before / before + weight_after / after)
+
+    found = np.empty_like(x, dtype=float)
     found[1:-1] = np.where(before * after > 0, means, 0.0)
     found[0] = _end_slope(steps[0], steps[1], secants[0], secants[1])
     found[-1] = _end_slope(steps[-1], steps[-2], secants[-1], secants[-2])
@@ -38,8 +46,10 @@ def find_pchip_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _end_slope(step: np.ndarray, next_step: np.ndarray, secant: np.ndarray, next_secant: np.ndarray) -> np.ndarray:
     slope = ((2 * step + next_step) * secant - step * next_secant) / (step + next_step)
-    steep = (np.sign(secant) != np.sign(next_secant)) & (np.abs(slope) > 3 * np.abs(secant))
-    return np.where(np.sign(slope) != np.sign(secant), 0.0, np.where(steep, 3 * secant, slope))
+    turns = np.sign(slope) != np.sign(secant)
+    too_steep = (np.sign(secant) != np.sign(next_secant)) & (np.abs(slope) > 3 * np.abs(secant))
+
+    return np.select([turns, too_steep], [0.0, 3 * secant], slope)
 
 
 def integrate_pchip(x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -50,12 +60,17 @@ def integrate_pchip(x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndar
         low, high: (curves), within the range of x.
 
     Returns:
-        (curves).
+        (curves), in the unit of x times that of y.
+
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> integrate_pchip(x, 2 * x, low=np.array([0.5]), high=np.array([3.0]))
+    array([8.75])
     """
     steps, slope = np.diff(x, axis=0), find_pchip_slopes(x, y)
     secants = np.diff(y, axis=0) / steps
     bend = (3 * secants - 2 * slope[:-1] - slope[1:]) / steps
     twist = (slope[:-1] + slope[1:] - 2 * secants) / steps**2
+
     start, end = (np.clip(bound, x[:-1], x[1:]) - x[:-1] for bound in (low, high))
 
     def antiderivative(t: np.ndarray) -> np.ndarray:

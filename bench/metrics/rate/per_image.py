@@ -18,7 +18,7 @@ class PerImageBD:
 
     Attributes:
         mean: arithmetic mean of ``values``; None without any.
-        values: image to percent (BD-rate) or dB (BD-quality).
+        values: image to percent (BD-rate) or to the unit of quality (BD-quality).
         left_out: image to the reason why it has no value.
         method: interpolation.
         warnings: what makes the values doubtful.
@@ -36,7 +36,9 @@ class PerImageBD:
         count, total = len(self.values), len(self.values) + len(self.left_out)
         if not count:
             return f"no value for any of {total} images"
-        return f"mean over {count} of {total} images" if self.left_out else f"mean over {count} images"
+        if self.left_out:
+            return f"mean over {count} of {total} images"
+        return f"mean over {count} images"
 
 
 def per_image_bd(
@@ -49,9 +51,19 @@ def per_image_bd(
         anchor: curve of every image of the anchor.
         test: curve of every image of the test. Images that only one side has are left out, with that reason.
         measure: :func:`bd_rate` or :func:`bd_quality`.
+        method, min_overlap: as for ``measure``.
+
+    Returns:
+        Each image's delta and their mean, in percent for rates and in the unit of quality else.
 
     Raises:
         ConfigurationError: no such method.
+
+    >>> def scaled(factor):
+    ...     return Curve([factor * rate for rate in (0.2, 0.4, 0.8, 1.2)], [30, 33, 36.5, 38.5])
+    >>> found = per_image_bd({"a": scaled(1), "b": scaled(1), "c": scaled(1)}, {"a": scaled(0.9), "b": scaled(0.8)})
+    >>> f"{found.mean:.3f}, {found.statement}"
+    '-15.000, mean over 2 of 3 images'
     """
     values: dict[str, float] = {}
     left_out: dict[str, str] = {}
@@ -60,12 +72,14 @@ def per_image_bd(
         if image not in anchor or image not in test:
             left_out[image] = f"not measured with the {'anchor' if image in test else 'test'}"
             continue
+
         result = measure(anchor[image], test[image], method, min_overlap)
         if result.value is None:
             left_out[image] = result.reason or ""
         else:
             values[image] = result.value
             doubtful += bool(result.warnings)
+
     mean = math.fsum(values.values()) / len(values) if values else None
     warnings = (f"{doubtful} of {len(values)} images have a small overlap",) if doubtful else ()
     return PerImageBD(mean, values, left_out, method, warnings)
