@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +22,9 @@ Points = tuple[np.ndarray, np.ndarray]  # rates and qualities, each (points, cur
 
 @dataclass(frozen=True, eq=False)
 class BDBootstrap:
-    """A Bjøntegaard delta by both conventions, with its uncertainty over images; percent for rates, dB for qualities.
+    """A Bjøntegaard delta by both conventions, with its uncertainty over images.
+
+    BD-rates are in percent, BD-qualities in the unit of quality.
 
     Attributes:
         averaged: of the curves averaged over images.
@@ -55,43 +58,74 @@ def paired_bd_bootstrap(
 
     Args:
         anchor_rate, anchor_quality, test_rate, test_quality: (images, points), the same images in the same order;
-            qualities in dB. The numbers of points of the two codecs may differ.
-        measure: :data:`RATE` for the BD-rate in percent, :data:`QUALITY` for the BD-quality in dB.
+            rates in bits per pixel, qualities as in :class:`Curve`. The numbers of points of the two codecs may differ.
+        measure: :data:`RATE` for the BD-rate in percent, :data:`QUALITY` for the BD-quality in the unit of quality.
+        resamples, seed: how many to draw, and how.
         min_overlap: as for :func:`bd_rate`.
+
+    Returns:
+        The deltas of the averaged curves and of single images, with what is known of each.
 
     Raises:
         ValueError: arrays don't fit together, there is no such measure, the averaged curves have no delta, or more
             than 5 % of the resamples, or all images but one, have none.
+
+    Of eight images the test needs 4 to 18 % fewer bits; the interval says what other images could have given:
+
+    >>> rate = np.tile([0.2, 0.4, 0.8, 1.2], (8, 1)) * np.linspace(0.8, 1.5, 8)[:, None]
+    >>> quality = np.tile([30, 33, 36.5, 38.5], (8, 1))
+    >>> saved = np.linspace(0.04, 0.18, 8)[:, None]
+    >>> found = paired_bd_bootstrap(rate, quality, rate * (1 - saved), quality)
+    >>> low, high = found.averaged.interval()
+    >>> f"{found.averaged.value:.2f} % ({low:.2f} to {high:.2f}), mean of single images {found.per_image.value:.2f} %"
+    '-11.91 % (-15.64 to -7.92), mean of single images -11.00 %'
     """
     if measure not in MEASURES:
         raise ValueError(f"there is no measure '{measure}', only {' and '.join(MEASURES)}")
-    anchor, test = _checked(anchor_rate, anchor_quality), _checked(test_rate, test_quality)
+
+    anchor, test = _as_points(anchor_rate, anchor_quality), _as_points(test_rate, test_quality)
     images = anchor[0].shape[1]
     if test[0].shape[1] != images:
         raise ValueError(f"{images} images of the anchor but {test[0].shape[1]} of the test")
-    result = _of_averages(anchor, test, measure, min_overlap)
+    result = _compare_averages(anchor, test, measure, min_overlap)
     if result.value is None:
         raise ValueError(result.reason)
+
     counts = resample_counts(images, resamples, seed)
-    averaged = bd_of_curves(_means(anchor, counts), _means(test, counts), measure, min_overlap)
+    resampled = bd_of_curves(_average(anchor, counts), _average(test, counts), measure, min_overlap)
     others = 1.0 - np.eye(images)
-    left_out = bd_of_curves(_means(anchor, others), _means(test, others), measure, min_overlap)
-    failed = int(np.isnan(averaged).sum())
+    left_out = bd_of_curves(_average(anchor, others), _average(test, others), measure, min_overlap)
+    failed = int(np.isnan(resampled).sum())
     if images >= FEWEST_TO_RESAMPLE and (failed > LARGEST_FAILED_SHARE * resamples or np.isnan(left_out).any()):
         raise ValueError(f"the curves are too close to having no BD-{measure}: {failed} of {resamples} resamples of "
                          f"the {images} images have none, for lack of overlap or as they don't rise")
+
     single = bd_of_curves(anchor, test, measure, min_overlap)
-    usable = single[~np.isnan(single)]
-    better = usable < 0 if measure == RATE else usable > 0
+    has_value = ~np.isnan(single)
+    values = single[has_value]
+    better = values < 0 if measure == RATE else values > 0
+
     return BDBootstrap(
-        averaged=_estimate(result.value, averaged, left_out),
-        per_image=_mean_estimate(usable, counts[~np.isnan(single)]) if len(usable) else None,
-        per_image_values=single, share_improved=float(better.mean()) if len(usable) else None,
-        drop_one=_drop_one(anchor, test, measure, min_overlap), failed=failed, resamples=resamples, seed=seed)
+        averaged=_estimate(result.value, resampled, left_out),
+        per_image=_estimate_mean(values, counts[has_value]) if len(values) else None,
+        per_image_values=single,
+        share_improved=float(better.mean()) if len(values) else None,
+        drop_one=_find_range_without_a_point(anchor, test, measure, min_overlap),
+        failed=failed, resamples=resamples, seed=seed)
 
 
 def resample_counts(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
-    """Return how often each image is in each resample, (images, resamples); every resample has ``images`` in all."""
+    """Draw images with replacement.
+
+    Args:
+        images, resamples, seed: how many there are, how often to draw as many, and how.
+
+    Returns:
+        (images, resamples), how often each image is in each resample.
+
+    >>> resample_counts(images=3, resamples=2, seed=0).sum(axis=0)
+    array([3., 3.])
+    """
     drawn = np.random.default_rng(seed).integers(images, size=(images, resamples))
     cells = drawn * resamples + np.arange(resamples)
     counts = np.bincount(cells.ravel(), minlength=images * resamples)
@@ -104,24 +138,33 @@ def bd_of_curves(anchor: Points, test: Points, measure: str, min_overlap: float 
     Args:
         anchor, test: rates and qualities, each (points, curves), points in any order.
         measure: :data:`RATE` or :data:`QUALITY`.
+        min_overlap: as for :func:`bd_rate`.
 
     Returns:
-        (curves,), percent or dB.
+        (curves,), in percent or in the unit of quality.
+
+    >>> rate, quality = np.array([[0.2], [0.4], [0.8], [1.2]]), np.array([[30], [33], [36.5], [38.5]])
+    >>> bd_of_curves((rate, quality), (0.9 * rate, quality), RATE).round(3)
+    array([-10.])
     """
-    (anchor_x, anchor_y), (test_x, test_y) = sides = (_axes(anchor, measure), _axes(test, measure))
+    (anchor_x, anchor_y), (test_x, test_y) = _axes(anchor, measure), _axes(test, measure)
     low, high = np.maximum(anchor_x[0], test_x[0]), np.minimum(anchor_x[-1], test_x[-1])
     union = np.maximum(anchor_x[-1], test_x[-1]) - np.minimum(anchor_x[0], test_x[0])
     with np.errstate(invalid="ignore", divide="ignore"):  # unusable curves
         usable = (low < high) & ((high - low) / union >= min_overlap)
     for part in (anchor_x, anchor_y, test_x, test_y):
         usable &= _rises(part)
+
     values = np.full(len(usable), np.nan)
     if not usable.any():  # curves of three points or fewer have no slopes
         return values
-    low, high = low[usable], high[usable]
-    anchor_area, test_area = (  # compress, unlike an index, keeps curves beside each other in memory: twice as fast
-        integrate_pchip(*(np.compress(usable, part, axis=1) for part in side), low, high) for side in sides)
-    difference = (test_area - anchor_area) / (high - low)
+
+    def area(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Of the usable curves; compress, unlike an index, keeps them beside each other in memory: twice as fast."""
+        x, y = np.compress(usable, x, axis=1), np.compress(usable, y, axis=1)
+        return integrate_pchip(x, y, low[usable], high[usable])
+
+    difference = (area(test_x, test_y) - area(anchor_x, anchor_y)) / (high - low)[usable]
     values[usable] = 100 * (10.0**difference - 1) if measure == RATE else difference
     return values
 
@@ -130,6 +173,7 @@ def _axes(side: Points, measure: str) -> tuple[np.ndarray, np.ndarray]:
     """What is integrated over and what is integrated, in order of rate: quality and log10 rate, or the other way."""
     order = np.argsort(side[0], axis=0, kind="stable")
     rate, quality = (np.take_along_axis(part, order, axis=0) for part in side)
+
     with np.errstate(invalid="ignore", divide="ignore"):  # rates that are not positive, which _rises finds
         log_rate = np.log10(rate)
     return (quality, log_rate) if measure == RATE else (log_rate, quality)
@@ -143,17 +187,22 @@ def _rises(values: np.ndarray) -> np.ndarray:
         return np.isfinite(values).all(axis=0) & (np.diff(values, axis=0) > 0).all(axis=0)
 
 
-def _means(side: Points, weights: np.ndarray) -> Points:
+def _average(side: Points, weights: np.ndarray) -> Points:
     """Means over images with each column of ``weights``, (images, curves); NaN where a column has none."""
+    rate, quality = side
     total = weights.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        return tuple((part @ weights) / total for part in side)
+        return rate @ weights / total, quality @ weights / total
 
 
-def _of_averages(anchor: Points, test: Points, measure: str, min_overlap: float) -> BDResult:
-    curves = [Curve(*(part.mean(axis=1) for part in side), label)
-              for side, label in ((anchor, "anchor"), (test, "test"))]
-    return (bd_rate if measure == RATE else bd_quality)(*curves, min_overlap=min_overlap)
+def _compare_averages(anchor: Points, test: Points, measure: str, min_overlap: float) -> BDResult:
+    compare = bd_rate if measure == RATE else bd_quality
+    return compare(_averaged_curve(anchor, "anchor"), _averaged_curve(test, "test"), min_overlap=min_overlap)
+
+
+def _averaged_curve(side: Points, label: str) -> Curve:
+    rate, quality = side
+    return Curve(rate.mean(axis=1).tolist(), quality.mean(axis=1).tolist(), label)
 
 
 def _estimate(value: float, resampled: np.ndarray, left_out: np.ndarray) -> Resampled | Student:
@@ -162,11 +211,11 @@ def _estimate(value: float, resampled: np.ndarray, left_out: np.ndarray) -> Resa
     if n >= FEWEST_TO_RESAMPLE:
         return Resampled(value, resampled[~np.isnan(resampled)], n, left_out)
     if n == 1 or np.isnan(left_out).any():
-        return Student(value, value, np.inf, max(n - 1.0, 1.0), n)
+        return Student(value, value, math.inf, max(n - 1.0, 1.0), n)
     return Student(value, value, float(np.sqrt((n - 1) * left_out.var())), n - 1.0, n)
 
 
-def _mean_estimate(values: np.ndarray, counts: np.ndarray) -> Resampled | Student:
+def _estimate_mean(values: np.ndarray, counts: np.ndarray) -> Resampled | Student:
     """Of the mean of images' values; resamples have as many images as happen to be drawn of them."""
     n = len(values)
     with np.errstate(invalid="ignore", divide="ignore"):  # no image drawn; a single image left out
@@ -175,22 +224,32 @@ def _mean_estimate(values: np.ndarray, counts: np.ndarray) -> Resampled | Studen
     return _estimate(float(values.mean()), means, left_out)
 
 
-def _drop_one(anchor: Points, test: Points, measure: str, min_overlap: float) -> tuple[float, float] | None:
+def _find_range_without_a_point(
+    anchor: Points, test: Points, measure: str, min_overlap: float
+) -> tuple[float, float] | None:
     """Range with one point of the test left out, and the same one of the anchor where this has as many."""
     points, together = len(test[0]), len(anchor[0]) == len(test[0])
     if points <= MINIMUM_POINTS:
         return None
+
     values = []
     for index in range(points):
-        fewer_test, fewer_anchor = (tuple(np.delete(part, index, axis=0) for part in side) if drop else side
-                                    for side, drop in ((test, True), (anchor, together)))
-        values.append(_of_averages(fewer_anchor, fewer_test, measure, min_overlap).value)
-    return None if None in values else (min(values), max(values))
+        fewer = _without_point(anchor, index) if together else anchor
+        value = _compare_averages(fewer, _without_point(test, index), measure, min_overlap).value
+        if value is None:
+            return None
+        values.append(value)
+    return min(values), max(values)
 
 
-def _checked(rate: np.ndarray, quality: np.ndarray) -> Points:
+def _without_point(side: Points, index: int) -> Points:
+    rate, quality = side
+    return np.delete(rate, index, axis=0), np.delete(quality, index, axis=0)
+
+
+def _as_points(rate: np.ndarray, quality: np.ndarray) -> Points:
     """Both as (points, images)."""
-    rate, quality = (np.asarray(part, dtype=float) for part in (rate, quality))
+    rate, quality = np.asarray(rate, dtype=float), np.asarray(quality, dtype=float)
     if rate.ndim != 2 or rate.shape != quality.shape or not rate.size:
         raise ValueError(f"rates and qualities must be (images, points), got {rate.shape} and {quality.shape}")
     return np.ascontiguousarray(rate.T), np.ascontiguousarray(quality.T)

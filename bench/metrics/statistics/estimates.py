@@ -51,7 +51,11 @@ class Estimate(Protocol):
 
 @dataclass(frozen=True)
 class Exact:
-    """A number without uncertainty, such as a count."""
+    """A number without uncertainty, such as a count.
+
+    >>> Exact(68.5).interval(), Exact(68.5).p_below(70)
+    ((68.5, 68.5), 0.0)
+    """
 
     value: float
     n: int = 1
@@ -82,7 +86,13 @@ class Student:
         centre: where the interval is centred: the value, or a logarithm near that of the value.
         error: standard error of ``centre``; ``inf`` where a single sample says nothing about it.
         freedom: degrees of freedom.
+        n: samples.
         logarithmic: ``centre`` and ``error`` are of the natural logarithm.
+
+    >>> mean = Student(value=10.0, centre=10.0, error=1.0, freedom=4.0, n=5)
+    >>> low, high = mean.interval()
+    >>> f"{low:.2f} to {high:.2f}, p of being below 13: {mean.p_below(13):.3f}"
+    '7.22 to 12.78, p of being below 13: 0.020'
     """
 
     value: float
@@ -99,6 +109,7 @@ class Student:
         low, high = self.centre - reach, self.centre + reach
         if self.logarithmic:
             low, high = math.exp(low), math.exp(high)
+
         return min(low, self.value), max(high, self.value)
 
     def p_below(self, x: float) -> float:
@@ -122,6 +133,7 @@ class Student:
             if x <= 0:
                 return -math.inf
             x = math.log(x)
+
         distance = x - self.centre
         if self.error == 0:
             return math.copysign(math.inf, distance) if distance else 0.0
@@ -138,11 +150,20 @@ def ratio_estimate(a: Sequence[float], b: Sequence[float], paired: bool) -> Resa
         a, b: positive times in one unit.
         paired: a[i] and b[i] are of one round of interleaved measurements.
 
+    Returns:
+        The ratio, without a unit.
+
     Raises:
         ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
+
+    >>> found = ratio_estimate([2.0, 2.1, 2.2], [1.0, 1.0, 1.1], paired=True)
+    >>> low, high = found.interval()
+    >>> f"{found.value:.2f} ({low:.2f} to {high:.2f}) by {found.method}"
+    "2.10 (1.90 to 2.18) by Student's t"
     """
     first, second = check_times(a, b, paired)
     value, n = float(np.median(first) / np.median(second)), min(len(first), len(second))
+
     if n >= FEWEST_TO_RESAMPLE:
         return Resampled(value, resample_ratios(first, second, paired), n)
     if n < 2:

@@ -15,6 +15,7 @@ POWER = 0.8
 BCA, PERCENTILE = "bca", "percentile"
 
 _TAIL = 0.001  # share of the resamples on each side beyond which a normal tail takes their place
+_EDGE = float(ndtri(1 - _TAIL))  # in standard deviations
 _SECOND_ORDER = 3.0  # standard errors up to which BCa's correction is meant; further out it stays as it is there
 _NO_SPREAD = 1e-12  # relative: what differs by less differs by rounding
 
@@ -40,6 +41,15 @@ class Resampled:
         resamples: values of the resamples, finite, one or more.
         n: images or rounds, two or more.
         left_out: (n,) values of the sample with one image left out, finite.
+
+    A mean of eight values and what is known of it:
+
+    >>> values = np.array([1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 7.0])
+    >>> drawn = np.random.default_rng(0).choice(values, (10_000, 8)).mean(axis=1)
+    >>> mean = Resampled(values.mean(), drawn, 8, left_out=(values.sum() - values) / 7)
+    >>> low, high = mean.interval()
+    >>> f"{mean.value:.2f} ({low:.2f} to {high:.2f}) by {mean.method}, p of being below 4.5: {mean.p_below(4.5):.3f}"
+    '3.50 (2.19 to 5.38) by BCa bootstrap, p of being below 4.5: 0.120'
     """
 
     value: float
@@ -50,30 +60,38 @@ class Resampled:
     @property
     def method(self) -> str:
         """"BCa bootstrap" or "percentile bootstrap"."""
-        return "BCa bootstrap" if self._smooth else "percentile bootstrap"
+        return "percentile bootstrap" if self.left_out is None else "BCa bootstrap"
 
     def interval(self, level: float = LEVEL, method: str | None = None) -> tuple[float, float]:
         """Return the interval with equal tails, widened to hold the value.
 
         Args:
+            level: probability that it is to hold the true value with.
             method: :data:`BCA` or :data:`PERCENTILE`; None for BCa where the statistic is smooth.
+
+        Returns:
+            Both ends in the value's unit.
 
         Raises:
             ValueError: there is no such method, or BCa can't be had.
         """
-        method = method or (BCA if self._smooth else PERCENTILE)
-        if method not in (BCA, PERCENTILE) or (method == BCA and not self._smooth):
+        known = (PERCENTILE,) if self.left_out is None else (BCA, PERCENTILE)
+        method = method or known[0]
+        if method not in known:
             raise ValueError(f"no interval by '{method}' for a {self.method}")
         if self._constant:
             return self.value, self.value
+
         z = self._expanded((1 + level) / 2)
-        low, high = (self._quantile(self._corrected(end) if method == BCA else end) for end in (-z, z))
+        ends = (-z, z) if method == PERCENTILE else (self._corrected(-z), self._corrected(z))
+        low, high = (self._quantile(end) for end in ends)
         return min(low, self.value), max(high, self.value)
 
     def p_below(self, x: float) -> float:
         """See :class:`Estimate`; at least 0.5 where the value is not below x, since the interval holds it."""
         if self._constant:
             return float(self.value >= x)
+
         p_value = self._one_sided(-self._position(x, "left"))
         return max(p_value, 0.5) if self.value >= x else p_value
 
@@ -81,6 +99,7 @@ class Resampled:
         """See :class:`Estimate`; at least 0.5 where the value is not above x, since the interval holds it."""
         if self._constant:
             return float(self.value <= x)
+
         p_value = self._one_sided(self._position(x, "right"))
         return max(p_value, 0.5) if self.value <= x else p_value
 
@@ -93,24 +112,26 @@ class Resampled:
         """The jackknife's for a smooth statistic (Tukey, Ann. Math. Stat. 29, 1958), else the resamples' spread."""
         if self._constant:
             return 0.0
-        return math.sqrt((self.n - 1) * np.var(self.left_out)) if self._smooth else self._spread
+        if self.left_out is None:
+            return self._spread
+        return math.sqrt((self.n - 1) * np.var(self.left_out))
 
     @cached_property
     def acceleration(self) -> float:
-        """Efron's a of a smooth statistic (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 14.15)."""
+        """Efron's a (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 14.15); 0 if not smooth."""
+        if self.left_out is None:
+            return 0.0
         distances = self.left_out.mean() - self.left_out
         return float((distances**3).sum() / (6 * (distances**2).sum() ** 1.5))
 
     @cached_property
     def freedom(self) -> float:
-        """Degrees of freedom of a smooth statistic's standard error, 1 to n - 1."""
+        """Degrees of freedom of the standard error, 1 to n - 1 for a smooth statistic; else infinitely many."""
+        if self.left_out is None:
+            return math.inf
         distances = self.left_out - self.left_out.mean()
         kurtosis = (distances**4).mean() / (distances**2).mean() ** 2
         return max(1.0, min(self.n - 1.0, float(2 * self.n / (kurtosis - 1 + 2 / (self.n - 1)))))
-
-    @property
-    def _smooth(self) -> bool:
-        return self.left_out is not None
 
     @cached_property
     def _sorted(self) -> np.ndarray:
@@ -127,18 +148,23 @@ class Resampled:
     @cached_property
     def _bias(self) -> float:
         """Efron's z0: where the value lies among the resamples, as a normal quantile."""
-        left, right = (np.searchsorted(self._sorted, self.value, side) for side in ("left", "right"))
+        left, right = self._ranks(self.value)
         return float(ndtri(_inside((left + right) / 2 / len(self._sorted), len(self._sorted))))
+
+    def _ranks(self, x: float) -> tuple[int, int]:
+        """How many resamples are below ``x``, and how many are not above it."""
+        left, right = (np.searchsorted(self._sorted, x, side) for side in ("left", "right"))
+        return int(left), int(right)
 
     def _expanded(self, share: float) -> float:
         """The quantile that stands for the normal one of ``share``."""
-        if not self._smooth:
+        if self.left_out is None:
             return float(ndtri(share))
         return float(stdtrit(self.freedom, share)) * self.standard_error / self._spread
 
     def _one_sided(self, z: float) -> float:
         """The share whose expanded quantile is ``z``."""
-        if not self._smooth:
+        if self.left_out is None:
             return float(ndtr(z))
         return float(stdtr(self.freedom, z * self._spread / self.standard_error))
 
@@ -146,6 +172,7 @@ class Resampled:
         """BCa's correction of a normal quantile."""
         w = self._bias + z
         side = math.copysign(_SECOND_ORDER, w)
+
         if abs(w) < _SECOND_ORDER / (1 + self.acceleration * side):
             return self._bias + w / (1 - self.acceleration * w)
         return self._bias + w * (1 + self.acceleration * side)
@@ -153,32 +180,34 @@ class Resampled:
     def _position(self, x: float, side: str) -> float:
         """The quantile z whose bound is ``x``, the inverse of the interval; of equal resamples, the end on ``side``."""
         z = self._place(x, side)
-        if not self._smooth:
+        if self.left_out is None:
             return z
+
         v = z - self._bias
         return v / (1 + self.acceleration * max(-_SECOND_ORDER, min(v, _SECOND_ORDER))) - self._bias
 
     def _quantile(self, z: float) -> float:
         """Of the resamples, at a normal quantile; linear between them."""
-        edge = float(ndtri(1 - _TAIL))
-        if self._smooth and abs(z) > edge:
+        if self.left_out is not None and abs(z) > _EDGE:
             low_or_high = np.quantile(self._sorted, _TAIL if z < 0 else 1 - _TAIL)
-            return float(low_or_high) + (z - math.copysign(edge, z)) * self._spread
+            return float(low_or_high) + (z - math.copysign(_EDGE, z)) * self._spread
         return float(np.quantile(self._sorted, ndtr(z)))
 
     def _place(self, x: float, side: str) -> float:
         """The inverse of :meth:`_quantile`."""
         values, last = self._sorted, len(self._sorted) - 1
-        if self._smooth:
-            edge = float(ndtri(1 - _TAIL))
+        if self.left_out is not None:
             low, high = np.quantile(values, (_TAIL, 1 - _TAIL))
-            if x < low or x > high:
-                return float((x - low) / self._spread - edge if x < low else (x - high) / self._spread + edge)
-        left, right = (int(np.searchsorted(values, x, end)) for end in ("left", "right"))
+            if x < low:
+                return float((x - low) / self._spread - _EDGE)
+            if x > high:
+                return float((x - high) / self._spread + _EDGE)
+
+        left, right = self._ranks(x)
         if left < right:
             index = float(left if side == "left" else right - 1)
         elif 0 < left <= last:
-            index = left - 1 + (x - values[left - 1]) / (values[left] - values[left - 1])
+            index = float(left - 1 + (x - values[left - 1]) / (values[left] - values[left - 1]))
         else:
             index = float(min(left, last))
         return float(ndtri(_inside(index / max(last, 1), len(values))))

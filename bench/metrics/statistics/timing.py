@@ -5,6 +5,7 @@ Times are skewed and have outliers, so that everything here goes by medians and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,9 +23,11 @@ BOOTSTRAP, STUDENT = "bootstrap", "t"
 
 @dataclass(frozen=True)
 class Summary:
-    """Median, 10th and 90th percentile (linear between samples) and number of samples.
+    """What samples of a time come to, in their unit.
 
     Attributes:
+        median, p10, p90: median, 10th and 90th percentile, linear between samples.
+        n: number of samples.
         interval: of the median, 95 %; None below six samples, see :func:`median_interval`.
     """
 
@@ -57,14 +60,24 @@ class Ratio:
 
 
 def summarise_times(samples: Sequence[float]) -> Summary:
-    """Summarise times in any unit.
+    """Summarise times by ranks.
+
+    Args:
+        samples: one or more, in any unit.
+
+    Returns:
+        Median, percentiles and the median's interval, in that unit.
 
     Raises:
         ValueError: there are none, or one is no finite number.
+
+    >>> summarise_times([1.0, 1.1, 1.2, 1.3, 1.4, 9.0])
+    Summary(median=1.25, p10=1.05, p90=5.2, n=6, interval=(1.0, 9.0))
     """
-    values = _checked(samples)
+    values = _as_finite(samples)
     p10, median, p90 = np.percentile(values, (10, 50, 90)).tolist()
-    return Summary(median, p10, p90, len(values), median_interval(values))
+
+    return Summary(median, p10, p90, len(values), median_interval(samples))
 
 
 def is_stable(samples: Sequence[float], window: int = 3, tolerance: float = 0.03) -> bool:
@@ -74,10 +87,19 @@ def is_stable(samples: Sequence[float], window: int = 3, tolerance: float = 0.03
     smaller one. Fewer than two windows are never enough.
 
     Args:
+        samples: times in any unit, in the order in which they were taken.
         window: samples in a window; one outlier in three does not move a median.
+        tolerance: relative.
+
+    Returns:
+        True once it is warm.
+
+    >>> is_stable([3.0, 1.5, 1.2]), is_stable([3.0, 1.5, 1.2, 1.0, 1.01, 1.0]), is_stable([1.0] * 6)
+    (False, False, True)
     """
     if len(samples) < 2 * window:
         return False
+
     last, before = (float(np.median(part)) for part in (samples[-window:], samples[-2 * window:-window]))
     return abs(last - before) <= tolerance * min(last, before)
 
@@ -87,13 +109,25 @@ def median_interval(samples: Sequence[float], level: float = LEVEL) -> tuple[flo
 
     Between the k-th smallest and the k-th largest of n samples lies the median with the probability that a
     binomial variable B(n, 1/2) is at least k and at most n - k (David and Nagaraja, Order Statistics, 2003,
-    section 7.1). k is the largest that gives ``level``; None where not even the whole range does.
+    section 7.1). k is the largest that gives ``level``.
+
+    Args:
+        samples: one or more, in any unit.
+        level: least probability that the interval holds the median.
+
+    Returns:
+        Both ends in that unit; None where not even the whole range of the samples gives ``level``.
 
     Raises:
         ValueError: there are no samples, or one is no finite number.
+
+    >>> median_interval([5, 3, 8, 1, 9, 4, 7, 2, 6])
+    (2.0, 8.0)
+    >>> median_interval([5, 3, 8, 1])
     """
-    values = np.sort(_checked(samples))
+    values = np.sort(_as_finite(samples))
     n = len(values)
+
     k = int(stats.binom.ppf((1 - level) / 2, n, 0.5))  # the least with P(B <= k) >= (1 - level) / 2
     if k == 0:
         return None
@@ -110,25 +144,37 @@ def compare_medians(a: Sequence[float], b: Sequence[float], noise_floor: float =
     logarithms of the times, which takes these for normal, and is widened to hold the value.
 
     Args:
+        a, b: positive times in one unit.
         noise_floor: relative; a ratio within it never differs.
         paired: a[i] and b[i] are of one round of interleaved measurements, so that slow changes of the machine's
             speed fall on both alike and cancel.
+        level: of the interval.
+
+    Returns:
+        The ratio, without a unit, and whether it differs from 1.
 
     Raises:
         ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
+
+    >>> slow, fast = [1.00, 1.02, 0.98, 1.50, 1.01, 0.99], [0.50, 0.51, 0.49, 0.75, 0.50, 0.50]
+    >>> found = compare_medians(slow, fast, paired=True)
+    >>> f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})", found.differs
+    ('2.01 (1.98 to 2.02)', True)
     """
     first, second = check_times(a, b, paired)
     value = float(np.median(first) / np.median(second))
     n_a, n_b = len(first), len(second)
     if min(n_a, n_b) < 2:
         return Ratio(value, None, None, n_a, n_b, False, None)
+
     if min(n_a, n_b) < FEWEST_TO_RESAMPLE:
         centre, error, freedom = estimate_log_ratio(first, second, paired)
-        reach = stats.t.ppf((1 + level) / 2, freedom) * error
-        method, (low, high) = STUDENT, np.exp((centre - reach, centre + reach)).tolist()
+        reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+        method, low, high = STUDENT, math.exp(centre - reach), math.exp(centre + reach)
     else:
         ends = ((1 - level) / 2, (1 + level) / 2)
         method, (low, high) = BOOTSTRAP, np.quantile(resample_ratios(first, second, paired), ends).tolist()
+
     low, high = min(low, value), max(high, value)
     differs = not low <= 1 <= high and abs(value - 1) > noise_floor
     return Ratio(value, low, high, n_a, n_b, differs, method)
@@ -137,10 +183,14 @@ def compare_medians(a: Sequence[float], b: Sequence[float], noise_floor: float =
 def check_times(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return both series as arrays.
 
+    Args:
+        a, b: times in one unit.
+        paired: whether they are of the same rounds.
+
     Raises:
         ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
     """
-    first, second = _checked(a), _checked(b)
+    first, second = _as_finite(a), _as_finite(b)
     if min(first.min(), second.min()) <= 0:
         raise ValueError("times must be positive")
     if paired and len(first) != len(second):
@@ -149,7 +199,15 @@ def check_times(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple[n
 
 
 def resample_ratios(a: np.ndarray, b: np.ndarray, paired: bool) -> np.ndarray:
-    """Ratios of medians on bootstrap resamples, with a fixed seed."""
+    """Return ratios of medians on bootstrap resamples, with a fixed seed.
+
+    Args:
+        a, b: (samples,) positive times in one unit; as many on both sides where ``paired``.
+        paired: whether both sides are resampled by the same rounds.
+
+    Returns:
+        (resamples,), medians of a over those of b.
+    """
     generator = np.random.default_rng(SEED)
     chosen_a = generator.integers(len(a), size=(RESAMPLES, len(a)))
     chosen_b = chosen_a if paired else generator.integers(len(b), size=(RESAMPLES, len(b)))
@@ -157,20 +215,35 @@ def resample_ratios(a: np.ndarray, b: np.ndarray, paired: bool) -> np.ndarray:
 
 
 def estimate_log_ratio(a: np.ndarray, b: np.ndarray, paired: bool) -> tuple[float, float, float]:
-    """Mean difference of the logarithms, its standard error, and Student's degrees of freedom (Welch's unpaired)."""
+    """Return the mean difference of the logarithms, its standard error, and Student's degrees of freedom.
+
+    Unpaired these are Welch's (Biometrika 34, 1947).
+
+    Args:
+        a, b: (samples,) positive times in one unit, two or more on each side.
+        paired: a[i] and b[i] are of one round.
+
+    Returns:
+        Difference, standard error and degrees of freedom.
+
+    >>> difference, error, freedom = estimate_log_ratio(np.array([2.0, 2.2]), np.array([1.0, 1.1]), paired=True)
+    >>> f"{math.exp(difference):.2f} {error:.2f} {freedom:g}"
+    '2.00 0.00 1'
+    """
     log_a, log_b = np.log(a), np.log(b)
     if paired:
         differences = log_a - log_b
-        centre, error, freedom = differences.mean(), differences.std(ddof=1) / len(log_a) ** 0.5, len(log_a) - 1.0
-    else:
-        parts = np.array([log_a.var(ddof=1) / len(log_a), log_b.var(ddof=1) / len(log_b)])
-        centre, error = log_a.mean() - log_b.mean(), parts.sum() ** 0.5
-        beneath = (parts ** 2 / np.array([len(log_a) - 1, len(log_b) - 1])).sum()
-        freedom = parts.sum() ** 2 / beneath if beneath > 0 else float(len(log_a) + len(log_b) - 2)
-    return float(centre), float(error), float(freedom)
+        error = differences.std(ddof=1) / len(differences) ** 0.5
+        return float(differences.mean()), float(error), len(differences) - 1.0
+
+    parts = np.array([log_a.var(ddof=1) / len(log_a), log_b.var(ddof=1) / len(log_b)])
+    difference, error = log_a.mean() - log_b.mean(), parts.sum() ** 0.5
+    beneath = (parts ** 2 / np.array([len(log_a) - 1, len(log_b) - 1])).sum()
+    freedom = parts.sum() ** 2 / beneath if beneath > 0 else len(log_a) + len(log_b) - 2
+    return float(difference), float(error), float(freedom)
 
 
-def _checked(samples: Sequence[float]) -> np.ndarray:
+def _as_finite(samples: Sequence[float]) -> np.ndarray:
     values = np.asarray(samples, dtype=float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError("samples must be finite numbers, at least one")
