@@ -163,15 +163,15 @@ def method_spread(anchor: Curve, test: Curve, min_overlap: float = MINIMUM_OVERL
     '0.12'
     """
     results = {method: bd_rate(anchor, test, method, min_overlap) for method in METHODS}
-    values = [result.value for result in results.values() if result.value is not None]
+    values = {method: result.value for method, result in results.items() if result.value is not None}
     if len(values) < len(results):
         return MethodSpread(results, None)
 
-    points = max(values) - min(values)
+    points = max(values.values()) - min(values.values())
     if points <= LARGEST_SPREAD_POINTS:
         return MethodSpread(results, points)
 
-    listed = ", ".join(f"{method} {format_number(result.value, '+.2f')} %" for method, result in results.items())
+    listed = ", ".join(f"{method} {format_number(value, '+.2f')} %" for method, value in values.items())
     return MethodSpread(results, points, (f"interpolations differ by {points:.2f} points: {listed}",))
 
 
