@@ -11,6 +11,7 @@ import pytest
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from bench.results.stored import StoredResults
 from tests import latency_samples, row_samples
 from tests.test_judgement import BASE, IMAGES, PSNR, VARIANT, store_rates
 
@@ -196,7 +197,5 @@ def test_a_damaged_accepted_state_says_what_to_do(results, capsys):
 
 
 def test_the_accepted_state_is_no_dataset(results):
-    from bench.commands.report import datasets_with_rows
-
     claims(results, "--accept")
-    assert datasets_with_rows(results) == ["kodak"]
+    assert StoredResults(results).datasets == ["kodak"]

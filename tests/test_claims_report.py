@@ -22,10 +22,10 @@ from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, RE
 from bench.reports.claims.junit import summary_markdown, write_junit
 from bench.reports.claims.pairs import pair_plots, rate_change
 from bench.reports.claims.plots import LOOKS, MOST_ROWS, Panel, forest_plots, labels
-from bench.reports.claims.report import assemble, build_claims_report
+from bench.reports.claims.report import assemble
 from bench.reports.claims.summary import summary_text
 from bench.reports.claims.text import MARK, Names, claimed_text, p_text, what_text
-from bench.reports.rate.build import contents_of
+from bench.reports.page.pages import contents_of, write_report
 
 NAMES = Names({"rwkv_phase1": "RWKV-1", "hpcm_base": "HPCM-Base", "multiref_phase1": "MultiRef-1"},
               {"hpcm_base": "HPCM", "multiref_phase1": "Multi-reference", "rwkv_phase1": "RWKV"})
@@ -97,7 +97,7 @@ RESULT = ClaimsResult(JUDGEMENTS, (pair(), pair(title="Mini test against mini an
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "claims"
-    build_claims_report(RESULT, folder)
+    write_report(assemble(RESULT, NAMES), folder)
     return folder
 
 
@@ -321,8 +321,8 @@ def test_folder_is_complete_and_loses_files_of_earlier_reports(written, tmp_path
             "tables/verdicts.csv"} <= names
     linked = re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", (written / "README.md").read_text(encoding="utf-8"))
     assert linked and set(linked) <= names
-    build_claims_report(ClaimsResult(JUDGEMENTS[:3]), tmp_path)
-    first = build_claims_report(ClaimsResult(JUDGEMENTS[5:6]), tmp_path)
+    write_report(assemble(ClaimsResult(JUDGEMENTS[:3]), NAMES), tmp_path)
+    first = write_report(assemble(ClaimsResult(JUDGEMENTS[5:6]), NAMES), tmp_path)
     assert first[0].name == "README.md" and not (tmp_path / "figures").exists()
 
 

@@ -14,8 +14,9 @@ from bench.curves.anchors import load
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate
-from bench.reports.rate.build import make_report
+from bench.reports.rate.report import make_rate_report
 from bench.results.rows import Row, digest
+from bench.results.stored import StoredResults
 
 ANCHORS = ("kodak/anchor", "kodak/strict-anchor")
 COLUMNS = {"psnr": ("bd_rate_percent", "psnr_rgb_db"), "ms-ssim": ("bd_rate_ms_ssim_percent", "ms_ssim_db")}
@@ -53,7 +54,7 @@ def results(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(results):
-    return make_report("kodak", results)
+    return make_rate_report(StoredResults(results), "kodak")
 
 
 def by_command(anchor: str, test: str, metric: str) -> tuple[float | None, float | None]:

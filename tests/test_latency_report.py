@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from latency_samples import both, row, store
+from page_samples import build
 from test_report import make_rows
 from test_report import store as store_rd
 
@@ -25,11 +26,12 @@ from bench.reports.claims.report import assemble as assemble_claims
 from bench.reports.claims.tables import value_table
 from bench.reports.claims.text import claimed_text, names_of
 from bench.reports.latency.rates import rate_points
-from bench.reports.latency.report import assemble, build_latency_report, make_latency_report
+from bench.reports.latency.report import assemble, make_latency_report
 from bench.reports.latency.text import context_of
-from bench.reports.rate.build import build_report, contents_of
+from bench.reports.page.pages import contents_of
 from bench.results.latency_selection import compare, select_latency
 from bench.results.rows import FAILED
+from bench.results.stored import StoredResults
 from bench.variants import load_variants
 
 ROOT = Path(__file__).parents[1]
@@ -261,7 +263,7 @@ class TestFailures:
 
     def test_a_device_where_everything_failed(self, tmp_path):
         results = store(tmp_path / "results", both("hpcm_base", **OOM))
-        paths = build_latency_report(results, tmp_path / "reports")
+        paths = build("latency", results, tmp_path / "reports")
         text = paths[0].read_text(encoding="utf-8")
         assert "3 \\| 4 GB" in text and "was not measured here" in text
 
@@ -453,7 +455,7 @@ class TestClaims:
 
 class TestRatePlot:
     def test_published_rates_only_of_the_same_model(self, tmp_path):
-        plot = rate_points(context_of(select_latency(ROWS)), tmp_path)
+        plot = rate_points(context_of(select_latency(ROWS)), StoredResults(tmp_path))
         assert [(point.label, round(point.saving_percent, 2)) for point in plot.points] == [
             ("HPCM-Base", 15.43), ("HPCM-Large", 19.39)]
         assert all(point.published for point in plot.points) and plot.left_out == ("RWKV-1",)
@@ -462,13 +464,13 @@ class TestRatePlot:
 
     def test_stored_rows_come_first(self, tmp_path):
         rows = [replace(one, name="rwkv_phase1", label="RWKV-1", codec="learned") for one in make_rows("webp")]
-        plot = rate_points(context_of(select_latency(ROWS)), store_rd(tmp_path, rows))
+        plot = rate_points(context_of(select_latency(ROWS)), StoredResults(store_rd(tmp_path, rows)))
         point, = (point for point in plot.points if point.label == "RWKV-1")
         assert not point.published and plot.left_out == ()
 
     def test_too_few_points_are_no_plot(self, tmp_path):
         results = store(tmp_path / "results", both("rwkv_phase1"))
-        report = make_latency_report(results / "latency" / "cpu-test", results, ())
+        report = make_latency_report(StoredResults(results), "cpu-test")
         assert not any("rate_against_time" in figure.name for figure in report.figures)
         assert any("no plot of rate saving" in line for line in report.intro)
 
@@ -477,7 +479,7 @@ class TestRatePlot:
 def folder(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("latency")
     results = store(root / "results", ROWS)
-    paths = build_latency_report(results, root / "reports")
+    paths = build("latency", results, root / "reports")
     assert paths[0] == root / "reports" / "latency" / "cpu-test" / "README.md"
     return paths[0].parent
 
@@ -493,7 +495,7 @@ class TestFiles:
                            for layout in ("wide", "column") for kind in ("png", "svg")}
 
     def test_same_rows_same_bytes(self, folder, tmp_path):
-        build_latency_report(folder.parents[2] / "results", tmp_path)
+        build("latency", folder.parents[2] / "results", tmp_path)
         again = tmp_path / "latency" / folder.name
 
         def digests(root: Path) -> dict:
@@ -515,13 +517,13 @@ class TestFiles:
         assert not re.findall(r'(?:src|href)="(?!data:|https?://)', page)
 
     def test_no_rows_at_all(self, tmp_path):
-        with pytest.raises(BenchError, match="no latency rows"):
-            build_latency_report(tmp_path, tmp_path)
+        with pytest.raises(BenchError, match="holds nothing for a report of latency"):
+            build("latency", tmp_path, tmp_path)
 
     def test_every_device_gets_a_folder(self, tmp_path):
         results = store(tmp_path / "results", both("hpcm_base"))
         store(results, both("hpcm_base", device="cuda: X"), device="cuda-x")
-        build_latency_report(results, tmp_path / "reports")
+        build("latency", results, tmp_path / "reports")
         assert sorted(path.name for path in (tmp_path / "reports" / "latency").iterdir()) == ["cpu-test", "cuda-x"]
 
 
@@ -534,14 +536,13 @@ class TestVerb:
 
     def test_it_needs_no_torch(self, tmp_path):
         results = store(tmp_path / "results", both("hpcm_base") + both("rwkv_phase1"))
-        script = ("import sys; from pathlib import Path; "
-                  "from bench.reports.latency.report import build_latency_report; "
-                  f"build_latency_report(Path({str(results)!r}), Path({str(tmp_path)!r})); "
+        script = ("import sys; from bench.cli import main; "
+                  f"main(['report', '--results', {str(results)!r}, '--reports', {str(tmp_path)!r}]); "
                   "sys.exit('torch' in sys.modules)")
         assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120).returncode == 0
 
     def test_the_committed_report_of_kodak_is_what_its_rows_give(self, tmp_path):
         """But for PNG files, whose compression may differ between machines."""
         committed = ROOT / "reports" / "kodak"
-        for path in (one for one in build_report("kodak", ROOT / "results", tmp_path) if one.suffix != ".png"):
+        for path in (one for one in build("rate", ROOT / "results", tmp_path, "kodak") if one.suffix != ".png"):
             assert path.read_bytes() == (committed / path.relative_to(tmp_path / "kodak")).read_bytes(), path.name

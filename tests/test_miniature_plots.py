@@ -7,9 +7,9 @@ import pytest
 from scipy.interpolate import PchipInterpolator
 from test_report import LABELS, cell, make_rows, table_of
 
-from bench.reports.rate.build import assemble
 from bench.reports.rate.curves import measured_curves
 from bench.reports.rate.miniature_plots import by_line, gain_at_equal_rate, miniatures_of
+from bench.reports.rate.report import assemble
 from bench.results.row_selection import select
 
 NAMES = ("hpcm_base_mini", "hpcm_base_seed1_mini", "rwkv_phase1_mini", "rwkv_phase2_mini", "weconv_phase1_mini")

@@ -13,14 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_samples import build
 
 from bench.cli import _parser, main
 from bench.common.errors import BenchError
 from bench.curves.rd_curve import Points, RDCurve
-from bench.reports.rate.build import assemble, build_report, make_report
+from bench.reports.kinds import REPORTS, ReportKind
+from bench.reports.page.canvas import Figure
+from bench.reports.page.pages import Report, Section
+from bench.reports.page.table import Column, Table
 from bench.reports.rate.curves import PUBLISHED, ReportCurve
+from bench.reports.rate.report import assemble, make_rate_report
 from bench.results.row_selection import select
 from bench.results.rows import FAILED, Row, digest
+from bench.results.stored import StoredResults
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
 ROOT = Path(__file__).parents[1]
@@ -128,7 +134,7 @@ class TestBDRate:
 
 @pytest.fixture(scope="module")
 def kodak(tmp_path_factory):
-    return make_report("kodak", store(tmp_path_factory.mktemp("results"), make_rows("webp")))
+    return make_rate_report(StoredResults(store(tmp_path_factory.mktemp("results"), make_rows("webp"))), "kodak")
 
 
 class TestKodakReferences:
@@ -165,7 +171,8 @@ class TestTecnickReferences:
         """The paper states -18.16 and -22.20 against VTM-22.0."""
         images = [f"{number}.png" for number in range(100)]
         rows = make_rows("webp", images=images, dataset="tecnick", total=100)
-        table = table_of(make_report("tecnick", store(tmp_path, rows)), "bd_rate_vs_vtm-18.0-lossyvae")
+        report = make_rate_report(StoredResults(store(tmp_path, rows)), "tecnick")
+        table = table_of(report, "bd_rate_vs_vtm-18.0-lossyvae")
         for codec, stated in (("HPCM-Base (published)", -18.16), ("HPCM-Large (published)", -22.20)):
             assert cell(table, codec, "bd_rate_percent") == pytest.approx(stated, abs=0.3)
         assert any("QP 22 to 42" in note for note in table.notes)
@@ -174,7 +181,7 @@ class TestTecnickReferences:
 def test_a_folder_is_not_compared_with_published_averages(tmp_path):
     """Its name may be that of a folder of published curves."""
     rows = make_rows("webp", dataset="clic2020-pro-valid", total=None)
-    report = make_report("clic2020-pro-valid", store(tmp_path, rows))
+    report = make_rate_report(StoredResults(store(tmp_path, rows)), "clic2020-pro-valid")
     assert not [table for table in report.tables if "bd_rate" in table.name]
 
 
@@ -201,7 +208,7 @@ class TestMarks:
         unknown = dict.fromkeys(["bpp", "psnr_rgb_db", "ms_ssim", "ms_ssim_db", "decode_matches"])
         rows = [replace(row, status=FAILED, reason="no memory", **unknown)
                 for row in make_rows("webp", dataset="sample", total=24)]
-        build_report("sample", store(tmp_path / "results", rows), tmp_path)
+        build("rate", store(tmp_path / "results", rows), tmp_path, "sample")
         text = (tmp_path / "sample" / "README.md").read_text()
         assert "0 of 24 images" in text and text.count("no memory") == len(rows)
 
@@ -228,13 +235,13 @@ class Links(HTMLParser):
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     rows = make_rows("vvenc") + make_rows("webp", 0.8) + make_rows("hpcm_base_mini", miniature=True, points=4)
-    return folder, build_report("kodak", store(folder / "results", rows), folder / "reports")
+    return folder, build("rate", store(folder / "results", rows), folder / "reports", "kodak")
 
 
 class TestFiles:
     def test_same_rows_give_the_same_bytes(self, built):
         folder, paths = built
-        again = build_report("kodak", folder / "results", folder / "again")
+        again = build("rate", folder / "results", folder / "again", "kodak")
         digests = [{path.relative_to(root): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
                    for root, files in ((folder / "reports", paths), (folder / "again", again))]
         assert digests[0] == digests[1] and len(digests[0]) > 20
@@ -270,11 +277,11 @@ class TestFiles:
 
     def test_earlier_files_go_and_foreign_ones_stay(self, tmp_path):
         results = store(tmp_path / "results", make_rows("vvenc") + make_rows("webp"))
-        build_report("kodak", results, tmp_path / "reports")
+        build("rate", results, tmp_path / "reports", "kodak")
         foreign = tmp_path / "reports/kodak/tables/mine.csv"
         foreign.write_text("mine")
         store(tmp_path / "results", make_rows("webp"))
-        build_report("kodak", results, tmp_path / "reports")
+        build("rate", results, tmp_path / "reports", "kodak")
         assert foreign.exists() and not (foreign.parent / "bd_rate_vs_vvenc.csv").exists()
         assert not list((tmp_path / "reports").rglob(".*"))
 
@@ -285,7 +292,7 @@ class TestFiles:
         folder = tmp_path / "reports" / "kodak"
         folder.mkdir(parents=True)
         (folder / "files.json").write_text('["../../victim"]')
-        build_report("kodak", results, tmp_path / "reports")
+        build("rate", results, tmp_path / "reports", "kodak")
         assert victim.exists()
 
 
@@ -319,9 +326,27 @@ class TestCommand:
         arguments = ["report", "--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
         subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True, capture_output=True)
 
+    def test_a_registered_page_is_built(self, tmp_path, capsys, monkeypatch):
+        """One function and one registration; text, tables and figures in one section."""
+        def make_toy_report(results: StoredResults, name: str) -> Report:
+            table = Table("sizes", f"Size of {name}", (Column("size", "Size", digits=0),), ((3,),))
+            figure = Figure("toy_wide", "A toy", b"png", b"<svg/>")
+            section = Section("All in one", (table,), (figure,), text=("Read *this* first.",))
+            return Report(name, "Toys", "sizes", ("Hello.",), (section,), files={"toys.csv": b"3"})
+
+        monkeypatch.setattr(REPORTS, "_entries", dict(REPORTS._entries))
+        REPORTS.add("toys", ReportKind(lambda results: ["train", "ball"], make_toy_report, "toys/{}", "evaluate"))
+        assert main(["report", "--results", str(tmp_path), "--reports", str(tmp_path / "reports")]) == 0
+        assert "Size of ball" in capsys.readouterr().out
+        folder = tmp_path / "reports" / "toys" / "train"
+        assert (folder / "toys.csv").read_bytes() == b"3" and (folder / "figures" / "toy_wide.svg").exists()
+        readme, page = (folder / "README.md").read_text(), (folder / "index.html").read_text()
+        assert readme.index("All in one") < readme.index("Read \\*this\\* first.") < readme.index("toy_wide.png")
+        assert page.index("All in one") < page.index("<p>Read *this* first.</p>") < page.index("<figure>")
+
     def test_no_rows_is_bad_input(self, tmp_path, capsys):
         assert main(["report", "--results", str(tmp_path)]) == 2
         assert main(["report", "--results", str(tmp_path), "--dataset", "kodak"]) == 2
         assert "no rows" in capsys.readouterr().err
         with pytest.raises(BenchError, match="no rows of 'kodak'"):
-            build_report("kodak", tmp_path, tmp_path / "reports")
+            build("rate", tmp_path, tmp_path / "reports", "kodak")

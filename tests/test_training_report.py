@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_samples import build
 from row_samples import row
 from scipy import stats
 
@@ -19,12 +20,13 @@ from bench.cli import main
 from bench.common.errors import BenchError, ConfigurationError
 from bench.metrics import Curve, bd_rate
 from bench.metrics.statistics.noise import run_noise
-from bench.reports.rate.build import assemble
+from bench.reports.rate.report import assemble
 from bench.reports.training.plots import multipliers
-from bench.reports.training.report import MINIATURES, build_training_report, make_training_report
+from bench.reports.training.report import MINIATURES, make_training_report
 from bench.reports.training.tables import differences_table, noise_table, seed_noise, trainings_table
 from bench.results.row_selection import select
 from bench.results.rows import Row
+from bench.results.stored import StoredResults
 from bench.results.training_logs import Step, read_log, read_trainings
 
 ROOT = Path(__file__).parents[1]
@@ -198,7 +200,7 @@ class TestMultipliers:
 
 class TestPages:
     def test_first_line_says_what_miniatures_are_not(self, results, tmp_path):
-        paths = build_training_report(results, tmp_path)
+        paths = build("training", results, tmp_path)
         assert paths[0].read_text().splitlines()[2].startswith("Miniatures")
         assert "are not the authors' models" in MINIATURES
         page = (tmp_path / "training" / "index.html").read_text()
@@ -210,29 +212,29 @@ class TestPages:
 
     def test_same_logs_give_the_same_bytes(self, tmp_path):
         results = store(store(tmp_path, "hpcm_base_mini", ordinary(1.5)), "balanced_phase1_mini", balanced(1.6))
-        first, second = (build_training_report(results, tmp_path / name) for name in "ab")
+        first, second = (build("training", results, tmp_path / name) for name in "ab")
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
     def test_without_balanced_runs(self, tmp_path):
         store(store(tmp_path, "hpcm_base_mini", ordinary(1.5)), "rwkv_phase1_mini", ordinary(1.4))
-        report = make_training_report(read_trainings(tmp_path))
+        report = make_training_report(StoredResults(tmp_path))
         assert not report.figures and "no curves side by side" in report.intro[-1]
 
     def test_single_balanced_run_has_no_partner_but_its_weights(self, tmp_path):
-        report = make_training_report(read_trainings(store(tmp_path, "balanced_phase1_mini", balanced(1.5))))
+        report = make_training_report(StoredResults(store(tmp_path, "balanced_phase1_mini", balanced(1.5))))
         assert {figure.name for figure in report.figures} == {
             f"training_balance_balanced_phase1_mini_{layout}" for layout in ("wide", "column")}
         assert [table.name for table in report.tables] == ["trainings"]
 
     def test_training_that_has_just_begun(self, tmp_path):
         store(store(tmp_path, "hpcm_base_mini", [recipe_line()]), "balanced_phase1_mini", [recipe_line()])
-        report = make_training_report(read_trainings(tmp_path))
+        report = make_training_report(StoredResults(tmp_path))
         assert report.main_table.column("held_out_loss") == [None, None] and report.figures
 
     def test_verb_writes_it_without_torch_and_needs_something(self, tmp_path, capsys):
         assert main(["report", "--results", str(tmp_path), "--reports", str(tmp_path / "pages")]) == 2
-        with pytest.raises(BenchError, match="no logs"):
-            build_training_report(tmp_path, tmp_path / "pages")
+        with pytest.raises(BenchError, match="holds nothing for a report of training"):
+            build("training", tmp_path, tmp_path / "pages")
         store(tmp_path, "hpcm_base_mini", ordinary(1.5))
         program = ("import sys; from bench.cli import main; status = main(sys.argv[1:]); "
                    "sys.exit(status or 'torch' in sys.modules)")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from bench.claims.result import Change
-from bench.claims.state import CostState, CurveState, State, VerdictState
+from bench.claims.judgement import judge_results
+from bench.claims.result import Change, ClaimsResult
+from bench.claims.state import CostState, CurveState, State, VerdictState, accepted_state, current_state
 from bench.common.text import format_number
 from bench.metrics.quality import METRICS
 from bench.metrics.statistics import verdicts
 from bench.metrics.statistics.changes import RATE, RDShift, TimeShift, rd_shift, time_shift
+from bench.results.stored import StoredResults
 
 RANKS = {verdicts.INVALID: 0, verdicts.NOT_MEASURED: 0, verdicts.REFUTED: 1, verdicts.UNDECIDED: 2,
          verdicts.SUPPORTED: 3, verdicts.REPRODUCED: 3}
@@ -20,6 +23,21 @@ COMMON_FLOOR = 0.05  # relative; what all timings share moves by as much from da
 NAMED = 3  # images or stages that a reason names
 COUNTS = {"peak_alloc_bytes": "memory", "parameters": "parameters", "macs": "operations"}
 COUNT_FLOORS = {"peak_alloc_bytes": 0.01}  # relative; allocators round, and choose other workspaces on another day
+
+
+def compare_with_accepted(results: StoredResults) -> ClaimsResult:
+    """Judge all claims, and say what changed since the accepted state, if there is one.
+
+    Raises:
+        BenchError: claims.yaml, variants.yaml, a file of rows or the accepted state is wrong.
+    """
+    result = results.derive(judge_results)
+    before = accepted_state(results.root)
+    if before is None:
+        return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "
+                                        "python -m bench claims --accept"))
+    changes = changes_between(before, current_state(results.root, result.judgements))
+    return replace(result, changes=tuple(changes), compared=True)
 
 
 def changes_between(before: State, now: State) -> list[Change]:

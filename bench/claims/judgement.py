@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.claims.catalogue import CODECS, Claim
+from bench.claims.catalogue import CODECS, Claim, load_claims
 from bench.claims.cost_findings import find_cost
 from bench.claims.curves import Curves
 from bench.claims.finding import Finding
@@ -29,6 +29,8 @@ from bench.metrics.statistics.verdicts import (
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
 from bench.results.store import read_rows
+from bench.results.stored import StoredResults
+from bench.variants import load_variants, trained_otherwise
 
 SIGNIFICANT = 0.05
 
@@ -59,6 +61,16 @@ def judge_all(claims: Iterable[Claim], results: Path, same_cost: Mapping[str, st
             judgements += [one for one in _judge(claim, sources, miniature=True) if one.verdict != NOT_MEASURED]
     corrected, statement = _corrected(judgements)
     return ClaimsResult(tuple(corrected), tuple(sources.rates.pairs.values()), multiplicity=statement)
+
+
+def judge_results(results: StoredResults) -> ClaimsResult:
+    """Judge all of claims.yaml.
+
+    Raises:
+        BenchError: claims.yaml, variants.yaml or a file of rows is wrong.
+    """
+    variants = load_variants()
+    return judge_all(load_claims(variants=variants).values(), results.root, trained_otherwise(variants.values()))
 
 
 def device_selections(results: Path) -> dict[str, LatencySelection]:

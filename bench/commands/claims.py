@@ -19,13 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.folders import default_folder
+from bench.results.stored import StoredResults
 
 if TYPE_CHECKING:
     from bench.claims.catalogue import Claim
     from bench.claims.result import ClaimsResult
-    from bench.claims.state import State
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,33 +48,31 @@ def run(args: argparse.Namespace) -> int:
 
     if args.accept and args.names:
         raise ConfigurationError("only the whole state can be accepted", "leave the names away")
-    result = judged(args.results, args.names)
+    results = StoredResults(args.results)
+    result = judge_chosen(results, args.names)
     print(summary_text(result))
     if args.accept:
         files = accept(current_state(args.results, result.judgements), args.results)
         print(f"accepted: {', '.join(path.name for path in files)} in {files[0].parent}")
-    _write(args, result)
+    _write(args, results, result)
     return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE
 
 
-def judged(results: Path, names: Sequence[str] = ()) -> ClaimsResult:
+def judge_chosen(results: StoredResults, names: Sequence[str]) -> ClaimsResult:
     """Judge the claims that ``names`` choose; without names all, compared with the accepted state.
 
     Raises:
         BenchError: claims.yaml, a name, a file of rows or the accepted state is wrong.
     """
     from bench.claims.catalogue import load_claims
-    from bench.claims.judgement import judge_all
-    from bench.claims.state import accepted_state, current_state
-    from bench.variants import load_variants, trained_otherwise
+    from bench.claims.changes import compare_with_accepted
+    from bench.claims.judgement import judge_results
 
-    variants = load_variants()
-    claims = load_claims(variants=variants)
-    chosen = {claim.name for claim in choose(claims, names)}
-    result = judge_all(claims.values(), results, trained_otherwise(variants.values()))
-    if names:  # chosen after judging: the correction is for all claims, whichever are looked at
-        return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
-    return compared(result, accepted_state(results), current_state(results, result.judgements))
+    if not names:
+        return results.derive(compare_with_accepted)
+    chosen = {claim.name for claim in choose(load_claims(), names)}
+    result = results.derive(judge_results)  # all: the correction is for all claims, whichever are looked at
+    return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
 
 
 def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
@@ -90,19 +89,8 @@ def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
     return [claim for claim in claims.values() if not names or claim.name in names or claim.variant in names]
 
 
-def compared(result: ClaimsResult, before: State | None, now: State) -> ClaimsResult:
-    """Add what changed since the accepted state, if there is one."""
-    from bench.claims.changes import changes_between
-
-    if before is None:
-        return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "
-                                        "python -m bench claims --accept"))
-    return replace(result, changes=tuple(changes_between(before, now)), compared=True)
-
-
-def _write(args: argparse.Namespace, result: ClaimsResult) -> None:
+def _write(args: argparse.Namespace, results: StoredResults, result: ClaimsResult) -> None:
     from bench.reports.claims.junit import summary_markdown, write_junit
-    from bench.reports.claims.report import build_claims_report
 
     if args.junit:
         write_junit(result, args.junit)
@@ -110,6 +98,4 @@ def _write(args: argparse.Namespace, result: ClaimsResult) -> None:
         args.summary.parent.mkdir(parents=True, exist_ok=True)
         args.summary.write_text(summary_markdown(result), encoding="utf-8")
     if not args.no_report and not args.names:
-        files = build_claims_report(result, args.reports / "claims")
-        pages = [path for path in files if path.suffix == ".html"] or files
-        print("report: " + ", ".join(map(str, pages)))
+        report_on("claims", results, args.reports)

@@ -20,11 +20,13 @@ from pathlib import Path
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.commands.arguments import names, positive
+from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.common.folders import default_folder
 from bench.datasets import Dataset, DatasetUnavailable, resolve
 from bench.metrics.quality import available_metrics, choose_metrics
 from bench.results.store import Store
+from bench.results.stored import StoredResults
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     rows = stored_rows(plan, store)
     print(summarise(plan, rows), flush=True)
     if args.report:
-        _report(dataset, args)
+        report_on("rate", StoredResults(args.results), args.reports, [dataset.name])
     if notice:
         print(notice)
     return exit_code(plan, rows)
@@ -142,11 +144,3 @@ def _chosen(args: argparse.Namespace) -> Chosen:
         return choose_checkpoint(args.checkpoint, args.variant, args.points)
     raise ConfigurationError("--checkpoint and --codecs exclude each other",
                              "run the other codecs by a command of their own")
-
-
-def _report(dataset: Dataset, args: argparse.Namespace) -> None:
-    from bench.reports.rate.build import build_report
-
-    files = build_report(dataset.name, args.results, args.reports)
-    pages = [path for path in files if path.suffix == ".html"] or files
-    print("report: " + ", ".join(map(str, pages)), flush=True)

@@ -21,8 +21,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.commands.arguments import names, positive
+from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.folders import default_folder
+from bench.results.stored import StoredResults
 
 SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
 LEAST = 6  # samples: fewer have no interval
@@ -101,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         Profiler(settings, store, progress.start_step).run(groups)
     print(_summary(rows), flush=True)
     if not args.no_report:
-        _report(args)
+        report_on("latency", StoredResults(args.results), args.reports)
     wrong = any(row.status != "ok" or row.decode_matches is False for row in rows)
     return EXIT_INCOMPLETE if wrong else EXIT_DONE
 
@@ -159,14 +161,6 @@ def _trace(subjects, settings, reports: Path) -> int:
             for path in trace(subject, frame, settings, reports / "latency" / "traces"):
                 print(f"wrote {path}", flush=True)
     return EXIT_DONE
-
-
-def _report(args: argparse.Namespace) -> None:
-    from bench.reports.latency.report import build_latency_report
-
-    files = build_latency_report(args.results, args.reports)
-    pages = [path for path in files if path.suffix == ".html"] or files
-    print("report: " + ", ".join(map(str, pages)), flush=True)
 
 
 def _summary(rows) -> str:

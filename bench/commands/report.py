@@ -12,18 +12,12 @@ Examples:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.common.errors import EXIT_DONE, BenchError
-from bench.common.folders import BASELINE, default_folder
-
-if TYPE_CHECKING:
-    from bench.reports.page.pages import Report
-
-DETAILS = ("origin", "points", "bpp_y", "bpp_z", "bpp_header", "bpp_estimated", "actual_over_estimated",
-           "psnr_y_db", "psnr_cb_db", "psnr_cr_db", "ms_ssim", "warnings", "learning_rate", "start",
-           "best_held_out_loss", "best_held_out_bpp", "best_held_out_psnr_db")  # left to the files
+from bench.common.folders import default_folder
+from bench.results.stored import StoredResults
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,45 +32,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the reports, print each main table and the paths written."""
-    from bench.commands.claims import judged
-    from bench.reports.claims.report import build_claims_report
-    from bench.reports.latency.report import latency_folders, make_latency_report, write_latency_report
-    from bench.reports.rate.build import make_report, write_report
-    from bench.reports.training.report import make_training_report, write_training_report
-    from bench.results.training_logs import read_trainings
+    from bench.reports.kinds import REPORTS, build_reports
+    from bench.reports.page.render import to_text
 
-    datasets = args.dataset or datasets_with_rows(args.results)
-    devices = [] if args.dataset else latency_folders(args.results)
-    trainings = [] if args.dataset else read_trainings(args.results)
-    if not datasets and not devices and not trainings:
+    results = StoredResults(args.results)
+    found = {"rate": args.dataset} if args.dataset else {kind: REPORTS.get(kind).find(results) for kind in REPORTS}
+    if not any(found.values()):
         raise BenchError(f"there are no rows in {args.results}",
                          "measure some first: python -m bench evaluate --help")
-    claims = None if args.dataset else judged(args.results)
-    for dataset in datasets:
-        report = make_report(dataset, args.results)
-        _announce(report, write_report(report, args.reports))
-    for folder in devices:
-        report = make_latency_report(folder, args.results, claims.judgements)
-        _announce(report, write_latency_report(report, args.reports))
-    if trainings:
-        report = make_training_report(trainings)
-        _announce(report, write_training_report(report, args.reports))
-    if claims is not None:
-        files = build_claims_report(claims, args.reports / "claims")
-        print(f"claims: wrote {len(files)} files; to read: {files[0]}")
+
+    for kind, names in found.items():
+        for report, paths in build_reports(kind, results, args.reports, names) if names else ():
+            for warning in report.warnings:
+                print(f"warning: {warning}")
+            print(to_text(report.main_table))
+            print(f"\nwrote {len(paths)} files; to read: {paths[0]} or {paths[0].with_name('index.html')}\n")
     return EXIT_DONE
 
 
-def _announce(report: Report, paths: list[Path]) -> None:
-    from bench.reports.page.render import to_text
+def report_on(kind: str, results: StoredResults, reports_dir: Path, names: Iterable[str] = ()) -> None:
+    """Build the reports of one kind, all or those of ``names``, and print where they can be read.
 
-    for warning in report.warnings:
-        print(f"warning: {warning}")
-    print(to_text(report.main_table, leave_out=DETAILS))
-    print(f"\nwrote {len(paths)} files; to read: {paths[0]} or {paths[0].with_name('index.html')}\n")
+    Raises:
+        BenchError: there is nothing to show, something stored is damaged, or a folder can't be written.
+    """
+    from bench.reports.kinds import build_reports
 
-
-def datasets_with_rows(results: Path) -> list[str]:
-    """Return the names of the folders in ``results`` that hold rows of images."""
-    names = {path.parent.name for path in results.glob("*/*.jsonl") if path.stat().st_size}
-    return sorted(names - {BASELINE})
+    written = [paths for _, paths in build_reports(kind, results, reports_dir, names)]
+    print("report: " + ", ".join(str(paths[0].with_name("index.html")) for paths in written), flush=True)

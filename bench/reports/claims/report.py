@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from bench.claims.changes import compare_with_accepted
 from bench.claims.result import ClaimsResult, Judgement
 from bench.metrics.statistics.verdicts import NOT_MEASURED
 from bench.reports.claims.pairs import pair_plots
@@ -20,13 +20,13 @@ from bench.reports.claims.tables import (
 )
 from bench.reports.claims.text import Names, names_of, slug
 from bench.reports.page.canvas import Figure
-from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.render import to_csv, to_latex
 from bench.reports.page.table import Table
-from bench.reports.rate.build import contents_of
+from bench.results.stored import StoredResults
 from bench.variants import load_variants
 
+CLAIMS = "claims"
 INTRO = (
     "What the authors of the variants say, beside what was measured here. A claim is decided by its weaker end: the "
     "end of its range that is easier to satisfy. Every verdict names the numbers that decide it and the command that "
@@ -34,21 +34,19 @@ INTRO = (
 )
 
 
-def build_claims_report(result: ClaimsResult, folder: Path) -> list[Path]:
-    """Write the report into ``folder``: pages, tables, figures, claims.csv with every number, claims.tex.
+def find_claims(results: StoredResults) -> list[str]:
+    """Return the name of the one page, where there is anything to judge claims by."""
+    return [CLAIMS] if results.datasets or results.devices or results.trainings else []
 
-    Returns:
-        the files written, README.md first; the same result gives the same bytes.
+
+def make_claims_report(results: StoredResults, name: str = CLAIMS) -> Report:
+    """Return the report of all claims, compared with the accepted state.
 
     Raises:
-        BenchError: variants.yaml is wrong, or the folder can't be written.
+        BenchError: claims.yaml, variants.yaml, a file of rows or the accepted state is wrong.
     """
-    names = names_of(load_variants().values())
-    report = assemble(result, names)
-    contents = contents_of(report)
-    contents["claims.csv"] = to_csv(value_table(result.judgements, names)).encode()
-    contents["claims.tex"] = "\n".join(map(to_latex, _line_tables(result.judgements, names))).encode()
-    return write_folder(Path(folder), contents)
+    result = results.derive(compare_with_accepted)
+    return assemble(result, names_of(load_variants().values()))
 
 
 def assemble(result: ClaimsResult, names: Names, *, with_plots: bool = True) -> Report:
@@ -64,8 +62,10 @@ def assemble(result: ClaimsResult, names: Names, *, with_plots: bool = True) -> 
         *_miniatures(miniature, names, with_plots),
         *_pairs(result, with_plots, miniature=True),
     ]
-    return Report("claims", "Claims and what they came to", "verdicts", (INTRO,), tuple(sections),
-                  worse_statement(result))
+    return Report(CLAIMS, "Claims and what they came to", "verdicts", (INTRO,), tuple(sections),
+                  worse_statement(result), files={
+                      "claims.csv": to_csv(value_table(result.judgements, names)).encode(),
+                      "claims.tex": "\n".join(map(to_latex, _line_tables(result.judgements, names))).encode()})
 
 
 def _line_tables(judgements: Sequence[Judgement], names: Names) -> list[Table]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.metrics.quality import headline_metrics
 from bench.metrics.statistics.timing import summarise_times
 from bench.reports.latency.tables import headline_cases
 from bench.reports.latency.text import Context
-from bench.reports.page.references import HPCM_BASE_PUBLISHED, reference_curves
 from bench.reports.rate.comparison import Subject, compare, subjects_of
 from bench.reports.rate.curves import ANCHOR, PUBLISHED, measured_curves
 from bench.reports.rate.frame import coverage_of
-from bench.results.row_selection import select
-from bench.results.store import Store
+from bench.reports.rate.references import HPCM_BASE_PUBLISHED, reference_curves
+from bench.results.stored import StoredResults
 
 DATASET = "kodak"
 SAME_MODEL = {  # variant: published curve of the very same model
@@ -43,13 +41,13 @@ class RatePlot:
     left_out: tuple[str, ...]
 
 
-def rate_points(context: Context, results_dir: Path) -> RatePlot:
+def rate_points(context: Context, results: StoredResults) -> RatePlot:
     """Return a point for every timed variant that has a BD-rate on Kodak against the default anchor.
 
     Raises:
         BenchError: an imported curve is damaged.
     """
-    measured, references = _subjects(results_dir)
+    measured, references = _subjects(results)
     anchor = next(subject for subject in references.values() if subject.origin == ANCHOR)
     points, left_out = [], []
     for case in headline_cases(context):
@@ -69,13 +67,10 @@ def rate_points(context: Context, results_dir: Path) -> RatePlot:
     return RatePlot(anchor.label, tuple(points), tuple(left_out))
 
 
-def _subjects(results_dir: Path) -> tuple[dict[str, Subject], dict[str, Subject]]:
+def _subjects(results: StoredResults) -> tuple[dict[str, Subject], dict[str, Subject]]:
     """Measured codecs and references by name."""
-    rows = Store(results_dir).read(DATASET)
-    total, curves = None, []
-    if rows:
-        selection = select(DATASET, rows)
-        total = coverage_of(selection).total
-        curves = [curve for metric in headline_metrics() for curve in measured_curves(selection, metric.name, total)]
-    references = subjects_of(reference_curves(DATASET, results_dir, total))
+    selection = results.selection(DATASET)
+    total = coverage_of(selection).total
+    curves = [curve for metric in headline_metrics() for curve in measured_curves(selection, metric.name, total)]
+    references = subjects_of(reference_curves(DATASET, results.root, total))
     return {one.name: one for one in subjects_of(curves)}, {one.name: one for one in references}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from bench.claims.catalogue import load_claims
-from bench.claims.judgement import judge_all
+from bench.claims.judgement import judge_results
 from bench.claims.result import Judgement
-from bench.common.errors import BenchError
 from bench.reports.latency import plots as latency_plots
 from bench.reports.latency import stages as latency_stages
 from bench.reports.latency import tables as latency_tables
@@ -17,62 +14,22 @@ from bench.reports.latency.rates import RatePlot, rate_points
 from bench.reports.latency.sessions import earlier, sessions
 from bench.reports.latency.text import PROTOCOL, Context, context_of, load_warnings
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
-from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
-from bench.reports.rate.build import contents_of
 from bench.results.labels import MINIATURE_NOTE
-from bench.results.latency_rows import LatencyRow
-from bench.results.latency_selection import BASE, select_latency
-from bench.results.store import read_rows
-from bench.variants import load_variants, trained_otherwise
+from bench.results.latency_selection import BASE
+from bench.results.stored import StoredResults
 
-LATENCY = "latency"  # folder within those of results and of reports
 FEWEST_POINTS = 2  # of a scatter
 
 
-def build_latency_report(results_dir: Path, reports_dir: Path) -> list[Path]:
-    """Write ``reports_dir/latency/<device>/`` for every device that has rows in ``results_dir/latency``.
-
-    Returns:
-        the files written, README.md of each device first; the same rows give the same bytes.
+def make_latency_report(results: StoredResults, device: str) -> Report:
+    """Return the report of one device, called as the folder of its rows.
 
     Raises:
-        BenchError: there are no rows, claims.yaml is wrong, or a folder can't be written.
+        BenchError: the folder holds no row that this version reads, or claims.yaml is wrong.
     """
-    folders = latency_folders(results_dir)
-    if not folders:
-        raise BenchError(f"there are no latency rows in {results_dir}", "measure some first: python -m bench profile")
-    same_cost = trained_otherwise(load_variants().values())
-    judgements = judge_all(load_claims().values(), results_dir, same_cost).judgements
-    return [path for folder in folders
-            for path in write_latency_report(make_latency_report(folder, results_dir, judgements), reports_dir)]
-
-
-def latency_folders(results_dir: Path) -> list[Path]:
-    """The folders of devices that have rows."""
-    files = (Path(results_dir) / LATENCY).glob("*/*.jsonl")
-    return sorted({path.parent for path in files if path.stat().st_size})
-
-
-def make_latency_report(folder: Path, results_dir: Path, judgements: Sequence[Judgement]) -> Report:
-    """Return the report of one device's folder without writing it.
-
-    Args:
-        judgements: of all claims, from which the report takes those of cost on this device.
-
-    Raises:
-        BenchError: the folder holds no row that this version reads.
-    """
-    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)]
-    if not rows:
-        raise BenchError(f"{folder} holds no latency rows", "measure some first: python -m bench profile")
-    context = context_of(select_latency(rows))
-    return assemble(folder.name, context, judgements, rate_points(context, Path(results_dir)))
-
-
-def write_latency_report(report: Report, reports_dir: Path) -> list[Path]:
-    """Write the folder of ``report`` and return the files' paths, README.md first."""
-    return write_folder(Path(reports_dir) / LATENCY / report.name, contents_of(report))
+    context = context_of(results.latencies(device))
+    return assemble(device, context, results.derive(judge_results).judgements, rate_points(context, results))
 
 
 def assemble(name: str, context: Context, judgements: Sequence[Judgement], rates: RatePlot | None, *,

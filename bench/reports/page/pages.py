@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
 from bench.reports.page.canvas import Figure
-from bench.reports.page.render import escape_markdown, to_html, to_markdown
+from bench.reports.page.files import write_folder
+from bench.reports.page.render import escape_markdown, to_csv, to_html, to_latex, to_markdown
 from bench.reports.page.table import Table
 
 FIGURES, TABLES = "figures", "tables"  # folders beside the README
@@ -20,9 +22,10 @@ ADDRESS = re.compile(r"https?://[^\s<>\"')]+")
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with figures and tables.
+    """A heading with text, figures and tables below it.
 
     Attributes:
+        text: paragraphs, plain.
         collapsed: long; the HTML page folds it and the README only links its files.
     """
 
@@ -30,6 +33,7 @@ class Section:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     collapsed: bool = False
+    text: tuple[str, ...] = ()
 
     @property
     def shown_figures(self) -> list[Figure]:
@@ -39,13 +43,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is written for one dataset or device.
+    """One page and everything that is written beside it.
 
     Attributes:
         name: of its folder.
         main: name of the table that says most.
         warnings: what is said before anything else.
         sources: of curves that were not measured here.
+        files: what stands beside the pages, tables and figures: path within the folder to bytes.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Report:
     sections: tuple[Section, ...]
     warnings: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def main_table(self) -> Table:
@@ -70,6 +76,28 @@ class Report:
     def figures(self) -> list[Figure]:
         """All figures, in order."""
         return [figure for section in self.sections for figure in section.figures]
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write every file of ``report`` into ``folder`` and return their paths, README.md first.
+
+    Raises:
+        BenchError: the folder can't be written.
+    """
+    return write_folder(folder, contents_of(report))
+
+
+def contents_of(report: Report) -> dict[str, bytes]:
+    """Return every file of the report: path within its folder to bytes."""
+    contents = {"README.md": readme(report).encode(), "index.html": html_page(report).encode()}
+    for figure in report.figures:
+        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
+        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
+    for table in report.tables:
+        contents[f"{TABLES}/{table.name}.csv"] = to_csv(table).encode()
+        contents[f"{TABLES}/{table.name}.md"] = to_markdown(table, level=1).encode()
+        contents[f"{TABLES}/{table.name}.tex"] = to_latex(table).encode()
+    return {**contents, **report.files}
 
 
 def html_page(report: Report) -> str:
@@ -108,7 +136,9 @@ def readme(report: Report) -> str:
               f"Plots as PNG and SVG, for a page and for a paper's column: [{FIGURES}/]({FIGURES}). "
               f"Tables as CSV, Markdown and LaTeX: [{TABLES}/]({TABLES}).", ""]
     for section in report.sections:
-        lines += [f"## {escape_markdown(section.title)}", "", *_section_body(section)]
+        lines += [f"## {escape_markdown(section.title)}", ""]
+        lines += [line for paragraph in section.text for line in (escape_markdown(paragraph), "")]
+        lines += _section_body(section)
     if report.sources:
         lines += ["## Sources of anchors and published points", "", *_bullets(report.sources), ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"

@@ -6,7 +6,6 @@ import csv
 import html
 import io
 import math
-from collections.abc import Collection
 
 from tabulate import tabulate
 
@@ -108,10 +107,9 @@ def _html_cell(tag: str, column: Column, text: str) -> str:
     return f'<{tag} class="{kind}">{html.escape(text)}</{tag}>'
 
 
-def to_text(table: Table, leave_out: Collection[str] = ()) -> str:
-    """Return title and table for a terminal, without notes, long texts and the columns ``leave_out``."""
-    shown = [index for index, column in enumerate(table.columns)
-             if not column.wide and column.key not in leave_out]
+def to_text(table: Table) -> str:
+    """Return title and table for a terminal, without notes, long texts and details."""
+    shown = [index for index, column in enumerate(table.columns) if not column.wide and not column.detail]
     rows = [[_texts(table, row)[index] for index in shown] for row in table.rows]
     headings = [table.columns[index].heading for index in shown]
     aligned = ["right" if table.columns[index].numeric else "left" for index in shown]

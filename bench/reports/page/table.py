@@ -24,6 +24,7 @@ class Column(Generic[Record]):
         signed: write the sign of positive numbers too.
         missing: what stands for None ("–" does not apply, "N/A" could not be computed).
         wide: long text; LaTeX wraps it.
+        detail: left to the files, a terminal doesn't show it.
         of: the cell of one record; None where rows are given cell by cell.
     """
 
@@ -34,6 +35,7 @@ class Column(Generic[Record]):
     signed: bool = False
     missing: str = "–"
     wide: bool = False
+    detail: bool = field(default=False, kw_only=True)
     of: Callable[[Record], Cell] | None = field(default=None, kw_only=True)
 
     @property

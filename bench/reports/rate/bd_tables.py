@@ -23,8 +23,8 @@ INTERVAL_NOTE = (
 )
 PUBLISHED_HEADING = "Published points, not measured here"
 CODEC = Column("codec", "Codec")
-ORIGIN = Column("origin", "Origin")
-POINTS = Column("points", "Points", digits=0)
+ORIGIN = Column("origin", "Origin", detail=True)
+POINTS = Column("points", "Points", digits=0, detail=True)
 REMARKS = Column("remarks", "Remarks", wide=True)
 INTERVAL = (
     Column("bd_rate_low_percent", "95 % from", "%", digits=2, signed=True),

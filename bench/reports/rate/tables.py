@@ -18,11 +18,11 @@ CODEC = Column("codec", "Codec")
 POINT = Column("point", "Point")
 RATE_COLUMNS = (
     Column("bpp", "bpp", digits=4),
-    Column("bpp_y", "y", "bpp", digits=4),
-    Column("bpp_z", "z", "bpp", digits=4),
-    Column("bpp_header", "header", "bpp", digits=4),
-    Column("bpp_estimated", "estimated", "bpp", digits=4),
-    Column("actual_over_estimated", "actual / est.", digits=4),
+    Column("bpp_y", "y", "bpp", digits=4, detail=True),
+    Column("bpp_z", "z", "bpp", digits=4, detail=True),
+    Column("bpp_header", "header", "bpp", digits=4, detail=True),
+    Column("bpp_estimated", "estimated", "bpp", digits=4, detail=True),
+    Column("actual_over_estimated", "actual / est.", digits=4, detail=True),
 )
 TIME_COLUMNS = (
     Column("encode_s", "encode", "s", digits=3),
@@ -32,7 +32,8 @@ TIME_COLUMNS = (
 
 def _measure_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
     """Rates, every quality metric of ``frame``, and times."""
-    qualities = [Column(scale.column, scale.title, scale.unit, digits=scale.digits, missing="N/A")
+    qualities = [Column(scale.column, scale.title, scale.unit, digits=scale.digits, missing="N/A",
+                        detail=not metric.headline or scale != metric.on_curves)
                  for metric in known_metrics() for scale in metric.scales if scale.column in frame]
     return (*RATE_COLUMNS, *qualities, *TIME_COLUMNS)
 
@@ -42,7 +43,7 @@ def summary(frame: pd.DataFrame, coverage: Coverage) -> Table:
     measures = _measure_columns(frame)
     columns = (CODEC, POINT, Column("images_ok", "ok", digits=0), Column("images", "images", digits=0),
                *measures, Column("mismatches", "decode mismatches", digits=0),
-               Column("failures", "failed", digits=0), Column("warnings", "warnings", digits=0))
+               Column("failures", "failed", digits=0), Column("warnings", "warnings", digits=0, detail=True))
     rows: list[tuple[Cell, ...]] = []
     for (label, point), group in frame.groupby(["label", "point"], sort=False):  # labels are unique
         measured = group[group["status"] == OK]

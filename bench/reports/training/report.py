@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench.common.errors import BenchError
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
-from bench.reports.page.files import write_folder
 from bench.reports.page.pages import Report, Section
-from bench.reports.rate.build import contents_of
 from bench.reports.rate.seeds import BASE
 from bench.reports.training.plots import MULTIPLIER_NOTE, balance, training_curves
 from bench.reports.training.tables import differences_table, noise_table, seed_noise, trainings_table
-from bench.results.training_logs import TRAINING, Training, read_trainings
+from bench.results.stored import StoredResults
+from bench.results.training_logs import TRAINING, Training
 
 BALANCED = re.compile(r"balanced_phase\d+_mini")
 MINIATURES = (
@@ -25,29 +23,18 @@ INTRO = "Every figure here is read from the logs of the trainings in results/tra
 NO_PAIR = (f"There are no curves side by side: that needs the logs of {BASE} and of a balanced_phase<N>_mini.")
 
 
-def build_training_report(results_dir: Path, reports_dir: Path) -> list[Path]:
-    """Write ``reports_dir/training/`` from the logs in ``results_dir/training``.
-
-    Returns:
-        the files written, README.md first; the same logs give the same bytes.
-
-    Raises:
-        BenchError: there are no logs, one is damaged, or the folder can't be written.
-    """
-    return write_training_report(make_training_report(read_trainings(results_dir)), reports_dir)
+def find_trainings(results: StoredResults) -> list[str]:
+    """Return the name of the one page, where there are trainings."""
+    return [TRAINING] if results.trainings else []
 
 
-def write_training_report(report: Report, reports_dir: Path) -> list[Path]:
-    """Write the folder of ``report`` and return the files' paths, README.md first."""
-    return write_folder(Path(reports_dir) / report.name, contents_of(report))
-
-
-def make_training_report(trainings: Sequence[Training]) -> Report:
-    """Return the report without writing it.
+def make_training_report(results: StoredResults, name: str = TRAINING) -> Report:
+    """Return the report of all logged trainings.
 
     Raises:
-        BenchError: there are no trainings.
+        BenchError: there are none, or a log is damaged.
     """
+    trainings = results.trainings
     if not trainings:
         raise BenchError("there are no logs of trainings", "train first: python -m bench train --help")
     noise = seed_noise(trainings)
@@ -65,7 +52,7 @@ def make_training_report(trainings: Sequence[Training]) -> Report:
         intro.append(MULTIPLIER_NOTE)
     if not curves:
         intro.append(NO_PAIR)
-    return Report(TRAINING, "Trainings", "trainings", tuple(intro), tuple(sections))
+    return Report(name, "Trainings", "trainings", tuple(intro), tuple(sections))
 
 
 def _side_by_side(trainings: Sequence[Training]) -> list[Figure]:

@@ -39,8 +39,8 @@ def trainings_table(trainings: Sequence[Training]) -> Table:
     """How each training was made and where it ended."""
     columns = (VARIANT, LAMBDA, Column("recipe", "Recipe"), Column("seed", "Seed", digits=0),
                Column("steps", "Steps", digits=0), Column("batch", "Batch", digits=0),
-               Column("crop_px", "Crop", "px", digits=0), Column("learning_rate", "Learning rate"),
-               Column("start", "Start"), Column("minutes", "Minutes", digits=1),
+               Column("crop_px", "Crop", "px", digits=0), Column("learning_rate", "Learning rate", detail=True),
+               Column("start", "Start", detail=True), Column("minutes", "Minutes", digits=1),
                Column("skipped_steps", "Skipped steps", digits=0), *_outcome_columns("", "at the end"),
                *_outcome_columns("best_", "best"))
     rows = tuple(_training_row(training) for training in trainings)
@@ -50,9 +50,10 @@ def trainings_table(trainings: Sequence[Training]) -> Table:
 
 
 def _outcome_columns(prefix: str, words: str) -> tuple[Column, ...]:
-    return (Column(f"{prefix}held_out_loss", f"Loss {words}", digits=4),
-            Column(f"{prefix}held_out_bpp", f"Rate {words}", "bpp", digits=4),
-            Column(f"{prefix}held_out_psnr_db", f"PSNR {words}", "dB", digits=2))
+    detail = bool(prefix)
+    return (Column(f"{prefix}held_out_loss", f"Loss {words}", digits=4, detail=detail),
+            Column(f"{prefix}held_out_bpp", f"Rate {words}", "bpp", digits=4, detail=detail),
+            Column(f"{prefix}held_out_psnr_db", f"PSNR {words}", "dB", digits=2, detail=detail))
 
 
 def _training_row(training: Training) -> tuple[Cell, ...]:

@@ -1,19 +1,15 @@
-"""One dataset's report: rows in, a folder of files out."""
+"""The report of one dataset: what its codecs cost in rate, and what quality they give for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from bench.common.errors import BenchError
 from bench.metrics.quality import headline_metrics
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
-from bench.reports.page.files import write_folder
-from bench.reports.page.pages import FIGURES, TABLES, Report, Section, html_page, readme
-from bench.reports.page.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
-from bench.reports.page.render import to_csv, to_latex, to_markdown
+from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import Table
 from bench.reports.rate import plots, tables
 from bench.reports.rate.bd_tables import bd_detail, bd_overview
@@ -21,42 +17,26 @@ from bench.reports.rate.comparison import Subject, compare, subjects_of
 from bench.reports.rate.curves import ANCHOR, PUBLISHED, ReportCurve, measured_curves
 from bench.reports.rate.frame import CONVENTION, SAMPLE_NOTE, Coverage, coverage_of, to_frame
 from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
+from bench.reports.rate.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
 from bench.results.labels import MINIATURE_NOTE
-from bench.results.row_selection import Selection, select
+from bench.results.row_selection import Selection
+from bench.results.stored import StoredResults
 
 HPCM_BASE, HPCM_BASE_MINI, VVENC = "hpcm_base", "hpcm_base_mini", "vvenc"
 
 
-def build_report(dataset: str, results_dir: Path, reports_dir: Path) -> list[Path]:
-    """Write ``reports_dir/<dataset>/`` from the stored rows and the curves shipped with the suite.
-
-    Returns:
-        the files written; the same rows give the same bytes.
+def make_rate_report(results: StoredResults, dataset: str) -> Report:
+    """Return the report of ``dataset`` from its stored rows and the curves shipped with the suite.
 
     Raises:
-        BenchError: there are no rows of ``dataset``, or the folder can't be written.
+        BenchError: there are no rows of it, or an imported curve is damaged.
     """
-    return write_report(make_report(dataset, results_dir), reports_dir)
-
-
-def write_report(report: Report, reports_dir: Path) -> list[Path]:
-    """Write the folder of ``report`` and return the files' paths, README.md first."""
-    from bench.common.files import file_name
-
-    return write_folder(Path(reports_dir) / file_name(report.name), contents_of(report))
-
-
-def make_report(dataset: str, results_dir: Path) -> Report:
-    """Return the report of ``dataset`` without writing it."""
-    from bench.results.store import Store
-
-    rows = Store(Path(results_dir)).read(dataset)
-    if not rows:
-        raise BenchError(f"there are no rows of '{dataset}' in {results_dir}",
+    selection = results.selection(dataset)
+    if not selection.rows:
+        raise BenchError(f"there are no rows of '{dataset}' in {results.root}",
                          f"measure some first: python -m bench evaluate --dataset {dataset}")
-    selection = select(rows[0].dataset, rows)  # a folder's name in results/ may stand for a longer one
     total = coverage_of(selection).total
-    return assemble(selection, reference_curves(selection.dataset, Path(results_dir), total))
+    return assemble(selection, reference_curves(selection.dataset, results.root, total))
 
 
 def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
@@ -144,16 +124,3 @@ def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
         figures += [replace(figure, caption=figure.caption + more) for figure in drawn]
         figures += [miniature_panels(f"{stem}_miniatures", small, coverage)] if small else []
     return figures
-
-
-def contents_of(report: Report) -> dict[str, bytes]:
-    """Return every file of the report: path within its folder to bytes."""
-    contents = {"README.md": readme(report).encode(), "index.html": html_page(report).encode()}
-    for figure in report.figures:
-        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
-        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
-    for table in report.tables:
-        contents[f"{TABLES}/{table.name}.csv"] = to_csv(table).encode()
-        contents[f"{TABLES}/{table.name}.md"] = to_markdown(table, level=1).encode()
-        contents[f"{TABLES}/{table.name}.tex"] = to_latex(table).encode()
-    return contents

@@ -1,0 +1,61 @@
+"""The registry of report pages: what each kind finds in stored results, how its pages are built, where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.common.errors import BenchError
+from bench.common.files import file_name
+from bench.common.registry import Registry
+from bench.reports.claims.report import find_claims, make_claims_report
+from bench.reports.latency.report import make_latency_report
+from bench.reports.page.pages import Report, write_report
+from bench.reports.rate.report import make_rate_report
+from bench.reports.training.report import find_trainings, make_training_report
+from bench.results.stored import StoredResults
+
+
+@dataclass(frozen=True)
+class ReportKind:
+    """One kind of report.
+
+    Attributes:
+        find: names of what results hold, for each of which there is a page.
+        build: the page of such a name.
+        folder: of a page within that of reports; {} stands for the page's name.
+        verb: the command that measures what the pages show.
+    """
+
+    find: Callable[[StoredResults], list[str]]
+    build: Callable[[StoredResults, str], Report]
+    folder: str
+    verb: str
+
+
+REPORTS: Registry[ReportKind] = Registry("kind of report")
+REPORTS.add("rate", ReportKind(lambda results: results.datasets, make_rate_report, "{}", "evaluate"))
+REPORTS.add("latency", ReportKind(lambda results: results.devices, make_latency_report, "latency/{}", "profile"))
+REPORTS.add("training", ReportKind(find_trainings, make_training_report, "training", "train"))
+REPORTS.add("claims", ReportKind(find_claims, make_claims_report, "claims", "evaluate"))
+
+
+def build_reports(kind: str, results: StoredResults, reports_dir: Path,
+                  names: Iterable[str] = ()) -> Iterator[tuple[Report, list[Path]]]:
+    """Write the pages of one kind, all or those of ``names``; the same rows and logs give the same bytes.
+
+    Returns:
+        each report with its files, README.md first.
+
+    Raises:
+        BenchError: there is nothing to show, something stored is damaged, or a folder can't be written.
+    """
+    entry = REPORTS.get(kind)
+    chosen = list(names) or entry.find(results)
+    if not chosen:
+        raise BenchError(f"{results.root} holds nothing for a report of {kind}",
+                         f"measure some first: python -m bench {entry.verb} --help")
+    for name in chosen:
+        report = entry.build(results, name)
+        yield report, write_report(report, reports_dir / entry.folder.format(file_name(report.name)))

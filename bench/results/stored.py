@@ -1,0 +1,80 @@
+"""What a folder of results holds, each part read once however many ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.common.errors import BenchError
+from bench.common.folders import BASELINE
+from bench.results.latency_rows import LatencyRow
+from bench.results.latency_selection import LatencySelection, select_latency
+from bench.results.row_selection import Selection, select
+from bench.results.store import Store, read_rows
+from bench.results.training_logs import Training, read_trainings
+
+LATENCY = "latency"  # folder of the devices that latencies were measured on
+
+T = TypeVar("T")
+
+
+class StoredResults:
+    """The rows and logs under one folder, as they were when they were first asked for."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self._derived: dict[Any, Any] = {}
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Names of the folders that hold rows of images."""
+        names = {path.parent.name for path in self.root.glob("*/*.jsonl") if path.stat().st_size}
+        return sorted(names - {BASELINE})
+
+    @cached_property
+    def devices(self) -> list[str]:
+        """Names of the folders of devices that hold rows of latencies."""
+        return sorted({path.parent.name for path in (self.root / LATENCY).glob("*/*.jsonl") if path.stat().st_size})
+
+    @cached_property
+    def trainings(self) -> list[Training]:
+        """The logged trainings, by variant and rising λ.
+
+        Raises:
+            ConfigurationError: a log is damaged.
+        """
+        return read_trainings(self.root)
+
+    def selection(self, dataset: str) -> Selection:
+        """Return the chosen rows of ``dataset``, none where none are stored."""
+        return self.derive(_select_rows, dataset)
+
+    def latencies(self, device: str) -> LatencySelection:
+        """Return the chosen rows of the folder ``device``.
+
+        Raises:
+            BenchError: it holds no row that this version reads.
+        """
+        return self.derive(_select_latencies, device)
+
+    def derive(self, make: Callable[..., T], *arguments: Any) -> T:
+        """Return ``make(self, *arguments)``, which is called only once for the same arguments."""
+        key = (make, *arguments)
+        if key not in self._derived:
+            self._derived[key] = make(self, *arguments)
+        return self._derived[key]
+
+
+def _select_rows(results: StoredResults, dataset: str) -> Selection:
+    rows = Store(results.root).read(dataset)
+    return select(rows[0].dataset if rows else dataset, rows)  # a folder's name may stand for a longer one
+
+
+def _select_latencies(results: StoredResults, device: str) -> LatencySelection:
+    folder = results.root / LATENCY / device
+    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)]
+    if not rows:
+        raise BenchError(f"{folder} holds no latency rows", "measure some first: python -m bench profile")
+    return select_latency(rows)
