@@ -70,13 +70,18 @@ class LearnedCodec:
         shape = tuple(encoded.shape)
         stored = () if shape == self._shape(width, height) else shape
         data = pack(width, height, stored, tuple(encoded.streams.values()), self._tag())
+
+        def expect() -> np.ndarray | None:
+            expected = encoded.expect()
+            return None if expected is None else self._pixels(expected, width, height)
+
         return Encoding(
             stream=data,
             parts=_parts(encoded.streams, len(data)),
             padding=padding,
             reconstruct=lambda: self._pixels(encoded.reconstruct(), width, height),
             estimate_bits=encoded.estimate_bits,
-            expect=lambda: None if (image := encoded.expect()) is None else self._pixels(image, width, height),
+            expect=expect,
         )
 
     def decode(self, stream: bytes) -> np.ndarray:

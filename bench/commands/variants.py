@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from bench.codecs.learned import load_learned
 from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
+from bench.common.text import list_names
 from bench.variants import Checkpoint, Variant, find_checkpoints
 
 if TYPE_CHECKING:
@@ -139,15 +140,15 @@ def _place(variant: Variant, checkpoint: Checkpoint) -> str:
 def _fit(variant: Variant, checkpoint: Checkpoint) -> str:
     """Load a checkpoint and say what was done to make it fit, or why it does not."""
     from bench.models import create
-    from bench.models.checkpoints import load_weights, read_weights, some
+    from bench.models.checkpoints import load_weights, read_weights
 
     model = create(variant.model, **variant.options_for(checkpoint.lambda_))
     try:
         report = load_weights(model, read_weights(checkpoint.path), checkpoint.path.name)
     except CheckpointError as error:
         return f"can't be used: {error}"
-    done = [f"not in the file, filled with its constant: {some(report.filled)}"] if report.filled else []
-    done += [f"in the file, but rebuilt: {some(report.ignored)}"] if report.ignored else []
+    done = [f"not in the file, filled with its constant: {list_names(report.filled)}"] if report.filled else []
+    done += [f"in the file, but rebuilt: {list_names(report.ignored)}"] if report.ignored else []
     return "; ".join(["fits", *done])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def format_number(value: float, spec: str) -> str:
@@ -16,6 +16,14 @@ def format_number(value: float, spec: str) -> str:
 def format_count(number: int, noun: str) -> str:
     """"1 image", "2 images"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def list_names(names: Iterable[str], most: int = 8, letters: int = 80) -> str:
+    """Return the first ``most`` of many names, each cut to ``letters``, and how many more there are."""
+    names = list(names)
+    shown = [name if len(name) <= letters else f"{name[:letters]}..." for name in names[:most]]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(shown) + more
 
 
 def align(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:

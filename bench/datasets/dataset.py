@@ -10,13 +10,12 @@ from pathlib import Path
 
 from bench.common.errors import ConfigurationError, DatasetError
 from bench.common.hashing import sha256_of
+from bench.common.text import list_names
 from bench.datasets.catalogue import DatasetSpec, load_catalogue
 from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
 from bench.datasets.images import LOSSLESS_SUFFIXES
 from bench.datasets.locate import Location, download_folder, find, search_roots
-
-_NAMES_SHOWN = 3
 
 
 class DatasetUnavailable(DatasetError):
@@ -124,16 +123,11 @@ def describe_gaps(location: Location) -> str:
     parts = [f"{'incomplete' if missing else 'altered'}: {total - len(missing)} of {total} images"
              f" in {location.folder}"]
     if missing:
-        parts.append(f"missing {_some(missing)}")
+        parts.append(f"missing {list_names(missing, most=3)}")
     faults = [f"{state.spec.name} ({state.fault})" for state in location.states if state.word == "altered"]
     if altered:
-        parts.append(f"altered {_some(tuple(faults))}")
+        parts.append(f"altered {list_names(faults, most=3, letters=200)}")
     return "; ".join(parts)
-
-
-def _some(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
 
 
 def _advice(spec: DatasetSpec, failure: str, location: Location | None) -> str:

@@ -17,7 +17,7 @@ from bench.models.compressai_models import prepare, zoo_model
 from bench.models.hpcm import HPCM, HPCM1B
 from bench.models.lalic import LALIC
 from bench.models.multiref import MultiRefPhase1, MultiRefPhase2, MultiRefPhase3
-from bench.models.own_models import check_interface, imported
+from bench.models.own_models import check_interface, import_factory
 from bench.models.rwkv import RWKV
 from bench.models.weconv import WeConvPhase1, WeConvPhase2, WeConvPhase3
 from bench.models.weconv_fusion import WeConvPhase4, WeConvPhase5
@@ -62,7 +62,7 @@ def find_model(name: str) -> ModelEntry:
         ConfigurationError: there is none.
     """
     if is_import_path(name):
-        return ModelEntry(imported(name))
+        return ModelEntry(import_factory(name))
     if name.startswith(ZOO):
         return ModelEntry(partial(zoo_model, name.removeprefix(ZOO)))
     return MODELS.get(name)

@@ -6,6 +6,7 @@ Attribute names are those of the published classes; bands are (B, C, h, w).
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -109,8 +110,10 @@ class EnhancedContext(nn.Module):
         self.spatial_attn = nn.Sequential(conv1x1(3 * M, M), nn.ReLU(), conv1x1(M, hidden), nn.ReLU(),
                                           conv1x1(hidden, 1), nn.Sigmoid())
         widths = (3 * M, 2 * M, 2 * M, 2 * M, M)
-        layers = [layer for a, b in zip(widths, widths[1:]) for layer in (conv3x3(a, b), nn.ReLU())]
-        self.conv_stack = nn.Sequential(*layers, conv1x1(M, 2 * M))
+        self.conv_stack = nn.Sequential()
+        for a, b in pairwise(widths):
+            self.conv_stack.extend((conv3x3(a, b), nn.ReLU()))
+        self.conv_stack.append(conv1x1(M, 2 * M))
 
     def forward(self, context: Tensor) -> Tensor:
         return self.conv_stack(context * self.spatial_attn(context)) + self.residual_proj(context)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.common.errors import CheckpointError
+from bench.common.text import list_names
 from bench.common.whole_files import whole
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIX = "module."
-NAMES_SHOWN, LETTERS_SHOWN = 8, 80  # of what a message lists, and of each name
 PLAIN = "save the plain state dict with torch.save(model.state_dict(), file)"
 
 
@@ -59,11 +58,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             break
         content = inner
     if not content or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        raise CheckpointError(f"{path} holds no state dict; its keys are {some(map(str, content)) or 'none'}",
+        raise CheckpointError(f"{path} holds no state dict; its keys are {list_names(map(str, content)) or 'none'}",
                               f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}")
     twice = [key for key in content if key.startswith(PREFIX) and key.removeprefix(PREFIX) in content]
     if twice:
-        raise CheckpointError(f"{path} holds entries with and without the prefix: {some(twice)}", PLAIN)
+        raise CheckpointError(f"{path} holds entries with and without the prefix: {list_names(twice)}", PLAIN)
     return {key.removeprefix(PREFIX): value for key, value in content.items()}
 
 
@@ -89,16 +88,16 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
     problems = {
         "missing": [name for name in missing if name not in filled],
         "unexpected": [name for name in weights if name not in wanted and not is_rebuilt(model, name)],
-        **_unusable({name: weights[name] for name in wanted if name in weights}, wanted, constants),
+        **_find_unusable({name: weights[name] for name in wanted if name in weights}, wanted, constants),
     }
     if any(problems.values()):
-        told = "; ".join(f"{kind}: {some(names)}" for kind, names in problems.items() if names)
-        raise CheckpointError(f"{origin} does not fit {type(model).__name__}: {told}",
+        listed = "; ".join(f"{kind}: {list_names(names)}" for kind, names in problems.items() if names)
+        raise CheckpointError(f"{origin} does not fit {type(model).__name__}: {listed}",
                               "check that the variant and its options are those the file was trained with")
     with torch.no_grad():
         for name, value in wanted.items():
             if name in filled:
-                _fill(value, model, name)
+                _fill_entry(value, model, name)
             elif name not in constants:
                 value.copy_(weights[name])
     if update := getattr(model, "update", None):
@@ -120,7 +119,7 @@ def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
     weights = bare_weights(model)
     halves = {name: value if value.numel() == 1 else value.half() for name, value in weights.items()}
     if lost := [name for name, value in halves.items() if not torch.isfinite(value).all()]:
-        raise CheckpointError(f"float16 can't hold the weights of {some(lost)}")
+        raise CheckpointError(f"float16 can't hold the weights of {list_names(lost)}")
     _write_safetensors(halves, path, note)
 
 
@@ -152,7 +151,7 @@ def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, s
         safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
 
 
-def _unusable(found: dict[str, Tensor], wanted: dict[str, Tensor], constants: set[str]) -> dict[str, list[str]]:
+def _find_unusable(found: dict[str, Tensor], wanted: dict[str, Tensor], constants: set[str]) -> dict[str, list[str]]:
     """Names of the file's tensors that can't be taken over, by reason."""
     shapes = [f"{name} {tuple(value.shape)} instead of {tuple(wanted[name].shape)}"
               for name, value in found.items() if value.shape != wanted[name].shape]
@@ -187,13 +186,13 @@ def _read_torch(path: Path) -> dict[Any, Any]:
             warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise nearly any kind
-        raise _refusal(path, error) from None
+        raise _explain_refusal(path, error) from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict", PLAIN)
     return content
 
 
-def _refusal(path: Path, error: Exception) -> CheckpointError:
+def _explain_refusal(path: Path, error: Exception) -> CheckpointError:
     """What to tell of a file that torch does not load; not torch's own advice, which is to trust the file."""
     if isinstance(error, OSError) and error.strerror:
         return CheckpointError(f"can't read {path}: {error.strerror}")
@@ -212,16 +211,8 @@ def _fillings(model: nn.Module) -> dict[str, float | None]:
     return getattr(model, "fill_missing", {})
 
 
-def _fill(entry: Tensor, model: nn.Module, name: str) -> None:
+def _fill_entry(entry: Tensor, model: nn.Module, name: str) -> None:
     """Give an entry that the file lacks its known value; None leaves what the model has."""
     value = next(value for prefix, value in _fillings(model).items() if name.startswith(prefix))
     if value is not None:
         entry.fill_(value)
-
-
-def some(names: Iterable[str]) -> str:
-    """The first of many names, each cut to a readable length, and how many more there are."""
-    names = list(names)
-    shown = [name if len(name) <= LETTERS_SHOWN else f"{name[:LETTERS_SHOWN]}..." for name in names[:NAMES_SHOWN]]
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(shown) + more

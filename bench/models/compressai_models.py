@@ -15,7 +15,7 @@ from compressai.zoo import image, image_models, image_vbr, load_state_dict
 from torch import Tensor, nn
 
 from bench.common.errors import CodecError
-from bench.models.image_codec import EncodedImage
+from bench.models.image_codec import EncodedImage, count_bits
 
 METRICS = ("mse", "ms-ssim")
 PADDING = 64  # CompressAI's own evaluation
@@ -71,7 +71,7 @@ class CompressAIAdapter(nn.Module):
                 return self.model(x)
 
         def estimate_bits() -> float:
-            return sum(float(-part.double().log2().sum()) for part in forward()["likelihoods"].values())
+            return count_bits(forward()["likelihoods"].values())
 
         def expect() -> Tensor | None:
             image = forward().get("x_hat")

@@ -8,7 +8,7 @@ from torch import nn
 
 from bench.models.context import HierarchicalContext
 from bench.models.hyperprior import HyperpriorCodec
-from bench.models.layers import Branch, PConvRB, down2, down4, up2, up4
+from bench.models.layers import Branch, down2, down4, residual_blocks, up2, up4
 from bench.models.options import check_counts, check_positive, check_whole, divisors
 
 Stages = tuple[tuple[int, int], ...]  # (width, residual blocks) of each stage, from the image inwards
@@ -74,9 +74,9 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         analysis: list[nn.Module] = [strided[0]]
         synthesis: list[nn.Module] = []
         for stage, down in zip(stages, strided[1:]):
-            analysis += [*_blocks(*stage), down]
+            analysis += [*residual_blocks(*stage), down]
         for stage, up in zip(reversed(stages), reversed(upsampling[:-1])):
-            synthesis += [up, *_blocks(*stage)]
+            synthesis += [up, *residual_blocks(*stage)]
         synthesis.append(upsampling[-1])
         return Branch(*analysis), Branch(*synthesis)
 
@@ -84,8 +84,8 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         """Build h_a (latents to hyper-latents) and h_s (hyper-latents to scales and means)."""
         M, N = self.M, self.N
         first, second, third, last = blocks
-        h_a = Branch(*_blocks(M, first), down2(M, N), *_blocks(N, second), down2(N, N))
-        h_s = Branch(up2(N, N), *_blocks(N, third), up2(N, 2 * M), *_blocks(2 * M, last))
+        h_a = Branch(*residual_blocks(M, first), down2(M, N), *residual_blocks(N, second), down2(N, N))
+        h_s = Branch(up2(N, N), *residual_blocks(N, third), up2(N, 2 * M), *residual_blocks(2 * M, last))
         return h_a, h_s
 
 
@@ -97,7 +97,7 @@ class HPCM1B(HPCM):
         M = self.M
 
         def chunk(width: int, number: int) -> nn.Sequential:
-            return nn.Sequential(*_blocks(width, number, ratio=2))
+            return nn.Sequential(*residual_blocks(width, number, ratio=2))
 
         analysis = {
             "g_a_down1": down2(3, a), "g_a_chunk1": chunk(a, depth), "g_a_down2": down2(a, b),
@@ -114,8 +114,8 @@ class HPCM1B(HPCM):
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
         M, N = self.M, self.N
         first, second, third, last = blocks
-        h_a = nn.Sequential(*_blocks(M, first, 2), down2(M, M), *_blocks(M, second, 2), down2(M, N))
-        h_s = nn.Sequential(up2(N, M), *_blocks(M, third, 2), up2(M, 2 * M), *_blocks(2 * M, last, 2))
+        h_a = nn.Sequential(*residual_blocks(M, first, 2), down2(M, M), *residual_blocks(M, second, 2), down2(M, N))
+        h_s = nn.Sequential(up2(N, M), *residual_blocks(M, third, 2), up2(M, 2 * M), *residual_blocks(2 * M, last, 2))
         return h_a, h_s
 
 
@@ -126,7 +126,3 @@ def check_stages(stages: Stages, least: int = 1) -> None:
     for stage in stages:
         check_counts("a stage's width and blocks", stage, (2,))
         check_whole(**{"a stage's width": stage[0]})
-
-
-def _blocks(width: int, number: int, ratio: int = 4) -> list[nn.Module]:
-    return [PConvRB(width, ratio) for _ in range(number)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.models.coders import Quantiser, Reader, StepCoder
 from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
-from bench.models.image_codec import EncodedImage, ImageCodec
+from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
 from bench.operators import rans
 
 TABLE_BUFFERS: tuple[str, ...] = (
@@ -159,8 +159,8 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
         @torch.no_grad()
         def estimate_bits() -> float:
-            return (_bits(self.entropy_estimation(symbols, scales))
-                    + _bits(self.entropy_estimation(z_symbols, self.scales_hyper)))
+            return count_bits((self.entropy_estimation(symbols, scales),
+                               self.entropy_estimation(z_symbols, self.scales_hyper)))
 
         return EncodedImage({"y": y_stream, "z": z_stream}, tuple(z_symbols.shape[2:]),
                             lambda: self.reconstruct(y_hat), estimate_bits)
@@ -187,7 +187,3 @@ class HyperpriorCodec(ImageCodec, nn.Module):
     def _z_rows(self, shape: Iterable[int]) -> Tensor:
         height, width = shape
         return torch.arange(self.N).repeat_interleave(height * width)
-
-
-def _bits(likelihoods: Tensor) -> float:
-    return float(-likelihoods.double().log2().sum())

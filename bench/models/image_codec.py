@@ -28,6 +28,11 @@ class EncodedImage:
     expect: Callable[[], Tensor | None] = lambda: None
 
 
+def count_bits(likelihoods: Iterable[Tensor]) -> float:
+    """Bits that an ideal coder spends on symbols of these likelihoods, any shapes."""
+    return sum(float(-part.double().log2().sum()) for part in likelihoods)
+
+
 class ImageCodec:
     """Gives a model CompressAI's ``compress`` and ``decompress`` from ``encode_image`` and ``decode_image``.
 

@@ -23,7 +23,8 @@ from compressai.models import SimpleVAECompressionModel
 from compressai.models.utils import conv, deconv, remap_old_keys
 from torch import Tensor, nn
 
-from bench.models.image_codec import EncodedImage, ImageCodec
+from bench.models.compressai_models import TABLES
+from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
 from bench.models.layers import conv1x1
 from bench.models.options import check_counts, check_positive, check_whole
 from bench.models.rwkv_layers import MERGED, GatedProjection, PreNormBlock
@@ -59,7 +60,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
 
     hyper_stride = 64
     padding_multiple = 128  # as the published evaluation; hyper_stride would do
-    rebuilt = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table", MERGED)
+    rebuilt = (*TABLES, MERGED)
     native_operators = ("biwkv",)
 
     def __init__(
@@ -137,7 +138,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
 
         @torch.no_grad()
         def estimate_bits() -> float:
-            return sum(float(-part.double().log2().sum()) for part in self(x)["likelihoods"].values())
+            return count_bits(self(x)["likelihoods"].values())
 
         return EncodedImage({name: stream for name, [stream] in zip(names, coded["strings"])},
                             tuple(coded["shape"]["hyper"]), lambda: self.reconstruct(coded["y_hat"]), estimate_bits)

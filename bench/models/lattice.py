@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ SCALE3_ROWS = (
     (6, 0, 2, 4, 7, 1, 3, 5),
     (7, 1, 3, 5, 6, 0, 2, 4),
 )
-SCALE3_STEPS = tuple(tuple(SCALE3_PATTERNS[pattern] for pattern in row) for row in SCALE3_ROWS)
+SCALE3_STEPS = tuple(itemgetter(*row)(SCALE3_PATTERNS) for row in SCALE3_ROWS)
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,9 @@ def lattice(channels: int, height: int, width: int, device: torch.device) -> tup
     _place(context3, source2, raster2)
 
     return (
-        _scale(raster1, source1, np.empty(0, np.int64), source1, SCALE1_STEPS, device),
-        _scale(raster2, source2, known2, context2, SCALE2_STEPS, device),
-        _scale(raster3, raster3, source2, context3, SCALE3_STEPS, device),
+        _scale(raster1, source1, np.empty(0, np.int64), source1, SCALE1_STEPS, 2, device),
+        _scale(raster2, source2, known2, context2, SCALE2_STEPS, 2, device),
+        _scale(raster3, raster3, source2, context3, SCALE3_STEPS, 4, device),
     )
 
 
@@ -146,12 +147,14 @@ def _cells(shape: tuple[int, ...], cells: tuple[tuple[int, int], ...], tile: int
 
 
 def _scale(
-    raster: np.ndarray, source: np.ndarray, known: np.ndarray, context: np.ndarray, steps: tuple, device: torch.device
+    raster: np.ndarray, source: np.ndarray, known: np.ndarray, context: np.ndarray, steps: tuple, tile: int,
+    device: torch.device,
 ) -> Scale:
+    """Positions of one scale, whose steps code cells of ``tile`` x ``tile`` squares, as tensors."""
+
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values.reshape(-1))).to(device)
 
-    tile = 1 + max(r for groups in steps for cells in groups for r, _ in cells)
     coded = []
     for groups in steps:
         group_at = np.zeros(raster.shape[1:], np.int64)

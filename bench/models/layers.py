@@ -80,6 +80,11 @@ class DWConvRB(nn.Module):
         return self.branch(x).add_(x)
 
 
+def residual_blocks(width: int, number: int, ratio: int = 4) -> list[PConvRB]:
+    """``number`` residual blocks with partial convolution, at one width."""
+    return [PConvRB(width, ratio) for _ in range(number)]
+
+
 class Branch(nn.Module):
     """A transform: one sequence of layers under the name ``branch``."""
 

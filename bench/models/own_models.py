@@ -20,7 +20,7 @@ EXPECTED = (f"a model is a torch.nn.Module with {', '.join(OURS)} (bench/models/
             f" or with CompressAI's forward, {', '.join(COMPRESSAIS)}")
 
 
-def imported(name: str) -> Callable[..., nn.Module]:
+def import_factory(name: str) -> Callable[..., nn.Module]:
     """Import the class or factory function that ``name``, "module:attribute", stands for.
 
     The decoder's process imports it too: the module must be installed, on ``PYTHONPATH``, or in the current folder.
@@ -74,7 +74,7 @@ def source_sha256(name: str) -> str:
     Raises:
         ConfigurationError: the module can't be imported.
     """
-    imported(name)
+    import_factory(name)
     own_name = name.partition(":")[0]
     # A folder without __init__.py has no file: then the module's own counts.
     places = [getattr(sys.modules[part], "__file__", None) for part in (own_name.partition(".")[0], own_name)]

@@ -20,7 +20,7 @@ from bench.models.context import STEPS
 from bench.models.hpcm import HPCM, Stages, check_stages
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
-from bench.models.layers import PConvRB, WindowCrossAttention, conv1x1, down2, down4, up2, up4
+from bench.models.layers import PConvRB, WindowCrossAttention, conv1x1, down2, down4, residual_blocks, up2, up4
 from bench.models.options import check_flags
 from bench.models.wavelets import FILTER_BUFFERS, HaarDWT, HaarIDWT, WeConv, WeConvSimple, split_bands
 
@@ -136,11 +136,8 @@ class WeConvPhase2(WeConvPhase1):
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1]
-        analysis: list[nn.Module] = [
-            nn.Sequential(down, *blocks(width, number))
-            for down, width, number in zip(downsampling(widths), widths, depths[:-1])
-        ]
-        analysis += [nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth)), down2(inner, self.M)]
+        analysis = [*outer_analysis(widths, depths),
+                    nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth)), down2(inner, self.M)]
         synthesis = [up2(self.M, inner), nn.Sequential(*self.mixed_blocks(inner, depth, weconv_first=True)),
                      *outer_synthesis(widths, depths)]
         return in_stages(analysis), in_stages(synthesis)
@@ -171,7 +168,7 @@ class WaveletHyperAnalysis(nn.Module):
         super().__init__()
         self.input_conv, self.down1, self.dwt = PConvRB(M), down2(M, N), HaarDWT()
         self.ll_branch = nn.Sequential(PConvRB(N), weconv(N), PConvRB(N))
-        self.hf_branch = nn.Sequential(*blocks(3 * N, 2))
+        self.hf_branch = nn.Sequential(*residual_blocks(3 * N, 2))
         self.fusion = nn.Sequential(conv1x1(4 * N, N), PConvRB(N))
         self.down2 = down2(N, N)
 
@@ -185,7 +182,7 @@ class WaveletHyperSynthesis(nn.Module):
 
     def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
         super().__init__()
-        self.up1, self.spatial_process = up2(N, N), nn.Sequential(*blocks(N, 3))
+        self.up1, self.spatial_process = up2(N, N), nn.Sequential(*residual_blocks(N, 3))
         self.expand, self.up2 = conv1x1(N, 8 * M), up2(8 * M, 2 * M)
         self.final_refine = nn.Sequential(weconv(2 * M), PConvRB(2 * M))
         self.idwt = HaarIDWT()  # in published state dicts, and never used
@@ -194,18 +191,17 @@ class WaveletHyperSynthesis(nn.Module):
         return self.final_refine(self.up2(self.expand(self.spatial_process(self.up1(z_hat)))))
 
 
-def blocks(width: int, number: int) -> list[nn.Module]:
-    return [PConvRB(width) for _ in range(number)]
-
-
-def downsampling(widths: Sequence[int]) -> list[nn.Module]:
-    """The strided layers at the start of all stages of g_a."""
-    return [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, widths[1:]))]
+def outer_analysis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequential]:
+    """The stages of g_a but the innermost."""
+    # One layer more than is used: fresh weights stay those of earlier revisions for a seed.
+    strided = [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, widths[1:]))]
+    return [nn.Sequential(down, *residual_blocks(width, number))
+            for down, width, number in zip(strided, widths, depths[:-1])]
 
 
 def outer_synthesis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequential]:
     """The stages of g_s that mirror all but the innermost of g_a."""
-    outer = [nn.Sequential(up2(b, a), *blocks(a, number)) for a, b, number in zip(widths, widths[1:], depths)]
+    outer = [nn.Sequential(up2(b, a), *residual_blocks(a, number)) for a, b, number in zip(widths, widths[1:], depths)]
     outer[0].append(up4(widths[0], 3))
     return outer[::-1]
 

@@ -28,14 +28,7 @@ from bench.models.hpcm import Stages, check_stages
 from bench.models.layers import conv1x1, down2, down4, up2, up4
 from bench.models.options import check_flags, check_whole, divisors
 from bench.models.wavelets import BANDS, HaarDWT, split_bands
-from bench.models.weconv import (
-    BandPass,
-    WeConvPhase2,
-    blocks,
-    downsampling,
-    in_stages,
-    outer_synthesis,
-)
+from bench.models.weconv import BandPass, WeConvPhase2, in_stages, outer_analysis, outer_synthesis
 
 GROUPS = {2: (((0, 0), (1, 1)), ((0, 1), (1, 0))), 4: (((0, 0),), ((0, 1),), ((1, 0),), ((1, 1),))}
 
@@ -71,11 +64,10 @@ class WeConvPhase4(WeConvPhase2):
         check_whole(least=2, N=self.N)
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1] + 1
-        analysis = [nn.Sequential(down, *blocks(width, number))
-                    for down, width, number in zip(downsampling(widths), widths, depths[:-1])]
+        analysis = outer_analysis(widths, depths)
         analysis.append(nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth), down2(inner, self.M)))
-        synthesis = [nn.Sequential(up2(self.M, inner), *self.mixed_blocks(inner, depth)),
-                     *outer_synthesis(widths, depths)]
+        synthesis = [nn.Sequential(up2(self.M, inner), *self.mixed_blocks(inner, depth))]
+        synthesis += outer_synthesis(widths, depths)
         self.g_a_weconv, self.g_s_weconv = in_stages(analysis), in_stages(synthesis)
         self.h_a_wavelet, self.h_s_wavelet = SplitHyperAnalysis(self.M, self.N), SplitHyperSynthesis(self.M, self.N)
 
@@ -105,23 +97,24 @@ class WeConvPhase4(WeConvPhase2):
         return context
 
     def code_band(self, number: int, parameters: Tensor, coder: StepCoder, prior: Tensor | None) -> Tensor:
-        return self.steps()[number] * super().code_band(number, parameters, coder, prior)
+        return self.quantisation_steps()[number] * super().code_band(number, parameters, coder, prior)
 
-    def steps(self) -> list[Tensor] | tuple[int, ...]:
+    def quantisation_steps(self) -> list[Tensor] | tuple[int, ...]:
         """The quantisation steps of the four bands."""
         return self.adaptive_quant() if self.adaptive_quant is not None else (1, 1, 1, 1)
 
     def scale_low_band(self, bands: Tensor) -> Tensor:
         """Encoder only: the low band in units of its step."""
         low, high = split_bands(bands)
-        return torch.cat((low / self.steps()[0], high), dim=1)
+        return torch.cat((low / self.quantisation_steps()[0], high), dim=1)
 
     def fuse_high_bands(self, bands: Tensor, context: Tensor) -> Tensor:
         """Encoder only: the high bands fused with the context, gated, and in units of their steps."""
         low, *high = bands.chunk(4, dim=1)
         fusions = [self.get_submodule(f"freq_attention_{band}") for band in BANDS[1:]]
         gated = self.channel_gate([fusion(band, context) for fusion, band in zip(fusions, high)])
-        return torch.cat((low, *(band / step for band, step in zip(gated, self.steps()[1:]))), dim=1)
+        scaled = [band / step for band, step in zip(gated, self.quantisation_steps()[1:])]
+        return torch.cat((low, *scaled), dim=1)
 
 
 class WeConvPhase5(WeConvPhase4):
@@ -150,8 +143,11 @@ class WeConvPhase5(WeConvPhase4):
             raise ValueError("lightweight_context and adaptive_context can't both be true")
         self.num_checkerboard_groups = num_checkerboard_groups
         self.use_enhanced_context, self.lightweight_context = use_enhanced_context, lightweight_context
-        self.builder = (LightweightMultiResolutionContext if lightweight_context else
-                        AdaptiveMultiResolutionContext if adaptive_context else MultiResolutionContext)
+        self.builder = MultiResolutionContext
+        if lightweight_context:
+            self.builder = LightweightMultiResolutionContext
+        elif adaptive_context:
+            self.builder = AdaptiveMultiResolutionContext
         super().__init__(**options)
 
     def build_context(self, prior_s1_s2: tuple[int, ...], prior_s3: tuple[int, ...],
@@ -223,5 +219,8 @@ def pointwise(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 def checkerboard(shape: tuple[int, int, int], groups: int, device: torch.device) -> tuple[Tensor, ...]:
     """Positions of each group in the flattened (C, H, W) plane, int64, channel by channel in raster order."""
     positions = torch.arange(shape[0] * shape[1] * shape[2], device=device).view(shape)
-    cells = {cell: positions[:, cell[0] :: 2, cell[1] :: 2] for group in GROUPS[groups] for cell in group}
-    return tuple(torch.cat([cells[cell].flatten() for cell in group]).sort().values for group in GROUPS[groups])
+    indices = []
+    for cells in GROUPS[groups]:
+        planes = [positions[:, row::2, column::2].flatten() for row, column in cells]
+        indices.append(torch.cat(planes).sort().values)
+    return tuple(indices)

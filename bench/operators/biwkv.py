@@ -58,7 +58,7 @@ def biwkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int = 32) -> Tensor:
     return torch.ops.bench.biwkv(w, u, k, v, runs)
 
 
-def _check(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> None:
+def _check_inputs(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> None:
     dtypes = {x.dtype for x in (w, u, k, v)}
     if len(dtypes) > 1 or k.dtype not in DTYPES:
         found = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
@@ -75,7 +75,7 @@ def _check(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> None:
 
 @torch.library.custom_op("bench::biwkv", mutates_args=())
 def _forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
-    _check(w, u, k, v, runs)
+    _check_inputs(w, u, k, v, runs)
     w, u, k, v = (x.contiguous() for x in (w, u, k, v))
     library = KERNELS.get(k.device.type)
     return kernels.forward(library, w, u, k, v, runs) if library else plain.forward(w, u, k, v, runs)
@@ -84,7 +84,7 @@ def _forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
 @torch.library.custom_op("bench::biwkv_backward", mutates_args=())
 def _backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
               runs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _check(w, u, k, v, runs)
+    _check_inputs(w, u, k, v, runs)
     grad, w, u, k, v = (x.contiguous() for x in (grad, w, u, k, v))
     library = KERNELS.get(k.device.type)
     return kernels.backward(library, grad, w, u, k, v, runs) if library else plain.backward(grad, w, u, k, v, runs)
@@ -92,7 +92,7 @@ def _backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
 
 @_forward.register_fake
 def _forward_shape(w, u, k, v, runs):
-    _check(w, u, k, v, runs)
+    _check_inputs(w, u, k, v, runs)
     return torch.empty_like(k, memory_format=torch.contiguous_format)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import hashlib
 import importlib.util
 import logging
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from filelock import FileLock
 
 CPU_FLAGS = {
     "AVX512": ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"),
@@ -107,7 +107,7 @@ class Extension:
     def _build(self) -> None:
         folder = self.file.parent
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / "building"), _ninja_on_path():
+        with FileLock(folder / "building"), _ninja_on_path():
             if self.file.exists():
                 return
             for left_over in folder.glob("build-*"):  # by a process that was killed
@@ -127,13 +127,6 @@ def _cpp_extension() -> ModuleType:
     from torch.utils import cpp_extension
 
     return cpp_extension
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

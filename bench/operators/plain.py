@@ -157,8 +157,9 @@ def _sums(w: Tensor, ks: list[Tensor], vs: list[Tensor], slopes: bool) -> tuple[
 
 
 def _stack(sums: list[Sum]) -> Sum:
-    x, one, top = (torch.stack([getattr(each, name) for each in sums], 1) for name in ("x", "one", "top"))
-    return Sum(x, one, top, tuple(torch.stack(parts, 1) for parts in zip(*(each.slopes for each in sums))))
+    parts = zip(*((each.x, each.one, each.top, *each.slopes) for each in sums))
+    x, one, top, *slopes = (torch.stack(part, 1) for part in parts)
+    return Sum(x, one, top, tuple(slopes))
 
 
 def _walk(w: Tensor, ks: list[Tensor], vs: list[Tensor], left: Sum, right: Sum) -> Iterator[tuple[int, Sum, Sum]]:

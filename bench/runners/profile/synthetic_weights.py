@@ -18,6 +18,7 @@ from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from torch import Tensor, nn
 
 from bench.models.context import HierarchicalContext
+from bench.models.image_codec import count_bits
 
 TARGET_BPP, LEAST_BPP, MOST_BPP = 0.75, 0.3, 1.5
 ENOUGH = 1.6  # the search ends within this factor of the target
@@ -54,7 +55,7 @@ def enliven(model: nn.Module, x: Tensor, seed: int = 0) -> float:
 def _rate(model: nn.Module, x: Tensor) -> float:
     """Bits per pixel that the entropy model predicts."""
     likelihoods = model(x)["likelihoods"].values()
-    return sum(float(-part.double().log2().sum()) for part in likelihoods) / (x.shape[-2] * x.shape[-1])
+    return count_bits(likelihoods) / (x.shape[-2] * x.shape[-1])
 
 
 def _shrink_means(model: nn.Module, x: Tensor, analysis: _Analysis) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bench.common.errors import ConfigurationError
-from bench.models.checkpoints import is_rebuilt, load_weights, some
+from bench.common.text import list_names
+from bench.models.checkpoints import is_rebuilt, load_weights
 
 # What trains first when the rest is frozen, by how its name starts. New parts always train; these do even where the
 # phase before has them. As published for WeConv's phases 3 to 5; for the others, what the phase changes.
@@ -61,7 +62,7 @@ class TransferReport:
         kinds = {"loaded": self.loaded, "renamed": [f"{old} to {new}" for old, new in self.renamed],
                  "fresh": self.fresh, "unused": self.unused, "frozen": self.frozen}
         lines = (f"{kind}: {len(names)} tensors, {self.parameters[kind]} parameters"
-                 + (f" ({some(names)})" if names else "") for kind, names in kinds.items())
+                 + (f" ({list_names(names)})" if names else "") for kind, names in kinds.items())
         return "\n".join(lines)
 
 
@@ -91,7 +92,7 @@ def transfer(
     parameters = [name for name, _ in model.named_parameters()]
     sources = _sources(wanted, weights, set(parameters))
     if not any(name in sources for name in parameters):
-        raise ConfigurationError(f"none of the weights fit {type(model).__name__}; they have {some(weights)}",
+        raise ConfigurationError(f"none of the weights fit {type(model).__name__}; they have {list_names(weights)}",
                                  "check the variant, its options and the file to start from")
     frozen = _to_freeze(parameters, sources, except_parts) if freeze else ()
     known = {name: weights.pop(name) for name in constants & set(weights)}  # loading compares them
