@@ -1,8 +1,11 @@
 """How the tests run: in several processes of one thread each."""
 
 import os
+from collections.abc import Iterator
 
 import psutil
+import pytest
+from figures import undrawn_figures
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and numpy read it, and for the processes that tests start
 
@@ -13,3 +16,10 @@ def pytest_xdist_auto_num_workers(config) -> int:
     """What ``-n auto`` means: a worker for each logical core, as many as the memory holds."""
     cores = len(os.sched_getaffinity(0))
     return max(1, min(cores, psutil.virtual_memory().available // MEMORY_OF_A_WORKER))
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    """Figures are files of a few bytes."""
+    with undrawn_figures():
+        yield

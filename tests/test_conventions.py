@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figures import undrawn_figures
 
 from bench.commands.bdrate import align, deltas
 from bench.curves.anchors import load
@@ -54,7 +55,8 @@ def results(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(results):
-    return make_rate_report(StoredResults(results), "kodak")
+    with undrawn_figures():
+        return make_rate_report(StoredResults(results), "kodak")
 
 
 def by_command(anchor: str, test: str, metric: str) -> tuple[float | None, float | None]:

@@ -468,6 +468,7 @@ class TestRatePlot:
         point, = (point for point in plot.points if point.label == "RWKV-1")
         assert not point.published and plot.left_out == ()
 
+    @pytest.mark.usefixtures("undrawn")
     def test_too_few_points_are_no_plot(self, tmp_path):
         results = store(tmp_path / "results", both("rwkv_phase1"))
         report = make_latency_report(StoredResults(results), "cpu-test")
@@ -520,6 +521,7 @@ class TestFiles:
         with pytest.raises(BenchError, match="holds nothing for a report of latency"):
             build("latency", tmp_path, tmp_path)
 
+    @pytest.mark.usefixtures("undrawn")
     def test_every_device_gets_a_folder(self, tmp_path):
         results = store(tmp_path / "results", both("hpcm_base"))
         store(results, both("hpcm_base", device="cuda: X"), device="cuda-x")
@@ -528,6 +530,7 @@ class TestFiles:
 
 
 class TestVerb:
+    @pytest.mark.usefixtures("undrawn")
     def test_report_rebuilds_latency_too(self, tmp_path, capsys):
         results = store(tmp_path / "results", both("hpcm_base"))
         assert main(["report", "--results", str(results), "--reports", str(tmp_path / "reports")]) == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figures import UNDRAWN, undrawn_figures
 from page_samples import build
 
 from bench.cli import _parser, main
@@ -134,7 +135,9 @@ class TestBDRate:
 
 @pytest.fixture(scope="module")
 def kodak(tmp_path_factory):
-    return make_rate_report(StoredResults(store(tmp_path_factory.mktemp("results"), make_rows("webp"))), "kodak")
+    results = StoredResults(store(tmp_path_factory.mktemp("results"), make_rows("webp")))
+    with undrawn_figures():
+        return make_rate_report(results, "kodak")
 
 
 class TestKodakReferences:
@@ -167,6 +170,7 @@ class TestKodakReferences:
 
 
 class TestTecnickReferences:
+    @pytest.mark.usefixtures("undrawn")
     def test_published_codecs_have_numbers(self, tmp_path):
         """The paper states -18.16 and -22.20 against VTM-22.0."""
         images = [f"{number}.png" for number in range(100)]
@@ -178,6 +182,7 @@ class TestTecnickReferences:
         assert any("QP 22 to 42" in note for note in table.notes)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_is_not_compared_with_published_averages(tmp_path):
     """Its name may be that of a folder of published curves."""
     rows = make_rows("webp", dataset="clic2020-pro-valid", total=None)
@@ -275,6 +280,7 @@ class TestFiles:
         assert len(records) == 24 * (6 + 6 + 4)
         assert {record["coverage"] for record in records} == {"24 images"}
 
+    @pytest.mark.usefixtures("undrawn")
     def test_earlier_files_go_and_foreign_ones_stay(self, tmp_path):
         results = store(tmp_path / "results", make_rows("vvenc") + make_rows("webp"))
         build("rate", results, tmp_path / "reports", "kodak")
@@ -285,6 +291,7 @@ class TestFiles:
         assert foreign.exists() and not (foreign.parent / "bd_rate_vs_vvenc.csv").exists()
         assert not list((tmp_path / "reports").rglob(".*"))
 
+    @pytest.mark.usefixtures("undrawn")
     def test_manifest_does_not_reach_outside(self, tmp_path):
         results = store(tmp_path / "results", make_rows("webp"))
         victim = tmp_path / "victim"
@@ -297,6 +304,7 @@ class TestFiles:
 
 
 class TestCommand:
+    @pytest.mark.usefixtures("undrawn")
     def test_every_dataset_with_rows(self, tmp_path, capsys):
         store(tmp_path / "results", make_rows("webp"))
         store(tmp_path / "results", make_rows("webp", dataset="sample", total=24))
@@ -306,6 +314,7 @@ class TestCommand:
         assert "BD-rate" in output and "Sample set" in output and str(tmp_path / "reports/kodak") in output
         assert (tmp_path / "reports/sample/index.html").exists()
 
+    @pytest.mark.usefixtures("undrawn")
     def test_folders_are_those_of_evaluate(self, tmp_path, monkeypatch, capsys):
         """By default the checkout's, wherever the command is run; else what the environment says."""
         monkeypatch.chdir(tmp_path)
@@ -321,7 +330,7 @@ class TestCommand:
 
     def test_needs_neither_torch_nor_models(self, tmp_path):
         store(tmp_path / "results", make_rows("webp"))
-        program = ("import sys; from bench.cli import main; status = main(sys.argv[1:]); "
+        program = (f"{UNDRAWN}import sys; from bench.cli import main; status = main(sys.argv[1:]); "
                    "sys.exit(status or ('torch' in sys.modules) or ('compressai' in sys.modules))")
         arguments = ["report", "--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
         subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True, capture_output=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figures import UNDRAWN
 from page_samples import build
 from row_samples import row
 from scipy import stats
@@ -236,7 +237,7 @@ class TestPages:
         with pytest.raises(BenchError, match="holds nothing for a report of training"):
             build("training", tmp_path, tmp_path / "pages")
         store(tmp_path, "hpcm_base_mini", ordinary(1.5))
-        program = ("import sys; from bench.cli import main; status = main(sys.argv[1:]); "
+        program = (f"{UNDRAWN}import sys; from bench.cli import main; status = main(sys.argv[1:]); "
                    "sys.exit(status or 'torch' in sys.modules)")
         command = [sys.executable, "-c", program, "report", "--results", str(tmp_path), "--reports",
                    str(tmp_path / "pages")]
