@@ -25,9 +25,9 @@ from bench.metrics.statistics.verdicts import NOT_MEASURED, REFUTED
 from bench.reports.claims.report import assemble as assemble_claims
 from bench.reports.claims.tables import value_table
 from bench.reports.claims.text import claimed_text, names_of
-from bench.reports.latency.rates import rate_points
-from bench.reports.latency.report import assemble, make_latency_report
-from bench.reports.latency.text import context_of
+from bench.reports.latency.device import MeasuredDevice
+from bench.reports.latency.rates import RatePlot, compare_rates
+from bench.reports.latency.report import assemble_latency, make_latency_report
 from bench.reports.page.pages import contents_of
 from bench.results.latency_selection import compare, select_latency
 from bench.results.rows import FAILED
@@ -64,8 +64,12 @@ ROWS = [
 ]
 
 
-def report_of(rows, judgements=(), **options):
-    return assemble("cpu-test", context_of(select_latency(rows)), judgements, None, with_plots=False, **options)
+def device_of(rows) -> MeasuredDevice:
+    return MeasuredDevice.from_selection(select_latency(rows))
+
+
+def report_of(rows, judgements=()):
+    return assemble_latency("cpu-test", device_of(rows), judgements, RatePlot("VTM", (), ()), with_plots=False)
 
 
 def table_of(report, name: str):
@@ -455,7 +459,7 @@ class TestClaims:
 
 class TestRatePlot:
     def test_published_rates_only_of_the_same_model(self, tmp_path):
-        plot = rate_points(context_of(select_latency(ROWS)), StoredResults(tmp_path))
+        plot = compare_rates(device_of(ROWS), StoredResults(tmp_path))
         assert [(point.label, round(point.saving_percent, 2)) for point in plot.points] == [
             ("HPCM-Base", 15.43), ("HPCM-Large", 19.39)]
         assert all(point.published for point in plot.points) and plot.left_out == ("RWKV-1",)
@@ -464,7 +468,7 @@ class TestRatePlot:
 
     def test_stored_rows_come_first(self, tmp_path):
         rows = [replace(one, name="rwkv_phase1", label="RWKV-1", codec="learned") for one in make_rows("webp")]
-        plot = rate_points(context_of(select_latency(ROWS)), StoredResults(store_rd(tmp_path, rows)))
+        plot = compare_rates(device_of(ROWS), StoredResults(store_rd(tmp_path, rows)))
         point, = (point for point in plot.points if point.label == "RWKV-1")
         assert not point.published and plot.left_out == ()
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 from bench.metrics.quality import headline_metrics
 from bench.metrics.statistics.timing import summarise_times
-from bench.reports.latency.tables import headline_cases
-from bench.reports.latency.text import Context
+from bench.reports.latency.device import MeasuredDevice
 from bench.reports.rate.comparison import Subject, compare, subjects_of
 from bench.reports.rate.curves import ANCHOR, PUBLISHED, measured_curves
 from bench.reports.rate.frame import coverage_of
 from bench.reports.rate.references import HPCM_BASE_PUBLISHED, reference_curves
+from bench.results.latency_rows import DECODE
 from bench.results.stored import StoredResults
 
 DATASET = "kodak"
+FEWEST_POINTS = 2  # of the plot
 SAME_MODEL = {  # variant: published curve of the very same model
     "hpcm_base": HPCM_BASE_PUBLISHED, "hpcm_large": "hpcm-large-mse", "lalic": "lalic-mse",
     "cheng2020_attn": "cheng2020-attn-mse-compressai",
@@ -40,34 +41,38 @@ class RatePlot:
     points: tuple[RatePoint, ...]
     left_out: tuple[str, ...]
 
+    @property
+    def enough(self) -> bool:
+        """Whether there is something to compare."""
+        return len(self.points) >= FEWEST_POINTS
 
-def rate_points(context: Context, results: StoredResults) -> RatePlot:
+
+def compare_rates(device: MeasuredDevice, results: StoredResults) -> RatePlot:
     """Return a point for every timed variant that has a BD-rate on Kodak against the default anchor.
 
     Raises:
         BenchError: an imported curve is damaged.
     """
-    measured, references = _subjects(results)
+    measured, references = _find_subjects(results)
     anchor = next(subject for subject in references.values() if subject.origin == ANCHOR)
     points, left_out = [], []
-    for case in headline_cases(context):
-        row = case.measured("decode")
+    for case in device.headline_cases:
+        row = case.measured(DECODE)
         if row is None:
             continue
-        label = context.labels[case.name]
-        found = [(subject, compare(anchor, subject).bd_rate_percent)
-                 for subject in (measured.get(case.name), references.get(SAME_MODEL.get(case.name, "")))
-                 if subject is not None]
-        subject, bd_rate = next((pair for pair in found if pair[1] is not None), (None, None))
-        if subject is None or bd_rate is None:
+        label = device.labels[case.name]
+        for subject in (measured.get(case.name), references.get(SAME_MODEL.get(case.name, ""))):
+            bd_rate = None if subject is None else compare(anchor, subject).bd_rate_percent
+            if subject is not None and bd_rate is not None:
+                points.append(RatePoint(label, 1000 * summarise_times(row.samples_s).median, -bd_rate,
+                                        subject.origin == PUBLISHED, case.conditions.shape))
+                break
+        else:
             left_out.append(label)
-            continue
-        points.append(RatePoint(label, 1000 * summarise_times(row.samples_s).median, -bd_rate,
-                                subject.origin == PUBLISHED, case.conditions.shape))
     return RatePlot(anchor.label, tuple(points), tuple(left_out))
 
 
-def _subjects(results: StoredResults) -> tuple[dict[str, Subject], dict[str, Subject]]:
+def _find_subjects(results: StoredResults) -> tuple[dict[str, Subject], dict[str, Subject]]:
     """Measured codecs and references by name."""
     selection = results.selection(DATASET)
     total = coverage_of(selection).total

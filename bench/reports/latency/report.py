@@ -2,86 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bench.claims.judgement import judge_results
 from bench.claims.result import Judgement
-from bench.reports.latency import plots as latency_plots
-from bench.reports.latency import stages as latency_stages
-from bench.reports.latency import tables as latency_tables
-from bench.reports.latency.costs import complexity, memory, memory_slope
-from bench.reports.latency.rates import RatePlot, rate_points
-from bench.reports.latency.sessions import earlier, sessions
-from bench.reports.latency.text import PROTOCOL, Context, context_of, load_warnings
-from bench.reports.page.canvas import COLUMN, WIDE, Figure
+from bench.reports.latency.costs import complexity_table, memory_slope_table, memory_table
+from bench.reports.latency.device import PROTOCOL, MeasuredDevice, load_warnings
+from bench.reports.latency.plots import plot_rate_against_time, plot_stages
+from bench.reports.latency.rates import RatePlot, compare_rates
+from bench.reports.latency.stages import stage_values_table, stages_table
+from bench.reports.latency.tables import (
+    claims_table,
+    configurations_table,
+    earlier_table,
+    failures_table,
+    latency_table,
+    sessions_table,
+    timings_table,
+)
+from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.page.pages import Report, Section
 from bench.results.labels import MINIATURE_NOTE
 from bench.results.latency_selection import BASE
 from bench.results.stored import StoredResults
 
-FEWEST_POINTS = 2  # of a scatter
-
 
 def make_latency_report(results: StoredResults, device: str) -> Report:
-    """Return the report of one device, called as the folder of its rows.
+    """Return the report of one device.
+
+    Args:
+        device: name of the folder of its rows.
 
     Raises:
         BenchError: the folder holds no row that this version reads, or claims.yaml is wrong.
     """
-    context = context_of(results.latencies(device))
-    return assemble(device, context, results.derive(judge_results).judgements, rate_points(context, results))
+    measured = MeasuredDevice.from_selection(results.latencies(device))
+    judgements = results.derive(judge_results).judgements
+    return assemble_latency(device, measured, judgements, compare_rates(measured, results))
 
 
-def assemble(name: str, context: Context, judgements: Sequence[Judgement], rates: RatePlot | None, *,
-             with_plots: bool = True) -> Report:
+def assemble_latency(name: str, device: MeasuredDevice, judgements: Sequence[Judgement], rates: RatePlot, *,
+                     with_plots: bool = True) -> Report:
     """Make all tables, and the figures unless ``with_plots`` is False, which is quicker.
 
     Args:
         name: of the report's folder.
-        rates: BD-rates of timed variants, for the scatter.
+        rates: BD-rates of timed variants, for the plot of rate saving against decode time.
     """
-    bars = [latency_plots.stage_bars(context, layout) for layout in (WIDE, COLUMN)] if with_plots else []
-    scatter = _scatter(context, rates) if with_plots else []
-    configurations = latency_tables.configurations(context)
+    layouts = (WIDE, COLUMN) if with_plots else ()
+    bars = [figure for layout in layouts if (figure := plot_stages(device, layout)) is not None]
+    scatter = [plot_rate_against_time(device, rates, layout) for layout in layouts if rates.enough]
+    configurations = configurations_table(device)
+
     sections = [
-        Section("Latency", (latency_tables.latency(context),)),
-        Section("Stages", (latency_stages.stages(context),), _figures(bars)),
-        Section("Memory", (memory(context), memory_slope(context))),
-        Section("Complexity", (complexity(context),)),
+        Section("Latency", (latency_table(device),)),
+        Section("Stages", (stages_table(device),), tuple(bars)),
+        Section("Memory", (memory_table(device), memory_slope_table(device))),
+        Section("Complexity", (complexity_table(device),)),
         *([Section("Configurations", (configurations,))] if configurations else []),
-        *([Section("Rate saving against decode time", figures=_figures(scatter))] if scatter else []),
-        Section("What the authors claim", (latency_tables.claims_table(context, judgements),)),
-        Section("Failures", (latency_tables.failures(context),)),
-        Section("Every number", (latency_tables.timings(context), latency_stages.stage_values(context)),
-                collapsed=True),
-        Section("Sessions and earlier measurements", (sessions(context), earlier(context)), collapsed=True),
+        *([Section("Rate saving against decode time", figures=tuple(scatter))] if scatter else []),
+        Section("What the authors claim", (claims_table(device, judgements),)),
+        Section("Failures", (failures_table(device),)),
+        Section("Every number", (timings_table(device), stage_values_table(device)), collapsed=True),
+        Section("Sessions and earlier measurements", (sessions_table(device), earlier_table(device)), collapsed=True),
     ]
-    return Report(name, f"Latency, memory and complexity: {context.device}", "latency",
-                  _intro(context, rates), tuple(sections), load_warnings(context.selection.rows))
+    return Report(name, f"Latency, memory and complexity: {device.name}", "latency", _intro(device, rates),
+                  tuple(sections), load_warnings(device.selection.rows))
 
 
-def _figures(figures: Iterable[Figure | None]) -> tuple[Figure, ...]:
-    return tuple(figure for figure in figures if figure is not None)
-
-
-def _scatter(context: Context, rates: RatePlot | None) -> list[Figure]:
-    if not _enough(rates):
-        return []
-    return [latency_plots.rate_scatter(context, rates, layout) for layout in (WIDE, COLUMN)]
-
-
-def _enough(rates: RatePlot | None) -> bool:
-    return rates is not None and len(rates.points) >= FEWEST_POINTS
-
-
-def _intro(context: Context, rates: RatePlot | None) -> tuple[str, ...]:
+def _intro(device: MeasuredDevice, rates: RatePlot) -> tuple[str, ...]:
     lines = [PROTOCOL]
-    if not context.has_base:
+    if not device.has_base:
         lines.append(f"{BASE} was not measured here, so that there are no ratios to it: python -m bench profile {BASE} "
                      "with the variants to compare.")
-    if not _enough(rates):
+    if not rates.enough:
         lines.append("There is no plot of rate saving against decode time: fewer than two of the variants timed here "
                      "have a BD-rate on Kodak, from stored rows or from a published curve of the same model.")
-    if any(row.miniature for row in context.selection.stored):
+    if any(row.miniature for row in device.selection.stored):
         lines.append(MINIATURE_NOTE)
     return tuple(lines)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
-from bench.reports.latency.tables import DIRECTION, SHAPE, VARIANT, default_cases
-from bench.reports.latency.text import Context, condition_headings, number_text, text_column
-from bench.reports.page.table import Cell, Column, Table
+from bench.reports.latency.device import MeasuredDevice
+from bench.reports.latency.tables import identity_columns, text_column
+from bench.reports.latency.text import condition_headings, number_text
+from bench.reports.page.table import Column, Table
 from bench.results.latency_rows import LatencyRow
-from bench.results.latency_selection import DIRECTIONS
+from bench.results.latency_selection import DIRECTIONS, Case, conditions_of
 from bench.results.stages import CODING, order_stages
 
 
 @dataclass(frozen=True)
-class Stages:
+class StageTimes:
     """Medians over the passes in which stages were marked, in seconds.
 
     Attributes:
+        row: what was measured.
         seconds: of each stage.
         total: of the whole passes.
         unmarked: of the samples, which ran without marks.
     """
 
+    row: LatencyRow
     seconds: dict[str, float]
     total: float
     unmarked: float
@@ -39,72 +44,75 @@ class Stages:
         return self.total / self.unmarked
 
 
-def stages_of(row: LatencyRow | None) -> Stages | None:
-    """The stages of a measured row; None where none were marked."""
+@dataclass(frozen=True)
+class OneStage:
+    """One stage of the stages' times."""
+
+    times: StageTimes
+    name: str
+
+
+def find_stages(row: LatencyRow | None) -> StageTimes | None:
+    """The times of stages in a measured row; None where none were marked."""
     if row is None or not row.stages_s or not row.stage_totals_s or not row.samples_s:
         return None
-    return Stages({name: float(np.median(values)) for name, values in row.stages_s.items()},
-                  float(np.median(row.stage_totals_s)), float(np.median(row.samples_s)))
+    return StageTimes(row, {name: float(np.median(values)) for name, values in row.stages_s.items()},
+                      float(np.median(row.stage_totals_s)), float(np.median(row.samples_s)))
 
 
-def stages(context: Context) -> Table:
+def stages_of_cases(cases: Iterable[Case]) -> list[StageTimes]:
+    """The times of stages in both directions of all ``cases``, where they were marked."""
+    found = [find_stages(case.measured(direction)) for case in cases for direction in DIRECTIONS]
+    return [times for times in found if times is not None]
+
+
+def stages_table(device: MeasuredDevice) -> Table:
     """A line for each variant, direction and conditions; a column for each stage."""
-    cases = [case for case in default_cases(context)
-             if any(stages_of(case.measured(direction)) for direction in DIRECTIONS)]
-    used = [row for case in cases for row in map(case.measured, DIRECTIONS) if stages_of(row)]
-    names = order_stages(name for row in used for name in row.stages_s)
-    columns = [VARIANT, DIRECTION, *(text_column(f"{_key(name)}_ms", name, "ms, share") for name in names),
-               text_column("coder_calls", "coder's calls"), Column("total_ms", "whole", "ms", digits=1),
-               Column("sum_percent", "stages' sum", "%", digits=1),
-               Column("marked_percent", "whole / unmarked", "%", digits=1)]
-    rows: list[tuple[Cell, ...]] = []
-    headings = []
-    by_case = dict(condition_headings(cases, context.selection.conditions))
-    for index, case in enumerate(cases):
-        if index in by_case:
-            headings.append((len(rows), by_case[index]))
-        for direction in DIRECTIONS:
-            row = case.measured(direction)
-            found = stages_of(row)
-            if found is not None:
-                rows.append((context.labels[case.name], direction, *(_stage_text(found, name) for name in names),
-                             str(row.stage_calls.get(CODING, 0)), 1000 * found.total, 100 * found.share_of_total,
-                             100 * found.marked_over_unmarked))
+    lines = stages_of_cases(device.default_cases)
+    names = order_stages(name for times in lines for name in times.seconds)
+    columns: list[Column[StageTimes]] = [
+        *identity_columns(device, ["variant", "direction"], attrgetter("row")),
+        *map(_stage_column, names),
+        text_column("coder_calls", "coder's calls", of=lambda times: str(times.row.stage_calls.get(CODING, 0))),
+        Column("total_ms", "whole", "ms", digits=1, of=lambda times: 1000 * times.total),
+        Column("sum_percent", "stages' sum", "%", digits=1, of=lambda times: 100 * times.share_of_total),
+        Column("marked_percent", "whole / unmarked", "%", digits=1, of=lambda times: 100 * times.marked_over_unmarked),
+    ]
     notes = ("Medians over passes with stages marked, and their share of these passes. Every moment belongs to the "
              "innermost stage, \"rest\" is what no stage holds; the sum differs from the whole only as medians do.",
              "whole / unmarked: marked passes over the median of the samples, which run without marks.",
              "Entropy coding includes the way of the symbols to the host and back.")
-    return context.table("stages", "Stages", columns, rows, used, notes, headings)
+    headings = condition_headings([conditions_of(times.row) for times in lines], device.selection.conditions)
+    return device.make_table("stages", "Stages", columns, lines, [times.row for times in lines], notes, headings)
 
 
-def _stage_text(found: Stages, name: str) -> str | None:
-    if name not in found.seconds:
-        return None
-    seconds = found.seconds[name]
-    return f"{number_text(1000 * seconds)} ({100 * seconds / found.total:.0f} %)"
+def _stage_column(name: str) -> Column[StageTimes]:
+    def share_text(times: StageTimes) -> str | None:
+        if name not in times.seconds:
+            return None
+        seconds = times.seconds[name]
+        return f"{number_text(1000 * seconds)} ({100 * seconds / times.total:.0f} %)"
+
+    return text_column(f"{name.replace(' ', '_')}_ms", name, "ms, share", of=share_text)
 
 
-def _key(name: str) -> str:
-    return name.replace(" ", "_")
-
-
-def stage_values(context: Context) -> Table:
+def stage_values_table(device: MeasuredDevice) -> Table:
     """A line for each stage, with every number apart."""
-    columns = (VARIANT, SHAPE, Column("batch", "Batch", digits=0), DIRECTION, Column("stage", "Stage"),
-               Column("ms", "median", "ms", digits=3), Column("share_percent", "share", "%", digits=1),
-               Column("calls", "calls", digits=0), Column("passes", "passes", digits=0),
-               Column("peak_mb", "peak", "MB", digits=1))
-    rows, used = [], []
-    for case in default_cases(context):
-        for direction in DIRECTIONS:
-            row = case.measured(direction)
-            found = stages_of(row)
-            if found is None:
-                continue
-            used.append(row)
-            for name in order_stages(found.seconds):
-                seconds, peak = found.seconds[name], row.stage_peak_alloc_bytes.get(name)
-                rows.append((context.labels[case.name], case.conditions.shape, case.conditions.batch, direction, name,
-                             1000 * seconds, 100 * seconds / found.total, row.stage_calls.get(name),
-                             len(row.stages_s[name]), None if peak is None else peak / 1e6))
-    return context.table("stage_values", "All stages", columns, rows, used)
+    lines = stages_of_cases(device.default_cases)
+    columns: list[Column[OneStage]] = [
+        *identity_columns(device, ["variant", "shape", "batch", "direction"], attrgetter("times.row")),
+        Column("stage", "Stage", of=attrgetter("name")),
+        Column("ms", "median", "ms", digits=3, of=lambda one: 1000 * one.times.seconds[one.name]),
+        Column("share_percent", "share", "%", digits=1,
+               of=lambda one: 100 * one.times.seconds[one.name] / one.times.total),
+        Column("calls", "calls", digits=0, of=lambda one: one.times.row.stage_calls.get(one.name)),
+        Column("passes", "passes", digits=0, of=lambda one: len(one.times.row.stages_s[one.name])),
+        Column("peak_mb", "peak", "MB", digits=1, of=_peak_mb),
+    ]
+    single = [OneStage(times, name) for times in lines for name in order_stages(times.seconds)]
+    return device.make_table("stage_values", "All stages", columns, single, [times.row for times in lines])
+
+
+def _peak_mb(one: OneStage) -> float | None:
+    peak = one.times.row.stage_peak_alloc_bytes.get(one.name)
+    return None if peak is None else peak / 1e6

@@ -1,23 +1,26 @@
-"""Tables of times: variants, configurations, every number apart, failures; and what the claims of cost came to."""
+"""Tables of times: variants, configurations, every number apart, failures, sessions; what claims of cost came to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from bench.claims.catalogue import COST_UNITS
 from bench.claims.judgement import is_marked
 from bench.claims.result import Judgement
-from bench.metrics.statistics.timing import Ratio, summarise_times
+from bench.metrics.statistics.timing import Ratio, Summary, summarise_times
 from bench.reports.claims.tables import PREDICTED_NOTE, claim_columns
 from bench.reports.claims.text import MARK_NOTE, Names
+from bench.reports.latency.device import MeasuredDevice, rows_of_cases
 from bench.reports.latency.text import (
-    Context,
     base_note,
     condition_headings,
     failure_text,
+    join_texts,
     ratio_text,
     remark_text,
-    text_column,
     times_text,
 )
 from bench.reports.page.table import Cell, Column, Table
@@ -25,145 +28,221 @@ from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import BASE, DEFAULT, DIRECTIONS, Case, compare
 from bench.results.rows import OK
 
-VARIANT = Column("variant", "Variant")
-CONFIGURATION = Column("configuration", "Configuration")
-SHAPE = Column("shape", "Shape")
-DIRECTION = Column("direction", "Direction")
-REMARK = Column("remark", "Remark", wide=True)
+REMARK: Column[Case] = Column("remark", "Remark", wide=True, of=remark_text)
 CLAIM_KEYS = ("claim", "variant", "what", "versus", "where", "claimed", "kind", "measured", "interval", "verdict",
               "reason", "note", "contradicts", "source")  # of the columns of the claims' report
 
 
-def default_cases(context: Context) -> list[Case]:
-    """All cases of the default configuration."""
-    return [case for case in context.selection.cases if case.configuration == DEFAULT]
+def identity_columns(device: MeasuredDevice, keys: Sequence[str],
+                     row_of: Callable[[Any], LatencyRow] = lambda row: row) -> list[Column[Any]]:
+    """Columns that say what was measured: those of ``keys``, from the row that ``row_of`` finds in a record."""
+    columns: list[Column[LatencyRow]] = [
+        Column("variant", "Variant", of=lambda row: device.labels[row.name]),
+        Column("configuration", "Configuration", of=attrgetter("configuration")),
+        Column("shape", "Shape", of=_shape_text),
+        Column("batch", "Batch", digits=0, of=attrgetter("batch")),
+        Column("direction", "Direction", of=attrgetter("direction")),
+    ]
+    return [column.taken_from(row_of) for column in columns if column.key in keys]
 
 
-def headline_cases(context: Context) -> list[Case]:
-    """Of every variant the measured case under the first conditions: the usual shape, else the smallest."""
-    chosen: dict[str, Case] = {}
-    for case in default_cases(context):
-        if any(row.status == OK for row in case.rows):
-            chosen.setdefault(case.name, case)
-    return list(chosen.values())
+def _shape_text(row: LatencyRow) -> str:
+    return f"{row.width}x{row.height}"
 
 
-def latency(context: Context) -> Table:
+def text_column(key: str, title: str, unit: str = "", *, of: Callable[[Any], Cell]) -> Column[Any]:
+    """A column of numbers as text, aligned to the right."""
+    return Column(key, title, unit, digits=0, of=of)
+
+
+def latency_table(device: MeasuredDevice) -> Table:
     """A line for each variant under all conditions: both directions' times and their ratio to the base."""
-    columns = [VARIANT, Column("weights", "Weights"), Column("bpp", "bpp", digits=3)]
-    for direction in DIRECTIONS:
-        columns += [text_column(f"{direction}_ms", f"{direction}, median (p10–p90)", "ms"),
-                    text_column(f"{direction}_vs_base", f"vs {context.base_label}"),
-                    Column(f"{direction}_first_ms", "first call", "ms", digits=0)]
-    columns += [text_column("samples", "n"), REMARK]
-    cases, rows = default_cases(context), []
-    for case in cases:
-        cells: list[Cell] = [context.labels[case.name], case.any.weights, case.any.bpp]
-        for direction in DIRECTIONS:
-            row = case.measured(direction)
-            first_s = None if row is None else row.first_s
-            cells += [times_text(row), _versus_base(context, case, row),
-                      None if first_s is None else 1000 * first_s]
-        numbers = dict.fromkeys(len(row.samples_s) for row in case.rows if row.status == OK)
-        rows.append((*cells, " / ".join(map(str, numbers)) or None, remark_text(case)))
-    headings = condition_headings(cases, context.selection.conditions)
-    return context.table("latency", "Latency", columns, rows, [row for case in cases for row in case.rows],
-                         (base_note(context.base_label),), headings)
+    columns = [
+        *identity_columns(device, ["variant"], attrgetter("any")),
+        Column("weights", "Weights", of=attrgetter("any.weights")),
+        Column("bpp", "bpp", digits=3, of=attrgetter("any.bpp")),
+        *(column for direction in DIRECTIONS for column in _time_columns(device, direction)),
+        text_column("samples", "n", of=_sample_counts), REMARK,
+    ]
+    cases = device.default_cases
+    headings = condition_headings([case.conditions for case in cases], device.selection.conditions)
+    return device.make_table("latency", "Latency", columns, cases, rows_of_cases(cases),
+                             (base_note(device.base_label),), headings)
 
 
-def base_ratio(context: Context, row: LatencyRow | None) -> Ratio | None:
+def _time_columns(device: MeasuredDevice, direction: str) -> list[Column[Case]]:
+    def versus_base(case: Case) -> str | None:
+        row = case.measured(direction)
+        if row is None or not device.has_base:
+            return None
+        return "1" if case.name == BASE else ratio_text(_base_ratio(device, row)) or "not in turns"
+
+    def first_ms(case: Case) -> float | None:
+        row = case.measured(direction)
+        return None if row is None else _to_ms(row.first_s)
+
+    return [_times_column(direction),
+            text_column(f"{direction}_vs_base", f"vs {device.base_label}", of=versus_base),
+            Column(f"{direction}_first_ms", "first call", "ms", digits=0, of=first_ms)]
+
+
+def _times_column(direction: str) -> Column[Case]:
+    return text_column(f"{direction}_ms", f"{direction}, median (p10–p90)", "ms",
+                       of=lambda case: times_text(case.measured(direction)))
+
+
+def _sample_counts(case: Case) -> str | None:
+    counts = dict.fromkeys(len(row.samples_s) for row in case.rows if row.status == OK)
+    return " / ".join(map(str, counts)) or None
+
+
+def _base_ratio(device: MeasuredDevice, row: LatencyRow) -> Ratio | None:
     """A row against the base in the default configuration that took turns with it."""
-    if row is None or (row.name, row.configuration) == (BASE, DEFAULT):
+    if (row.name, row.configuration) == (BASE, DEFAULT):
         return None
-    return compare(row, context.selection.in_turns(row, BASE))
+    return compare(row, device.selection.in_turns(row, BASE))
 
 
-def _versus_base(context: Context, case: Case, row: LatencyRow | None) -> str | None:
-    if row is None or not context.has_base:
-        return None
-    if case.name == BASE:
-        return "1"
-    return ratio_text(base_ratio(context, row)) or "not in turns"
+@dataclass(frozen=True)
+class Timing:
+    """A measured row with what its samples come to."""
+
+    row: LatencyRow
+    times: Summary
+    versus_base: Ratio | None
 
 
-def timings(context: Context) -> Table:
+def timings_table(device: MeasuredDevice) -> Table:
     """A line for each measured row, with every number apart."""
-    columns = (VARIANT, CONFIGURATION, SHAPE, Column("batch", "Batch", digits=0), DIRECTION,
-               Column("samples", "n", digits=0), *(Column(key, title, "ms", digits=3) for key, title in (
-                   ("median_ms", "median"), ("median_low_ms", "95 % from"), ("median_high_ms", "to"),
-                   ("p10_ms", "p10"), ("p90_ms", "p90"), ("first_ms", "first call"))),
-               Column("warmup_calls", "warm-up calls", digits=0), Column("vs_base", "vs base", digits=3),
-               Column("vs_base_low", "95 % from", digits=3), Column("vs_base_high", "to", digits=3),
-               Column("vs_base_differs", "differs"), Column("session", "Session"), Column("measured_at", "Measured"))
-    used = [row for row in context.selection.rows if row.status == OK]
-    rows = [(*identity_cells(context, row), *_numbers(row), *_ratio_cells(base_ratio(context, row)), row.session,
-             row.measured_at) for row in used]
-    return context.table("timings", "All timings", columns, rows, used, (
-        base_note(context.base_label), "95 % of a median: between order statistics, from six samples on."))
+    def time_column(key: str, title: str, seconds_of: Callable[[Timing], float | None]) -> Column[Timing]:
+        return Column(key, title, "ms", digits=3, of=lambda timing: _to_ms(seconds_of(timing)))
+
+    columns: list[Column[Timing]] = [
+        *identity_columns(device, ["variant", "configuration", "shape", "batch", "direction"], attrgetter("row")),
+        Column("samples", "n", digits=0, of=attrgetter("times.n")),
+        time_column("median_ms", "median", attrgetter("times.median")),
+        time_column("median_low_ms", "95 % from", lambda one: one.times.interval and one.times.interval[0]),
+        time_column("median_high_ms", "to", lambda one: one.times.interval and one.times.interval[1]),
+        time_column("p10_ms", "p10", attrgetter("times.p10")),
+        time_column("p90_ms", "p90", attrgetter("times.p90")),
+        time_column("first_ms", "first call", attrgetter("row.first_s")),
+        Column("warmup_calls", "warm-up calls", digits=0, of=lambda one: len(one.row.warmup_s)),
+        Column("vs_base", "vs base", digits=3, of=lambda one: one.versus_base and one.versus_base.value),
+        Column("vs_base_low", "95 % from", digits=3, of=lambda one: one.versus_base and one.versus_base.low),
+        Column("vs_base_high", "to", digits=3, of=lambda one: one.versus_base and one.versus_base.high),
+        Column("vs_base_differs", "differs", of=lambda one: one.versus_base and one.versus_base.differs),
+        Column("session", "Session", of=attrgetter("row.session")),
+        Column("measured_at", "Measured", of=attrgetter("row.measured_at")),
+    ]
+    rows = [row for row in device.selection.rows if row.status == OK]
+    timings = [Timing(row, summarise_times(row.samples_s), _base_ratio(device, row)) for row in rows]
+    notes = (base_note(device.base_label), "95 % of a median: between order statistics, from six samples on.")
+    return device.make_table("timings", "All timings", columns, timings, rows, notes)
 
 
-def identity_cells(context: Context, row: LatencyRow) -> tuple[Cell, ...]:
-    """Variant, configuration, shape, batch and direction."""
-    return context.labels[row.name], row.configuration, f"{row.width}x{row.height}", row.batch, row.direction
+def _to_ms(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds
 
 
-def _numbers(row: LatencyRow) -> tuple[Cell, ...]:
-    found = summarise_times(row.samples_s)
-    low, high = found.interval or (None, None)
-    seconds = (found.median, low, high, found.p10, found.p90, row.first_s)
-    return found.n, *(None if one is None else 1000 * one for one in seconds), len(row.warmup_s)
-
-
-def _ratio_cells(found: Ratio | None) -> tuple[Cell, ...]:
-    return (None,) * 4 if found is None else (found.value, found.low, found.high, found.differs)
-
-
-def configurations(context: Context) -> Table | None:
+def configurations_table(device: MeasuredDevice) -> Table | None:
     """Every other configuration against the default one of the same variant; None where none was tried."""
-    cases = [case for case in context.selection.cases if case.configuration != DEFAULT]
+    cases = [case for case in device.selection.cases if case.configuration != DEFAULT]
     if not cases:
         return None
-    columns = [VARIANT, CONFIGURATION]
-    for direction in DIRECTIONS:
-        columns += [text_column(f"{direction}_ms", f"{direction}, median (p10–p90)", "ms"),
-                    text_column(f"{direction}_vs_default", "vs default")]
-    columns += [Column("stream", "Stream"), Column("decode_matches", "decodes exactly"), REMARK]
-    rows = []
-    for case in cases:
-        cells: list[Cell] = [context.labels[case.name], case.configuration]
-        for direction in DIRECTIONS:
-            row = case.measured(direction)
-            default = None if row is None else context.selection.in_turns(row, row.name)
-            cells += [times_text(row), ratio_text(compare(row, default)) or (None if row is None else "not in turns")]
-        measured = any(row.status == OK for row in case.rows)
-        stream = None if not measured else "other bytes" if case.any.changes_stream else "same bytes"
-        rows.append((*cells, stream, case.any.decode_matches if measured else None, remark_text(case)))
+    columns: list[Column[Case]] = [
+        *identity_columns(device, ["variant", "configuration"], attrgetter("any")),
+        *(column for direction in DIRECTIONS for column in _configuration_columns(device, direction)),
+        Column("stream", "Stream", of=_stream_text),
+        Column("decode_matches", "decodes exactly",
+               of=lambda case: case.any.decode_matches if case.any.status == OK else None),
+        REMARK,
+    ]
     notes = (base_note("default"), "\"Other bytes\": a file coded in this configuration differs from one coded in the "
              "default one, and must be decoded in this one.")
-    return context.table("configurations", "Configurations", columns, rows,
-                         [row for case in cases for row in case.rows], notes,
-                         condition_headings(cases, context.selection.conditions))
+    headings = condition_headings([case.conditions for case in cases], device.selection.conditions)
+    return device.make_table("configurations", "Configurations", columns, cases, rows_of_cases(cases), notes, headings)
 
 
-def failures(context: Context) -> Table:
+def _configuration_columns(device: MeasuredDevice, direction: str) -> list[Column[Case]]:
+    def versus_default(case: Case) -> str | None:
+        row = case.measured(direction)
+        if row is None:
+            return None
+        return ratio_text(compare(row, device.selection.in_turns(row, row.name))) or "not in turns"
+
+    return [_times_column(direction), text_column(f"{direction}_vs_default", "vs default", of=versus_default)]
+
+
+def _stream_text(case: Case) -> str | None:
+    if case.any.status != OK:
+        return None
+    return "other bytes" if case.any.changes_stream else "same bytes"
+
+
+def failures_table(device: MeasuredDevice) -> Table:
     """Every case whose newest measurement failed, a line for each direction."""
-    failed = [row for row in context.selection.rows if row.status != OK]
-    rows = [(*identity_cells(context, row)[:3], row.direction, failure_text(row)) for row in failed]
-    columns = (VARIANT, CONFIGURATION, SHAPE, DIRECTION, Column("reason", "Reason", wide=True))
-    return context.table("failures", "Failures", columns, rows, failed)
+    failed = [row for row in device.selection.rows if row.status != OK]
+    columns = [*identity_columns(device, ["variant", "configuration", "shape", "direction"]),
+               Column("reason", "Reason", wide=True, of=failure_text)]
+    return device.make_table("failures", "Failures", columns, failed, failed)
 
 
-def claims_table(context: Context, judgements: Iterable[Judgement]) -> Table:
+def claims_table(device: MeasuredDevice, judgements: Iterable[Judgement]) -> Table:
     """What the claims of cost came to on this device, about full-width variants that were measured on it."""
-    cases = headline_cases(context)
+    cases = device.headline_cases
     variants = {case.name for case in cases}
-    places = {"", *(row.device for row in context.selection.stored)}  # parameters and operations have no place
+    places = {"", *(row.device for row in device.selection.stored)}  # parameters and operations have no place
     shown = [one for one in judgements if one.claim.metric in COST_UNITS and not one.miniature
              and one.claim.variant in variants and one.place in places]
 
-    columns = [column for column in claim_columns(Names(context.labels, {})) if column.key in CLAIM_KEYS]
-    rows = [tuple(column.cell(one) for column in columns) for one in shown]
+    columns = [column for column in claim_columns(Names(device.labels, {})) if column.key in CLAIM_KEYS]
     notes = (PREDICTED_NOTE, *([MARK_NOTE] if any(map(is_marked, shown)) else []),
              "Verdicts are those of the report of claims, which says what each of them means.")
-    return context.table("claims", "What the claims of cost came to", columns, rows,
-                         [row for case in cases for row in case.rows], notes)
+    return device.make_table("claims", "What the claims of cost came to", columns, shown, rows_of_cases(cases), notes)
+
+
+def sessions_table(device: MeasuredDevice) -> Table:
+    """What every session was measured with; variants of one session took turns."""
+    sessions: dict[str, list[LatencyRow]] = {}
+    for row in device.selection.stored:
+        sessions.setdefault(row.session, []).append(row)
+
+    def join_from(text_of: Callable[[LatencyRow], str]) -> Callable[[list[LatencyRow]], str | None]:
+        return lambda rows: join_texts(map(text_of, rows))
+
+    columns: list[Column[list[LatencyRow]]] = [
+        Column("session", "Session", of=lambda rows: rows[0].session),
+        Column("measured_at", "First row", of=lambda rows: rows[0].measured_at or None),
+        Column("variants", "Variants", wide=True, of=join_from(lambda row: device.labels[row.name])),
+        Column("shapes", "Shapes", of=join_from(_shape_text)),
+        Column("code_version", "Code", of=join_from(attrgetter("code_version"))),
+        Column("machine", "Clocks and load", wide=True, of=join_from(_state_text)),
+        Column("warnings", "Warnings", wide=True,
+               of=lambda rows: join_texts(text for row in rows for text in row.state.get("warnings", ()))),
+    ]
+    return device.make_table("sessions", "Sessions", columns, sessions.values(), device.selection.stored)
+
+
+def _state_text(row: LatencyRow) -> str:
+    """Governor, clocks and load before the measurement, and what other processes took."""
+    before = row.state.get("before", {})
+    gpu = before.get("gpu", {})
+    parts = [("governor", before.get("governor"), ""), ("CPU", before.get("cpu_mhz"), " MHz"),
+             ("GPU", gpu.get("sm_mhz"), " MHz"), ("", gpu.get("celsius"), " °C"),
+             ("load", before.get("load_1min"), ""), ("others", row.state.get("other_busy_cores"), " cores")]
+    return ", ".join(f"{name} {value}{unit}".strip() for name, value, unit in parts if value is not None)
+
+
+def earlier_table(device: MeasuredDevice) -> Table:
+    """Rows that newer ones replaced."""
+    columns = [
+        *identity_columns(device, ["variant", "configuration", "shape", "direction"]),
+        Column("samples", "n", digits=0, of=lambda row: len(row.samples_s) or None),
+        text_column("ms", "median (p10–p90)", "ms", of=lambda row: times_text(row) if row.status == OK else None),
+        Column("code_version", "Code", of=lambda row: row.code_version or None),
+        Column("session", "Session", of=attrgetter("session")),
+        Column("measured_at", "Measured", of=lambda row: row.measured_at or None),
+        Column("remark", "Remark", wide=True, of=failure_text),
+    ]
+    return device.make_table("earlier", "Earlier measurements", columns, device.selection.older, device.selection.older,
+                             ("Replaced by newer ones in all other tables.",))

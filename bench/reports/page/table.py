@@ -10,6 +10,7 @@ from bench.common.text import format_number
 
 Cell = str | int | float | bool | None
 Record = TypeVar("Record")
+Whole = TypeVar("Whole")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Column(Generic[Record]):
         if self.of is None:
             raise ValueError(f"column {self.key} doesn't know how to get its cell from a record")
         return self.of(record)
+
+    def taken_from(self, part: Callable[[Whole], Record]) -> Column[Whole]:
+        """Return this column for records of which the present ones are a ``part``."""
+        return Column(self.key, self.title, self.unit, self.digits, self.signed, self.missing, self.wide,
+                      of=lambda whole: self.cell(part(whole)))
 
     def text(self, value: Cell) -> str:
         """Return one cell as readers see it, not yet escaped."""
