@@ -53,11 +53,11 @@ def _peak_columns(direction: str) -> list[Column[Case]]:
 
     def peak_mb(case: Case) -> float | None:
         row = case.measured(direction)
-        return _to_mb(row and row.peak_alloc_bytes)
+        return _to_mb(row.peak_alloc_bytes if row else None)
 
     def reserved_mb(case: Case) -> float | None:
         row = case.measured(direction)
-        return _to_mb(row and row.peak_reserved_bytes)
+        return _to_mb(row.peak_reserved_bytes if row else None)
 
     return [Column(f"{direction}_peak_mb", f"{direction} peak", "MB", digits=1, of=peak_mb),
             Column(f"{direction}_reserved_mb", "reserved", "MB", digits=1, of=reserved_mb),
@@ -104,18 +104,18 @@ def _slope_column(direction: str) -> Column[list[LatencyRow]]:
 
 def slope_mb_per_megapixel(rows: Sequence[LatencyRow]) -> float | None:
     """Slope of peaks over sizes of one image, as those of a batch are coded one after another; None below two sizes."""
-    known = [row for row in rows if row.peak_alloc_bytes is not None]
-    sizes = [row.width * row.height / MEGAPIXEL for row in known]
-    if len(set(sizes)) < 2:
+    peaks = np.array([(row.width * row.height / MEGAPIXEL, row.peak_alloc_bytes / MB) for row in rows
+                      if row.peak_alloc_bytes is not None]).reshape(-1, 2)
+    if len(set(peaks[:, 0])) < 2:
         return None
-    return float(np.polyfit(sizes, [_to_mb(row.peak_alloc_bytes) for row in known], 1)[0])
+    return float(np.polyfit(peaks[:, 0], peaks[:, 1], 1)[0])
 
 
 def complexity_table(device: MeasuredDevice) -> Table:
     """Parameters and operations of every variant."""
     def parameters_change(case: Case) -> float | None:
         base = device.find_base(case)
-        return _change_percent(case.any.parameters, base and base.any.parameters)
+        return _change_percent(case.any.parameters, base.any.parameters if base else None)
 
     columns: list[Column[Case]] = [
         *identity_columns(device, ["variant"], attrgetter("any")),
@@ -145,7 +145,7 @@ def _operation_columns(device: MeasuredDevice, direction: str) -> list[Column[Ca
 
     def change_percent(case: Case) -> float | None:
         base = device.find_base(case)
-        return _change_percent(count(case), base and count(base))
+        return _change_percent(count(case), count(base) if base else None)
 
     return [Column(f"{direction}_kmac_per_pixel", direction, "kMAC/pixel", digits=2, of=count),
             Column(f"{direction}_kmac_vs_base_percent", f"vs {device.base_label}", "%", digits=1, signed=True,

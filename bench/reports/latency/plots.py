@@ -89,8 +89,8 @@ def plot_rate_against_time(device: MeasuredDevice, plot: RatePlot, layout: Layou
         axes.set_xlabel("Decode time [ms]")
         axes.set_ylabel("Rate saving [%]")
         draw_grid(axes)
-        where = "outside right center" if layout.wide else "outside lower center"
-        canvas.legend(loc=where, ncols=layout.legend_columns or 1, frameon=False, fontsize=layout.font - 0.8)
+        canvas.legend(loc="outside right center" if layout.wide else "outside lower center",
+                      ncols=layout.legend_columns or 1, frameon=False, fontsize=layout.font - 0.8)
         return save_figure(canvas, f"rate_against_time_{layout.name}", _scatter_caption(device, plot))
 
 
