@@ -209,7 +209,7 @@ def test_an_image_beyond_the_codec_s_limit_is_an_error_of_that_image():
 @pytest.fixture()
 def other_ffmpeg(monkeypatch, tmp_path):
     """Put a program of the test's in ffmpeg's place."""
-    caches = (ffmpeg.ffmpeg_path, ffmpeg.ffmpeg_codecs, ffmpeg.library_version)
+    caches = (ffmpeg.find_ffmpeg, ffmpeg.list_codecs, ffmpeg.find_library_version)
 
     def replace_with(body: str) -> None:
         program = tmp_path / "ffmpeg"

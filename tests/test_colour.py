@@ -11,14 +11,14 @@ import pytest
 
 from bench.codecs.colour import (
     YCbCrFormat,
-    double,
-    halve,
+    double_plane,
+    halve_plane,
     planes_from_bytes,
     planes_to_bytes,
     planes_to_rgb,
     rgb_to_planes,
 )
-from bench.codecs.ffmpeg import ffmpeg_path
+from bench.codecs.ffmpeg import find_ffmpeg
 from bench.common.errors import CodecUnavailable
 
 EIGHT, TEN = YCbCrFormat("444", 8), YCbCrFormat("444", 10)
@@ -56,7 +56,7 @@ def test_planes_are_the_nearest_to_exact_arithmetic(layout, uniform):
 def test_planes_agree_with_another_implementation(uniform):
     """zimg, through ffmpeg's zscale filter, uses the same matrix and range in floating point."""
     try:
-        ffmpeg = ffmpeg_path()
+        ffmpeg = find_ffmpeg()
     except CodecUnavailable as error:
         pytest.skip(str(error))
     height, width = uniform.shape[:2]
@@ -101,8 +101,8 @@ def test_chroma_is_centre_sited():
     """A plane has its ramp back exactly away from the edges: neither step shifts it by a fraction."""
     ramp = np.add.outer(3.0 * np.arange(24), 5.0 * np.arange(32))
     centres = np.add.outer(3 * (2 * np.arange(12) + 0.5), 5 * (2 * np.arange(16) + 0.5))
-    assert np.allclose(halve(ramp), centres)
-    assert np.allclose(double(halve(ramp))[4:-4, 4:-4], ramp[4:-4, 4:-4])
+    assert np.allclose(halve_plane(ramp), centres)
+    assert np.allclose(double_plane(halve_plane(ramp))[4:-4, 4:-4], ramp[4:-4, 4:-4])
 
 
 def test_420_gives_smooth_colours_back():

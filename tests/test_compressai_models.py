@@ -18,7 +18,7 @@ from PIL import Image
 from tiny_models import picture
 
 from bench.cli import main
-from bench.codecs.container import unpack
+from bench.codecs.container import unpack_file
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CodecError, ConfigurationError
 from bench.models import create
@@ -66,7 +66,7 @@ def test_files_hold_compressais_strings_and_decode_to_its_image(architecture: st
         decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"][0, :, 11:52, 29:99]
         bits = sum(float(-part.double().log2().sum()) for part in model(x)["likelihoods"].values())
     streams = [stream for [stream] in coded["strings"]]
-    contents = unpack(encoding.stream, codec._tag())
+    contents = unpack_file(encoding.stream, codec._tag())
     assert list(contents.streams) == streams and contents.shape == ()  # the stride tells it
     assert encoding.parts == {"header": len(encoding.stream) - sum(map(len, streams)),
                               **dict(zip(("y", "z"), map(len, streams)))}

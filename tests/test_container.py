@@ -7,7 +7,7 @@ from binascii import crc_hqx
 import numpy as np
 import pytest
 
-from bench.codecs.container import LARGEST_NUMBER, Contents, pack, unpack
+from bench.codecs.container import LARGEST_NUMBER, Contents, pack_file, unpack_file
 from bench.common.errors import CodecError
 
 TAG = 0x1B2
@@ -33,8 +33,8 @@ def with_checksum(content: bytes, tag: int = TAG) -> bytes:
 
 @pytest.mark.parametrize(("width", "height", "shape", "streams"), CASES)
 def test_what_is_packed_comes_back(width, height, shape, streams) -> None:
-    data = pack(width, height, shape, streams, TAG)
-    assert unpack(data, TAG) == Contents(width, height, shape, tuple(streams))
+    data = pack_file(width, height, shape, streams, TAG)
+    assert unpack_file(data, TAG) == Contents(width, height, shape, tuple(streams))
 
 
 @pytest.mark.parametrize(("width", "height", "shape", "streams"), CASES)
@@ -42,11 +42,11 @@ def test_layout_is_the_documented_one(width, height, shape, streams) -> None:
     numbers = [width, height, 2 * len(streams) + (len(shape) > 0), *([len(shape), *shape] if shape else []),
                *map(len, streams[:-1])]
     content = b"".join([*map(leb128, numbers), *streams])
-    assert pack(width, height, shape, streams, TAG) == with_checksum(content)
+    assert pack_file(width, height, shape, streams, TAG) == with_checksum(content)
 
 
 def test_header_of_a_kodak_image_has_ten_bytes() -> None:
-    assert len(pack(768, 512, (), [bytes(40_000), bytes(900)], TAG)) - 40_900 == 10
+    assert len(pack_file(768, 512, (), [bytes(40_000), bytes(900)], TAG)) - 40_900 == 10
 
 
 def test_any_contents_come_back() -> None:
@@ -55,35 +55,36 @@ def test_any_contents_come_back() -> None:
         shape = tuple(int(n) for n in RANDOM.integers(0, 5000, RANDOM.integers(0, 4)))
         streams = tuple(RANDOM.bytes(RANDOM.integers(0, 300)) for _ in range(RANDOM.integers(1, 12)))
         tag = int(RANDOM.integers(2**16))
-        assert unpack(pack(width, height, shape, streams, tag), tag) == Contents(width, height, shape, streams)
+        packed = pack_file(width, height, shape, streams, tag)
+        assert unpack_file(packed, tag) == Contents(width, height, shape, streams)
 
 
 def test_every_flipped_bit_and_every_pair_of_neighbours_is_noticed() -> None:
-    data = pack(300, 200, (3, 4), [RANDOM.bytes(60), RANDOM.bytes(17)], TAG)
+    data = pack_file(300, 200, (3, 4), [RANDOM.bytes(60), RANDOM.bytes(17)], TAG)
     for position in range(8 * len(data) - 1):
         for bits in (1, 3):
             number = int.from_bytes(data, "big") ^ bits << position
             with pytest.raises(CodecError, match="damaged"):
-                unpack(number.to_bytes(len(data), "big"), TAG)
+                unpack_file(number.to_bytes(len(data), "big"), TAG)
 
 
 def test_every_burst_of_two_bytes_is_noticed() -> None:
-    data = pack(300, 200, (), [RANDOM.bytes(40), RANDOM.bytes(9)], TAG)
+    data = pack_file(300, 200, (), [RANDOM.bytes(40), RANDOM.bytes(9)], TAG)
     for position in range(len(data) - 1):
         for burst in RANDOM.integers(1, 2**16, 8):
             damaged = bytearray(data)
             for offset, part in enumerate(int(burst).to_bytes(2, "big")):
                 damaged[position + offset] ^= part
             with pytest.raises(CodecError, match="damaged"):
-                unpack(bytes(damaged), TAG)
+                unpack_file(bytes(damaged), TAG)
 
 
 def test_every_other_tag_is_refused() -> None:
-    data = pack(24, 16, (), [b"some stream", b"more"], TAG)
+    data = pack_file(24, 16, (), [b"some stream", b"more"], TAG)
     for tag in range(2**16):
         if tag != TAG:
             with pytest.raises(CodecError, match="other options"):
-                unpack(data, tag)
+                unpack_file(data, tag)
 
 
 def test_random_bytes_raise_nothing_but_codec_errors() -> None:
@@ -91,11 +92,11 @@ def test_random_bytes_raise_nothing_but_codec_errors() -> None:
         data = RANDOM.bytes(RANDOM.integers(0, 40))
         for candidate in (data, with_checksum(data)):
             try:
-                contents = unpack(candidate, TAG)
+                contents = unpack_file(candidate, TAG)
             except CodecError:
                 continue
             assert contents.width and contents.height and contents.streams
-            assert pack(contents.width, contents.height, contents.shape, contents.streams, TAG) == candidate
+            assert pack_file(contents.width, contents.height, contents.shape, contents.streams, TAG) == candidate
 
 
 @pytest.mark.parametrize(("content", "told"), [
@@ -112,16 +113,16 @@ def test_random_bytes_raise_nothing_but_codec_errors() -> None:
 ])
 def test_wrong_headers_with_a_right_checksum_are_refused(content: bytes, told: str) -> None:
     with pytest.raises(CodecError, match=told):
-        unpack(with_checksum(content), TAG)
+        unpack_file(with_checksum(content), TAG)
 
 
 @pytest.mark.parametrize("foreign", [b"", b"\0", b"\0\0", b"\x89PNG\r\n\x1a\n" + bytes(100), bytes(500)])
 def test_foreign_files_are_refused(foreign: bytes) -> None:
     with pytest.raises(CodecError, match="of another codec"):
-        unpack(foreign, TAG)
+        unpack_file(foreign, TAG)
 
 
 def test_what_can_not_be_stored_is_refused() -> None:
     for width, shape, streams in ((2**32, (), [b""]), (1, (-1,), [b""]), (1, (), [])):
         with pytest.raises(CodecError):
-            pack(width, 1, shape, streams, TAG)
+            pack_file(width, 1, shape, streams, TAG)

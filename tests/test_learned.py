@@ -18,7 +18,7 @@ from tiny_models import TINY, picture, tiny_model, write_variants
 from bench import operators
 from bench.cli import main
 from bench.codecs.base import CODECS, CodecSpec, build_codec
-from bench.codecs.container import unpack
+from bench.codecs.container import unpack_file
 from bench.codecs.learned import LearnedCodec, centred_padding, spec_tag
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_INCOMPLETE, CodecError
 from bench.models.checkpoints import write_float16
@@ -173,7 +173,7 @@ def test_foreign_files_are_refused(foreign, codec, monkeypatch) -> None:
 
 
 def test_a_file_holds_the_size_and_no_shape_that_follows_from_it(codec) -> None:
-    contents = unpack(codec.encode(picture(300, 5)).stream, codec._tag())
+    contents = unpack_file(codec.encode(picture(300, 5)).stream, codec._tag())
     assert (contents.width, contents.height, contents.shape) == (300, 5, ())
 
 
@@ -233,7 +233,7 @@ def test_a_side_may_have_more_than_65535_pixels() -> None:
 def test_a_model_without_a_stride_has_its_shape_in_the_file() -> None:
     codec, image = LearnedCodec(Raw(), "cpu"), picture(20, 40)
     encoding = codec.encode(image)
-    contents = unpack(encoding.stream, codec._tag())
+    contents = unpack_file(encoding.stream, codec._tag())
     assert (contents.width, contents.height, contents.shape, len(contents.streams)) == (20, 40, (48, 32), 3)
     assert encoding.parts == {"header": 2 + 3 + 3 + 2 * 2, "y": 3 * 48 * 32}
     assert np.array_equal(codec.decode(encoding.stream), image)

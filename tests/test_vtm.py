@@ -67,10 +67,10 @@ def install(tmp_path, monkeypatch):
         config = tmp_path / "encoder_intra_vtm.cfg"
         config.write_text("IntraPeriod : 1\n")
         monkeypatch.setenv("VTM_CONFIG", str(config))
-        vtm.banner_version.cache_clear()
+        vtm.read_version.cache_clear()
 
     yield write
-    vtm.banner_version.cache_clear()
+    vtm.read_version.cache_clear()
 
 
 def spec(name: str, qp: int = 22) -> CodecSpec:

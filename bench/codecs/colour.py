@@ -68,7 +68,7 @@ def rgb_to_planes(image: np.ndarray, layout: YCbCrFormat) -> Planes:
     cb = (blue - luma) / (2.0 * (1.0 - KB))
     cr = (red - luma) / (2.0 * (1.0 - KR))
     if layout.step == 2:
-        cb, cr = halve(cb), halve(cr)
+        cb, cr = halve_plane(cb), halve_plane(cr)
     scale, middle = layout.peak / 255.0, 1 << (layout.depth - 1)
 
     def quantise(plane: np.ndarray, offset: int) -> np.ndarray:
@@ -83,21 +83,21 @@ def planes_to_rgb(planes: Planes, layout: YCbCrFormat) -> np.ndarray:
     luma = planes[0] * scale
     cb, cr = ((plane.astype(np.float64) - middle) * scale for plane in planes[1:])
     if layout.step == 2:
-        cb, cr = double(cb), double(cr)
+        cb, cr = double_plane(cb), double_plane(cr)
     red = luma + 2.0 * (1.0 - KR) * cr
     blue = luma + 2.0 * (1.0 - KB) * cb
     green = (luma - KR * red - KB * blue) / KG
     return np.clip(np.rint(np.stack([red, green, blue], axis=-1)), 0, 255).astype(np.uint8)
 
 
-def halve(plane: np.ndarray) -> np.ndarray:
+def halve_plane(plane: np.ndarray) -> np.ndarray:
     """Mean of each 2x2 block: (2h, 2w) to (h, w)."""
     rows = plane[0::2] + plane[1::2]
     return (rows[:, 0::2] + rows[:, 1::2]) / 4.0
 
 
-def double(plane: np.ndarray) -> np.ndarray:
-    """Interpolate a centre-sited plane, (h, w) to (2h, 2w); the inverse of :func:`halve` on smooth planes."""
+def double_plane(plane: np.ndarray) -> np.ndarray:
+    """Interpolate a centre-sited plane, (h, w) to (2h, 2w); the inverse of :func:`halve_plane` on smooth planes."""
     for _ in range(2):  # rows, then columns through the transpose
         plane = _double_rows(plane).T
     return plane

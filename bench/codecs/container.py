@@ -35,8 +35,8 @@ class Contents:
     streams: tuple[bytes, ...]
 
 
-def pack(width: int, height: int, shape: Sequence[int], streams: Sequence[bytes], tag: int) -> bytes:
-    """Return the bytes of a file; :func:`unpack` tells what the arguments mean.
+def pack_file(width: int, height: int, shape: Sequence[int], streams: Sequence[bytes], tag: int) -> bytes:
+    """Return the bytes of a file; :func:`unpack_file` tells what the arguments mean.
 
     Raises:
         CodecError: a number can't be stored, or there is no stream.
@@ -50,7 +50,7 @@ def pack(width: int, height: int, shape: Sequence[int], streams: Sequence[bytes]
     return crc_hqx(content, tag).to_bytes(CHECKSUM_BYTES, "big") + content
 
 
-def unpack(data: bytes, tag: int) -> Contents:
+def unpack_file(data: bytes, tag: int) -> Contents:
     """Return what a file holds.
 
     Args:

@@ -31,7 +31,7 @@ STRICT = ["-xerror", "-err_detect", "explode", "-threads", "1"]  # a damaged str
 
 
 @functools.cache
-def ffmpeg_path() -> str:
+def find_ffmpeg() -> str:
     """Path of the ffmpeg binary.
 
     Raises:
@@ -46,17 +46,17 @@ def ffmpeg_path() -> str:
 
 
 @functools.cache
-def ffmpeg_codecs() -> tuple[str, str]:
+def list_codecs() -> tuple[str, str]:
     """ffmpeg's version, and its list of codecs."""
-    done = run_program([ffmpeg_path(), "-codecs"], timeout_s=60)
+    done = run_program([find_ffmpeg(), "-codecs"], timeout_s=60)
     version = re.search(r"ffmpeg version (\S+)", done.stderr.decode("utf-8", "replace"))
     return (version.group(1) if version else "unknown"), done.stdout.decode("utf-8", "replace")
 
 
-def missing(codec: str, encoder: str) -> str | None:
+def find_missing(codec: str, encoder: str) -> str | None:
     """Say what is missing here to code and decode ffmpeg's ``codec`` with ``encoder``; None if nothing is."""
     try:
-        listing = ffmpeg_codecs()[1]
+        listing = list_codecs()[1]
     except BenchError as error:
         return f"{error.args[0]}\n  {INSTALL_HINT}"
     line = re.search(rf"^ (\S{{6}}) {codec}\s.*$", listing, re.MULTILINE)
@@ -68,18 +68,18 @@ def missing(codec: str, encoder: str) -> str | None:
 
 
 @functools.cache
-def library_version(encoder: str, pixel_format: str, pattern: str) -> str:
+def find_library_version(encoder: str, pixels: str, pattern: str) -> str:
     """Return what ``pattern``'s group matches in the log of encoding a small frame, "unknown" if nothing."""
-    command = [ffmpeg_path(), "-hide_banner", "-nostdin", "-loglevel", "verbose",
+    command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "verbose",
                "-f", "lavfi", "-i", "color=black:size=64x64:rate=1", "-frames:v", "1",
-               "-pix_fmt", pixel_format, "-c:v", encoder, "-f", "null", "-"]
+               "-pix_fmt", pixels, "-c:v", encoder, "-f", "null", "-"]
     log = run_program(command, timeout_s=60).stderr
     found = re.search(pattern, log.decode("utf-8", "replace"))
     return found.group(1) if found else "unknown"
 
 
 def encode_frame(
-    raw: bytes, pixel_format: str, height: int, width: int, encoder: list[str], muxer: str
+    raw: bytes, pixels: str, height: int, width: int, encoder: list[str], muxer: str
 ) -> bytes:
     """Encode one raw frame.
 
@@ -89,10 +89,10 @@ def encode_frame(
     Raises:
         CodecError: the encoder failed; the message says how.
     """
-    source = ["-f", "rawvideo", "-pixel_format", pixel_format, "-video_size", f"{width}x{height}",
+    source = ["-f", "rawvideo", "-pixel_format", pixels, "-video_size", f"{width}x{height}",
               "-framerate", "1", "-i", "pipe:0", "-frames:v", "1"]
     with tempfile.TemporaryDirectory(prefix="bench-ffmpeg-") as folder:
-        run_program([ffmpeg_path(), *QUIET, *source, "-threads", "1", *encoder, "-f", muxer, "stream"],
+        run_program([find_ffmpeg(), *QUIET, *source, "-threads", "1", *encoder, "-f", muxer, "stream"],
                     data=raw, folder=folder)
         return (Path(folder) / "stream").read_bytes()
 
@@ -103,8 +103,13 @@ def decode_frame(stream: bytes, demuxer: str, output: list[str]) -> bytes:
     Raises:
         CodecError: the stream is damaged or of another codec.
     """
-    command = [ffmpeg_path(), *QUIET, *STRICT, "-f", demuxer, "-i", "pipe:0", *output, "pipe:1"]
+    command = [find_ffmpeg(), *QUIET, *STRICT, "-f", demuxer, "-i", "pipe:0", *output, "pipe:1"]
     return run_program(command, data=stream).stdout
+
+
+def pixel_format(layout: YCbCrFormat) -> str:
+    """ffmpeg's name of a planar format."""
+    return f"yuv{layout.chroma}p" + ("" if layout.depth == 8 else "10le")
 
 
 class VideoCoder:
@@ -115,7 +120,7 @@ class VideoCoder:
 
     def __init__(self, muxer: str, layout: YCbCrFormat, encoder: list[str]) -> None:
         self._muxer = muxer
-        self._pixel_format = f"yuv{layout.chroma}p" + ("" if layout.depth == 8 else "10le")
+        self._pixel_format = pixel_format(layout)
         self._encoder = encoder
 
     def compress(self, planes: bytes, height: int, width: int) -> tuple[bytes, bytes | None]:

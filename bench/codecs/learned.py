@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
-from bench.codecs.container import pack, unpack
+from bench.codecs.container import pack_file, unpack_file
 from bench.common.errors import CodecError, ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
@@ -41,7 +41,7 @@ class LearnedCodec:
             hyper-latents) and ``stream_tag`` (0) where it needs them. Or CompressAI's interface, see
             :class:`bench.models.compressai_models.CompressAIAdapter`.
         device: "cpu" or "cuda".
-        tag: 16 bits that a file must have been coded with, see :func:`bench.codecs.container.unpack`.
+        tag: 16 bits that a file must have been coded with, see :func:`bench.codecs.container.unpack_file`.
     """
 
     def __init__(self, model: nn.Module, device: str, tag: int = 0) -> None:
@@ -69,7 +69,7 @@ class LearnedCodec:
         encoded = self._model.encode_image(torch.nn.functional.pad(pixels, (left, right, top, bottom)))
         shape = tuple(encoded.shape)
         stored = () if shape == self._shape(width, height) else shape
-        data = pack(width, height, stored, tuple(encoded.streams.values()), self._tag())
+        data = pack_file(width, height, stored, tuple(encoded.streams.values()), self._tag())
 
         def expect() -> np.ndarray | None:
             expected = encoded.expect()
@@ -85,7 +85,7 @@ class LearnedCodec:
         )
 
     def decode(self, stream: bytes) -> np.ndarray:
-        contents = unpack(stream, self._tag())
+        contents = unpack_file(stream, self._tag())
         shape = contents.shape or self._shape(contents.width, contents.height)
         if shape is None:
             raise CodecError("the file lacks the shape of the hyper-latents")

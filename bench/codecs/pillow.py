@@ -61,11 +61,11 @@ def _webp(settings: dict[str, Any], quality: float) -> Codec:
     return PillowCodec("WEBP", quality=quality, method=settings["method"])
 
 
-def _version(library: str, feature: str) -> str:
+def _name_version(library: str, feature: str) -> str:
     return f"Pillow {PIL.__version__}, {library} {features.version(feature)}"
 
 
-def _missing(name: str, feature: str) -> str | None:
+def _find_missing(name: str, feature: str) -> str | None:
     if features.check(feature):
         return None
     return f"this Pillow has no {name}; install Pillow as a wheel from the package registry"
@@ -75,22 +75,22 @@ ClassicalCodec(
     name="jpeg", label="JPEG (4:4:4)", colour="YCbCr BT.601 4:4:4 8-bit full range, by libjpeg-turbo",
     rate=RateParameter("quality", "q", (1, 100), (5, 10, 20, 35, 55, 75, 90)),
     settings={"optimize": True}, facts={"subsampling": "4:4:4", "threads": 1, "file": "JFIF"},
-    build=_jpeg, version=lambda: _version("libjpeg-turbo", "libjpeg_turbo"),
-    missing=lambda: _missing("JPEG", "jpg"), seconds_per_megapixel=0.01,
+    build=_jpeg, version=lambda: _name_version("libjpeg-turbo", "libjpeg_turbo"),
+    missing=lambda: _find_missing("JPEG", "jpg"), seconds_per_megapixel=0.01,
 ).register()
 
 ClassicalCodec(
     name="jpeg2000", label="JPEG 2000 (9/7)", colour="RGB, irreversible colour transform inside the codec",
     rate=RateParameter("target_psnr_db", "psnr", (1, 100), (24, 27, 30, 33, 36, 39, 42), fractional=True),
     facts={"wavelet": "irreversible 9/7", "colour_transform": True, "threads": 1, "file": "codestream"},
-    build=_jpeg2000, version=lambda: _version("OpenJPEG", "jpg_2000"),
-    missing=lambda: _missing("JPEG 2000", "jpg_2000"), seconds_per_megapixel=0.2,
+    build=_jpeg2000, version=lambda: _name_version("OpenJPEG", "jpg_2000"),
+    missing=lambda: _find_missing("JPEG 2000", "jpg_2000"), seconds_per_megapixel=0.2,
 ).register()
 
 ClassicalCodec(
     name="webp", label="WebP (4:2:0)", colour="YCbCr BT.601 4:2:0 8-bit limited range, by libwebp",
     rate=RateParameter("quality", "q", (0, 100), (1, 10, 30, 55, 75, 88, 95), fractional=True),
     settings={"method": 6}, facts={"subsampling": "4:2:0", "threads": 1, "file": "RIFF"},
-    build=_webp, version=lambda: _version("libwebp", "webp"),
-    missing=lambda: _missing("WebP", "webp"), seconds_per_megapixel=0.2,
+    build=_webp, version=lambda: _name_version("libwebp", "webp"),
+    missing=lambda: _find_missing("WebP", "webp"), seconds_per_megapixel=0.2,
 ).register()

@@ -54,7 +54,7 @@ class PlaneCodec:
         height, width = image.shape[:2]
         if max(height, width) > LARGEST_SIDE:
             raise CodecError(f"{width}x{height} is too large: a side has {LARGEST_SIDE} pixels at most")
-        bottom, right = self._padded(height) - height, self._padded(width) - width
+        bottom, right = self._pad_side(height) - height, self._pad_side(width) - width
         padded = np.pad(image, [(0, bottom), (0, right), (0, 0)], mode="edge")
         planes = planes_to_bytes(rgb_to_planes(padded, self.layout))
         payload, decoded = self.coder.compress(planes, *padded.shape[:2])
@@ -73,15 +73,15 @@ class PlaneCodec:
         if len(stream) <= HEADER.size:
             raise CodecError(f"the file has only {len(stream)} bytes")
         width, height = (side + 1 for side in HEADER.unpack_from(stream))
-        planes = self.coder.decompress(stream[HEADER.size :], self._padded(height), self._padded(width))
+        planes = self.coder.decompress(stream[HEADER.size :], self._pad_side(height), self._pad_side(width))
         return self._image(planes, height, width)
 
-    def _padded(self, side: int) -> int:
+    def _pad_side(self, side: int) -> int:
         return max(-(-side // self.layout.step) * self.layout.step, self.smallest_side)
 
     def _image(self, data: bytes, height: int, width: int) -> np.ndarray:
         try:
-            planes = planes_from_bytes(data, self._padded(height), self._padded(width), self.layout)
+            planes = planes_from_bytes(data, self._pad_side(height), self._pad_side(width), self.layout)
         except ValueError as error:
             raise CodecError(f"the decoder's output does not fit the file's header: {error}") from None
         return planes_to_rgb(planes, self.layout)[:height, :width]

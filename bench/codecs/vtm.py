@@ -38,7 +38,7 @@ ENCODE_TIMEOUT_S = 4 * 3600.0
 DECODE_TIMEOUT_S = 1800.0
 
 
-def vtm_paths() -> dict[str, str]:
+def find_programs() -> dict[str, str]:
     """Absolute paths of the encoder, the decoder and the configuration, from the environment.
 
     Raises:
@@ -57,17 +57,17 @@ def vtm_paths() -> dict[str, str]:
     return paths
 
 
-def missing() -> str | None:
+def find_missing() -> str | None:
     """Say what is missing here to run VTM and how to get it; None if nothing is."""
     try:
-        vtm_paths()
+        find_programs()
     except CodecUnavailable as error:
         return str(error)
     return None
 
 
 @functools.cache
-def banner_version(program: str) -> str:
+def read_version(program: str) -> str:
     """Version in the line that VTM's programs print first: "VVCSoftware: VTM Encoder Version 22.2 [Linux]..."
 
     Raises:
@@ -101,8 +101,8 @@ class VtmCoder:
         with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
             (Path(folder) / "source.yuv").write_bytes(planes)
             run_program(command, folder=folder, timeout_s=ENCODE_TIMEOUT_S)
-            stream = _written(folder, "stream.bin", "encoder")
-            return stream, _written(folder, "reconstruction.yuv", "encoder")
+            stream = _read_output(folder, "stream.bin", "encoder")
+            return stream, _read_output(folder, "reconstruction.yuv", "encoder")
 
     def decompress(self, stream: bytes, height: int, width: int) -> bytes:
         command = [self._paths["decoder"], "-b", "stream.bin", "-o", "decoded.yuv"]
@@ -110,27 +110,27 @@ class VtmCoder:
         with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
             (Path(folder) / "stream.bin").write_bytes(stream)
             run_program(command, folder=folder, timeout_s=DECODE_TIMEOUT_S)
-            return _written(folder, "decoded.yuv", "decoder")
+            return _read_output(folder, "decoded.yuv", "decoder")
 
 
-def _written(folder: str, name: str, program: str) -> bytes:
+def _read_output(folder: str, name: str, program: str) -> bytes:
     path = Path(folder) / name
     if not path.is_file() or path.stat().st_size == 0:
         raise CodecError(f"VTM's {program} ended without an error but wrote no {name}")
     return path.read_bytes()
 
 
-def _version() -> str:
-    paths = vtm_paths()
+def _name_version() -> str:
+    paths = find_programs()
     digest = hashlib.sha256(Path(paths["config"]).read_bytes()).hexdigest()
-    return f"VTM {banner_version(paths['encoder'])}, {Path(paths['config']).name} {digest[:16]}"
+    return f"VTM {read_version(paths['encoder'])}, {Path(paths['config']).name} {digest[:16]}"
 
 
 def _register(depth: int) -> None:
     layout = YCbCrFormat("444", depth)
 
     def build(settings: dict[str, Any], qp: int) -> Codec:
-        return PlaneCodec(VtmCoder(vtm_paths(), layout, qp), layout)
+        return PlaneCodec(VtmCoder(find_programs(), layout, qp), layout)
 
     ClassicalCodec(
         name=f"vtm-{depth}bit", label=f"VTM ({layout})", colour=f"BT.709 full-range {layout}, rounded",
@@ -139,7 +139,7 @@ def _register(depth: int) -> None:
             "chroma": "4:4:4", "input_bits": depth, "internal_bits": INTERNAL_DEPTH, "output_bits": depth,
             "frames": 1, "threads": 1, "file": "4 bytes with the image's size, Annex B stream",
         },
-        build=build, version=_version, missing=missing, seconds_per_megapixel=150.0,
+        build=build, version=_name_version, missing=find_missing, seconds_per_megapixel=150.0,
     ).register()
 
 
