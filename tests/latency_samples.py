@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.results.latency_rows import LatencyRow
-from bench.results.rows import OK, digest
+from bench.results.provenance import Provenance
+from bench.results.rows import OK
+from bench.results.schema import digest
 
 DEVICE = "cpu: Test <CPU> & Co_1"
 LABELS = {"hpcm_base": "HPCM-Base", "hpcm_large": "HPCM-Large", "rwkv_phase1": "RWKV-1", "hpcm_base_mini": "Mini"}
@@ -23,21 +25,21 @@ def row(name: str, direction: str, median_s: float = 0.1, *, shape=(768, 512), s
     pixels = shape[0] * shape[1] * values.get("batch", 1)
     defaults = {
         "status": OK, "label": LABELS.get(name, name), "line": LINES.get(name, "HPCM"), "device": DEVICE,
-        "machine": {"device": DEVICE, "cpus": 4, "threads": 2, "deterministic": True, "system": "Linux x86_64",
-                    "python": "3.12.1", "libraries": {"torch": "2.11.0", "compressai": "1.2.8"}},
+        "provenance": Provenance(device=DEVICE, cpus=4, threads=2, deterministic=True, system="Linux x86_64",
+                                 python="3.12.1", libraries={"torch": "2.11.0", "compressai": "1.2.8"}),
         "code_version": "0.1+abc", "identity": identity,
     }
     if measured:
         defaults |= {
-            "samples_s": [median_s * factor for factor in rounds], "warmup_s": [2 * median_s, median_s],
+            "samples_s": tuple(median_s * factor for factor in rounds), "warmup_s": (2 * median_s, median_s),
             "first_s": 5 * median_s, "bpp": 0.5, "decode_matches": True,
-            "stages_s": {"context s3": [0.5 * median_s] * 3, "entropy coding": [0.1 * median_s] * 3,
-                         "rest": [0.4 * median_s] * 3},
-            "stage_calls": {"context s3": 1, "entropy coding": 12}, "stage_totals_s": [median_s] * 3,
+            "stages_s": {"context s3": (0.5 * median_s,) * 3, "entropy coding": (0.1 * median_s,) * 3,
+                         "rest": (0.4 * median_s,) * 3},
+            "stage_calls": {"context s3": 1, "entropy coding": 12}, "stage_totals_s": (median_s,) * 3,
             "peak_alloc_bytes": 300_000_000 + 1000 * pixels, "weights_bytes": 274_000_000,
             "stage_peak_alloc_bytes": {"context s3": 280_000_000, "rest": 300_000_000},
             "rss_bytes": 2_000_000_000, "peak_rss_bytes": 2_500_000_000, "parameters": 68_505_299,
-            "unused_parameters": 0, "macs": 500_000 * pixels, "uncounted": ["aten.softmax"],
+            "unused_parameters": 0, "macs": 500_000 * pixels, "uncounted": ("aten.softmax",),
             "state": {"before": {"load_1min": 0.5, "governor": "performance", "cpu_mhz": 3000},
                       "other_busy_cores": 0.1, "warnings": []},
         }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
+from typing import Any
 
-from bench.results.rows import OK, Row, digest
+from msgspec.structs import replace
+
+from bench.metrics.quality import METRICS
+from bench.results.rows import FAILED, OK, Row
+from bench.results.schema import digest
 
 RATES = {"q1": 0.2, "q2": 0.4, "q3": 0.8, "q4": 1.6, "q5": 3.2}
 
@@ -14,9 +18,32 @@ def row(image: str, point: str, bpp: float, psnr: float | None, name: str = "jpe
     series = digest({"name": name, "point": point})
     return Row(key=digest({"series": series, "image": image}), series=series, status=OK, dataset="kodak",
                image=image, image_sha256=image, codec="jpeg", name=name, label=name.upper(), point=point,
-               bpp=bpp, psnr_rgb_db=psnr, ms_ssim=1 - 1 / psnr if psnr else None,
-               ms_ssim_db=10 * math.log10(psnr) if psnr else None,
-               measured_at="2026-01-01T00:00:00Z", **values)
+               bpp=bpp, measured_at="2026-01-01T00:00:00Z",
+               **{**quality_of(psnr=psnr, ms_ssim=1 - 1 / psnr if psnr else None), **values})
+
+
+def quality_of(**values: float | None) -> dict[str, Any]:
+    """Fields of a row for metrics ("ms_ssim" for "ms-ssim") and their values; None is a metric without a value."""
+    named = {name.replace("_", "-"): value for name, value in values.items()}
+    return {
+        "quality": {name: value for name, value in named.items() if value is not None},
+        "quality_missing": {name: "N/A: none" for name, value in named.items() if value is None},
+        "quality_versions": {name: METRICS.get(name).version for name in named},
+    }
+
+
+def with_quality(row: Row, **values: float | None) -> Row:
+    """``row`` with other values of some metrics; None takes a value away."""
+    new = quality_of(**values)
+    kept = {name: value for name, value in row.quality.items() if name not in new["quality_versions"]}
+    return replace(row, quality=kept | new["quality"], quality_missing=new["quality_missing"],
+                   quality_versions=row.quality_versions | new["quality_versions"])
+
+
+def failed(row: Row, reason: str) -> Row:
+    """``row`` as it is where nothing could be measured."""
+    return replace(row, status=FAILED, reason=reason, bpp=None, bytes_total=None, encode_s=None, decode_s=None,
+                   decode_matches=None, quality={}, quality_missing={}, quality_versions={})
 
 
 def rows_of(images: int = 3, points: int = 5, **values) -> list[Row]:

@@ -39,8 +39,8 @@ def test_every_published_set_is_there():
 def test_values_are_those_of_the_file():
     curve = load("kodak", "hpcm-base-mse")
     assert curve.bpp == (0.1211, 0.1757, 0.2729, 0.4125, 0.5898, 0.8209)
-    assert curve.psnr_rgb_db == (29.4022, 30.7547, 32.4012, 34.2063, 36.0145, 37.7525)
-    assert curve.ms_ssim is None and not curve.has("ms-ssim") and curve.images is None
+    assert curve.points.quality["psnr"] == (29.4022, 30.7547, 32.4012, 34.2063, 36.0145, 37.7525)
+    assert not curve.has("ms-ssim") and curve.images is None
 
 
 def test_the_suites_names_and_the_folders_are_the_same_curves():
@@ -108,10 +108,10 @@ def test_single_images_average_to_the_curve(name):
     assert curve.images == len(curve.per_image) == 24
     stated = json.loads((DATA / "kodak" / f"{name}.json").read_text())["results"]
     assert curve.bpp == pytest.approx(stated["bpp"], abs=1e-6)
-    assert curve.psnr_rgb_db == pytest.approx(stated["psnr-rgb"], abs=1e-6)
-    assert curve.ms_ssim == pytest.approx(stated["ms-ssim-rgb"], abs=1e-6)
+    assert curve.points.quality["psnr"] == pytest.approx(stated["psnr-rgb"], abs=1e-6)
+    assert curve.points.quality["ms-ssim"] == pytest.approx(stated["ms-ssim-rgb"], abs=1e-6)
     assert curve.points.decode_s == pytest.approx(stated["decoding_time"], abs=1e-6)
-    first = [-10 * math.log10(1 - points.ms_ssim[0]) for points in curve.per_image.values()]
+    first = [-10 * math.log10(1 - points.quality["ms-ssim"][0]) for points in curve.per_image.values()]
     assert curve.curve("ms-ssim").quality[0] == pytest.approx(sum(first) / 24)
     assert curve.over(curve.per_image) is curve
 
@@ -140,14 +140,14 @@ def test_unknown_names_are_answered_with_near_ones():
         load("kodac", "hpcm-base-mse")
     with pytest.raises(ConfigurationError):
         load("../kodak", "hpcm-base-mse")
-    with pytest.raises(ConfigurationError, match="known: psnr, ms-ssim"):
+    with pytest.raises(ConfigurationError, match="known: psnr, .*ms-ssim"):
         load("kodak", "hpcm-base-mse").curve("vmaf")
     with pytest.raises(ConfigurationError, match="has no MS-SSIM values"):
         load("kodak", "hpcm-base-mse").curve("ms-ssim")
 
 
 def test_ms_ssim_is_compared_in_db():
-    points = Points((0.1, 0.2), ms_ssim=(0.9, 0.99))
+    points = Points((0.1, 0.2), {"ms-ssim": (0.9, 0.99)})
     assert RDCurve("d", "n", "l", points).curve("ms-ssim").quality == pytest.approx((10, 20))
 
 

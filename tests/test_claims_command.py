@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from row_samples import with_quality
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
@@ -167,7 +167,7 @@ def test_lower_ms_ssim_alone_is_found(results, capsys):
     rows = [row_samples.row(image, point, rate * 0.96, PSNR[point] + index / 100, name=VARIANT,
                             dataset_total=len(IMAGES))
             for index, image in enumerate(IMAGES) for point, rate in row_samples.RATES.items()]
-    row_samples.write(path, [replace(one, ms_ssim_db=one.ms_ssim_db - 0.1) for one in rows])
+    row_samples.write(path, [with_quality(one, ms_ssim=1 - 10 ** 0.01 * (1 - one.quality["ms-ssim"])) for one in rows])
     shown = worse_after(results, capsys)
     assert "MS-SSIM" in shown and "quality moved by −0.100 dB" in shown
 

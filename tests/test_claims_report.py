@@ -69,7 +69,8 @@ CHANGES = (
 def image_curve(seed: int, factor: float) -> Points:
     """Points of one image: its own quality level, rates times ``factor``."""
     level = np.random.default_rng(seed).uniform(-2, 2)
-    return Points(tuple(factor * rate for rate in RATES), tuple(36 + level + 6 * float(np.log2(r)) for r in RATES))
+    quality = tuple(36 + level + 6 * float(np.log2(rate)) for rate in RATES)
+    return Points(tuple(factor * rate for rate in RATES), {"psnr": quality})
 
 
 def rd_curve(name: str, factors: dict[str, float]) -> RDCurve:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from figures import undrawn_figures
+from row_samples import quality_of
 
 from bench.commands.bdrate import align, deltas
 from bench.curves.anchors import load
@@ -16,7 +17,8 @@ from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate
 from bench.reports.rate.report import make_rate_report
-from bench.results.rows import Row, digest
+from bench.results.rows import Row
+from bench.results.schema import digest
 from bench.results.stored import StoredResults
 
 ANCHORS = ("kodak/anchor", "kodak/strict-anchor")
@@ -37,8 +39,8 @@ def rows_of(name: str, seed: int, images=IMAGES) -> list[Row]:
             rows.append(Row(
                 key=digest({"series": series, "image": image}), series=series, status="ok", dataset="kodak",
                 image=image, image_sha256=image, codec=name, name=name, label=name.upper(), point=f"p{step}",
-                dataset_total=24, bpp=complexity * 0.09 * 1.7**step, psnr_rgb_db=psnr, width=768, height=512,
-                ms_ssim=1 - 10 ** (-db / 10), ms_ssim_db=db, measured_at="2026-01-01T00:00:00+00:00",
+                dataset_total=24, bpp=complexity * 0.09 * 1.7**step, width=768, height=512,
+                **quality_of(psnr=psnr, ms_ssim=1 - 10 ** (-db / 10)), measured_at="2026-01-01T00:00:00+00:00",
             ))
     return rows
 
@@ -108,7 +110,7 @@ def test_means_are_over_each_images_db(results, metric):
         rate = [np.mean([row.bpp for row in point]) for point in points]
         curves.append(Curve(rate, [np.mean([getattr(row, COLUMNS[metric][1]) for row in point])
                                    for point in points]))
-        linear.append(Curve(rate, [-10 * np.log10(1 - np.mean([row.ms_ssim for row in point]))
+        linear.append(Curve(rate, [-10 * np.log10(1 - np.mean([row.quality["ms-ssim"] for row in point]))
                                    for point in points]))
     files = [str(results / "kodak" / f"{name}.jsonl") for name in ("vvenc", "webp")]
     averaged, _ = by_command(*files, metric)
@@ -126,8 +128,8 @@ def test_exported_rows_keep_the_number(results, tmp_path):
 
 def test_only_averages_of_linear_values_become_db_afterwards(tmp_path):
     curve = load("kodak", "vtm-22.2-measured-8bit")
-    points = replace(curve.points, ms_ssim_db=None)
+    points = replace(curve.points, curve_quality={})
     write_json(replace(curve, points=points, per_image={}), tmp_path / "averages.json")
     again = read_json(tmp_path / "averages.json").curve("ms-ssim").quality
-    assert again == pytest.approx([-10 * np.log10(1 - value) for value in curve.ms_ssim])
+    assert again == pytest.approx([-10 * np.log10(1 - value) for value in curve.points.quality["ms-ssim"]])
     assert all(first < second for first, second in zip(again, curve.curve("ms-ssim").quality))

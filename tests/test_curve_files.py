@@ -11,7 +11,7 @@ from bench.curves.anchors.compressai_json import read_json, to_json, write_json
 from bench.curves.anchors.csv_points import read_csv
 from bench.curves.rd_curve import Points, RDCurve
 
-POINTS = Points((0.1, 0.2), (30.0, 32.0), (0.9, 0.95), (1.0, 2.0), (0.5, 0.6))
+POINTS = Points((0.1, 0.2), {"psnr": (30.0, 32.0), "ms-ssim": (0.9, 0.95)}, {}, (1.0, 2.0), (0.5, 0.6))
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -25,7 +25,7 @@ def test_written_keys_are_compressais():
     data = to_json(RDCurve("kodak", "mine", "Mine", POINTS))
     assert set(data) == {"name", "description", "results"}
     assert set(data["results"]) == {"bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"}
-    assert "ms-ssim-rgb" not in to_json(RDCurve("", "", "", Points((0.1,), (30.0,))))["results"]
+    assert "ms-ssim-rgb" not in to_json(RDCurve("", "", "", Points((0.1,), {"psnr": (30.0,)})))["results"]
 
 
 @pytest.mark.parametrize("psnr", ["psnr-rgb", "psnr", "PSNR_RGB", "psnr_rgb_db"])
@@ -34,14 +34,14 @@ def test_spellings(tmp_path, psnr, ms_ssim):
     results = {"bpp": [0.1, 0.2], psnr: [30, 32], ms_ssim: [0.9, 0.95], "psnr-yuv": ["passed over"]}
     path = tmp_path / "curve.json"
     path.write_text(json.dumps({"name": "x", "description": "", "results": results}))
-    assert read_json(path).points == Points((0.1, 0.2), (30.0, 32.0), (0.9, 0.95))
+    assert read_json(path).points == Points((0.1, 0.2), {"psnr": (30.0, 32.0), "ms-ssim": (0.9, 0.95)})
 
 
 def test_rgb_is_preferred(tmp_path):
     path = tmp_path / "curve.json"
     path.write_text(json.dumps({"results": {"bpp": [1], "psnr": [10], "psnr-rgb": [40]}}))
     curve = read_json(path)
-    assert curve.psnr_rgb_db == (40.0,) and curve.label == "curve"
+    assert curve.points.quality["psnr"] == (40.0,) and curve.label == "curve"
 
 
 @pytest.mark.parametrize("text, said", [
@@ -84,7 +84,8 @@ def test_csv(tmp_path):
     path = tmp_path / "curve.csv"
     path.write_text("\ufeffqp,bpp,PSNR_RGB_dB,ms-ssim,remark\n42, 0.1,30,0.9,first\n\n37,0.2,32,0.95,\n")
     curve = read_csv(path, "kodak")
-    assert curve.points == Points((0.1, 0.2), (30.0, 32.0), (0.9, 0.95)) and curve.dataset == "kodak"
+    assert curve.points == Points((0.1, 0.2), {"psnr": (30.0, 32.0), "ms-ssim": (0.9, 0.95)})
+    assert curve.dataset == "kodak"
 
 
 @pytest.mark.parametrize("text, said", [

@@ -6,13 +6,15 @@ import json
 from dataclasses import replace
 
 import pytest
-from row_samples import row, rows_of, write
+from msgspec.structs import replace as replace_row
+from row_samples import failed, row, rows_of, with_quality, write
 
 from bench.commands.bdrate import align
 from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors import load
-from bench.curves.sources import from_rows, read_rows, read_source
-from bench.results.rows import FAILED
+from bench.curves.sources import from_rows, read_source
+from bench.results.rows import Row
+from bench.results.store import read_rows
 
 
 def test_mean_over_images():
@@ -22,10 +24,10 @@ def test_mean_over_images():
 
 
 def test_ms_ssim_becomes_db_before_it_is_averaged():
-    rows = [replace(row(image, "q1", 1, 30), ms_ssim=linear, ms_ssim_db=db)
+    rows = [with_quality(row(image, "q1", 1, 30), ms_ssim=linear)
             for image, linear, db in (("a", 0.9, 10), ("b", 0.99, 20))]
     curve = from_rows(rows, ("ms-ssim",))
-    assert curve.curve("ms-ssim").quality == (15,) and curve.ms_ssim == pytest.approx((0.945,))
+    assert curve.curve("ms-ssim").quality == pytest.approx((15,)) and curve.points.quality["ms-ssim"] == pytest.approx((0.945,))
 
 
 def test_points_in_any_order_of_storage():
@@ -33,12 +35,12 @@ def test_points_in_any_order_of_storage():
 
 
 def test_last_stored_row_counts():
-    again = replace(rows_of()[0], psnr_rgb_db=33.0)
-    assert from_rows([*rows_of(), again]).psnr_rgb_db[0] == pytest.approx((33 + 31 + 32) / 3)
+    again = with_quality(rows_of()[0], psnr=33.0)
+    assert from_rows([*rows_of(), again]).points.quality["psnr"][0] == pytest.approx((33 + 31 + 32) / 3)
 
 
 def test_points_that_lack_images_are_left_out_while_four_remain():
-    rows = [replace(one, status=FAILED, reason="out of memory", psnr_rgb_db=None)
+    rows = [failed(one, "out of memory")
             if one.point == "q2" and one.image == "1.png" else one for one in rows_of()]
     curve = from_rows(rows)
     assert len(curve.bpp) == 4 and curve.images == 3
@@ -50,11 +52,11 @@ def test_shared_images_are_used_where_too_few_points_are_complete():
     curve = from_rows(rows)
     assert len(curve.bpp) == 4 and sorted(curve.per_image) == ["0.png", "2.png"]
     assert curve.remarks == ("over the 2 of 3 images that all rate points share",)
-    assert curve.psnr_rgb_db[0] == pytest.approx(31)
+    assert curve.points.quality["psnr"][0] == pytest.approx(31)
 
 
 def test_a_point_without_any_image_is_named():
-    rows = [replace(one, status=FAILED, psnr_rgb_db=None) if one.point == "q2" else one
+    rows = [failed(one, "no") if one.point == "q2" else one
             for one in rows_of(points=4)]
     curve = from_rows(rows)
     assert len(curve.bpp) == 3 and "q2 (0 of 3 images)" in curve.remarks[0]
@@ -66,17 +68,17 @@ def test_incomplete_datasets_are_named(tmp_path):
 
 
 def test_images_without_ms_ssim_count_only_for_psnr():
-    rows = [replace(one, ms_ssim=None, ms_ssim_db=None) if one.image == "0.png" else one for one in rows_of()]
+    rows = [with_quality(one, ms_ssim=None) if one.image == "0.png" else one for one in rows_of()]
     both, psnr = from_rows(rows, ("psnr", "ms-ssim")), from_rows(rows)
-    assert (both.images, psnr.images, psnr.ms_ssim) == (2, 3, None)
+    assert (both.images, psnr.images, psnr.points.on_curve("ms-ssim")) == (2, 3, None)
 
 
 def test_mixed_or_empty_rows_are_refused():
     with pytest.raises(BenchError, match="several codecs: jpeg, webp"):
         from_rows([*rows_of(), *rows_of(name="webp")])
     with pytest.raises(BenchError, match="several datasets"):
-        from_rows([*rows_of(), replace(rows_of()[0], dataset="tecnick")])
-    for rows in ([], [replace(rows_of()[0], status=FAILED)]):
+        from_rows([*rows_of(), replace_row(rows_of()[0], dataset="tecnick")])
+    for rows in ([], [failed(rows_of()[0], "no")]):
         with pytest.raises(BenchError, match="no image is measured at every rate point with psnr"):
             from_rows(rows)
     with pytest.raises(ConfigurationError, match="no metric 'vmaf'"):
@@ -86,10 +88,10 @@ def test_mixed_or_empty_rows_are_refused():
 def test_a_torn_last_line_is_passed_over(tmp_path):
     path = write(tmp_path / "jpeg.jsonl", rows_of())
     path.write_text(path.read_text() + rows_of()[0].to_json()[:40])
-    assert len(read_rows(path)) == 15
+    assert len(read_rows(path, Row)) == 15
     path.write_text("torn\n" + path.read_text())
     with pytest.raises(BenchError, match="line 1"):
-        read_rows(path)
+        read_rows(path, Row)
 
 
 def test_files_with_several_codecs_need_a_name(tmp_path):
@@ -135,7 +137,7 @@ def test_different_image_counts_are_a_warning():
 
 def test_an_altered_image_is_not_paired_with_values_of_the_true_one():
     true = from_rows(rows_of())
-    altered = from_rows([replace(one, image_verified=False) if one.image == "0.png" else one for one in rows_of()])
+    altered = from_rows([replace_row(one, image_verified=False) if one.image == "0.png" else one for one in rows_of()])
     first, second, warnings = align(true, altered, "psnr")
     assert first.images == second.images == 2
     assert any("2 of 4 images" in warning for warning in warnings)

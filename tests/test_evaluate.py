@@ -9,17 +9,19 @@ from pathlib import Path
 
 import faulty_codecs
 import pytest
+from msgspec.structs import replace as replace_row
 
 from bench.cli import main
 from bench.commands import evaluate as command
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.datasets import DatasetUnavailable, resolve
+from bench.results.provenance import Provenance
 from bench.results.rows import FAILED, OK, Row
 from bench.results.store import Store
 from bench.runners.progress import Progress
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
-TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}, "code_version": ""}
+TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "provenance": Provenance(), "code_version": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +74,7 @@ def test_summary_averages_are_those_of_the_rows(folder: Path, tmp_path: Path,
     line = re.search(r"^ *deflate +s16 +3/3.*", capsys.readouterr().out, re.MULTILINE)[0]
     rows = rows_in(tmp_path / "results")
     assert f"{sum(row.bpp for row in rows) / 3:.4f}" in line
-    assert f"{sum(row.psnr_rgb_db for row in rows) / 3:.3f}" in line
+    assert f"{sum(row.quality['psnr'] for row in rows) / 3:.3f}" in line
     assert "N/A" in line  # MS-SSIM of small images
 
 
@@ -135,10 +137,10 @@ def test_several_jobs_give_the_rows_of_one(folder: Path, tmp_path: Path) -> None
     assert bench("--dataset", folder, "--jobs", 2, "--results", tmp_path / "jobs") == EXIT_DONE
 
     def measured(place: Path) -> dict[str, Row]:
-        return {row.key: replace(row, **TIMELESS) for row in rows_in(place)}
+        return {row.key: replace_row(row, **TIMELESS) for row in rows_in(place)}
 
     assert measured(tmp_path / "results") == measured(tmp_path / "jobs")
-    assert {row.machine["jobs"] for row in rows_in(tmp_path / "jobs")} == {2}
+    assert {row.provenance.jobs for row in rows_in(tmp_path / "jobs")} == {2}
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -152,7 +154,7 @@ def test_dying_encoder_costs_its_own_images_only(folder: Path, tmp_path: Path, j
     assert [rows["jpeg", f"image0{n}.png"].status for n in range(3)] == [OK] * 3
     assert [rows["deflate", f"image0{n}.png"].status for n in range(3)] == [OK, FAILED, FAILED]
     assert rows["deflate", "image01.png"].reason == "EncoderDied: the process that encodes died (status 3)"
-    assert rows["deflate", "image01.png"].machine["jobs"] == int(jobs)
+    assert rows["deflate", "image01.png"].provenance.jobs == int(jobs)
 
 
 def test_sample_takes_the_place_of_a_set_that_can_not_be_had(folder: Path, tmp_path: Path,

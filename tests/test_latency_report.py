@@ -7,12 +7,12 @@ import hashlib
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from latency_samples import both, row, store
+from msgspec.structs import replace as replace_row
 from page_samples import build
 from test_report import make_rows
 from test_report import store as store_rd
@@ -279,7 +279,7 @@ class TestFailures:
         assert not report_of(both("hpcm_base")).warnings
 
     def test_many_warnings_are_counted(self):
-        rows = [replace(one, state={"warnings": [f"w{index}"]}) for index, one in enumerate(ROWS[:6])]
+        rows = [replace_row(one, state={"warnings": [f"w{index}"]}) for index, one in enumerate(ROWS[:6])]
         warning, = report_of(rows).warnings
         assert "w0; w1; w2; and 3 more" in warning and "w3" not in warning
         assert "w5" in table_of(report_of(rows), "sessions").column("warnings")[0]
@@ -337,7 +337,7 @@ class TestSelection:
         assert len(table_of(report, "failures").rows) == 2 and len(table_of(report, "earlier").rows) == 2
 
     def test_threads_and_batches_do_not_mix(self):
-        alone = [replace(one, identity={**one.identity, "threads": 1}, key=one.key + "1")
+        alone = [replace_row(one, identity={**one.identity, "threads": 1}, key=one.key + "1")
                  for one in both("hpcm_large", 0.3)]
         table = table_of(report_of(both("hpcm_base") + both("hpcm_large") + alone), "latency")
         assert [text for _, text in table.headings] == ["768x512, 1 thread", "768x512, 2 threads"]
@@ -447,7 +447,7 @@ class TestClaims:
         assert self.line(result, "rwkv_1_parameters")["contradicts"] == "rwkv_1_parameters_m"
 
     def test_another_device_has_its_own_verdicts(self, result):
-        elsewhere = [replace(one, device="cuda: X") for one in ROWS]
+        elsewhere = [replace_row(one, device="cuda: X") for one in ROWS]
         told = self.table(result, elsewhere)
         assert {line["what"].split(" of ")[0] for line in lines_of(told)} == {"parameters", "operations"}
 
@@ -467,7 +467,7 @@ class TestRatePlot:
         assert plot.points[0].decode_ms == pytest.approx(1000 * decode)
 
     def test_stored_rows_come_first(self, tmp_path):
-        rows = [replace(one, name="rwkv_phase1", label="RWKV-1", codec="learned") for one in make_rows("webp")]
+        rows = [replace_row(one, name="rwkv_phase1", label="RWKV-1", codec="learned") for one in make_rows("webp")]
         plot = compare_rates(device_of(ROWS), StoredResults(store_rd(tmp_path, rows)))
         point, = (point for point in plot.points if point.label == "RWKV-1")
         assert not point.published and plot.left_out == ()

@@ -88,8 +88,8 @@ def test_second_process_decodes_the_encoders_image_from_the_file(width, height, 
     assert row.bytes_header == header_bytes(width, height, row.bytes_y) and row.bytes_y >= 8 and row.bytes_z >= 8
     assert row.bytes_total == len(stored) == row.bytes_header + row.bytes_y + row.bytes_z
     assert row.bpp == pytest.approx(8 * len(stored) / (width * height), rel=1e-12)
-    assert row.bpp == pytest.approx(row.bpp_y + row.bpp_z + row.bpp_header, rel=1e-12)
-    assert row.miniature is True and row.machine["threads"] == 1
+    assert row.bpp == pytest.approx(sum(row.bpp_of(part) for part in ("y", "z", "header")), rel=1e-12)
+    assert row.miniature is True and row.provenance.threads == 1
     encoding = codec.encode(picture(width, height, seed=width))
     assert encoding.stream == stored
     for pixels in (encoding.reconstruct(), codec.decode(stored)):
@@ -250,7 +250,7 @@ def test_reconstructions_that_are_not_finite_are_refused(spec, stream) -> None:
 
 
 def digest(spec: CodecSpec) -> str:
-    return identify(spec, "cpu").digest
+    return identify(spec).digest
 
 
 def test_identity_is_weights_options_and_what_they_were_trained_for(spec, tmp_path) -> None:
@@ -272,15 +272,16 @@ def test_identity_is_weights_options_and_what_they_were_trained_for(spec, tmp_pa
     assert CODECS.get("learned").identify(moved)["weights_sha256"] == sha256
 
 
-def test_identity_says_what_computes_a_models_operators(spec, monkeypatch) -> None:
+def test_provenance_says_what_computes_a_models_operators_and_no_key_does(spec, monkeypatch) -> None:
     rwkv = replace(spec, settings={**spec.settings, "model": "rwkv_phase1"})
-    assert "operators" not in identify(spec, "cpu").values
-    native = identify(rwkv, "cpu")
-    assert native.values["operators"] == operators.identity("cpu")
+    entry = CODECS.get("learned")
+    assert entry.operators(spec) is None
+    assert entry.operators(rwkv) == operators.identity("cpu")
+
+    native = identify(rwkv)
     monkeypatch.setenv("BENCH_NATIVE", "0")
-    plain = identify(rwkv, "cpu")
-    assert plain.values["operators"] == "biwkv plain torch"
-    assert (plain.digest == native.digest) == (native.values["operators"] == "biwkv plain torch")
+    assert entry.operators(rwkv) == "biwkv plain torch"
+    assert identify(rwkv) == native
 
 
 BAD = [

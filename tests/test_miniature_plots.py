@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_row
+from row_samples import with_quality
 from scipy.interpolate import PchipInterpolator
 from test_report import LABELS, cell, make_rows, table_of
 
@@ -20,7 +22,7 @@ def noisy(rows, percent, seed):
     """The same rows with rates that vary from image to image, by the same factor at every point of an image."""
     images = sorted({row.image for row in rows})
     factors = dict(zip(images, np.exp(np.random.default_rng(seed).normal(0, percent / 100, len(images)))))
-    return [replace(row, bpp=row.bpp * factors[row.image]) for row in rows]
+    return [replace_row(row, bpp=row.bpp * factors[row.image]) for row in rows]
 
 
 def miniatures(*names, points=4):
@@ -29,7 +31,7 @@ def miniatures(*names, points=4):
 
 
 def curves_of(rows):
-    return miniatures_of(measured_curves(select("kodak", rows), "psnr_rgb_db", 24))
+    return miniatures_of(measured_curves(select("kodak", rows), "psnr", 24))
 
 
 def test_gains_are_what_pchip_over_log_rate_gives():
@@ -71,7 +73,7 @@ def test_bd_tables_have_the_interval_of_a_plain_bootstrap():
     rows = noisy(make_rows("vvenc"), 4, 1) + noisy(make_rows("webp", 0.9), 4, 2)
     table = table_of(assemble(select("kodak", rows), [], with_plots=False), "bd_rate_vs_vvenc")
     low, middle, high = (cell(table, "WebP", f"bd_rate_{name}percent") for name in ("low_", "", "high_"))
-    sides = [{name: [(row.bpp, row.psnr_rgb_db) for row in rows if row.name == codec and row.image == name]
+    sides = [{name: [(row.bpp, row.quality["psnr"]) for row in rows if row.name == codec and row.image == name]
               for name in sorted({row.image for row in rows})} for codec in ("vvenc", "webp")]
     random, values = np.random.default_rng(5), []
     for _ in range(1000):
@@ -86,7 +88,7 @@ def test_bd_tables_have_the_interval_of_a_plain_bootstrap():
 
 def test_miniatures_without_a_number_are_counted_not_listed():
     rows = make_rows("vvenc", points=6) + [
-        replace(row, psnr_rgb_db=row.psnr_rgb_db - 11, ms_ssim_db=row.ms_ssim_db - 4.4)
+        with_quality(row, psnr=row.quality["psnr"] - 11, ms_ssim=1 - 10 ** 0.44 * (1 - row.quality["ms-ssim"]))
         for row in miniatures(*NAMES)]
     report = assemble(select("kodak", rows), [], with_plots=False)
     table = table_of(report, "bd_rate_vs_vvenc")

@@ -124,7 +124,7 @@ def test_an_edited_model_is_measured_again(modules: Path) -> None:
     def digest(model: str) -> str:
         settings = {"model": model, "options": {}, "label": "", "miniature": False, "metric": "mse"}
         spec = CodecSpec("learned", "own", "1", {"lambda": 1.0}, settings, {"checkpoint": str(modules / "1.pth")})
-        series = identify(spec, "cpu")
+        series = identify(spec)
         assert series.fault is None
         return series.digest
 

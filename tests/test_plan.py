@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import faulty_codecs
 import pytest
+from msgspec.structs import replace
 
 from bench.common.errors import ConfigurationError
 from bench.common.text import duration
 from bench.datasets import resolve
+from bench.metrics.quality import METRICS
+from bench.results.provenance import Provenance
 from bench.results.rows import OK
 from bench.results.store import Store
-from bench.runners.evaluate.plan import METRICS_S_PER_MEGAPIXEL, Plan, describe_plan, make_plan
+from bench.runners.evaluate.plan import METRICS_S_PER_MEGAPIXEL, EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.selection import choose, choose_checkpoint
 from bench.runners.evaluate.unit import Unit, failed_row
 
+VERSIONS = {name: METRICS.get(name).version for name in METRICS}
 VARIANTS = """
 variants:
   small: {model: hpcm_base, label: Small, lambdas: [0.01, 0.02], checkpoints: weights}
@@ -39,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
     return faulty_codecs.write_images(tmp_path / "pictures", [(200, 100), (100, 300)])
 
 
-def plan_of(folder: Path, store: Store, **options: object) -> Plan:
+def plan_of(folder: Path, store: Store, **options: object) -> EvaluationPlan:
     dataset = resolve(folder)
     template = Unit(faulty_codecs.spec(), "", None, ())
     chosen = choose(["deflate"])
@@ -59,10 +62,11 @@ def test_stored_rows_are_not_planned_again(folder: Path, tmp_path: Path) -> None
     store = Store(tmp_path / "results")
     first, second = plan_of(folder, store).units
     images = first.unit.images
-    failure = failed_row(first.unit, images[0], first.series, RuntimeError("no"))
-    done = replace(failure, status=OK, reason=None, width=200, height=100, encode_s=0.1, decode_s=0.05)
+    failure = failed_row(first.unit, images[0], first.series, RuntimeError("no"), Provenance())
+    done = replace(failure, status=OK, reason=None, width=200, height=100, encode_s=0.1, decode_s=0.05,
+                   quality_versions=VERSIONS)
     store.append(done)
-    store.append(replace(failed_row(second.unit, images[1], second.series, RuntimeError("no"))))
+    store.append(replace(failed_row(second.unit, images[1], second.series, RuntimeError("no"), Provenance())))
 
     plan = plan_of(folder, store)
     assert [(planned.cached, [image.name for image in planned.unit.images]) for planned in plan.units] == [
@@ -82,7 +86,8 @@ def test_changed_image_is_planned_again(folder: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
     unit = plan_of(folder, store).units[0]
     for image in unit.unit.images:
-        store.append(replace(failed_row(unit.unit, image, unit.series, RuntimeError()), status=OK))
+        failure = failed_row(unit.unit, image, unit.series, RuntimeError(), Provenance())
+        store.append(replace(failure, status=OK, quality_versions=VERSIONS))
     assert plan_of(folder, store).units[0].cached == 2
     faulty_codecs.write_images(folder, [(200, 100)], seed=5)
     assert [image.name for image in plan_of(folder, store).units[0].unit.images] == ["image00.png"]

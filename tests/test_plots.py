@@ -22,8 +22,8 @@ COVERAGE = Coverage("kodak", "Kodak", 24, 24, 0, 0, False)
 def make_curve(label: str, origin: str = MEASURED, scale: float = 1.0, **values) -> ReportCurve:
     rate = tuple(scale * rate for rate in RATES)
     quality = tuple(36 + 6 * float(np.log2(rate)) for rate in RATES)
-    data = RDCurve("kodak", label, label, Points(rate, quality), images=values.pop("images", 24))
-    return ReportCurve(data, "psnr_rgb_db", origin, **values)
+    data = RDCurve("kodak", label, label, Points(rate, {"psnr": quality}), images=values.pop("images", 24))
+    return ReportCurve(data, "psnr", origin, **values)
 
 
 CURVES = [

@@ -71,7 +71,7 @@ def test_both_directions_become_rows_with_everything(tmp_path, capsys):
         assert row.peak_alloc_bytes > row.weights_bytes >= 4 * parameters
         assert row.peak_rss_bytes > 0 and row.state["before"] and row.state["in_turns"] == ["tiny"]
         assert 0 < sum(row.module_parameters.values()) <= parameters and sum(row.module_macs.values()) == row.macs
-        assert row.identity["coder"] and row.machine["threads"] == row.identity["threads"]
+        assert row.identity["coder"] and row.provenance.threads == row.identity["threads"]
     assert len({row.session for row in rows}) == 1 and len({row.key for row in rows}) == 2
     model, (encode, decode) = tiny_model(), rows
     published = kmac_per_pixel(model, torch.zeros(1, 3, 64, 64)) * 64**2 * 1000 + skipped_macs(model, 64, 64)

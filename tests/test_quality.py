@@ -6,7 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from bench.metrics.quality.fidelity import ms_ssim_db, mse, psnr_db, psnr_rgb_db, psnr_ycbcr_db
+
+from bench.metrics.quality.ms_ssim import ms_ssim_db
+from bench.metrics.quality.psnr import mse, psnr_component_db, psnr_db, psnr_rgb_db
+
+
+def psnr_ycbcr_db(original: np.ndarray, decoded: np.ndarray) -> tuple[float, ...]:
+    return tuple(psnr_component_db(original, decoded, component) for component in ("y", "cb", "cr"))
 
 
 @pytest.fixture()

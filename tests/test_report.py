@@ -7,14 +7,15 @@ import hashlib
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from figures import UNDRAWN, undrawn_figures
+from msgspec.structs import replace
 from page_samples import build
+from row_samples import failed, quality_of
 
 from bench.cli import _parser, main
 from bench.common.errors import BenchError
@@ -25,8 +26,10 @@ from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.curves import PUBLISHED, ReportCurve
 from bench.reports.rate.report import assemble, make_rate_report
+from bench.results.provenance import Provenance
 from bench.results.row_selection import select
-from bench.results.rows import FAILED, Row, digest
+from bench.results.rows import Row
+from bench.results.schema import digest
 from bench.results.stored import StoredResults
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
@@ -53,9 +56,9 @@ def make_rows(name: str, rate_factor: float = 1.0, images=tuple(IMAGES), dataset
                 image=image, image_sha256=digest({"image": image}), codec="learned" if miniature else name,
                 name=name, label=LABELS[name], point=f"p{step}", dataset_total=total, image_verified=True,
                 miniature=miniature, identity={"codec_version": "1.0"}, width=768, height=512,
-                bytes_total=round(bpp * 49152), bpp=bpp, psnr_rgb_db=quality,
-                ms_ssim=1 - 10 ** (-quality / 25), ms_ssim_db=quality / 2.5, encode_s=1.0, decode_s=0.1,
-                decode_matches=True, machine={"device": "cpu: x"}, code_version="0.1.0",
+                bytes_total=round(bpp * 49152), bpp=bpp, encode_s=1.0, decode_s=0.1,
+                **quality_of(psnr=quality, ms_ssim=1 - 10 ** (-quality / 25)),
+                decode_matches=True, provenance=Provenance(device="cpu: x"), code_version="0.1.0",
                 measured_at="2025-01-01T00:00:00+00:00",
             ))
     return rows
@@ -111,9 +114,9 @@ class TestBDRate:
         assert cell(table, "WebP", "bd_rate_percent") == pytest.approx(-20.0, abs=1e-9)
 
     def test_partial_set_is_not_compared_with_averages_over_the_whole_set(self):
-        points = Points(tuple(np.geomspace(0.1, 2, 6)), tuple(np.linspace(27, 44.5, 6)))
+        points = Points(tuple(np.geomspace(0.1, 2, 6)), {"psnr": tuple(np.linspace(27, 44.5, 6))})
         data = RDCurve("kodak", "hpcm-base-mse", "HPCM-Base (published)", points, images=24)
-        other = ReportCurve(data, "psnr_rgb_db", PUBLISHED)
+        other = ReportCurve(data, "psnr", PUBLISHED)
         report = report_of(make_rows("webp", images=IMAGES[:3]), [other])
         table = table_of(report, "bd_rate_vs_hpcm-base-mse")
         assert cell(table, "WebP", "bd_rate_percent") is None
@@ -124,8 +127,7 @@ class TestBDRate:
     def test_identity_of_a_codec_with_one_missing_image(self):
         rows = make_rows("vvenc") + make_rows("webp", 0.8)
         lost = rows[-1]
-        rows[-1] = replace(lost, status=FAILED, reason="out of memory", bpp=None, psnr_rgb_db=None,
-                           ms_ssim=None, ms_ssim_db=None)
+        rows[-1] = failed(lost, "out of memory")
         report = report_of(rows)
         table = table_of(report, "bd_rate_vs_vvenc")
         assert cell(table, "WebP", "bd_rate_percent") == pytest.approx(-20.0, abs=1e-9)
@@ -210,8 +212,7 @@ class TestMarks:
         assert "Sample set" in report_of(rows).title and "no benchmark" in report_of(rows).title
 
     def test_set_where_everything_failed(self, tmp_path):
-        unknown = dict.fromkeys(["bpp", "psnr_rgb_db", "ms_ssim", "ms_ssim_db", "decode_matches"])
-        rows = [replace(row, status=FAILED, reason="no memory", **unknown)
+        rows = [failed(row, "no memory")
                 for row in make_rows("webp", dataset="sample", total=24)]
         build("rate", store(tmp_path / "results", rows), tmp_path, "sample")
         text = (tmp_path / "sample" / "README.md").read_text()

@@ -9,20 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import faulty_codecs
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
+from bench.results.provenance import Provenance
 from bench.results.rows import Row
 from bench.results.store import Store
 
 IMAGES = 6
 ROWS = 2 * IMAGES
-TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "machine": {}, "code_version": ""}
+TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "provenance": Provenance(), "code_version": ""}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.common.errors import EXIT_BAD_INPUT
+from bench.common.errors import EXIT_BAD_INPUT, BenchError
 from bench.common.files import DiskFull
 from bench.results.rows import FAILED, OK, Row
 from bench.results.store import Store
@@ -22,9 +22,13 @@ def make_row(key: str, **values: object) -> Row:
         "image_sha256": "ab", "codec": "jpeg", "name": "jpeg", "label": "JPEG", "point": "q50", **values})
 
 
+def keys_in(store: Store) -> set[str]:
+    return {row.key for row in store.read("set")}
+
+
 def test_rows_come_back_as_they_were_stored(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    rows = [make_row("a", bpp=0.1, warnings=["é\n"]), make_row("b", status=FAILED, reason="no"),
+    rows = [make_row("a", bpp=0.1, warnings=("é\n",)), make_row("b", status=FAILED, reason="no"),
             make_row("c", name="vvenc")]
     for row in rows:
         store.append(row)
@@ -39,8 +43,7 @@ def test_last_row_of_a_key_counts_and_failures_are_not_done(tmp_path: Path) -> N
     for key, values in (("a", {"status": FAILED}), ("b", {}), ("a", {"bpp": 1.0}), ("c", {"status": FAILED})):
         store.append(make_row(key, **values))
     assert {row.key: row.bpp for row in store.read("set")} == {"a": 1.0, "b": None, "c": None}
-    assert store.done_keys("set") == {"a", "b"}
-    assert store.done_keys("set", keep_failures=True) == {"a", "b", "c"}
+    assert {row.key for row in store.read("set") if row.status == OK} == {"a", "b"}
 
 
 @pytest.mark.parametrize("length", [1, 40, -1])
@@ -52,11 +55,11 @@ def test_torn_last_line_is_passed_over_then_removed(tmp_path: Path, caplog: pyte
     with open(path, "a") as file:
         file.write(make_row("b").to_json()[:length])
     with caplog.at_level(logging.WARNING):
-        assert store.done_keys("set") == {"a"}
+        assert keys_in(store) == {"a"}
     assert "torn" in caplog.text
     store.append(make_row("c"))
     caplog.clear()
-    assert store.done_keys("set") == {"a", "c"}
+    assert keys_in(store) == {"a", "c"}
     assert caplog.text == ""
 
 
@@ -66,22 +69,27 @@ def test_whole_last_line_without_line_end_is_kept(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_text(make_row("a").to_json())
     store.append(make_row("b"))
-    assert store.done_keys("set") == {"a", "b"}
+    assert keys_in(store) == {"a", "b"}
     assert len(path.read_text().splitlines()) == 2
 
 
-def test_lines_that_are_no_rows_are_reported_and_stay(tmp_path: Path,
-                                                      caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("line", "what"), [
+    ("{broken", "line 2"), ('{"schema": 99}', "schema 99 is newer"), ("[]", "not a JSON object"), ('"x"', "not a JSON"),
+    ("{}", "'schema'"), ('{"schema": true}', "'schema'"), ("[" * 100_000, "nested too deeply"),
+    ('{"schema": 2, "schema": 2}', "stands twice"),
+])
+def test_lines_that_are_no_rows_are_refused_and_stay(tmp_path: Path, line: str, what: str) -> None:
     store = Store(tmp_path)
     path = store.path("set", "jpeg")
     path.parent.mkdir()
-    lines = [make_row("a").to_json(), "{broken", '{"schema": 99}', make_row("b").to_json()]
+    lines = [make_row("a").to_json(), line, make_row("b").to_json()]
     path.write_text("\n".join(lines) + "\n")
-    with caplog.at_level(logging.WARNING):
-        assert store.done_keys("set") == {"a", "b"}
-    assert f"{path}:2" in caplog.text and f"{path}:3" in caplog.text
+
+    with pytest.raises(BenchError, match="results prune") as caught:
+        store.read("set")
+    assert f"{path}, line 2: " in str(caught.value) and what in str(caught.value)
     store.append(make_row("c"))
-    assert path.read_text().splitlines()[:4] == lines
+    assert path.read_text().splitlines()[:3] == lines
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -104,7 +112,7 @@ def test_full_disk_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert caught.value.exit_code == EXIT_BAD_INPUT
     assert store.path("set", "jpeg").read_bytes() == before
     store.append(make_row("b"))
-    assert store.done_keys("set") == {"a", "b"}
+    assert keys_in(store) == {"a", "b"}
 
 
 def append_many(folder: str, prefix: str, count: int) -> None:

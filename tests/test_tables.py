@@ -10,14 +10,18 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from msgspec.structs import replace as replace_row
+from row_samples import failed, quality_of, with_quality
 
 from bench.reports.page.render import escape_latex, to_csv, to_html, to_latex, to_markdown, to_text
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.curves import measured_curves
 from bench.reports.rate.frame import coverage_of, to_frame
 from bench.reports.rate.tables import failures, per_image, provenance, summary
+from bench.results.provenance import Provenance
 from bench.results.row_selection import select
-from bench.results.rows import FAILED, Row, digest
+from bench.results.rows import Row
+from bench.results.schema import digest
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
 NASTY = r"50% of $x_1 & {y} #2 ~ ^ \ <b>|</b> [z]"
@@ -29,17 +33,11 @@ def make_row(image="kodim01.png", name="webp", point="q50", series="s", **values
         key=digest({"series": series, "name": name, "point": point, "image": sha}), series=series,
         status="ok", dataset="kodak", image=image, image_sha256=sha, codec=name, name=name,
         label=name.upper(), point=point, dataset_total=24, image_verified=True, width=768, height=512,
-        bytes_total=49152, bpp=1.0, psnr_rgb_db=35.0, ms_ssim=0.99, ms_ssim_db=20.0, encode_s=0.5,
+        bytes_total=49152, bpp=1.0, encode_s=0.5, **quality_of(psnr=35.0, ms_ssim=0.99),
         decode_s=0.25, decode_matches=True, code_version="0.1.0",
-        machine={"device": "cpu: x"}, measured_at="2025-01-01T00:00:00+00:00",
+        provenance=Provenance(device="cpu: x"), measured_at="2025-01-01T00:00:00+00:00",
     )
     return Row(**(defaults | values))
-
-
-def failed(row: Row, reason: str) -> Row:
-    unknown = dict.fromkeys(["bpp", "psnr_rgb_db", "ms_ssim", "ms_ssim_db", "bytes_total", "encode_s",
-                             "decode_s", "decode_matches"])
-    return replace(row, status=FAILED, reason=reason, **unknown)
 
 
 def parts(rows):
@@ -72,14 +70,14 @@ class TestSelection:
         assert {row.series for row in select("kodak", good + bad).rows} == {"good"}
 
     def test_points_from_several_machines_are_noted(self):
-        rows = [make_row(point="q10", machine={"device": "cpu: x"}),
-                make_row(point="q20", machine={"device": "cpu: y"})]
+        rows = [make_row(point="q10", provenance=Provenance(device="cpu: x")),
+                make_row(point="q20", provenance=Provenance(device="cpu: y"))]
         assert any("2 different machines" in note for note in select("kodak", rows).notes)
         assert not select("kodak", rows[:1]).notes
 
     def test_replaced_image_is_shown_once(self):
         first = make_row(bpp=1.0)
-        second = replace(first, key="other", image_sha256="other", bpp=2.0,
+        second = replace_row(first, key="other", image_sha256="other", bpp=2.0,
                          measured_at="2025-02-01T00:00:00+00:00")
         assert [row.bpp for row in select("kodak", [second, first]).rows] == [2.0]
 
@@ -90,7 +88,7 @@ class TestCoverage:
         assert coverage.text == "24 images" and coverage.complete
 
     def test_partial_set_is_said_in_every_title(self):
-        selection, frame, coverage = parts([replace(make_row(), dataset="clic2020", dataset_total=41)])
+        selection, frame, coverage = parts([replace_row(make_row(), dataset="clic2020", dataset_total=41)])
         assert coverage.text == "1 of 41 images" and not coverage.complete
         for table in (summary(frame, coverage), per_image(frame, coverage), failures(frame, coverage),
                       provenance(selection, coverage)):
@@ -102,7 +100,7 @@ class TestCoverage:
 
     def test_altered_images_are_counted(self):
         rows = [make_row(image) for image in IMAGES]
-        rows[3] = replace(rows[3], image_verified=False)
+        rows[3] = replace_row(rows[3], image_verified=False)
         assert parts(rows)[2].text == "24 images, 1 altered"
 
     def test_folder_of_the_users_has_no_total(self):
@@ -111,8 +109,8 @@ class TestCoverage:
 
 class TestSummary:
     def test_means_go_over_measured_images_only(self):
-        rows = [make_row(IMAGES[0], bpp=1.0, psnr_rgb_db=30.0),
-                make_row(IMAGES[1], bpp=2.0, psnr_rgb_db=34.0),
+        rows = [make_row(IMAGES[0], bpp=1.0, **quality_of(psnr=30.0)),
+                make_row(IMAGES[1], bpp=2.0, **quality_of(psnr=34.0)),
                 failed(make_row(IMAGES[2]), "out of memory")]
         _, frame, coverage = parts(rows)
         table = summary(frame, coverage)
@@ -121,7 +119,8 @@ class TestSummary:
         assert table.column("bpp") == [1.5] and table.column("psnr_rgb_db") == [32.0]
 
     def test_missing_ms_ssim_is_not_a_number_and_explained(self):
-        row = make_row(ms_ssim=None, ms_ssim_db=None, ms_ssim_reason="sides of 160 or less")
+        row = replace_row(with_quality(make_row(), ms_ssim=None),
+                              quality_missing={"ms-ssim": "sides of 160 or less"})
         _, frame, coverage = parts([row])
         table = summary(frame, coverage)
         assert table.column("ms_ssim") == [None] and "N/A" in to_markdown(table)
@@ -129,7 +128,7 @@ class TestSummary:
 
     def test_mismatch_is_counted_and_warned_of_in_every_table(self):
         rows = [make_row(image) for image in IMAGES]
-        rows[1] = replace(rows[1], decode_matches=False, decode_max_abs_difference=7)
+        rows[1] = replace_row(rows[1], decode_matches=False, decode_max_abs_difference=7)
         selection, frame, coverage = parts(rows)
         assert summary(frame, coverage).column("mismatches") == [1]
         for table in (summary(frame, coverage), per_image(frame, coverage), provenance(selection, coverage)):
@@ -161,26 +160,26 @@ class TestSummary:
 
 class TestCurves:
     def rows(self, points: int, missing: dict[str, list[str]]) -> list[Row]:
-        return [make_row(image, point=f"q{p}", bpp=0.1 * 2**p * (1 + index), psnr_rgb_db=30.0 + p)
+        return [make_row(image, point=f"q{p}", bpp=0.1 * 2**p * (1 + index), **quality_of(psnr=30.0 + p, ms_ssim=0.99))
                 for p in range(points) for index, image in enumerate(IMAGES[:3])
                 if image not in missing.get(f"q{p}", [])]
 
     def test_incomplete_point_is_left_out_while_four_remain(self):
         selection = select("kodak", self.rows(5, {"q2": IMAGES[:1]}))
-        (curve,) = measured_curves(selection, "psnr_rgb_db", 3)
+        (curve,) = measured_curves(selection, "psnr", 3)
         assert curve.data.meta["points"] == ["q0", "q1", "q3", "q4"]
         assert curve.images == 3 and curve.whole_set
         assert "q2 (2 of 3 images)" in curve.remarks[0]
 
     def test_otherwise_all_points_go_over_the_shared_images(self):
         selection = select("kodak", self.rows(4, {"q2": IMAGES[:1]}))
-        (curve,) = measured_curves(selection, "psnr_rgb_db", 3)
+        (curve,) = measured_curves(selection, "psnr", 3)
         assert len(curve.rate) == 4 and set(curve.image_curves) == set(IMAGES[1:3]) and not curve.whole_set
         assert curve.rate == pytest.approx([0.1 * 2**p * 2.5 for p in range(4)])
 
     def test_points_are_ordered_by_rate(self):
         rows = [make_row(point=f"qp{qp}", bpp=2.0 ** (-qp / 6)) for qp in (22, 42, 32, 27)]
-        (curve,) = measured_curves(select("kodak", rows), "psnr_rgb_db", 1)
+        (curve,) = measured_curves(select("kodak", rows), "psnr", 1)
         assert curve.data.meta["points"] == ["qp42", "qp32", "qp27", "qp22"]
         assert list(curve.rate) == sorted(curve.rate)
 

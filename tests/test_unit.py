@@ -13,12 +13,14 @@ from pathlib import Path
 import faulty_codecs
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_row
 from PIL import Image
 
 from bench.codecs.base import CodecSpec, Encoding
 from bench.common.errors import EXIT_BAD_INPUT, CodecError
 from bench.common.files import DiskFull
-from bench.metrics.quality.compute import ms_ssim
+from bench.metrics.quality import NoValue
+from bench.metrics.quality.ms_ssim import ms_ssim
 from bench.results.rows import FAILED, OK, Row
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.rates import rate_fields, rate_warning
@@ -60,14 +62,14 @@ def test_row_of_a_known_codec_agrees_with_a_calculation_by_hand(tmp_path: Path) 
     assert row.status == OK and row.reason is None and row.warnings == []
     assert (row.width, row.height, row.padding) == (30, 20, [1, 2, 3, 4])
     assert (row.bytes_total, row.bytes_header, row.bytes_y) == (len(body) + 4, 4, len(body))
-    assert row.bytes_z is None and row.bpp_z is None
+    assert row.bytes_z is None and row.bpp_of("z") is None
     assert row.bpp == pytest.approx(8 * (len(body) + 4) / 600, rel=1e-12)
-    assert row.bpp == pytest.approx(row.bpp_y + row.bpp_header, rel=1e-12)
+    assert row.bpp == pytest.approx(row.bpp_of("y") + row.bpp_of("header"), rel=1e-12)
     assert row.bpp_estimated == pytest.approx(8 * len(body) / 600, rel=1e-12)
     assert row.actual_over_estimated == pytest.approx((len(body) + 4) / len(body), rel=1e-12)
-    assert row.psnr_rgb_db == pytest.approx(10 * math.log10(255**2 / mse), rel=1e-12)
-    assert row.psnr_y_db == pytest.approx(10 * math.log10(255**2 / np.mean(luma**2)), rel=1e-9)
-    assert row.ms_ssim is None and "20 pixels" in row.ms_ssim_reason
+    assert row.quality["psnr"] == pytest.approx(10 * math.log10(255**2 / mse), rel=1e-12)
+    assert row.quality["psnr-y"] == pytest.approx(10 * math.log10(255**2 / np.mean(luma**2)), rel=1e-9)
+    assert "ms-ssim" not in row.quality and "20 pixels" in row.quality_missing["ms-ssim"]
     assert row.decode_matches is True and row.decode_max_abs_difference == 0
     assert row.reconstruction_sha256 == hashlib.sha256(decoded.tobytes()).hexdigest()
     assert row.encode_s > 0 and row.decode_s > 0
@@ -83,7 +85,7 @@ def test_row_says_nothing_of_hosts_and_paths(tmp_path: Path) -> None:
         assert str(tmp_path) not in row.to_json()
         assert "/somewhere" not in row.to_json()
     assert "0.01.pth" in rows[1].reason and "image00.png" in rows[2].reason
-    assert rows[0].machine["device"].startswith("cpu: ")
+    assert rows[0].provenance.device.startswith("cpu: ")
 
 
 def test_same_measurement_has_the_same_key_and_another_one_not(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_rows_do_not_depend_on_which_images_come_before(tmp_path: Path) -> None:
     unit = make_unit(tmp_path, faulty_codecs.spec(), [(30, 20), (20, 30), (25, 25)])
     apart = [row for image in unit.images for row in run_unit(replace(unit, images=(image,)))]
     timeless = {"encode_s": None, "decode_s": None, "measured_at": "", "code_version": ""}
-    assert [replace(row, **timeless) for row in run_unit(unit)] == [replace(row, **timeless) for row in apart]
+    assert [replace_row(row, **timeless) for row in run_unit(unit)] == [replace_row(row, **timeless) for row in apart]
 
 
 @pytest.mark.parametrize(("fault", "reason"), [
@@ -115,7 +117,7 @@ def test_fault_on_one_image_fails_its_row_alone(tmp_path: Path, fault: str, reas
     rows = run(tmp_path, [(30, 20), (FAULTY, 20), (20, 30)], fault=fault)
     assert [row.status for row in rows] == [OK, FAILED, OK]
     assert reason in rows[1].reason
-    assert rows[1].bpp is None and rows[1].psnr_rgb_db is None
+    assert rows[1].bpp is None and rows[1].quality == {}
 
 
 def test_hanging_decoder_is_ended_and_started_again(tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ def test_codec_that_can_not_be_built_fails_every_image(tmp_path: Path) -> None:
     assert all(row.reason == "CheckpointError: 0.01.pth: the weights do not fit" for row in rows)
     assert len({row.key for row in rows}) == 2
     whole, = run(tmp_path / "whole", [(30, 20)])
-    assert all(row.machine == whole.machine for row in rows) and whole.machine["cpus"] >= 1
+    assert all(row.provenance == whole.provenance for row in rows) and whole.provenance.cpus >= 1
 
 
 def test_unreadable_image_is_a_failed_row(tmp_path: Path) -> None:
@@ -158,8 +160,8 @@ def test_unreadable_image_is_a_failed_row(tmp_path: Path) -> None:
 def test_identical_image_has_no_psnr_but_a_valid_row(tmp_path: Path) -> None:
     unit = make_unit(tmp_path, faulty_codecs.spec(1), [(176, 170)])
     (row,) = run_unit(unit)
-    assert row.psnr_rgb_db is None and row.psnr_y_db is None and row.ms_ssim_db is None
-    assert row.ms_ssim == 1.0 and "no difference" in row.ms_ssim_reason
+    assert {"psnr", "psnr-y"} <= row.quality_missing.keys() and row.curve_quality("ms-ssim") is None
+    assert row.quality == {"ms-ssim": 1.0} and "infinite" in row.quality_missing["psnr"]
     assert "infinite" in row.warnings[0] and "image00.png" in row.warnings[0]
     assert json.loads(row.to_json(), parse_constant=lambda name: pytest.fail(name))
 
@@ -200,8 +202,9 @@ def test_jpeg_decodes_in_a_process_without_torch(tmp_path: Path) -> None:
     spec = CODECS.get("jpeg").default_specs()[3]
     (row,) = run_unit(make_unit(tmp_path, spec, [(200, 180)]))
     assert row.status == OK and row.decode_matches is True
-    assert 0.5 < row.ms_ssim < 1 and row.ms_ssim_db == pytest.approx(-10 * math.log10(1 - row.ms_ssim))
-    assert "threads" not in row.machine
+    assert 0.5 < row.quality["ms-ssim"] < 1
+    assert row.curve_quality("ms-ssim") == pytest.approx(-10 * math.log10(1 - row.quality["ms-ssim"]))
+    assert row.provenance.threads is None
     (tmp_path / "no_torch.py").write_text("import sys\nsys.modules['torch'] = None\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_PLUGINS", "no_torch")
@@ -249,7 +252,7 @@ def test_ms_ssim_agrees_with_an_independent_calculation(tmp_path: Path) -> None:
     decoded = np.clip(original + noise, 0, 255).astype(np.uint8)
     expected = np.mean([scipy_ms_ssim(original[..., c].astype(float), decoded[..., c].astype(float))
                         for c in range(3)])
-    assert ms_ssim(original, decoded).linear == pytest.approx(expected, abs=2e-5)
+    assert ms_ssim(original, decoded) == pytest.approx(expected, abs=2e-5)
 
 
 def test_ms_ssim_leaves_torch_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +266,7 @@ def test_ms_ssim_leaves_torch_its_threads(monkeypatch: pytest.MonkeyPatch) -> No
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        assert ms_ssim(image, image).linear == 0.5
+        assert ms_ssim(image, image) == 0.5
         assert during == [1] and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -273,9 +276,11 @@ def test_ms_ssim_leaves_torch_its_threads(monkeypatch: pytest.MonkeyPatch) -> No
                          [(160, 400, False), (400, 160, False), (161, 161, True)])
 def test_ms_ssim_needs_more_than_160_pixels(height: int, width: int, there: bool) -> None:
     image = np.full((height, width, 3), 100, np.uint8)
-    result = ms_ssim(image, image + 9)
-    assert (result.linear is not None) is there
-    assert (result.reason is None) is there
+    if there:
+        assert ms_ssim(image, image + 9) <= 1
+        return
+    with pytest.raises(NoValue, match="needs over 160"):
+        ms_ssim(image, image + 9)
 
 
 @pytest.mark.parametrize(("actual", "estimated", "warns"), [

@@ -141,7 +141,7 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
         raise BenchError(f"evaluation of {architecture} failed for {', '.join(wrong) or 'all images'}")
     points = [[row for row in rows if row.point == path.stem] for path in checkpoints]
     return Outcome(
-        seconds, bpp=tuple(_mean(row.bpp_y + row.bpp_z for row in point) for point in points),
+        seconds, bpp=tuple(_mean(row.bpp_of("y") + row.bpp_of("z") for row in point) for point in points),
         psnr_db=tuple(_mean(row.quality["psnr"] for row in point) for point in points),
         file_bpp=tuple(_mean(row.bpp for row in point) for point in points))
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from bench.common.errors import DatasetError
 from bench.common.whole_files import whole, write_whole
-from bench.results.rows import digest
+from bench.results.schema import digest
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 WIDE_MODES = ("I", "F")  # Pillow's modes of more than 8 bits, which would be clipped

@@ -19,7 +19,7 @@ import torch
 
 from bench.common.whole_files import whole
 from bench.models.checkpoints import read_note, write_float16
-from bench.results.rows import digest
+from bench.results.schema import digest
 from bench.results.training_logs import BEFORE
 from bench.training.job import Job
 from bench.training.log import FILE as LOG_FILE

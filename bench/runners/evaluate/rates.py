@@ -31,10 +31,7 @@ def rate_fields(encoding: Encoding, bytes_total: int, pixels: int) -> dict[str, 
     if parts and sum(parts.values()) != bytes_total:
         raise CodecError(f"the parts {parts} do not add up to the file's {bytes_total} bytes")
     values: dict[str, Any] = {"bytes_total": bytes_total, "bpp": 8 * bytes_total / pixels}
-    for part in ("y", "z", "header"):
-        if part in parts:
-            values[f"bytes_{part}"] = parts[part]
-            values[f"bpp_{part}"] = 8 * parts[part] / pixels
+    values |= {f"bytes_{part}": parts[part] for part in ("y", "z", "header") if part in parts}
     bits = encoding.estimate_bits()
     if bits is not None:
         if not math.isfinite(bits) or bits <= 0:

@@ -17,7 +17,7 @@ from bench.common.hashing import sha256_of
 from bench.common.text import align, duration
 from bench.models import create
 from bench.results.latency_rows import DECODE, ENCODE
-from bench.results.rows import digest
+from bench.results.schema import digest
 from bench.runners.machine import code_version
 from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.subjects import BASELINE, Subject, identity_of, picture

@@ -13,7 +13,8 @@ import torch
 from msgspec.structs import replace
 
 from bench.results.latency_rows import OUT_OF_MEMORY, LatencyRow
-from bench.results.rows import FAILED, OK, digest
+from bench.results.rows import FAILED, OK
+from bench.results.schema import digest
 from bench.runners.allocator import keep_freed_memory
 from bench.runners.machine import code_version, describe_machine, free_gpu_memory
 from bench.runners.profile.candidate import Candidate

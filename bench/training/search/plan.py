@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from bench.common.errors import ConfigurationError
-from bench.results.rows import digest
+from bench.results.schema import digest
 from bench.training.job import Job
 from bench.training.recipes import Recipe
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.models import create
 from bench.models.checkpoints import load_weights, read_note, read_weights, write_weights
-from bench.results.rows import digest
+from bench.results.schema import digest
 from bench.training.data import Decoded, as_input, centres
 from bench.training.start.principal_components import principal_components
 from bench.training.start.transfer import FREEZE_EXCEPT, transfer
