@@ -27,7 +27,8 @@ def test_ms_ssim_becomes_db_before_it_is_averaged():
     rows = [with_quality(row(image, "q1", 1, 30), ms_ssim=linear)
             for image, linear, db in (("a", 0.9, 10), ("b", 0.99, 20))]
     curve = from_rows(rows, ("ms-ssim",))
-    assert curve.curve("ms-ssim").quality == pytest.approx((15,)) and curve.points.quality["ms-ssim"] == pytest.approx((0.945,))
+    assert curve.curve("ms-ssim").quality == pytest.approx((15,))
+    assert curve.points.quality["ms-ssim"] == pytest.approx((0.945,))
 
 
 def test_points_in_any_order_of_storage():
