@@ -11,7 +11,6 @@ its streams. VVC is VVenC with one intra frame at a constant QP, without its per
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from bench.codecs.base import Codec, Json
@@ -49,53 +48,32 @@ def _name_version(library: str) -> str:
     return f"{library}, ffmpeg {list_codecs()[0]}"
 
 
-@dataclass(frozen=True)
-class VideoLibrary:
-    """A library that ffmpeg encodes frames with.
+def _register_video(
+    name: str, label: str, rate: RateParameter, settings: dict[str, Json], seconds_per_megapixel: float, *,
+    options: Callable[[dict[str, Any], int], list[str]], layout: YCbCrFormat, library: str, version: str, codec: str,
+    encoder: str, muxer: str, file: str,
+) -> None:
+    """Add a codec of raw frames, whose encoder gets what ``options`` makes of settings and rate parameter.
 
-    Attributes:
-        name: in the version of its codec.
-        encoder, codec, muxer: how ffmpeg calls the encoder, its standard, and the bare stream.
-        file: what the file is made of.
-        version: pattern of its version in ffmpeg's log, in a group.
-        layout: the planes it is given.
+    ``version`` is the pattern of the library's version in ffmpeg's log; ``codec``, ``encoder`` and ``muxer`` are
+    ffmpeg's names of the standard, its encoder and the bare stream.
     """
+    def build(chosen: dict[str, Any], value: int) -> Codec:
+        return PlaneCodec(VideoCoder(muxer, layout, ["-c:v", encoder, *options(chosen, value)]), layout)
 
-    name: str
-    encoder: str
-    codec: str
-    muxer: str
-    file: str
-    version: str
-    layout: YCbCrFormat
-
-    def register(self, name: str, label: str, rate: RateParameter, settings: dict[str, Json],
-                 options: Callable[[dict[str, Any], int], list[str]], seconds_per_megapixel: float) -> None:
-        """Add the codec ``name``, whose encoder gets what ``options`` makes of settings and rate parameter."""
-
-        def build(chosen: dict[str, Any], value: int) -> Codec:
-            command = ["-c:v", self.encoder, *options(chosen, value)]
-            return PlaneCodec(VideoCoder(self.muxer, self.layout, command), self.layout)
-
-        def version() -> str:
-            number = find_library_version(self.encoder, pixel_format(self.layout), self.version)
-            return _name_version(f"{self.name} {number}")
-
-        ClassicalCodec(
-            name=name, label=label, colour=f"BT.709 full-range {self.layout}, rounded", rate=rate, settings=settings,
-            facts={"threads": 1, "file": self.file}, build=build, version=version,
-            missing=lambda: find_missing(self.codec, self.encoder), seconds_per_megapixel=seconds_per_megapixel,
-        ).register()
+    ClassicalCodec(
+        name=name, label=label, colour=f"BT.709 full-range {layout}, rounded", rate=rate, settings=settings,
+        facts={"threads": 1, "file": file}, build=build,
+        version=lambda: _name_version(f"{library} {find_library_version(encoder, pixel_format(layout), version)}"),
+        missing=lambda: find_missing(codec, encoder), seconds_per_megapixel=seconds_per_megapixel,
+    ).register()
 
 
-LIBAOM = VideoLibrary("libaom", "libaom-av1", "av1", "obu", "4 bytes with the image's size, OBU stream",
-                      r"\[libaom-av1[^]]*\] v(\d\S*)", YCbCrFormat("444", 10))
-X265 = VideoLibrary("x265", "libx265", "hevc", "hevc", ANNEX_B, r"HEVC encoder version (\S+)", YCbCrFormat("444", 10))
-VVENC = VideoLibrary("VVenC", "libvvenc", "vvc", "vvc", ANNEX_B, r"libvvenc version: (\S+)", YCbCrFormat("420", 10))
-
-LIBAOM.register(
+_register_video(
     "avif", "AVIF (libaom, 4:4:4 10-bit)", RateParameter("crf", "crf", (0, 63), (60, 54, 47, 40, 32, 24, 16)),
-    {"speed": 4, "tune": "psnr"}, _avif, seconds_per_megapixel=4.0,
+    {"speed": 4, "tune": "psnr"}, 4.0, options=_avif, layout=YCbCrFormat("444", 10),
+    library="libaom", version=r"\[libaom-av1[^]]*\] v(\d\S*)", codec="av1", encoder="libaom-av1", muxer="obu",
+    file="4 bytes with the image's size, OBU stream",
 )
 
 ClassicalCodec(
@@ -107,12 +85,14 @@ ClassicalCodec(
     missing=lambda: find_missing("jpegxl", "libjxl"), seconds_per_megapixel=0.4,
 ).register()
 
-X265.register(
+_register_video(
     "hevc", "HEVC intra (x265, 4:4:4 10-bit)", RateParameter("qp", "qp", (0, 51), (48, 43, 38, 33, 28, 23, 18)),
-    {"preset": "veryslow", "tune": "psnr"}, _hevc, seconds_per_megapixel=1.0,
+    {"preset": "veryslow", "tune": "psnr"}, 1.0, options=_hevc, layout=YCbCrFormat("444", 10),
+    library="x265", version=r"HEVC encoder version (\S+)", codec="hevc", encoder="libx265", muxer="hevc", file=ANNEX_B,
 )
 
-VVENC.register(
+_register_video(
     "vvenc", "VVenC (4:2:0 10-bit)", RateParameter("qp", "qp", (0, 63), (52, 47, 42, 37, 32, 27, 22)),
-    {"preset": "medium", "perceptual_qpa": False}, _vvenc, seconds_per_megapixel=8.0,
+    {"preset": "medium", "perceptual_qpa": False}, 8.0, options=_vvenc, layout=YCbCrFormat("420", 10),
+    library="VVenC", version=r"libvvenc version: (\S+)", codec="vvc", encoder="libvvenc", muxer="vvc", file=ANNEX_B,
 )

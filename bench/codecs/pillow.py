@@ -16,7 +16,7 @@ import numpy as np
 import PIL
 from PIL import Image, UnidentifiedImageError, features
 
-from bench.codecs.base import Codec, Encoding
+from bench.codecs.base import Encoding
 from bench.codecs.classical import ClassicalCodec, RateParameter
 from bench.common.errors import CodecError
 
@@ -47,20 +47,6 @@ class PillowCodec:
             raise CodecError(f"the {self._format} file can't be decoded: {error}") from None
 
 
-def _jpeg(settings: dict[str, Any], quality: int) -> Codec:
-    return PillowCodec("JPEG", quality=quality, subsampling="4:4:4", optimize=settings["optimize"])
-
-
-def _jpeg2000(settings: dict[str, Any], target_psnr_db: float) -> Codec:
-    # The one-letter comment takes the place of OpenJPEG's own, which costs 32 bytes more.
-    return PillowCodec("JPEG2000", quality_mode="dB", quality_layers=[target_psnr_db], irreversible=True,
-                       mct=1, no_jp2=True, comment=" ")
-
-
-def _webp(settings: dict[str, Any], quality: float) -> Codec:
-    return PillowCodec("WEBP", quality=quality, method=settings["method"])
-
-
 def _name_version(library: str, feature: str) -> str:
     return f"Pillow {PIL.__version__}, {library} {features.version(feature)}"
 
@@ -75,7 +61,9 @@ ClassicalCodec(
     name="jpeg", label="JPEG (4:4:4)", colour="YCbCr BT.601 4:4:4 8-bit full range, by libjpeg-turbo",
     rate=RateParameter("quality", "q", (1, 100), (5, 10, 20, 35, 55, 75, 90)),
     settings={"optimize": True}, facts={"subsampling": "4:4:4", "threads": 1, "file": "JFIF"},
-    build=_jpeg, version=lambda: _name_version("libjpeg-turbo", "libjpeg_turbo"),
+    build=lambda settings, quality: PillowCodec("JPEG", quality=quality, subsampling="4:4:4",
+                                                optimize=settings["optimize"]),
+    version=lambda: _name_version("libjpeg-turbo", "libjpeg_turbo"),
     missing=lambda: _find_missing("JPEG", "jpg"), seconds_per_megapixel=0.01,
 ).register()
 
@@ -83,7 +71,10 @@ ClassicalCodec(
     name="jpeg2000", label="JPEG 2000 (9/7)", colour="RGB, irreversible colour transform inside the codec",
     rate=RateParameter("target_psnr_db", "psnr", (1, 100), (24, 27, 30, 33, 36, 39, 42), fractional=True),
     facts={"wavelet": "irreversible 9/7", "colour_transform": True, "threads": 1, "file": "codestream"},
-    build=_jpeg2000, version=lambda: _name_version("OpenJPEG", "jpg_2000"),
+    # The one-letter comment takes the place of OpenJPEG's own, which costs 32 bytes more.
+    build=lambda settings, decibels: PillowCodec("JPEG2000", quality_mode="dB", quality_layers=[decibels],
+                                                 irreversible=True, mct=1, no_jp2=True, comment=" "),
+    version=lambda: _name_version("OpenJPEG", "jpg_2000"),
     missing=lambda: _find_missing("JPEG 2000", "jpg_2000"), seconds_per_megapixel=0.2,
 ).register()
 
@@ -91,6 +82,7 @@ ClassicalCodec(
     name="webp", label="WebP (4:2:0)", colour="YCbCr BT.601 4:2:0 8-bit limited range, by libwebp",
     rate=RateParameter("quality", "q", (0, 100), (1, 10, 30, 55, 75, 88, 95), fractional=True),
     settings={"method": 6}, facts={"subsampling": "4:2:0", "threads": 1, "file": "RIFF"},
-    build=_webp, version=lambda: _name_version("libwebp", "webp"),
+    build=lambda settings, quality: PillowCodec("WEBP", quality=quality, method=settings["method"]),
+    version=lambda: _name_version("libwebp", "webp"),
     missing=lambda: _find_missing("WebP", "webp"), seconds_per_megapixel=0.2,
 ).register()

@@ -18,9 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from bench.codecs.base import Codec
 from bench.codecs.classical import ClassicalCodec, RateParameter
 from bench.codecs.colour import YCbCrFormat
 from bench.codecs.planes import PlaneCodec
@@ -128,10 +126,6 @@ def _name_version() -> str:
 
 def _register(depth: int) -> None:
     layout = YCbCrFormat("444", depth)
-
-    def build(settings: dict[str, Any], qp: int) -> Codec:
-        return PlaneCodec(VtmCoder(find_programs(), layout, qp), layout)
-
     ClassicalCodec(
         name=f"vtm-{depth}bit", label=f"VTM ({layout})", colour=f"BT.709 full-range {layout}, rounded",
         rate=RateParameter("qp", "qp", (0, 63), (42, 37, 32, 27, 22)),
@@ -139,7 +133,8 @@ def _register(depth: int) -> None:
             "chroma": "4:4:4", "input_bits": depth, "internal_bits": INTERNAL_DEPTH, "output_bits": depth,
             "frames": 1, "threads": 1, "file": "4 bytes with the image's size, Annex B stream",
         },
-        build=build, version=_name_version, missing=find_missing, seconds_per_megapixel=150.0,
+        build=lambda settings, qp: PlaneCodec(VtmCoder(find_programs(), layout, qp), layout),
+        version=_name_version, missing=find_missing, seconds_per_megapixel=150.0,
     ).register()
 
 

@@ -99,9 +99,9 @@ def lattice(channels: int, height: int, width: int, device: torch.device) -> tup
     raster1 = _raster(*source1.shape)
 
     context2 = _fill_scale2(source2, raster1.size)
-    _place(context2, known2, raster1)
+    np.put(context2, known2, raster1)
     context3 = raster3 + raster2.size
-    _place(context3, source2, raster2)
+    np.put(context3, source2, raster2)
 
     return (
         _scale(raster1, source1, np.empty(0, np.int64), source1, SCALE1_STEPS, 2, device),
@@ -118,10 +118,6 @@ def _sample(plane: np.ndarray, offsets: tuple[tuple[int, int], ...]) -> np.ndarr
     """Sample each group of channels with stride 2 at its own offset."""
     groups = np.split(plane, len(offsets))
     return np.concatenate([group[:, r::2, c::2] for group, (r, c) in zip(groups, offsets)])
-
-
-def _place(plane: np.ndarray, where: np.ndarray, values: np.ndarray) -> None:
-    plane.reshape(-1)[where.reshape(-1)] = values.reshape(-1)
 
 
 def _fill_scale2(source2: np.ndarray, skipped: int) -> np.ndarray:

@@ -26,11 +26,6 @@ def haar_filters() -> Tensor:
 class HaarDWT(nn.Module):
     """(B, C, H, W) to (B, 4C, H/2, W/2)."""
 
-    w_ll: Tensor
-    w_lh: Tensor
-    w_hl: Tensor
-    w_hh: Tensor
-
     def __init__(self) -> None:
         super().__init__()
         for band, taps in zip(BANDS, haar_filters()):
@@ -38,15 +33,13 @@ class HaarDWT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        filters = torch.cat((self.w_ll, self.w_lh, self.w_hl, self.w_hh))
+        filters = torch.cat([self.get_buffer(f"w_{band}") for band in BANDS])
         bands = F.conv2d(x.reshape(-1, 1, height, width), filters, stride=2)
         return bands.view(batch, channels, 4, height // 2, width // 2).transpose(1, 2).flatten(1, 2)
 
 
 class HaarIDWT(nn.Module):
     """(B, 4C, h, w) to (B, C, 2h, 2w)."""
-
-    filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +48,8 @@ class HaarIDWT(nn.Module):
     def forward(self, bands: Tensor) -> Tensor:
         batch, channels, height, width = bands.shape
         by_channel = bands.view(batch, 4, channels // 4, height, width).transpose(1, 2).flatten(0, 1)
-        return F.conv_transpose2d(by_channel, self.filters, stride=2).view(batch, -1, 2 * height, 2 * width)
+        x = F.conv_transpose2d(by_channel, self.get_buffer("filters"), stride=2)
+        return x.view(batch, -1, 2 * height, 2 * width)
 
 
 class WeConvSimple(nn.Module):

@@ -5,7 +5,7 @@ The same sums and the same gradient as in biwkv.h and biwkv_gradient.h; their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -156,7 +156,7 @@ def _sums(w: Tensor, ks: list[Tensor], vs: list[Tensor], slopes: bool) -> tuple[
     return own_left, own_right, _stack(left), _stack(right)
 
 
-def _stack(sums: list[Sum]) -> Sum:
+def _stack(sums: Sequence[Sum]) -> Sum:
     parts = zip(*((each.x, each.one, each.top, *each.slopes) for each in sums))
     x, one, top, *slopes = (torch.stack(part, 1) for part in parts)
     return Sum(x, one, top, tuple(slopes))
@@ -216,24 +216,25 @@ def _token_gradients(w, u, ks, vs, gs, hs, tops):
 def _scan_gradients(w, length, own_left, own_right, left, right, grad_left, left_top, grad_right, right_top):
     """From the gradients of the sums before each run (and from it on) to those of each run's own sums."""
     count = left.top.shape[1]
-    lefts: list[Sum] = []
-    rights: list[Sum] = []
-    left_tops: list[Tensor] = []
-    right_tops: list[Tensor] = []
+    lefts: list[tuple[Sum, Tensor]] = []
+    rights: list[tuple[Sum, Tensor]] = []
     state, top = _empty(left.top[:, 0], slopes=False), torch.zeros_like(left.top[:, 0])
     for r in reversed(range(count)):
         kept = left.top[:, r] - w * length >= own_left.top[:, r]
-        lefts.insert(0, state)
-        left_tops.insert(0, torch.where(kept, 0.0, top))
+        lefts.insert(0, (state, torch.where(kept, 0.0, top)))
         state = state.faded(w, length) + grad_left.of_run(r)
         top = torch.where(kept, top, 0.0) + left_top[:, r]
     state, top = _empty(left.top[:, 0], slopes=False), torch.zeros_like(left.top[:, 0])
     for r in range(count):
         state = state.faded(w, length) + grad_right.of_run(r)
-        rights.append(state)
         top = top + right_top[:, r]
         after = right.top[:, r + 1] - w * length if r + 1 < count else torch.full_like(top, FLOOR)
         kept = after >= own_right.top[:, r]
-        right_tops.append(torch.where(kept, 0.0, top))
+        rights.append((state, torch.where(kept, 0.0, top)))
         top = torch.where(kept, top, 0.0)
-    return _stack(lefts), torch.stack(left_tops, 1), _stack(rights), torch.stack(right_tops, 1)
+    return *_stack_pairs(lefts), *_stack_pairs(rights)
+
+
+def _stack_pairs(pairs: list[tuple[Sum, Tensor]]) -> tuple[Sum, Tensor]:
+    sums, tops = zip(*pairs)
+    return _stack(sums), torch.stack(tops, 1)
