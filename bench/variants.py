@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.errors import ConfigurationError
-from bench.common.folders import repository_root
+from bench.common.folders import default_file
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
 Lambda = Annotated[float, Meta(gt=0, lt=1e9, description="a positive number (0.001, not 1e-3)")]
@@ -77,18 +77,13 @@ class Checkpoint:
     looked_in: tuple[Path, ...]
 
 
-def variants_file() -> Path:
-    """The file that lists the variants: ``BENCH_VARIANTS``, else the checkout's variants.yaml."""
-    return Path(os.environ.get("BENCH_VARIANTS") or repository_root() / "variants.yaml")
-
-
 def load_variants(path: Path | None = None) -> dict[str, Variant]:
-    """Read and check variants.yaml.
+    """Read and check variants.yaml: by default ``BENCH_VARIANTS``, else the checkout's.
 
     Raises:
         ConfigurationError: the file is missing, malformed, or an entry is wrong; the message says where.
     """
-    variants = read_entries(path or variants_file(), Variant, "variant", "variants")
+    variants = read_entries(path or default_file("variants.yaml"), Variant, "variant", "variants")
     for name, variant in variants.items():
         if variant.after is not None and (variant.after == name or variant.after not in variants):
             raise variants.error(name, WrongKey(f"comes after '{variant.after}', which is no other variant", "after",

@@ -62,7 +62,7 @@ LONG = [make_curve("VTM 17.0 intra (published by somebody's author)", ANCHOR),
 @pytest.mark.parametrize("curves", [CURVES, LONG])
 @pytest.mark.parametrize("layout", [COLUMN, WIDE])
 def test_nothing_touches_the_border(layout, curves):
-    coverage = Coverage("clic2020", "CLIC 2020 professional validation", 1, 41, 1, 0, False)
+    coverage = Coverage("clic2020", "CLIC 2020 professional validation", 1, 41, 1, 0, False, "CLIC 2020 prof.")
     pixels = np.asarray(Image.open(io.BytesIO(plot(curves, layout, coverage).png)).convert("L"))
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert edge.min() == 255

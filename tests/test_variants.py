@@ -12,8 +12,9 @@ from tiny_models import tiny_model, write_variants
 from bench.cli import main
 from bench.codecs.learned import list_specs, load_learned
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
+from bench.common.folders import default_file
 from bench.models import MODELS
-from bench.variants import SUFFIXES, find_checkpoints, load_variants, variants_file
+from bench.variants import SUFFIXES, find_checkpoints, load_variants
 
 # Those of rwkv_phase2 are the published ones with its adaptive vectors, those of lalic without what is derived.
 PUBLISHED = {"hpcm_base": "68,505,299", "hpcm_large": "89,718,803", "hpcm_phi": "63,582,419",
@@ -174,10 +175,10 @@ def test_checkpoints_may_be_named_one_by_one(tmp_path: Path, monkeypatch: pytest
 
 
 def test_environment_names_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = variants_file()
+    usual = default_file("variants.yaml")
     assert usual == Path(__file__).parents[1] / "variants.yaml"
     monkeypatch.setenv("BENCH_VARIANTS", "")
-    assert variants_file() == usual
+    assert default_file("variants.yaml") == usual
     monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
     assert list(load_variants()) == ["tiny"]
 

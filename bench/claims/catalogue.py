@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +10,7 @@ import msgspec
 from msgspec import Meta, field
 
 from bench.common.entries import Entry, WrongKey, read_entries
-from bench.common.folders import repository_root
+from bench.common.folders import default_file
 from bench.datasets.catalogue import load_catalogue
 
 PREDICTED, MEASURED = "predicted", "measured"  # by the authors
@@ -124,13 +123,8 @@ class Claim(Entry, frozen=True, kw_only=True):
         return high if self.lower_is_better else low
 
 
-def claims_file() -> Path:
-    """The file of claims: ``BENCH_CLAIMS``, else the checkout's claims.yaml."""
-    return Path(os.environ.get("BENCH_CLAIMS") or repository_root() / "claims.yaml")
-
-
 def load_claims(path: Path | None = None, variants: Collection[str] | None = None) -> dict[str, Claim]:
-    """Read and check claims.yaml.
+    """Read and check claims.yaml: by default ``BENCH_CLAIMS``, else the checkout's.
 
     Args:
         variants: names that claims may be about; None doesn't check them.
@@ -138,7 +132,7 @@ def load_claims(path: Path | None = None, variants: Collection[str] | None = Non
     Raises:
         ConfigurationError: the file is missing, malformed, or an entry is wrong; the message says where.
     """
-    claims = read_entries(path or claims_file(), Claim, "claim", "claims")
+    claims = read_entries(path or default_file("claims.yaml"), Claim, "claim", "claims")
     datasets = load_catalogue()
     for name, claim in claims.items():
         wrong = (_wrong_subject(claim, variants) or _wrong_dataset(claim, datasets)

@@ -12,17 +12,13 @@ import numpy as np
 from bench.claims.finding import MINIATURE
 from bench.common.errors import BenchError
 from bench.common.files import file_name
-from bench.curves.anchors.catalogue import anchors, load, names
+from bench.curves.anchors.catalogue import anchors, find_published, load, load_anchor, names
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, from_rows
 from bench.results.rows import OK, Row
 from bench.results.store import read_rows
 
 ROWS = {"vtm": ("vtm-8bit",)}  # names of rows, where they are not the codec's own
-PUBLISHED = {  # where a codec has no rows
-    ("kodak", "bpg"): "bpg-444-compressai", ("clic2020", "bpg"): "bpg-mlic", ("tecnick", "bpg"): "bpg-444-tfc",
-    ("kodak", "jpeg2000"): "jpeg2000-compressai", ("tecnick", "jpeg2000"): "jpeg2000-openjpeg-tfc",
-}
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,12 @@ class Curves:
                 return own
         if name == "vtm":
             known = anchors(dataset)
-            return Measured(known[0].load(), published=True) if known else Measured(missing=f"no VTM on {dataset}")
-        published = PUBLISHED.get((dataset, name))
-        if published is not None:
-            return Measured(load(dataset, published), published=True)
+            if not known:
+                return Measured(missing=f"no VTM on {dataset}")
+            return Measured(load_anchor(dataset, known[0]), published=True)
+        stand_in = find_published(dataset).codecs.get(name)
+        if stand_in is not None:
+            return Measured(load(dataset, stand_in), published=True)
         return Measured(missing=f"{name} has neither rows nor published points on {dataset}")
 
     @staticmethod

@@ -22,8 +22,8 @@ from tabulate import tabulate
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.folders import default_folder
 from bench.curves.anchors import anchors, datasets, imported, load, names
-from bench.curves.anchors.catalogue import FOLDERS, imported_path
-from bench.curves.anchors.check import TOLERANCE_POINTS, check
+from bench.curves.anchors.catalogue import folders, imported_path
+from bench.curves.anchors.check import TOLERANCE_POINTS, check_anchors
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.anchors.csv_points import read_csv
 from bench.curves.rd_curve import RDCurve, Values
@@ -90,8 +90,8 @@ def _list(args: argparse.Namespace) -> int:
 def _all_datasets(results: Path) -> list[str]:
     """Return the suite's datasets with curves, then the other folders, then what only the user has."""
     own = sorted(path.parent.name for path in results.glob("*/published") if path.is_dir())
-    others = [folder for folder in datasets() if folder not in FOLDERS.values()]
-    return list(dict.fromkeys([*FOLDERS, *others, *own]))
+    others = [folder for folder in datasets() if folder not in folders().values()]
+    return list(dict.fromkeys([*folders(), *others, *own]))
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -128,7 +128,11 @@ def _short(value: object) -> str:
 
 
 def _check(args: argparse.Namespace) -> int:
-    rows = check()
+    from bench.claims import load_claims
+
+    claims = load_claims().values()
+    rows = check_anchors({(dataset, claim.published): claim.weaker_end for dataset in folders() for claim in claims
+                          if claim.published and dataset in claim.datasets})
     print("BD-rate of HPCM's published points, PSNR, PCHIP, averaged curves. The paper states them against\n"
           "VTM-22.0, whose points are not public; the anchors here are the nearest that are, each under its\n"
           "own version.\n")

@@ -107,16 +107,17 @@ def _explain(error: msgspec.ValidationError, entry: dict[str, Any], schema: type
     problem, _, place = str(error).rpartition(" - at ") if " - at " in str(error) else (str(error), "", "")
     keys = [int(index) if index else key for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", place)]
     shown = "'" + re.sub(r"\[\.\.\.\]|`.*", "", place.rpartition("$.")[2]) + "'" if keys else ""
+    inside = f"in {shown}: " if keys else ""
     known, expected = _describe(schema, keys)
     if isinstance(cause := error.__cause__, WrongKey):
-        return WrongKey(f"{shown} {cause}".strip(), *keys, *cause.keys, hint=cause.hint)
+        return WrongKey(f"{inside}{cause}", *keys, *cause.keys, hint=cause.hint)
     if problem.startswith(UNKNOWN):
         unknown = problem.removeprefix(UNKNOWN)[:-1]
         near = difflib.get_close_matches(unknown, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-        return WrongKey(f"{shown} unknown key '{unknown}'".strip(), *keys, unknown, hint=hint)
+        return WrongKey(f"{inside}unknown key '{unknown}'", *keys, unknown, hint=hint)
     if problem.startswith(MISSING):
-        return WrongKey(f"{shown} lacks '{problem.removeprefix(MISSING)[:-1]}'".strip(), *keys)
+        return WrongKey(f"{inside}lacks '{problem.removeprefix(MISSING)[:-1]}'", *keys)
 
     value: Any = entry
     for key in keys:

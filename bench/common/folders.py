@@ -15,6 +15,11 @@ def repository_root() -> Path:
     return checkout if (checkout / CATALOGUE_NAME).is_file() else Path.cwd()
 
 
+def default_file(name: str) -> Path:
+    """Return the checkout's file called ``name`` ("variants.yaml"), or what ``BENCH_VARIANTS`` says."""
+    return Path(os.environ.get(f"BENCH_{Path(name).stem.upper()}") or repository_root() / name)
+
+
 def default_folder(name: str) -> Path:
     """Return the checkout's folder called ``name``, or what ``BENCH_<NAME>`` says."""
     return Path(os.environ.get(f"BENCH_{name.upper()}") or repository_root() / name)

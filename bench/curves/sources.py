@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.common.errors import BenchError, ConfigurationError
-from bench.curves.anchors.catalogue import anchors, load
+from bench.curves.anchors.catalogue import anchors, load, load_anchor
 from bench.curves.anchors.compressai_json import read_json
 from bench.curves.anchors.csv_points import read_csv
 from bench.curves.rd_curve import Points, RDCurve, mean_points
@@ -52,7 +52,7 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
         return load(dataset, curve)
     for anchor in anchors(dataset):
         if anchor.role == role:
-            return anchor.load()
+            return load_anchor(dataset, anchor)
     raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")
 
 

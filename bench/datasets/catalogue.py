@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from bench.common.entries import Entry, WrongKey, read_entries
-from bench.common.folders import CATALOGUE_NAME, repository_root
+from bench.common.folders import CATALOGUE_NAME, default_file
 
 Text = Annotated[str, Meta(pattern=r"\S", description="text")]
 Positive = Annotated[int, Meta(ge=1, description="a positive integer")]
@@ -77,10 +78,56 @@ class PackageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distribution: str = ""
 
 
+class AnchorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A published VVC curve that a dataset's codecs are compared with.
+
+    Attributes:
+        name: the published curve.
+        role: "default", or "strict" for the one shown beside it.
+        label: what tables call it.
+        convention: exactly which encoder, colours and scoring.
+        qps: smallest and largest QP used; None for all.
+    """
+
+    name: Text
+    role: Literal["default", "strict"]
+    label: Text
+    convention: Text
+    qps: Annotated[tuple[int, int], Meta(description="[smallest, largest] QP")] | None = None
+
+
+class PublishedSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The curves that are published on a dataset.
+
+    Attributes:
+        folder: of the curves' files; empty where nothing is published.
+        anchors: the VVC curves, the default first.
+        shown: curve to how tables call it.
+        plotted: those of them that plots show.
+        codecs: codec to the curve that stands for it where it has no rows.
+    """
+
+    folder: FileName = ""
+    anchors: tuple[AnchorSpec, ...] = ()
+    shown: dict[str, Text] = {}
+    plotted: tuple[str, ...] = ()
+    codecs: dict[str, Text] = {}
+
+    def __post_init__(self) -> None:
+        roles = [anchor.role for anchor in self.anchors]
+        if roles and (roles[0] != "default" or roles.count("default") > 1):
+            raise WrongKey("'anchors' must begin with the one default anchor", "anchors")
+        if strange := [name for name in self.plotted if name not in self.shown]:
+            raise WrongKey(f"'plotted' has '{strange[0]}', which is not among those shown", "plotted")
+
+
 class DatasetSpec(Entry, frozen=True, kw_only=True):
     """One image set.
 
     Attributes:
+        title: how reports call it.
+        short_title: how plots of a paper's column call it; filled in with the title.
+        report_note: what its report says first.
         folders: names of folders under which a local copy may lie; the first is the set's own name.
         subfolders: layouts inside such a folder, as the archives unpack.
         urls: address templates of single images, with ``{name}`` and ``{number}``; tried in order.
@@ -89,10 +136,13 @@ class DatasetSpec(Entry, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z", description="small letters, digits and '_'")]
     title: Text
+    short_title: str = ""
     images: Annotated[tuple[ImageSpec, ...], Meta(min_length=1, description="a list of images")]
     licence: Text
     citation: Text
     note: str = ""
+    report_note: str = ""
+    published: PublishedSpec = PublishedSpec()
     page: str = ""
     urls: tuple[str, ...] = ()
     archive: ArchiveSpec | None = None
@@ -101,6 +151,7 @@ class DatasetSpec(Entry, frozen=True, kw_only=True):
     subfolders: tuple[InnerFolder, ...] = ()
 
     def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "short_title", self.short_title or self.title)
         msgspec.structs.force_setattr(self, "folders", tuple(dict.fromkeys([self.name, *self.folders])))
         if self.page and not _is_address(self.page):
             raise WrongKey("'page' must be an http or https address", "page")
@@ -126,12 +177,20 @@ class DatasetSpec(Entry, frozen=True, kw_only=True):
 
 
 def load_catalogue(path: Path | None = None) -> dict[str, DatasetSpec]:
-    """Read the catalogue, by default the checkout's ``datasets.yaml``.
+    """Read the catalogue, by default ``BENCH_DATASETS`` or else the checkout's ``datasets.yaml``.
 
     Raises:
         ConfigurationError: the file can't be read or says something impossible; names file and line.
     """
-    return read_entries(path or repository_root() / CATALOGUE_NAME, DatasetSpec, "dataset")
+    path = (path or default_file(CATALOGUE_NAME)).absolute()
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return dict(_read_catalogue(path, changed))
+
+
+@lru_cache(maxsize=4)
+def _read_catalogue(path: Path, changed_ns: int) -> dict[str, DatasetSpec]:
+    """Read a file once for each time that it changed: every published curve asks for its folder."""
+    return read_entries(path, DatasetSpec, "dataset")
 
 
 def _is_address(url: str) -> bool:

@@ -1,7 +1,7 @@
 """Published rate-distortion curves with their provenance, and files of such curves in and out."""
 
-from bench.curves.anchors.catalogue import Anchor, anchors, datasets, imported, load, names
+from bench.curves.anchors.catalogue import anchors, datasets, imported, load, load_anchor, names
 
 __all__ = [
-    "Anchor", "anchors", "datasets", "imported", "load", "names",
+    "anchors", "datasets", "imported", "load", "load_anchor", "names",
 ]

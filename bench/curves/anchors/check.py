@@ -1,19 +1,14 @@
-"""Rebuild the BD-rates that the HPCM paper states against VTM-22.0 from the stored curves."""
+"""Rebuild the BD-rates that authors state against VTM from the published curves."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.curves.anchors.catalogue import anchors, load
+from bench.curves.anchors.catalogue import anchors, load, load_anchor
 from bench.metrics import bd_rate
 
 TOLERANCE_POINTS = 0.3
-# "Learned Image Compression with Hierarchical Progressive Context Modeling", table 1, PSNR, percent
-STATED = {
-    ("kodak", "hpcm-base-mse"): -15.31, ("kodak", "hpcm-large-mse"): -19.19,
-    ("clic2020", "hpcm-base-mse"): -14.23, ("clic2020", "hpcm-large-mse"): -18.37,
-    ("tecnick", "hpcm-base-mse"): -18.16, ("tecnick", "hpcm-large-mse"): -22.20,
-}
 
 
 @dataclass(frozen=True)
@@ -48,13 +43,17 @@ class AnchorCheck:
         return self.difference_points is not None and abs(self.difference_points) <= TOLERANCE_POINTS
 
 
-def check() -> list[AnchorCheck]:
-    """Compare HPCM's published points with every anchor of their datasets (PCHIP, PSNR)."""
+def check_anchors(stated_percent: Mapping[tuple[str, str], float]) -> list[AnchorCheck]:
+    """Compare published points with every anchor of their datasets (PCHIP, PSNR).
+
+    Args:
+        stated_percent: (dataset, published curve) to the BD-rate that its authors state against VTM.
+    """
     rows = []
-    for (dataset, codec), stated in STATED.items():
+    for (dataset, codec), stated in stated_percent.items():
         test = load(dataset, codec)
         for anchor in anchors(dataset):
-            result = bd_rate(anchor.load().curve("psnr"), test.curve("psnr"))
+            result = bd_rate(load_anchor(dataset, anchor).curve("psnr"), test.curve("psnr"))
             rows.append(AnchorCheck(dataset, test.label, anchor.label, anchor.role, result.value,
                                     stated if anchor.role == "default" else None, result.reason))
     return rows

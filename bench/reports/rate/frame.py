@@ -9,18 +9,12 @@ from typing import Literal
 import pandas as pd
 
 from bench.common.text import format_count
+from bench.datasets.catalogue import load_catalogue
 from bench.metrics.quality import QualityMetric, known_metrics
 from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
-DATASET_TITLES = {
-    "kodak": "Kodak",
-    "clic2020": "CLIC 2020 professional validation",
-    "tecnick": "Tecnick RGB 1200x1200",
-    "sample": "Sample set (no benchmark)",
-}
-SHORT_TITLES = {"clic2020": "CLIC 2020 prof.", "tecnick": "Tecnick RGB", "sample": "Sample set"}
 CONVENTION = (
     "PSNR and MS-SSIM on the decoded 8-bit RGB image, per image, then the arithmetic mean over images "
     "(MS-SSIM: mean of the per-image −10 log10(1 − MS-SSIM); published curves known only as averages: of "
@@ -32,10 +26,6 @@ TEXTS = ("name", "codec", "point", "image", "status", "reason")
 MEASURES = ("width", "height", "bytes_total", "bpp", "bpp_estimated", "actual_over_estimated", "encode_s", "decode_s")
 PARTS: tuple[Literal["y", "z", "header"], ...] = ("y", "z", "header")  # of a file
 OTHERS = ("warnings", "miniature", "decode_matches", "decode_max_abs_difference", "image_verified", "quality_missing")
-SAMPLE_NOTE = (
-    "The sample set is a few natural images that ship inside a Python package. It shows that everything "
-    "works; it is no benchmark and its figures stand for no other set."
-)
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -81,6 +71,8 @@ class Coverage:
         altered: images whose content is not the catalogue's.
         mismatches: images that a decoder in another process reconstructed differently, by any codec.
         miniatures: whether any model is a miniature.
+        short_title: for plots of a paper's column, where ``title`` is too long.
+        note: what the report says first.
     """
 
     dataset: str
@@ -90,6 +82,8 @@ class Coverage:
     altered: int
     mismatches: int
     miniatures: bool
+    short_title: str = ""
+    note: str = ""
 
     @property
     def text(self) -> str:
@@ -107,7 +101,7 @@ class Coverage:
     @property
     def short_heading(self) -> str:
         """Dataset and coverage, short enough for a plot in a paper's column."""
-        return f"{SHORT_TITLES.get(self.dataset, self.title)}, {self.text}"
+        return f"{self.short_title or self.title}, {self.text}"
 
     @property
     def complete(self) -> bool:
@@ -127,12 +121,15 @@ def coverage_of(selection: Selection) -> Coverage:
     """Summarise the images of ``selection``."""
     rows = selection.rows
     totals = {row.dataset_total for row in rows if row.dataset_total is not None}
+    spec = load_catalogue().get(selection.dataset)  # of a user's folder there is none
     return Coverage(
         dataset=selection.dataset,
-        title=DATASET_TITLES.get(selection.dataset, selection.dataset),
+        title=spec.title if spec else selection.dataset,
         images=len({row.image for row in rows if row.status == OK}),
         total=max(totals) if totals else None,
         altered=len({row.image for row in rows if row.image_verified is False}),
         mismatches=len({row.image for row in rows if row.decode_matches is False}),
         miniatures=any(row.miniature for row in rows),
+        short_title=spec.short_title if spec else "",
+        note=spec.report_note if spec else "",
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.common.errors import BenchError
+from bench.curves.anchors.catalogue import find_published
 from bench.metrics.quality import headline_metrics
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
@@ -15,9 +16,9 @@ from bench.reports.rate import plots, tables
 from bench.reports.rate.bd_tables import bd_detail, bd_overview
 from bench.reports.rate.comparison import Subject, compare, subjects_of
 from bench.reports.rate.curves import ANCHOR, PUBLISHED, ReportCurve, measured_curves
-from bench.reports.rate.frame import CONVENTION, SAMPLE_NOTE, Coverage, coverage_of, to_frame
+from bench.reports.rate.frame import CONVENTION, Coverage, coverage_of, to_frame
 from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
-from bench.reports.rate.references import HPCM_BASE_PUBLISHED, PLOTTED, reference_curves
+from bench.reports.rate.references import HPCM_BASE_PUBLISHED, reference_curves
 from bench.results.labels import MINIATURE_NOTE
 from bench.results.row_selection import Selection
 from bench.results.stored import StoredResults
@@ -65,8 +66,8 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
 def _intro(coverage: Coverage) -> tuple[str, ...]:
     lines = [MINIATURE_NOTE] if coverage.miniatures else []
     lines.append(f"Dataset: {coverage.heading}.")
-    if coverage.dataset == "sample":
-        lines.append(SAMPLE_NOTE)
+    if coverage.note:
+        lines.append(coverage.note)
     if not coverage.complete:
         lines.append("The set is not complete or not the original one: figures from here can't be compared "
                      "with published ones.")
@@ -105,7 +106,8 @@ def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list
 def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
              coverage: Coverage) -> list[Figure]:
     """Return the plots of both metrics, whole and low-rate, wide and for a paper's column."""
-    plotted = [curve for curve in references if curve.origin != PUBLISHED or curve.name in PLOTTED]
+    shown = find_published(coverage.dataset).plotted
+    plotted = [curve for curve in references if curve.origin != PUBLISHED or curve.name in shown]
     curves = [*measured, *plotted]
     styles = plots.styles_of(curves)
     figures = []
