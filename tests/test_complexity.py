@@ -10,11 +10,11 @@ from bench.models import create
 from bench.runners.profile.complexity import (
     count_macs,
     count_parameters,
-    kmac_per_pixel,
     parameters_by_module,
     read_parameters,
     skipped_macs,
 )
+from tests.variant_table import kmac_per_pixel
 
 
 def test_layers_worked_out_by_hand():

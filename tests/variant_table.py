@@ -13,7 +13,7 @@ from tabulate import tabulate
 from torch import nn
 
 from bench.models import create
-from bench.runners.profile.complexity import kmac_per_pixel
+from bench.runners.profile.complexity import count_macs
 from tests.reference_models import fill, manifest, picture
 
 # name: figures of the claim on parameters, whether the published code runs.
@@ -55,6 +55,11 @@ def measure(name: str) -> tuple[object, ...]:
     return (name, f"{parameters:,}", f"{parameters / base - 1:+.1%}", PUBLISHED[name][0],
             f"{kmac_per_pixel(model, x):.1f}", PUBLISHED[name][1], "exact" if exact else "NOT EXACT",
             f"{real / estimated:.3f}")
+
+
+def kmac_per_pixel(model: nn.Module, x: torch.Tensor) -> float:
+    """Thousands of multiply-accumulates a pixel of ``model(x)``, x (B, C, H, W)."""
+    return count_macs(lambda: model(x)).macs / (x.shape[0] * x.shape[-2] * x.shape[-1]) / 1000
 
 
 def _meta(name: str) -> nn.Module:

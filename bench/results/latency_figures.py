@@ -11,7 +11,11 @@ from bench.results.rows import OK
 
 def kmac_per_pixel(row: LatencyRow | None) -> float | None:
     """Thousands of multiply-accumulates for each original pixel of one direction."""
-    return None if row is None or row.macs is None else row.macs / (row.width * row.height * row.batch) / 1000
+    return None if row is None or row.macs is None else _for_each_pixel(row.macs, row)
+
+
+def _for_each_pixel(macs: int, row: LatencyRow) -> float:
+    return macs / (row.width * row.height * row.batch) / 1000
 
 
 def forward_kmac_per_pixel(case: Case) -> float | None:
@@ -26,7 +30,7 @@ def forward_kmac_per_pixel(case: Case) -> float | None:
     if not {"g_a", "h_a"} <= set(encode.module_macs):
         return None
     macs = decode.macs + decode.skipped_macs + encode.module_macs["g_a"] + encode.module_macs["h_a"]
-    return macs / (decode.width * decode.height * decode.batch) / 1000
+    return _for_each_pixel(macs, decode)
 
 
 def peak_bytes(case: Case) -> int | None:

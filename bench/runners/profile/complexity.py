@@ -87,11 +87,6 @@ def _children_counted(model: nn.Module | None, total: Callable[[], int]) -> Iter
         yield flops
 
 
-def kmac_per_pixel(model: nn.Module, x: Tensor) -> float:
-    """Return thousands of multiply-accumulates a pixel of ``model(x)``, x (B, C, H, W); see :class:`Count`."""
-    return count_macs(lambda: model(x)).macs / (x.shape[0] * x.shape[-2] * x.shape[-1]) / 1000
-
-
 def skipped_macs(model: nn.Module, height: int, width: int) -> int:
     """Multiply-accumulates that the published code of ``model`` spends on an image and ours doesn't.
 

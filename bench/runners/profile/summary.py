@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.common.text import align
 from bench.metrics.statistics.timing import summarise_times
+from bench.results.latency_figures import kmac_per_pixel
 from bench.results.latency_rows import DECODE, ENCODE, LatencyRow
 from bench.results.rows import OK
 
@@ -35,7 +36,8 @@ def _cells(pair: dict[str, LatencyRow]) -> tuple[str, ...]:
     return (
         _milliseconds(encode), _milliseconds(decode), str(len(row.samples_s)),
         "" if row.bpp is None else f"{row.bpp:.2f}", "yes" if row.decode_matches else "NO",
-        "" if row.peak_alloc_bytes is None else f"{row.peak_alloc_bytes / 1e6:.0f}", _kmac(encode), _kmac(decode),
+        "" if row.peak_alloc_bytes is None else f"{row.peak_alloc_bytes / 1e6:.0f}",
+        *("" if kmac is None else f"{kmac:.1f}" for kmac in map(kmac_per_pixel, (encode, decode))),
     )
 
 
@@ -44,9 +46,3 @@ def _milliseconds(row: LatencyRow | None) -> str:
         return ""
     found = summarise_times(row.samples_s)
     return " ".join((f"{1000 * found.median:.4g}", f"({1000 * found.p10:.4g} to {1000 * found.p90:.4g})"))
-
-
-def _kmac(row: LatencyRow | None) -> str:
-    if row is None or row.macs is None:
-        return ""
-    return f"{row.macs / (row.width * row.height * row.batch) / 1000:.1f}"
