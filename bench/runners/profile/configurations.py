@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.common.errors import ConfigurationError
 from bench.common.registry import Registry
+from bench.models.half_precision import halve_precision
 
 PREFIXES = ("g_a", "g_s", "h_a", "h_s")  # of the names of transforms, in all models
 
@@ -36,7 +37,7 @@ CONFIGURATIONS: Registry[Configuration] = Registry("configuration")
 DEFAULT = "default"
 
 
-def transforms(model: nn.Module, prefixes: tuple[str, ...] = PREFIXES) -> list[nn.Module]:
+def find_transforms(model: nn.Module, prefixes: tuple[str, ...] = PREFIXES) -> list[nn.Module]:
     """Analysis, synthesis and hyper transforms of ``model``.
 
     Raises:
@@ -49,43 +50,33 @@ def transforms(model: nn.Module, prefixes: tuple[str, ...] = PREFIXES) -> list[n
     return found
 
 
-def _default(model: nn.Module, device: str) -> None:
-    pass
-
-
 def _channels_last(model: nn.Module, device: str) -> None:
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _contiguous(model: nn.Module, device: str) -> None:
     """torch's usual format; the codec runs the suite's own models in channels-last format by default."""
-    model.to(memory_format=torch.contiguous_format)
-    for transform in transforms(model):  # pixels arrive channels-last, and convolutions would stay with that
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    for transform in find_transforms(model):  # pixels arrive channels-last, and convolutions would stay with that
         transform.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
 
 
 def _half_precision(model: nn.Module, device: str) -> None:
     """Analysis, synthesis and hyper-analysis in 16 bits: what gives the entropy parameters stays in float32."""
     dtype = torch.float16 if device == "cuda" else torch.bfloat16
-    for transform in transforms(model, ("g_a", "g_s", "h_a")):
+    for transform in find_transforms(model, ("g_a", "g_s", "h_a")):
         transform.to(dtype)
-        transform.forward = _in_half(transform.forward, device, dtype)
-
-
-def _in_half(forward: Callable[[Tensor], Tensor], device: str, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    def call(x: Tensor) -> Tensor:
-        with torch.autocast(device, dtype):  # for operators without a form in 16 bits
-            return forward(x.to(dtype)).float()
-    return call
+        transform.register_forward_pre_hook(lambda module, inputs: (inputs[0].to(dtype),))
+        transform.forward = halve_precision(transform.forward, device, dtype)
 
 
 def _compiled(model: nn.Module, device: str) -> None:
-    for transform in transforms(model):
+    for transform in find_transforms(model):
         transform.forward = torch.compile(transform.forward, dynamic=False)
 
 
 def _cuda_graphs(model: nn.Module, device: str) -> None:
-    for transform in transforms(model):
+    for transform in find_transforms(model):
         transform.forward = GraphedCall(transform.forward)
 
 
@@ -119,7 +110,7 @@ class GraphedCall:
         return graph, given, result
 
 
-CONFIGURATIONS.add(DEFAULT, Configuration("default", _default))
+CONFIGURATIONS.add(DEFAULT, Configuration("default", lambda model, device: None))
 CONFIGURATIONS.add("channels-last", Configuration("channels-last", _channels_last))
 CONFIGURATIONS.add("contiguous", Configuration("contiguous", _contiguous))
 CONFIGURATIONS.add("half-precision", Configuration("half precision", _half_precision, must_match=True))
