@@ -54,14 +54,14 @@ def test_the_floor_is_the_time_of_a_copy_for_the_bytes_that_move():
 
 def test_functions_take_turns_after_a_warm_up():
     calls = []
-    timings = time_together({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, "cpu", repeats=4)
+    timings = time_together({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=4)
     assert calls == ["a", "b"] * 5
-    assert [len(timing.seconds) for timing in timings.values()] == [4, 4]
+    assert [len(timing.values) for timing in timings.values()] == [4, 4]
 
 
 def test_a_slow_function_gets_three_rounds():
-    timings = time_together({"slow": lambda: time.sleep(0.02)}, "cpu", repeats=50, budget=0.01)
-    assert len(timings["slow"].seconds) == 3
+    timings = time_together({"slow": lambda: time.sleep(0.02)}, repeats=50, budget_s=0.01)
+    assert len(timings["slow"].values) == 3
     assert timings["slow"].median >= 0.02
 
 
@@ -78,7 +78,7 @@ def test_small_ratios_keep_their_digits():
 def test_the_bare_networks_are_those_that_each_direction_calls():
     model = tiny_model()
     x = torch.rand(1, 3, 128, 128)
-    calls = networks.network_calls(model, x)
+    calls = networks.record_calls(model, x)
     called = {direction: [module for module, _ in part] for direction, part in calls.items()}
     both = ["encode", "decode"]
     for name, directions in {"g_a": ["encode"], "h_a": ["encode"], "g_s": ["decode"], "h_s": both,
@@ -106,7 +106,7 @@ def test_variants_are_timed_in_turns_with_the_base(monkeypatch):
         def decode(self, stream):
             calls.append(f"{self.name} decode")
 
-    row, ratios = variants._compare("other", Codec("other"), Codec("base"), np.zeros((1, 1, 3)), "cpu")
+    row, ratios = variants._time_beside_baseline("other", Codec("other"), Codec("base"), np.zeros((1, 1, 3)))
     assert calls[2:6] == calls[6:10] == ["base encode", "other encode", "base decode", "other decode"]
     assert [ratio.what for ratio in ratios] == ["other, encode, over hpcm_base", "other, decode, over hpcm_base"]
     assert row[""] == "other"
@@ -126,21 +126,22 @@ def test_training_is_timed_with_both_loaders_over_the_same_folder(tmp_path, monk
     monkeypatch.setattr(training, "SHAPE", (1600, 1600))
     monkeypatch.setattr(training, "BATCH", 2)
     monkeypatch.setattr(training, "STEPS", 1)
-    folder = training.written(tmp_path / "train", 3)
-    report = training.compare(folder, tmp_path, "cpu", quick=True, given=True)
+    folder = training.write_photographs(tmp_path / "train", 3)
+    report = training.compare_loaders(folder, tmp_path, "cpu", quick=True, given=True)
     assert f"3 images of {folder}" in report.text
     alone, steps = report.ratios
-    assert alone.values.median < 1
-    assert len(steps.values.values) == 3
+    assert alone.ratios.median < 1
+    assert len(steps.ratios.values) == 3
 
 
 def test_both_loaders_give_crops_of_the_same_images(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "SHAPE", (256, 256))
     monkeypatch.setattr(training, "BATCH", 4)
-    folder = training.written(tmp_path / "train", 4)
+    folder = training.write_photographs(tmp_path / "train", 4)
     decoded = training.decode_folders([folder], 256, tmp_path / "cache")
     pixels = {image.mean().round(6) for image in decoded.images()}
-    for loader in (training.ours(training.RandomCrops(decoded, 256, 0), 0, "cpu"), training.plain(folder, 0, "cpu")):
+    here = training.load_here(training.RandomCrops(decoded, 256, 0), 0, "cpu")
+    for loader in (here, training.load_plainly(folder, 0, "cpu")):
         batch = next(loader)
         assert batch.shape == (4, 3, 256, 256) and 0 <= float(batch.min()) and float(batch.max()) <= 1
         found = {float(round(crop.double().mean().item() * 255, 3)) for crop in batch}

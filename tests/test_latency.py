@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench.runners.profile import machine_state
-from bench.runners.profile.machine_state import OthersLoad, read_state, state_warnings
+from bench.runners.profile.machine_state import OthersLoad, find_disturbances, read_state
 from bench.runners.profile.protocol import Protocol, Turns
 from bench.runners.progress import Progress
 
@@ -115,51 +115,53 @@ def test_state_of_this_machine_is_json_data():
 
 
 def test_state_is_read_from_the_systems_files(tmp_path, monkeypatch):
-    files = {"cpu0/cpufreq/scaling_governor": "powersave\n", "cpu0/cpufreq/scaling_cur_freq": "2000000\n",
-             "cpu1/cpufreq/scaling_cur_freq": "3000000\n", "cpu0/thermal_throttle/core_throttle_count": "4\n",
+    files = {"cpu0/cpufreq/scaling_governor": "powersave\n", "cpu0/thermal_throttle/core_throttle_count": "4\n",
              "cpu0/thermal_throttle/package_throttle_count": "3\n"}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(machine_state, "CPUS", tmp_path)
+    monkeypatch.setattr(machine_state.psutil, "cpu_freq", lambda: SimpleNamespace(current=2500.4))
     state = read_state("cpu")
     assert (state["governor"], state["cpu_mhz"], state["cpu_throttle_count"]) == ("powersave", 2500, 7)
 
 
-def test_a_gpu_is_read_through_the_drivers_program_where_there_is_no_binding(tmp_path, monkeypatch):
+def test_a_gpu_is_read_through_the_drivers_program(tmp_path, monkeypatch):
     program = tmp_path / "nvidia-smi"
-    monkeypatch.setattr(machine_state, "_gpu_uuid", lambda: "GPU-1")  # torch's own, not the machine's first
+    monkeypatch.setattr(machine_state.torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(machine_state.torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="1"))
     told = "1980, 2619, 41, 123.4, 7, 0x0000000000000020, 570.10"
-    program.write_text(f"#!/bin/sh\n[ $3 = --id=GPU-1 ] && echo '{told}'\n")
+    program.write_text(f"""#!/bin/sh
+[ $3 = --id=GPU-1 ] || exit 9  # torch's own, not the machine's first
+case $1 in --query-gpu=*) echo '{told}';; *) printf '12\\n34\\n56\\n';; esac
+""")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setitem(machine_state.importlib.sys.modules, "pynvml", None)  # not importable
     gpu = read_state("cuda")["gpu"]
     assert gpu == {"sm_mhz": 1980, "memory_mhz": 2619, "celsius": 41, "watts": 123.4, "utilisation_percent": 7,
-                   "throttle_reasons": 0x20, "driver": "570.10"}
+                   "throttle_reasons": 0x20, "driver": "570.10", "other_processes": 2}
     program.write_text("#!/bin/sh\nexit 9\n")
     assert "gpu" not in read_state("cuda")
 
 
 def test_warnings_name_what_disturbed():
-    assert state_warnings({}, {}, None) == [] == state_warnings({"cpu_throttle_count": 3, "governor": "performance"},
-                                                                {"cpu_throttle_count": 3}, 0.05)
-    found = state_warnings({"cpu_throttle_count": 3, "governor": "powersave", "gpu": {"throttle_reasons": 1}},
-                           {"cpu_throttle_count": 4, "gpu": {"throttle_reasons": 0x21, "other_processes": 2}}, 1.04)
+    assert find_disturbances({}, {}, None) == []
+    calm = {"cpu_throttle_count": 3, "governor": "performance"}
+    assert find_disturbances(calm, {"cpu_throttle_count": 3}, 0.05) == []
+    found = find_disturbances({"cpu_throttle_count": 3, "governor": "powersave", "gpu": {"throttle_reasons": 1}},
+                              {"cpu_throttle_count": 4, "gpu": {"throttle_reasons": 0x21, "other_processes": 2}}, 1.04)
     for text, part in zip(found, ("1.0 cores", "throttled", "powersave", "0x21", "other processes used the GPU"),
                           strict=True):
         assert part in text
 
 
-def test_work_of_other_processes_is_told_from_ones_own(tmp_path, monkeypatch):
-    ticks = machine_state.os.sysconf("SC_CLK_TCK")
-    stat = Path(tmp_path / "stat")
-    stat.write_text("cpu 0 0 0 500 0 0 0 0 0 0\n")
-    monkeypatch.setattr(machine_state, "PROC", tmp_path)
+def test_work_of_other_processes_is_told_from_ones_own(monkeypatch):
+    machine = SimpleNamespace(user=0.0, nice=0.0, system=0.0, idle=500.0, iowait=0.0, irq=0.0, softirq=0.0)
+    monkeypatch.setattr(machine_state.psutil, "cpu_times", lambda: SimpleNamespace(**vars(machine)))
     times, now = [(0.0, 0.0, 0.0, 0.0, 0.0)], [0.0]
     monkeypatch.setattr(machine_state.os, "times", lambda: times[0])
     monkeypatch.setattr(machine_state.time, "monotonic", lambda: now[0])
     with OthersLoad() as load:
-        stat.write_text(f"cpu {14 * ticks} 0 {2 * ticks} 900 0 {ticks} 0 0 0 0\n")  # 17 s busy, of which 11 own
+        machine.user, machine.system, machine.irq, machine.idle = 14.0, 2.0, 1.0, 900.0  # 17 s busy, of which 11 own
         times[0], now[0] = (8.0, 1.0, 1.5, 0.5, 0.0), 10.0
     assert load.cores == 0.6

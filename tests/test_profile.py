@@ -24,13 +24,21 @@ from bench.runners.profile import subjects as latency_subjects
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.complexity import count_macs, skipped_macs
 from bench.runners.profile.configurations import CONFIGURATIONS
-from bench.runners.profile.plan import Frame, Settings, expected_s, groups_of, parse_frame, pending, row_identity
+from bench.runners.profile.plan import (
+    Picture,
+    Settings,
+    expected_s,
+    group_subjects,
+    parse_picture,
+    row_identity,
+    select_pending,
+)
 from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.run import Profiler, is_out_of_memory
-from bench.runners.profile.subjects import build, choose_subjects, picture
-from bench.runners.profile.synthetic_weights import enliven
+from bench.runners.profile.subjects import build_codec, choose_subjects, make_picture
+from bench.runners.profile.synthetic_weights import enliven_model
 
-SETTINGS = Settings("cpu", (Frame(64, 64),), 1, Protocol(repeats=3, least=2, warmup_s=0),
+SETTINGS = Settings("cpu", (Picture(64, 64),), 1, Protocol(repeats=3, least=2, warmup_s=0),
                     {"threads": 1, "deterministic": False})
 
 
@@ -98,18 +106,18 @@ def test_checkpoints_take_the_place_of_synthetic_weights(tmp_path):
     torch.save(tiny_model().state_dict(), folder / "0.02.pth")
     _, rows = profile(tmp_path)
     assert {row.weights for row in rows} == {"checkpoint, λ 0.02"}
-    image = picture(64, 64)
+    image = make_picture(64, 64)
     assert rows[0].bpp == 8 * len(LearnedCodec(tiny_model(), "cpu").encode(image).stream) / 64**2
 
 
 def test_an_image_in_its_own_size_and_a_batch(tmp_path):
     from PIL import Image
 
-    Image.fromarray(picture(70, 50)).save(tmp_path / "own.png")
+    Image.fromarray(make_picture(70, 50)).save(tmp_path / "own.png")
     status, rows = profile(tmp_path, "--image", str(tmp_path / "own.png"), "--batch", "2")
     assert status == EXIT_DONE
     assert {(row.width, row.height, row.batch, row.identity["image"]) for row in rows} == {(70, 50, 2, "own.png")}
-    codec, image = LearnedCodec(tiny_model(), "cpu"), picture(70, 50)
+    codec, image = LearnedCodec(tiny_model(), "cpu"), make_picture(70, 50)
     assert rows[0].macs == 2 * count_macs(lambda: codec.encode(image)).macs
     assert rows[0].padding == [29, 7, 29, 7]  # to 128x64
 
@@ -151,12 +159,12 @@ class Greedy(Candidate):
 
     room: dict[str, int] = {}
 
-    def examine(self, frame, step) -> None:
+    def examine(self, picture, step) -> None:
         name = self._subject.name
         if self.room.get(name, 0) > 0:
             self.room[name] -= 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        super().examine(frame, step)
+        super().examine(picture, step)
 
 
 @pytest.mark.parametrize(("refusals", "statuses"), [(1, ["ok", "ok"]), (2, [OUT_OF_MEMORY] * 2)])
@@ -180,14 +188,14 @@ def test_sizes_measured_beside_others_are_kept_when_a_larger_one_does_not_fit(va
     class AtLarge(Candidate):
         refused = 0
 
-        def examine(self, frame, step) -> None:
-            if self._subject.name == "tiny" and frame.width == 128 and not AtLarge.refused:
+        def examine(self, picture, step) -> None:
+            if self._subject.name == "tiny" and picture.width == 128 and not AtLarge.refused:
                 AtLarge.refused += 1
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            super().examine(frame, step)
+            super().examine(picture, step)
 
     rows: list[LatencyRow] = []
-    settings = replace(SETTINGS, frames=(Frame(64, 64), Frame(128, 64), Frame(192, 64)))
+    settings = replace(SETTINGS, pictures=(Picture(64, 64), Picture(128, 64), Picture(192, 64)))
     Profiler(settings, rows.append, build=AtLarge).run([choose_subjects(["tiny", "other"], ["default"], "cpu")])
     tiny = {row.width: row for row in rows if row.name == "tiny" and row.direction == ENCODE}
     assert len([row for row in rows if row.name == "tiny"]) == 6 and {row.status for row in rows} == {"ok"}
@@ -242,12 +250,12 @@ def test_a_plan_measures_nothing(tmp_path, capsys):
 def test_variants_too_large_together_are_paired_with_the_base(monkeypatch):
     monkeypatch.delenv("BENCH_VARIANTS")
     subjects = choose_subjects(["mbt2018_mean", "hpcm_base", "lalic"], ["default"], "cpu")
-    assert groups_of(subjects, SETTINGS) == [subjects]
+    assert group_subjects(subjects, SETTINGS) == [subjects]
     memory = type("Memory", (), {"available": 10**9})
     monkeypatch.setattr(latency_plan.psutil, "virtual_memory", lambda: memory)
     mean, base, lalic = subjects
-    assert groups_of(subjects, SETTINGS) == [[base, mean], [base, lalic]]
-    assert groups_of([mean, lalic], SETTINGS) == [[mean], [lalic]]
+    assert group_subjects(subjects, SETTINGS) == [[base, mean], [base, lalic]]
+    assert group_subjects([mean, lalic], SETTINGS) == [[mean], [lalic]]
 
 
 def test_weights_in_memory_are_estimated_from_the_model(monkeypatch):
@@ -280,11 +288,12 @@ def test_a_model_trained_otherwise_is_profiled_when_named_or_with_checkpoints(tm
 def test_what_is_done_is_left_out_but_the_base_stays(monkeypatch):
     monkeypatch.delenv("BENCH_VARIANTS")
     subjects = choose_subjects(["hpcm_base", "hpcm_phi", "hpcm_large"], ["default"], "cpu")
-    keys = {subject.name: [profiling.digest(row_identity(subject, SETTINGS.frames[0], direction, SETTINGS, "cpu: x"))
+    keys = {subject.name: [profiling.digest(row_identity(subject, SETTINGS.pictures[0], direction, SETTINGS, "cpu: x"))
                            for direction in (ENCODE, DECODE)] for subject in subjects}
 
     def left(*done: str) -> list[str]:
-        return [one.name for one in pending(subjects, SETTINGS, "cpu: x", sum((keys[name] for name in done), []))]
+        stored = [key for name in done for key in keys[name]]
+        return [one.name for one in select_pending(subjects, SETTINGS, "cpu: x", stored)]
 
     assert left() == left("hpcm_base") == ["hpcm_base", "hpcm_phi", "hpcm_large"]
     assert left("hpcm_base", "hpcm_phi") == ["hpcm_base", "hpcm_large"]
@@ -295,7 +304,7 @@ def test_what_is_done_is_left_out_but_the_base_stays(monkeypatch):
 def test_expected_time_follows_rounds_size_and_budget():
     small = expected_s(2, SETTINGS)
     assert expected_s(4, SETTINGS) == pytest.approx(2 * small)
-    large = replace(SETTINGS, frames=(Frame(640, 640),))
+    large = replace(SETTINGS, pictures=(Picture(640, 640),))
     rest = 2 * latency_plan.build_s()
     assert expected_s(2, large) - rest == pytest.approx(100 * (small - rest))
     hurried = replace(large, protocol=replace(large.protocol, budget_s=0.0))
@@ -304,7 +313,7 @@ def test_expected_time_follows_rounds_size_and_budget():
 
 def test_groups_share_the_budget_of_sampling():
     settings = replace(SETTINGS, protocol=replace(SETTINGS.protocol, budget_s=90.0), groups=3)
-    assert settings.protocol_at(settings.frames[0]).budget_s == pytest.approx(30)
+    assert settings.protocol_for(settings.pictures[0]).budget_s == pytest.approx(30)
     groups = [["a", "b"], ["a", "c"], ["a", "d"]]
     assert latency_plan.total_s(groups, settings) == pytest.approx(3 * expected_s(2, settings))
 
@@ -315,8 +324,8 @@ def test_resuming_knows_an_image_by_what_it_holds(tmp_path):
     for name, shift in (("a", 0), ("b", 1)):
         (tmp_path / name).mkdir()
         path = tmp_path / name / "x.png"
-        Image.fromarray(picture(64, 64, shift)).save(path)
-        keys.append(profiling.digest(row_identity(subject, Frame(64, 64, path), ENCODE, SETTINGS, "cpu: x")))
+        Image.fromarray(make_picture(64, 64, shift)).save(path)
+        keys.append(profiling.digest(row_identity(subject, Picture(64, 64, path), ENCODE, SETTINGS, "cpu: x")))
     assert keys[0] != keys[1]
 
 
@@ -326,17 +335,17 @@ def test_a_configuration_that_the_device_lacks_is_refused():
 
 
 def test_shapes_are_width_by_height():
-    assert parse_frame(" 768X512 ") == Frame(768, 512)
+    assert parse_picture(" 768X512 ") == Picture(768, 512)
 
 
 def test_the_picture_is_one_photograph_mirrored():
-    large = picture(700, 600)
+    large = make_picture(700, 600)
     assert large.shape == (600, 700, 3) and large.dtype == np.uint8
-    small = picture(100, 80)
+    small = make_picture(100, 80)
     assert np.array_equal(large[:80, :100], small)
     assert np.array_equal(large[:, 512:700], large[:, 511:323:-1])  # the first is 512 wide
-    assert not np.array_equal(picture(100, 80, number=1), small)
-    assert not np.array_equal(picture(100, 80, number=3), small)
+    assert not np.array_equal(make_picture(100, 80, number=1), small)
+    assert not np.array_equal(make_picture(100, 80, number=3), small)
 
 
 @pytest.mark.parametrize(("name", "options"), [
@@ -352,11 +361,11 @@ def test_the_picture_is_one_photograph_mirrored():
 def test_synthetic_weights_keep_the_coder_busy(name, options):
     torch.manual_seed(0)
     model = create(name, **options).eval()
-    x = torch.from_numpy(picture(128, 128)).permute(2, 0, 1)[None] / 255
-    predicted = enliven(model, x)
+    x = torch.from_numpy(make_picture(128, 128)).permute(2, 0, 1)[None] / 255
+    predicted = enliven_model(model, x)
     assert 0.25 < predicted < 2
     codec = LearnedCodec(model, "cpu")
-    encoding = codec.encode(picture(128, 128))
+    encoding = codec.encode(make_picture(128, 128))
     padded = np.prod([128 + encoding.padding[i] + encoding.padding[i + 2] for i in (0, 1)])
     assert 8 * len(encoding.stream) / 128**2 == pytest.approx(predicted * padded / 128**2, rel=0.5)
     assert np.array_equal(codec.decode(encoding.stream), encoding.reconstruct())
@@ -367,10 +376,10 @@ def test_synthetic_weights_keep_the_coder_busy(name, options):
 def test_synthetic_weights_are_the_same_every_time():
     (subject,) = choose_subjects(["tiny"], ["default"], "cpu")
     torch.manual_seed(1)
-    first = build(subject, "cpu").model.state_dict()
+    first = build_codec(subject, "cpu")[1].state_dict()
     torch.manual_seed(2)
     state = torch.get_rng_state()
-    second = build(subject, "cpu").model.state_dict()
+    second = build_codec(subject, "cpu")[1].state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert torch.equal(torch.get_rng_state(), state)
 

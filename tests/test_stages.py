@@ -14,7 +14,7 @@ from bench.models.coders import Reader
 from bench.operators import rans
 from bench.results.stages import CODING, COLOURS, REST, SCALES, STAGES
 from bench.runners.profile.memory import peak_memory
-from bench.runners.profile.stage_marks import marked
+from bench.runners.profile.stage_marks import mark_stages
 from bench.runners.profile.stages import Timeline, host_timeline
 
 
@@ -114,7 +114,7 @@ def tiny() -> tuple[LearnedCodec, torch.nn.Module, np.ndarray]:
 
 def stages_of(codec, model, function) -> tuple[object, dict, dict]:
     timeline = host_timeline()
-    with marked(codec, model, timeline):
+    with mark_stages(codec, model, timeline):
         result = function()
     found = timeline.breakdown()
     assert sum(found.seconds.values()) == pytest.approx(found.total_s, rel=1e-9)
@@ -148,7 +148,7 @@ def snapshot(codec, model) -> list:
 def test_marks_leave_nothing_behind(tiny):
     codec, model, image = tiny
     before = snapshot(codec, model)
-    with marked(codec, model, host_timeline()):
+    with mark_stages(codec, model, host_timeline()):
         assert snapshot(codec, model) != before
         codec.encode(image)
     assert snapshot(codec, model) == before
@@ -160,7 +160,7 @@ def test_marks_leave_nothing_behind_after_an_exception(tiny):
     stream = codec.encode(image).stream
     timeline = host_timeline()
     failure = model.g_s.register_forward_hook(lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError), marked(codec, model, timeline):
+    with pytest.raises(ZeroDivisionError), mark_stages(codec, model, timeline):
         codec.decode(stream)
     failure.remove()
     assert timeline.depth == 0
@@ -172,7 +172,7 @@ def test_a_forward_that_was_replaced_before_is_put_back(tiny):
     own = type(model.g_a).forward.__get__(model.g_a)
     model.g_a.forward = own
     try:
-        with marked(codec, model, host_timeline()):
+        with mark_stages(codec, model, host_timeline()):
             codec.encode(image)
         assert model.g_a.forward is own
     finally:
@@ -203,7 +203,7 @@ def test_memory_is_attributed_to_stages(tiny):
     codec, model, image = tiny
 
     def encode(recorder) -> None:
-        with marked(codec, model, recorder):
+        with mark_stages(codec, model, recorder):
             codec.encode(image)
 
     peak = peak_memory(encode, "cpu", 0)

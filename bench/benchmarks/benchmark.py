@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from tabulate import tabulate
 
 from bench.runners.machine import device_name
+from bench.runners.profile.protocol import Protocol, Turns
 
-
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of two times, for the table of all ratios.
-
-    Attributes:
-        what: what is compared.
-        values: the ratio of each round.
-        goal: what it shall be at most; None where there is no such goal.
-    """
-
-    what: str
-    values: Spread
-    goal: float | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a benchmark found: text to print, and its ratios."""
-
-    text: str
-    ratios: Sequence[Ratio] = ()
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A benchmark that can be run by name.
-
-    Args:
-        summary: what is timed, for the list of benchmarks.
-        run: takes the device ("cpu" or "cuda") and whether a quick look will do; returns a report or,
-            without ratios, its text.
-    """
-
-    summary: str
-    run: Callable[[str, bool], Report | str]
+LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Ratios of several rounds."""
+    """A number in each of several rounds; as text its median, and the 10th and 90th percentiles."""
 
     values: tuple[float, ...]
 
@@ -62,30 +28,58 @@ class Spread:
         return float(np.median(self.values))
 
     def __str__(self) -> str:
-        """The median, and the 10th and 90th percentiles."""
-        median, low, high = (f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
-                             for value in (self.median, *np.percentile(self.values, [10, 90])))
+        median, low, high = map(self._text, np.percentile(self.values, [50, 10, 90]))
         return f"{median} ({low} to {high})"
 
+    def _text(self, value: float) -> str:
+        return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
-@dataclass(frozen=True)
-class Timing:
-    """Wall-clock seconds of several repeats of one function."""
 
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        return float(np.median(self.seconds))
+class Timing(Spread):
+    """Wall-clock seconds of one function; as text in milliseconds."""
 
     def over(self, other: Timing) -> Spread:
         """This time over another one of the same rounds, round by round, so that slow changes of the machine cancel."""
-        return Spread(tuple(a / b for a, b in zip(self.seconds, other.seconds)))
+        return Spread(tuple(a / b for a, b in zip(self.values, other.values)))
 
-    def __str__(self) -> str:
-        """Milliseconds: the median, and the 10th and 90th percentiles."""
-        low, high = np.percentile(self.seconds, [10, 90])
-        return f"{milliseconds(self.median)} ({milliseconds(low)} to {milliseconds(high)})"
+    def _text(self, value: float) -> str:
+        return milliseconds(value)
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Two times beside each other, for the table of all ratios.
+
+    Attributes:
+        what: what is compared.
+        ratios: of each round.
+        goal: what the ratio shall be at most; None where there is no such goal.
+    """
+
+    what: str
+    ratios: Spread
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """What a benchmark found: text to print, and its ratios."""
+
+    text: str
+    ratios: Sequence[SideBySide] = ()
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark that can be run by name.
+
+    Args:
+        summary: what is timed, for the list of benchmarks.
+        run: takes the device ("cpu" or "cuda") and whether a quick look will do.
+    """
+
+    summary: str
+    run: Callable[[str, bool], BenchmarkReport]
 
 
 def milliseconds(seconds: float) -> str:
@@ -93,36 +87,23 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.3g}" if seconds < 0.1 else f"{seconds * 1e3:.0f}"
 
 
-def time_together(functions: Mapping[str, Callable[[], object]], device: str, repeats: int = 20,
-                  budget: float = 20.0) -> dict[str, Timing]:
-    """Time functions in turns, so that whatever else the machine does falls on all of them alike.
-
-    Each is called once to warm up, then once a round.
+def time_together(functions: Mapping[str, Callable[[], object]], repeats: int = 20,
+                  budget_s: float = 20.0) -> dict[str, Timing]:
+    """Time functions in turns, each called once to warm up, then once a round.
 
     Args:
         functions: name to function.
-        device: "cuda" waits for the GPU before and after each call.
         repeats: rounds.
-        budget: seconds after which no further round starts, but not before three rounds.
+        budget_s: seconds after which no further round starts, but not before three rounds.
 
-    Returns:
-        Name to timing.
+    Raises:
+        Exception: whatever a function raises.
     """
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    for function in functions.values():
-        function()
-    taken: dict[str, list[float]] = {name: [] for name in functions}
-    start = time.perf_counter()
-    for done in range(repeats):
-        if done >= 3 and time.perf_counter() - start > budget:
-            break
-        for name, function in functions.items():
-            wait()
-            before = time.perf_counter()
-            function()
-            wait()
-            taken[name].append(time.perf_counter() - before)
-    return {name: Timing(tuple(seconds)) for name, seconds in taken.items()}
+    turns = Turns(functions).measure(Protocol(repeats, budget_s, LEAST_ROUNDS, warmup_s=0))
+    for samples in turns.values():
+        if samples.failure is not None:
+            raise samples.failure
+    return {name: Timing(tuple(samples.samples_s)) for name, samples in turns.items()}
 
 
 def machine_line(device: str) -> str:
@@ -131,8 +112,14 @@ def machine_line(device: str) -> str:
     return f"{device_name(device)}{threads}, torch {torch.__version__}"
 
 
-def ratio_table(ratios: Sequence[Ratio]) -> str:
+def make_report(head: str, rows: Sequence[Mapping[str, Any]], notes: str,
+                ratios: Sequence[SideBySide] = ()) -> BenchmarkReport:
+    """Return a report of a table between two texts."""
+    return BenchmarkReport("\n".join([head, tabulate(rows, headers="keys", disable_numparse=True), notes]), ratios)
+
+
+def ratio_table(ratios: Sequence[SideBySide]) -> str:
     """All ratios: median, 10th and 90th percentile of the rounds, and the goal where there is one."""
-    rows = [{"ratio of times": ratio.what, "median (p10 to p90)": ratio.values, "rounds": len(ratio.values.values),
-             "goal": "" if ratio.goal is None else f"at most {ratio.goal:g}"} for ratio in ratios]
+    rows = [{"ratio of times": one.what, "median (p10 to p90)": one.ratios, "rounds": len(one.ratios.values),
+             "goal": "" if one.goal is None else f"at most {one.goal:g}"} for one in ratios]
     return tabulate(rows, headers="keys", disable_numparse=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 
 import torch
-from tabulate import tabulate
 from torch import Tensor
 
-from bench.benchmarks.benchmark import Timing, milliseconds, time_together
+from bench.benchmarks.benchmark import BenchmarkReport, Timing, make_report, milliseconds, time_together
 from bench.operators import kernels, plain, status
 from bench.runners.machine import device_name
 
@@ -31,8 +31,8 @@ faster: plain torch over kernel. floor: the bytes that must be read and written,
 of k's size, timed in the same rounds. above floor: kernel over floor; a copy that fits a cache has a low floor."""
 
 
-def run(device: str, quick: bool = False) -> str:
-    """Time every shape and return the table.
+def run(device: str, quick: bool = False) -> BenchmarkReport:
+    """Time every shape.
 
     Args:
         device: "cpu" or "cuda".
@@ -42,15 +42,15 @@ def run(device: str, quick: bool = False) -> str:
     rows = []
     for place in QUICK if quick else SHAPES:
         tokens, channels = SHAPES[place]
-        timings = time_together(_functions(library, tokens, channels, device), device, 5 if quick else 20)
+        timings = time_together(_functions(library, tokens, channels, device), 5 if quick else 20)
         rows += [_row(place, tokens, channels, which, timings) for which in MOVED]
     threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
     head = (f"{implementation.identity}: {implementation.label}; {device_name(device)}{threads}, "
             f"torch {torch.__version__}")
-    return "\n".join([head, tabulate(rows, headers="keys", disable_numparse=True), NOTES])
+    return make_report(head, rows, NOTES)
 
 
-def _functions(library, tokens: int, channels: int, device: str) -> dict[str, Callable[[], object]]:
+def _functions(library: ctypes.CDLL | None, tokens: int, channels: int, device: str) -> dict[str, Callable[[], object]]:
     """What is timed: "copy", and of plain torch and the kernel each pass."""
     w, u, k, v, grad = _inputs(tokens, channels, device)
     target = torch.empty_like(k)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from tabulate import tabulate
 
-from bench.benchmarks.benchmark import Ratio, Report, Timing, time_together
+from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, Timing, machine_line, make_report, time_together
 from bench.common.errors import BenchError
 from bench.metrics.statistics.bootstrap import RESAMPLES, SEED, paired_bd_bootstrap, resample_counts
+from bench.metrics.statistics.resampled import Resampled
 
 IMAGES, POINTS = 24, 6
 PART = 500  # resamples that the loop is timed on
@@ -19,28 +19,29 @@ the time of this bootstrap includes the mean over single images, the jackknife a
 Largest difference between values of the same resample: {difference:.1e} points."""
 
 
-def run(device: str, quick: bool = False) -> Report:
+def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time both in turns, on the host whatever the device.
 
     Raises:
         BenchError: the package is not installed.
     """
     part = PART // 10 if quick else PART
-    sides, counts = codecs(), resample_counts(IMAGES)
-    loop(*sides, counts[:, :1])  # imports the package
-    timings = time_together({"loop": lambda: loop(*sides, counts[:, :part]),
-                             "here": lambda: paired_bd_bootstrap(*sides)}, "cpu", 5 if quick else 20)
-    scaled = Timing(tuple(seconds * RESAMPLES / part for seconds in timings["loop"].seconds))
-    theirs = loop(*sides, counts[:, :part])
-    difference = np.abs(paired_bd_bootstrap(*sides).averaged.resamples[:part] - theirs).max()
+    sides, counts = draw_curves(), resample_counts(IMAGES)
+    loop_over_package(*sides, counts[:, :1])  # imports the package
+    timings = time_together({"loop": lambda: loop_over_package(*sides, counts[:, :part]),
+                             "here": lambda: paired_bd_bootstrap(*sides)}, 5 if quick else 20)
+    scaled = Timing(tuple(seconds * RESAMPLES / part for seconds in timings["loop"].values))
+    ours, theirs = paired_bd_bootstrap(*sides).averaged, loop_over_package(*sides, counts[:, :part])
+    assert isinstance(ours, Resampled)  # with so many images
+    difference = np.abs(ours.resamples[:part] - theirs).max()
     table = [{"this": timings["here"], "loop over bjontegaard": scaled,
               "faster": f"{scaled.median / timings['here'].median:.0f}x"}]
     notes = NOTES.format(resamples=RESAMPLES, images=IMAGES, points=POINTS, part=part, difference=difference)
-    ratio = Ratio("bootstrap of BD-rates over a loop", timings["here"].over(scaled), GOAL)
-    return Report("\n".join([tabulate(table, headers="keys", disable_numparse=True), notes]), [ratio])
+    ratio = SideBySide("bootstrap of BD-rates over a loop", timings["here"].over(scaled), GOAL)
+    return make_report(machine_line("cpu"), table, notes, [ratio])
 
 
-def codecs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def draw_curves() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Rates and qualities of an anchor and of a test some 5 % better, each (images, points)."""
     random = np.random.default_rng(SEED)
     rate = np.geomspace(0.1, 1.2, POINTS) * np.exp(random.normal(0, 0.5, (IMAGES, 1)))
@@ -49,8 +50,8 @@ def codecs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return rate, quality, rate * saving, quality + random.normal(0, 0.05, (IMAGES, POINTS))
 
 
-def loop(anchor_rate: np.ndarray, anchor_quality: np.ndarray, test_rate: np.ndarray, test_quality: np.ndarray,
-         counts: np.ndarray) -> np.ndarray:
+def loop_over_package(anchor_rate: np.ndarray, anchor_quality: np.ndarray, test_rate: np.ndarray,
+                      test_quality: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """BD-rates in percent of the averaged curves of each resample, one by one by the package.
 
     Args:

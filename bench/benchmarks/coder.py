@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 from compressai.ans import BufferedRansEncoder, RansDecoder
-from tabulate import tabulate
 from torch import Tensor
 
-from bench.benchmarks.benchmark import Ratio, Report, time_together
+from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, make_report, time_together
 from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_table
 from bench.operators import rans
 from bench.runners.machine import device_name
@@ -19,50 +18,49 @@ one call, decoding {calls}, one for each step of the context model; the call for
 is left out. faster: CompressAI's coder over this one. Same bytes: {same}."""
 
 
-def run(device: str, quick: bool = False) -> Report:
+def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time both coders in turns; the coder runs on the host whatever the device."""
     tables = GeneralisedGaussian().tables(scale_table())
-    rows, symbols = drawn(sum(STEPS))
+    rows, symbols = draw_symbols(sum(STEPS))
     stream = rans.encode(symbols, rows, tables)
     functions = {
-        "encode, CompressAI": lambda: compressai_encode(symbols, rows, tables),
+        "encode, CompressAI": lambda: encode_by_compressai(symbols, rows, tables),
         "encode": lambda: rans.encode(symbols, rows, tables),
-        "decode, CompressAI": lambda: compressai_decode(stream, rows, tables),
-        "decode": lambda: decode(stream, rows, tables),
+        "decode, CompressAI": lambda: decode_by_compressai(stream, rows, tables),
+        "decode": lambda: decode_in_steps(stream, rows, tables),
     }
-    timings = time_together(functions, "cpu", 5 if quick else 30)
+    timings = time_together(functions, 5 if quick else 30)
     table = [{"": name, "this": timings[name], "CompressAI": timings[f"{name}, CompressAI"],
               "faster": f"{timings[f'{name}, CompressAI'].median / timings[name].median:.1f}x"}
              for name in ("encode", "decode")]
     head = (f"{rans.CODER.status().identity}; {device_name('cpu')}, one thread; "
             f"{8 * len(stream) / len(rows):.2f} bits a symbol")
-    same = "yes" if compressai_encode(symbols, rows, tables) == stream else "NO"
-    text = "\n".join([head, tabulate(table, headers="keys", disable_numparse=True),
-                      NOTES.format(total=len(rows), calls=len(STEPS), same=same)])
-    return Report(text, [Ratio(f"coder, {name}, over CompressAI's", timings[name].over(timings[f"{name}, CompressAI"]))
-                         for name in ("encode", "decode")])
+    same = "yes" if encode_by_compressai(symbols, rows, tables) == stream else "NO"
+    ratios = [SideBySide(f"coder, {name}, over CompressAI's", timings[name].over(timings[f"{name}, CompressAI"]))
+              for name in ("encode", "decode")]
+    return make_report(head, table, NOTES.format(total=len(rows), calls=len(STEPS), same=same), ratios)
 
 
-def drawn(number: int) -> tuple[Tensor, Tensor]:
+def draw_symbols(number: int) -> tuple[Tensor, Tensor]:
     """Table rows and symbols that suit them, as of an image at a middle rate."""
     generator = torch.Generator().manual_seed(0)
     rows = (18 + 9 * torch.randn(number, generator=generator)).round().clamp(0, 59).long()
     return rows, (0.7 * scale_table()[rows] * torch.randn(number, generator=generator)).round()
 
 
-def decode(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+def decode_in_steps(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
     decoder = rans.Decoder(stream, tables)
     for part in rows.split(STEPS):
         decoder.decode(part)
 
 
-def compressai_encode(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
+def encode_by_compressai(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
     encoder = BufferedRansEncoder()
     encoder.encode_with_indexes(symbols.int().tolist(), rows.int().tolist(), *(table.tolist() for table in tables))
     return encoder.flush()
 
 
-def compressai_decode(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+def decode_by_compressai(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
     decoder = RansDecoder()
     decoder.set_stream(stream)
     for part in rows.split(STEPS):

@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import torch
-from tabulate import tabulate
 from torch import Tensor, nn
 
-from bench.benchmarks.benchmark import Ratio, Report, machine_line, time_together
-from bench.benchmarks.lively import lively_model
+from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
 from bench.codecs.learned import LearnedCodec
-from bench.models.hyperprior import HyperpriorCodec
-from bench.runners.allocator import keep_freed_memory, memory_given_back
-from bench.runners.machine import configure_torch
-from bench.runners.profile.subjects import BASELINE, picture
+from bench.runners.machine import configure_torch, keep_freed_memory, memory_given_back
+from bench.runners.profile.subjects import BASELINE, make_lively_model, make_picture
 
 SHAPE, QUICK_SHAPE = (768, 512), (256, 256)  # width, height
 Call = tuple[nn.Module, tuple[Tensor, ...]]
@@ -27,35 +25,35 @@ its bare networks, on the tensors that they get there, eagerly in the default me
 memory kept: the same with the codec's use of memory."""
 
 
-def run(device: str, quick: bool = False) -> Report:
+def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time encoding and decoding in turns with the bare networks."""
     width, height = QUICK_SHAPE if quick else SHAPE
     configure_torch(threads=None, deterministic=True)
     keep_freed_memory()
-    model = lively_model(BASELINE)
+    model = make_lively_model(BASELINE)
     bare, codec = copy.deepcopy(model).to(device), LearnedCodec(model, device)
-    image = picture(width, height)
+    image = make_picture(width, height)
     stream = codec.encode(image).stream
     x = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255).contiguous().to(device)
-    calls = network_calls(bare, x)
+    calls = record_calls(bare, x)
     functions: dict[str, Callable[[], object]] = {}
-    for direction, code in (("encode", lambda: codec.encode(image)), ("decode", lambda: codec.decode(stream))):
+    for direction, code in (("encode", partial(codec.encode, image)), ("decode", partial(codec.decode, stream))):
         functions[direction] = code
-        functions[f"{direction}, networks"] = _giving_back(lambda part=calls[direction]: run_calls(part))
-        functions[f"{direction}, memory kept"] = lambda part=calls[direction]: run_calls(part)
-    timings = time_together(functions, device, 3 if quick else 10, budget=10 if quick else 120)
+        functions[f"{direction}, networks"] = partial(run_giving_back, calls[direction])
+        functions[f"{direction}, memory kept"] = partial(run_calls, calls[direction])
+    timings = time_together(functions, 3 if quick else 10, 10 if quick else 120)
+
     rows, ratios = [], []
     for direction in calls:
         codec_time, networks, kept = (timings[direction + part] for part in ("", ", networks", ", memory kept"))
-        ratios.append(Ratio(f"{BASELINE}, {direction}, over its bare networks", codec_time.over(networks), 0.7))
+        ratios.append(SideBySide(f"{BASELINE}, {direction}, over its bare networks", codec_time.over(networks), 0.7))
         rows.append({"": direction, "codec": codec_time, "networks": networks, "memory kept": kept,
                      "codec / networks": codec_time.over(networks), "codec / memory kept": codec_time.over(kept)})
     notes = NOTES.format(calls=" and ".join(str(len(part)) for part in calls.values()))
-    table = tabulate(rows, headers="keys", disable_numparse=True)
-    return Report("\n".join([machine_line(device), f"{width}x{height}", table, notes]), ratios)
+    return make_report(f"{machine_line(device)}\n{width}x{height}", rows, notes, ratios)
 
 
-def network_calls(model: HyperpriorCodec, x: Tensor) -> dict[str, list[Call]]:
+def record_calls(model: Any, x: Tensor) -> dict[str, list[Call]]:
     """Which networks ``encode_image`` and ``decode_image`` call for an image ``x``, with contiguous inputs."""
     calls: list[Call] = []
 
@@ -63,7 +61,7 @@ def network_calls(model: HyperpriorCodec, x: Tensor) -> dict[str, list[Call]]:
         calls.append((module, tuple(value.clone(memory_format=torch.contiguous_format) for value in inputs)))
 
     with ExitStack() as stack:
-        for network in networks(model):
+        for network in find_networks(model):
             stack.callback(network.register_forward_pre_hook(remember).remove)
         encoded = model.encode_image(x)
         encoder_calls, calls[:] = list(calls), []
@@ -71,7 +69,7 @@ def network_calls(model: HyperpriorCodec, x: Tensor) -> dict[str, list[Call]]:
     return {"encode": encoder_calls, "decode": calls}
 
 
-def networks(model: nn.Module) -> Iterator[nn.Module]:
+def find_networks(model: nn.Module) -> Iterator[nn.Module]:
     """The networks of a model: its children with weights, lists of them taken apart."""
     for child in model.children():
         if isinstance(child, nn.ModuleList):
@@ -86,8 +84,7 @@ def run_calls(calls: Sequence[Call]) -> None:
         module(*inputs)
 
 
-def _giving_back(function: Callable[[], object]) -> Callable[[], object]:
-    def call() -> object:
-        with memory_given_back():
-            return function()
-    return call
+def run_giving_back(calls: Sequence[Call]) -> None:
+    """Run calls without the codec's use of memory."""
+    with memory_given_back():
+        run_calls(calls)

@@ -9,17 +9,17 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from compressai.datasets import ImageFolder
 from PIL import Image
-from tabulate import tabulate
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from bench.benchmarks.benchmark import Ratio, Report, machine_line, time_together
-from bench.runners.profile.subjects import picture
+from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
+from bench.runners.profile.subjects import make_picture
 from bench.training.data import RandomCrops, StepNumbers, as_input, batches, decode_folders
 from bench.training.job import Job
 from bench.training.recipes import Recipe
@@ -36,15 +36,15 @@ median (10th to 90th percentile). {images}. "crops alone" is the loader without 
 {ours:.2f}, plain {plain:.2f}. Decoding all images into the cache took {decoding_s:.1f} s, once."""
 
 
-def run(device: str, quick: bool = False) -> Report:
+def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time both loaders in turns, alone and with the steps of a miniature."""
     given = os.environ.get(FOLDER)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(given) if given else written(Path(temporary) / "train", 6 if quick else IMAGES)
-        return compare(folder, Path(temporary), device, quick, given is not None)
+        folder = Path(given) if given else write_photographs(Path(temporary) / "train", 6 if quick else IMAGES)
+        return compare_loaders(folder, Path(temporary), device, quick, given is not None)
 
 
-def compare(folder: Path, temporary: Path, device: str, quick: bool, given: bool) -> Report:
+def compare_loaders(folder: Path, temporary: Path, device: str, quick: bool, given: bool) -> BenchmarkReport:
     """Compare on the images of ``folder``; caches and states go to ``temporary``."""
     workers = 4 if device == "cuda" else 0
     started = time.perf_counter()
@@ -54,34 +54,37 @@ def compare(folder: Path, temporary: Path, device: str, quick: bool, given: bool
     recipe = Recipe(steps=1_000_000, batch=BATCH, crop=CROP)
     trainer = Trainer(Job(variant.model, 0.013, recipe, variant.options_for(0.013)), temporary / "run")
     trainer.model.to(device)
-    loaders = {"this": ours(RandomCrops(decoded, CROP, 0), workers, device), "plain": plain(folder, workers, device)}
+    loaders = {"this": load_here(RandomCrops(decoded, CROP, 0), workers, device),
+               "plain": load_plainly(folder, workers, device)}
 
-    def steps(loader: Iterator[Tensor], step: Callable[[Tensor], object]) -> Callable[[], None]:
-        return lambda: [step(next(loader)) for _ in range(STEPS)] and None
+    def run_steps(loader: Iterator[Tensor], step: Callable[[Tensor], object]) -> None:
+        for _ in range(STEPS):
+            step(next(loader))
 
-    functions = {f"{name}, {what}": steps(loader, step) for name, loader in loaders.items()
+    functions = {f"{name}, {what}": partial(run_steps, loader, step) for name, loader in loaders.items()
                  for what, step in (("crops alone", lambda x: None), ("training", trainer._step))}
-    timings = time_together(functions, device, 3 if quick else 10, 60)
+    timings = time_together(functions, 3 if quick else 10, 60)
+
     rows = [{"": what, "this": timings[f"this, {what}"], "plain": timings[f"plain, {what}"],
              "faster": f"{timings[f'plain, {what}'].median / timings[f'this, {what}'].median:.2f}x"}
             for what in ("crops alone", "training")]
-    told = f"{len(decoded)} images of {folder}" if given else f"{len(decoded)} synthetic JPEG images of 2048x1360"
-    notes = NOTES.format(steps=STEPS, batch=BATCH, crop=CROP, workers=workers, images=told,
+    shown = f"{len(decoded)} images of {folder}" if given else f"{len(decoded)} synthetic JPEG images of 2048x1360"
+    notes = NOTES.format(steps=STEPS, batch=BATCH, crop=CROP, workers=workers, images=shown,
                          ours=STEPS / timings["this, training"].median,
                          plain=STEPS / timings["plain, training"].median, decoding_s=decoding_s)
-    text = "\n".join([machine_line(device), tabulate(rows, headers="keys", disable_numparse=True), notes])
-    return Report(text, [Ratio(f"{what}, this loader over a plain DataLoader",
-                               timings[f"this, {what}"].over(timings[f"plain, {what}"]))
-                         for what in ("crops alone", "training")])
+    ratios = [SideBySide(f"{what}, this loader over a plain DataLoader",
+                         timings[f"this, {what}"].over(timings[f"plain, {what}"]))
+              for what in ("crops alone", "training")]
+    return make_report(machine_line(device), rows, notes, ratios)
 
 
-def ours(crops: RandomCrops, workers: int, device: str) -> Iterator[Tensor]:
+def load_here(crops: RandomCrops, workers: int, device: str) -> Iterator[Tensor]:
     """This suite's batches, endlessly, on the device."""
     for batch in batches(crops, StepNumbers(0, 1_000_000, BATCH), workers, device == "cuda"):
         yield as_input(batch, device)
 
 
-def plain(folder: Path, workers: int, device: str) -> Iterator[Tensor]:
+def load_plainly(folder: Path, workers: int, device: str) -> Iterator[Tensor]:
     """The usual loader's batches, endlessly, on the device."""
     turned = [transforms.RandomCrop(CROP), transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip()]
     dataset = ImageFolder(folder.parent, transform=transforms.Compose([*turned, transforms.ToTensor()]),
@@ -93,9 +96,9 @@ def plain(folder: Path, workers: int, device: str) -> Iterator[Tensor]:
             yield batch.to(device, non_blocking=True)
 
 
-def written(folder: Path, number: int) -> Path:
+def write_photographs(folder: Path, number: int) -> Path:
     """Write ``number`` JPEG images of the size of photographs."""
     folder.mkdir(parents=True)
     for seed in range(number):
-        Image.fromarray(picture(*SHAPE, seed)).save(folder / f"{seed}.jpg", quality=92)
+        Image.fromarray(make_picture(*SHAPE, seed)).save(folder / f"{seed}.jpg", quality=92)
     return folder

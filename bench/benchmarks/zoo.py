@@ -10,25 +10,24 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from tabulate import tabulate
 
 import bench
-from bench.benchmarks.benchmark import Ratio, Report, Timing, machine_line
-from bench.benchmarks.lively import lively_model
+from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, Timing, machine_line, make_report
 from bench.common.errors import BenchError
 from bench.common.import_paths import ZOO
 from bench.datasets import resolve
 from bench.results.rows import OK
 from bench.results.store import Store
-from bench.runners.profile.subjects import picture
+from bench.runners.machine import timed, usable_cores
+from bench.runners.profile.subjects import make_lively_model, make_picture
 
 QUALITY = 3
 VARIANT = "zoo"
@@ -66,9 +65,9 @@ class Outcome:
     file_bpp: tuple[float, ...] = ()
 
 
-def run(device: str, quick: bool = False) -> Report:
+def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time both evaluations in turns; the CPU's, whatever the device."""
-    load = QUICK if quick else FULL
+    load, jobs = QUICK if quick else FULL, usable_cores()  # a checkpoint on each core at a time
     rows, ratios = [], []
     with tempfile.TemporaryDirectory(prefix="bench-zoo-") as name:
         folder = Path(name)
@@ -79,27 +78,21 @@ def run(device: str, quick: bool = False) -> Report:
             for number in range(load.rounds):
                 theirs = run_eval_model(architecture, folder / "images", checkpoints)
                 ours = run_suite(architecture, folder / "images", checkpoints, folder / f"{architecture}-{number}",
-                                 jobs())
+                                 jobs)
                 rows.append(_row(architecture, ours, theirs))
                 found.append((ours.seconds, theirs.seconds))
             ours_s, theirs_s = (Timing(times) for times in zip(*found))
-            ratios.append(Ratio(f"evaluating {architecture}, over eval_model", ours_s.over(theirs_s), GOAL))
+            ratios.append(SideBySide(f"evaluating {architecture}, over eval_model", ours_s.over(theirs_s), GOAL))
     width, height = load.shape
-    notes = NOTES.format(images=load.images, width=width, height=height, points=load.points, jobs=jobs())
-    table = tabulate(rows, headers="keys", disable_numparse=True)
-    return Report("\n".join([machine_line("cpu"), table, notes]), ratios)
-
-
-def jobs() -> int:
-    """Checkpoints evaluated at a time: one a core."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    notes = NOTES.format(images=load.images, width=width, height=height, points=load.points, jobs=jobs)
+    return make_report(machine_line("cpu"), rows, notes, ratios)
 
 
 def write_images(folder: Path, number: int, shape: tuple[int, int]) -> None:
     """Write parts of the sample photographs as PNG."""
     folder.mkdir(parents=True)
     for index in range(number):
-        Image.fromarray(picture(*shape, index)).save(folder / f"{index:02d}.png")
+        Image.fromarray(make_picture(*shape, index)).save(folder / f"{index:02d}.png")
 
 
 def write_checkpoints(folder: Path, architecture: str, number: int) -> list[Path]:
@@ -107,13 +100,13 @@ def write_checkpoints(folder: Path, architecture: str, number: int) -> list[Path
     folder.mkdir(parents=True)
     paths = [folder / f"0.0{seed + 1}.pth" for seed in range(number)]
     for seed, path in enumerate(paths):
-        torch.save(lively_model(ZOO + architecture, seed, quality=QUALITY).state_dict(), path)
+        torch.save(make_lively_model(ZOO + architecture, {"quality": QUALITY}, seed).state_dict(), path)
     return paths
 
 
 def run_eval_model(architecture: str, images: Path, checkpoints: Sequence[Path]) -> Outcome:
     """Evaluate with CompressAI."""
-    output, seconds = _timed([
+    output, seconds = _run_python([
         "-m", "compressai.utils.eval_model", "checkpoint", "-a", architecture, str(images), "-p",
         *map(str, checkpoints)], images.parent)
     results = json.loads(output)["results"]
@@ -131,7 +124,7 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
     variants.write_text(f"variants:\n  {VARIANT}:\n    model: {ZOO}{architecture}\n    label: {architecture}\n"
                         f"    options: {{quality: {QUALITY}}}\n"
                         f"    lambdas: [{', '.join(path.stem for path in checkpoints)}]\n    checkpoints:\n{paths}")
-    _, seconds = _timed([
+    _, seconds = _run_python([
         "-m", "bench", "evaluate", "--dataset", str(images), "--codecs", VARIANT, "--device", "cpu",
         "--threads", "1", "--jobs", str(at_a_time), "--results", str(results)],
         images.parent, BENCH_VARIANTS=str(variants))
@@ -141,12 +134,12 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
         raise BenchError(f"evaluation of {architecture} failed for {', '.join(wrong) or 'all images'}")
     points = [[row for row in rows if row.point == path.stem] for path in checkpoints]
     return Outcome(
-        seconds, bpp=tuple(_mean(row.bpp_of("y") + row.bpp_of("z") for row in point) for point in points),
+        seconds, bpp=tuple(_mean((row.bpp_of("y") or 0) + (row.bpp_of("z") or 0) for row in point) for point in points),
         psnr_db=tuple(_mean(row.quality["psnr"] for row in point) for point in points),
         file_bpp=tuple(_mean(row.bpp for row in point) for point in points))
 
 
-def _timed(arguments: Sequence[str], folder: Path, **variables: str) -> tuple[str, float]:
+def _run_python(arguments: Sequence[str], folder: Path, **variables: str) -> tuple[str, float]:
     """Run Python with ``arguments``; returns what it printed and the seconds it took.
 
     Raises:
@@ -154,17 +147,16 @@ def _timed(arguments: Sequence[str], folder: Path, **variables: str) -> tuple[st
     """
     root = str(Path(bench.__file__).resolve().parents[1])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": paths, **variables})
-    seconds = time.perf_counter() - start
+    run_python = partial(subprocess.run, cwd=folder, capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": paths, **variables})
+    done, seconds = timed(run_python, [sys.executable, *arguments])
     if done.returncode:
         raise BenchError(f"{' '.join(arguments[:3])} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout, seconds
 
 
-def _mean(values: Iterable[float]) -> float:
-    return float(np.mean(list(values)))
+def _mean(values: Iterable[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))
 
 
 def _row(architecture: str, ours: Outcome, theirs: Outcome) -> dict[str, object]:

@@ -24,20 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from bench.benchmarks import BENCHMARKS
-    from bench.benchmarks.benchmark import Report, machine_line, ratio_table
+    from bench.benchmarks.benchmark import SideBySide, machine_line, ratio_table
     from bench.runners.machine import resolve_device
 
     if args.name is None:
         for name in BENCHMARKS:
             print(f"{name}: {BENCHMARKS.get(name).summary}")
         return EXIT_DONE
-    device, ratios = resolve_device(args.device), []
+
+    device = resolve_device(args.device)
+    ratios: list[SideBySide] = []
     for name in BENCHMARKS if args.name == ALL else [args.name]:
         benchmark = BENCHMARKS.get(name)
         if args.name == ALL:
             print(f"{name}: {benchmark.summary}", flush=True)
-        found = benchmark.run(device, args.quick)
-        report = found if isinstance(found, Report) else Report(found)
+        report = benchmark.run(device, args.quick)
         print(report.text, flush=True)
         if args.name == ALL:
             print()

@@ -17,8 +17,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.commands.arguments import names, positive
 from bench.commands.report import report_on
@@ -26,9 +28,13 @@ from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.folders import default_folder
 from bench.results.stored import StoredResults
 
+if TYPE_CHECKING:
+    from bench.runners.profile.plan import Settings
+    from bench.runners.profile.subjects import Subject
+
 SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
 LEAST = 6  # samples: fewer have no interval
-BUDGET_S = {"cpu": 600.0, "cuda": 600.0}
+BUDGET_S = 600.0
 QUICK_SHAPES, QUICK_BUDGET_S, QUICK_REPEATS = "256x256", 60.0, 6
 
 
@@ -50,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one")
     how.add_argument("--repeats", type=positive, metavar="N", help="samples of each pass (default: 10)")
     how.add_argument("--budget", type=positive, metavar="SECONDS",
-                     help=f"of sampling in all, after which {LEAST} samples must do (default: {BUDGET_S['cpu']:g})")
+                     help=f"of sampling in all, after which {LEAST} samples must do (default: {BUDGET_S:g})")
     how.add_argument("--threads", type=positive, metavar="N", help="torch's threads (default: torch's own)")
     how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
                      help="ask torch for deterministic algorithms (default: yes)")
@@ -72,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     from bench.results.latency_rows import LatencyRow
     from bench.results.store import append_row
     from bench.runners.machine import device_name
-    from bench.runners.profile.plan import describe, groups_of, pending, total_s
-    from bench.runners.profile.run import Profiler
+    from bench.runners.profile.plan import describe_plan, group_subjects, select_pending, total_s
+    from bench.runners.profile.run import Profiler, summarise_rows
     from bench.runners.profile.subjects import choose_subjects
     from bench.runners.progress import Progress
 
@@ -82,17 +88,19 @@ def run(args: argparse.Namespace) -> int:
     device = device_name(settings.device)
     folder = latency_folder(args.results, device)
     if args.resume:
-        subjects = pending(subjects, settings, device, _done(folder))
+        subjects = select_pending(subjects, settings, device, _stored_keys(folder))
     if not subjects:
         print("all of it is stored; leave --resume away to measure it again")
         return EXIT_DONE
-    groups = groups_of(subjects, settings)
+
+    groups = group_subjects(subjects, settings)
     settings = replace(settings, groups=len(groups))
-    print(describe(groups, settings, device), flush=True)
+    print(describe_plan(groups, settings, device), flush=True)
     if args.plan:
         return EXIT_DONE
     if args.trace:
-        return _trace(subjects, settings, args.reports)
+        return _write_traces(subjects, settings, args.reports / "latency" / "traces")
+
     rows: list[LatencyRow] = []
 
     def store(row: LatencyRow) -> None:
@@ -101,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Progress(total_s(groups, settings)) as progress:
         Profiler(settings, store, progress.start_step).run(groups)
-    print(_summary(rows), flush=True)
+    print(summarise_rows(rows), flush=True)
     if not args.no_report:
         report_on("latency", StoredResults(args.results), args.reports)
     wrong = any(row.status != "ok" or row.decode_matches is False for row in rows)
@@ -120,31 +128,30 @@ def row_path(folder: Path, variant: str) -> Path:
     return folder / f"{file_name(variant)}.jsonl"
 
 
-def _settings(args: argparse.Namespace):
+def _settings(args: argparse.Namespace) -> Settings:
     from torch import get_num_threads
 
+    from bench.datasets.images import image_size
     from bench.runners.machine import configure_torch, resolve_device
-    from bench.runners.profile.plan import Frame, Settings, parse_frame
+    from bench.runners.profile.plan import Picture, Settings, parse_picture
     from bench.runners.profile.protocol import Protocol
 
     device = resolve_device(args.device)
     configure_torch(args.threads, args.deterministic)
     torch_options = {"threads": get_num_threads(), "deterministic": args.deterministic}
     if args.image is not None:
-        from bench.datasets.images import image_size
-
-        frames = (Frame(*image_size(args.image), args.image),)
+        pictures = [Picture(*image_size(args.image), args.image)]
     else:
-        text = args.shapes or (QUICK_SHAPES if args.quick else SHAPES[device])
-        frames = tuple(dict.fromkeys(parse_frame(shape) for shape in names(text)))
-    usual = Protocol()
-    protocol = replace(usual, repeats=args.repeats or (QUICK_REPEATS if args.quick else usual.repeats),
-                       budget_s=args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S[device]))
-    protocol = replace(protocol, least=min(protocol.least, protocol.repeats))
-    return Settings(device, frames, args.batch, protocol, torch_options)
+        shapes = args.shapes or (QUICK_SHAPES if args.quick else SHAPES[device])
+        pictures = [parse_picture(shape) for shape in names(shapes)]
+
+    repeats = args.repeats or (QUICK_REPEATS if args.quick else Protocol.repeats)
+    budget_s = args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S)
+    protocol = Protocol(repeats, budget_s, least=min(LEAST, repeats))
+    return Settings(device, tuple(dict.fromkeys(pictures)), args.batch, protocol, torch_options)
 
 
-def _done(folder: Path) -> list[str]:
+def _stored_keys(folder: Path) -> list[str]:
     """Keys of the rows that are stored; failures are tried again."""
     from bench.results.latency_rows import LatencyRow
     from bench.results.store import read_rows
@@ -153,17 +160,14 @@ def _done(folder: Path) -> list[str]:
             if row.status == "ok"]
 
 
-def _trace(subjects, settings, reports: Path) -> int:
-    from bench.runners.profile.tracing import trace
+def _write_traces(subjects: Iterable[Subject], settings: Settings, folder: Path) -> int:
+    from bench.runners.machine import keep_freed_memory
+    from bench.runners.profile.candidate import Candidate
 
+    keep_freed_memory()  # as the rows were measured
     for subject in subjects:
-        for frame in settings.frames:
-            for path in trace(subject, frame, settings, reports / "latency" / "traces"):
+        candidate = Candidate(subject, settings)
+        for picture in settings.pictures:
+            for path in candidate.write_traces(picture, folder):
                 print(f"wrote {path}", flush=True)
     return EXIT_DONE
-
-
-def _summary(rows) -> str:
-    from bench.runners.profile.summary import summarise_rows
-
-    return summarise_rows(rows)

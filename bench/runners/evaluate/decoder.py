@@ -20,8 +20,7 @@ import numpy as np
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import Codec, CodecSpec, build_codec
 from bench.common.errors import CodecError
-from bench.runners.allocator import keep_freed_memory
-from bench.runners.machine import configure_torch, timed
+from bench.runners.machine import configure_torch, keep_freed_memory, timed
 
 
 class _Codecs:

@@ -25,11 +25,17 @@ from bench.datasets.images import read_rgb8
 from bench.metrics.quality import PSNR, available_metrics, measure_quality
 from bench.results.provenance import Provenance
 from bench.results.rows import FAILED, OK, Row, row_key
-from bench.runners.allocator import keep_freed_memory
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S, DecoderFailure, DecoderProcess
 from bench.runners.evaluate.identity import Series, identify
 from bench.runners.evaluate.rates import rate_fields, rate_warning
-from bench.runners.machine import code_version, configure_torch, describe_machine, free_gpu_memory, timed
+from bench.runners.machine import (
+    code_version,
+    configure_torch,
+    describe_machine,
+    free_gpu_memory,
+    keep_freed_memory,
+    timed,
+)
 
 
 @dataclass(frozen=True)

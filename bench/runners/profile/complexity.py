@@ -19,7 +19,7 @@ from bench.models.layers import WindowCrossAttention
 aten = torch.ops.aten
 
 
-def _attention_flops(query: tuple, key: tuple, value: tuple, *args, out_shape=None, **kwargs) -> int:
+def _attention_flops(query: tuple, key: tuple, value: tuple, *args: Any, **kwargs: Any) -> int:
     return sdpa_flop_count(query, key, value)
 
 
@@ -87,7 +87,7 @@ def _children_counted(model: nn.Module | None, total: Callable[[], int]) -> Iter
         yield flops
 
 
-def skipped_macs(model: nn.Module, height: int, width: int) -> int:
+def skipped_macs(model: Any, height: int, width: int) -> int:
     """Multiply-accumulates that the published code of ``model`` spends on an image and ours doesn't.
 
     The published context model ends with an attention of scale 3 whose result nothing reads. It is counted by

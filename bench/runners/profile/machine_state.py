@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import time
@@ -10,8 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+import torch
+
 CPUS = Path("/sys/devices/system/cpu")
-PROC = Path("/proc")
 BUSY_CORES = 0.2  # of other processes, from which on a measurement is doubtful
 _QUERY = ("clocks.sm", "clocks.mem", "temperature.gpu", "power.draw", "utilization.gpu",
           "clocks_event_reasons.active", "driver_version")
@@ -21,16 +22,16 @@ _BENIGN_REASONS = 0x1 | 0x2  # idle, and clocks as an application set them
 def read_state(device: str) -> dict[str, Any]:
     """Return the state of CPU and, for "cuda", GPU at this moment, as JSON data with units in the names."""
     state: dict[str, Any] = {
-        "load_1min": _attempt(lambda: round(os.getloadavg()[0], 2)),
-        "governor": _attempt(lambda: _text(CPUS / "cpu0/cpufreq/scaling_governor")),
-        "cpu_mhz": _attempt(_cpu_mhz),
+        "load_1min": _attempt(lambda: round(psutil.getloadavg()[0], 2)),
+        "governor": _attempt(lambda: (CPUS / "cpu0/cpufreq/scaling_governor").read_text().strip()),
+        "cpu_mhz": _attempt(lambda: round(psutil.cpu_freq().current)),
         "cpu_throttle_count": _attempt(_throttle_count),
-        "gpu": _gpu_state() if device == "cuda" else None,
+        "gpu": _attempt(_gpu_state) if device == "cuda" else None,
     }
     return {key: value for key, value in state.items() if value is not None}
 
 
-def state_warnings(before: Mapping[str, Any], after: Mapping[str, Any], busy_cores: float | None) -> list[str]:
+def find_disturbances(before: Mapping[str, Any], after: Mapping[str, Any], busy_cores: float | None) -> list[str]:
     """Return what makes a measurement between two states doubtful.
 
     Args:
@@ -63,84 +64,44 @@ class OthersLoad:
         self.cores: float | None = None
 
     def __enter__(self) -> OthersLoad:
-        self._start = self._read()
+        self._start = _attempt(_busy_times)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        end = self._read()
+        end = _attempt(_busy_times)
         if self._start is None or end is None:
             return
-        elapsed, busy, own = (b - a for a, b in zip(self._start, end))
-        self.cores = round(max(0.0, busy - own) / elapsed, 2) if elapsed > 0 else None
-
-    @staticmethod
-    def _read() -> tuple[float, float, float] | None:
-        """(now, busy core seconds of the machine, those of this process and its children)."""
-        busy = _attempt(_busy_s)
-        return None if busy is None else (time.monotonic(), busy, sum(os.times()[:4]))
+        elapsed_s, busy_s, own_s = (after - before for before, after in zip(self._start, end))
+        self.cores = round(max(0.0, busy_s - own_s) / elapsed_s, 2) if elapsed_s > 0 else None
 
 
-def _busy_s() -> float:
-    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, _text(PROC / "stat").splitlines()[0].split()[1:])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
-def _cpu_mhz() -> int | None:
-    """Mean clock of all cores, as the governor or else /proc/cpuinfo tells it."""
-    told = [int(_text(path)) / 1000 for path in CPUS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq")]
-    if not told:
-        lines = _text(PROC / "cpuinfo").splitlines()
-        told = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
-    return round(sum(told) / len(told)) if told else None
+def _busy_times() -> tuple[float, float, float]:
+    """(now, busy core seconds of the machine, those of this process and its children)."""
+    times = psutil.cpu_times()
+    busy_s = times.user + times.nice + times.system + times.irq + times.softirq
+    return time.monotonic(), busy_s, sum(os.times()[:4])
 
 
 def _throttle_count() -> int | None:
     files = list(CPUS.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
-    return sum(int(_text(path)) for path in files) if files else None
+    return sum(int(path.read_text()) for path in files) if files else None
 
 
-def _gpu_state() -> dict[str, Any] | None:
-    return _attempt(_nvml_state) or _attempt(_nvidia_smi_state)
-
-
-def _gpu_uuid() -> str:
+def _gpu_state() -> dict[str, Any]:
     """Of the GPU that torch uses, which need not be the machine's first."""
-    import torch
-
-    return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
-
-
-def _nvml_state() -> dict[str, Any]:
-    """Through NVML's Python binding, where it is installed."""
-    nvml = importlib.import_module("pynvml")
-    nvml.nvmlInit()
-    try:
-        gpu = nvml.nvmlDeviceGetHandleByUUID(_gpu_uuid())
-        return {
-            "sm_mhz": nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
-            "memory_mhz": nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),
-            "celsius": nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
-            "watts": nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
-            "utilisation_percent": nvml.nvmlDeviceGetUtilizationRates(gpu).gpu,
-            "throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
-            "driver": str(nvml.nvmlSystemGetDriverVersion()),
-            "other_processes": sum(one.pid != os.getpid() for one in nvml.nvmlDeviceGetComputeRunningProcesses(gpu)),
-        }
-    finally:
-        nvml.nvmlShutdown()
-
-
-def _nvidia_smi_state() -> dict[str, Any]:
-    """Through the driver's own program."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits", f"--id={_gpu_uuid()}"]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
-    sm, memory, celsius, watts, utilisation, reasons, driver = (part.strip() for part in output.split(","))
+    uuid = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+    sm, memory, celsius, watts, utilisation, reasons, driver = _query_gpu(uuid, "gpu", _QUERY)[0]
+    processes = _attempt(lambda: _query_gpu(uuid, "compute-apps", ("pid",)))  # this one among them
     return {"sm_mhz": int(sm), "memory_mhz": int(memory), "celsius": int(celsius), "watts": float(watts),
-            "utilisation_percent": int(utilisation), "throttle_reasons": int(reasons, 16), "driver": driver}
+            "utilisation_percent": int(utilisation), "throttle_reasons": int(reasons, 16), "driver": driver,
+            "other_processes": max(0, len(processes or ()) - 1)}
 
 
-def _text(path: Path) -> str:
-    return path.read_text().strip()
+def _query_gpu(uuid: str, what: str, fields: tuple[str, ...]) -> list[list[str]]:
+    """Ask the driver's own program; returns the cells of each line."""
+    command = ["nvidia-smi", f"--query-{what}={','.join(fields)}", "--format=csv,noheader,nounits", f"--id={uuid}"]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    return [[cell.strip() for cell in line.split(",")] for line in output.splitlines() if line.strip()]
 
 
 def _attempt(read: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import torch
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.text import align, duration
-from bench.models import create
+from bench.datasets import read_rgb8
 from bench.results.latency_rows import DECODE, ENCODE
 from bench.results.schema import digest
 from bench.runners.machine import code_version
 from bench.runners.profile.protocol import Protocol
-from bench.runners.profile.subjects import BASELINE, Subject, identity_of, picture
+from bench.runners.profile.subjects import BASELINE, Subject, identify_subject, make_picture
 
 DIRECTIONS = (ENCODE, DECODE)
 BYTES_PER_PIXEL = 12_000  # that a pass takes at its peak: the largest of all variants, rounded up
@@ -31,9 +31,10 @@ GPU_SECONDS_PER_MEGAPIXEL = 0.08
 BUILD_CORE_SECONDS = 10.0
 EXTRA_ROUNDS = 5.0  # first call, check, stages, memory and operations, warm-up
 
+
 @dataclass(frozen=True)
-class Frame:
-    """A size at which everything is measured, or an image in its own size."""
+class Picture:
+    """What is coded: a photograph at a size, or an image in its own size."""
 
     width: int
     height: int
@@ -43,8 +44,11 @@ class Frame:
     def megapixels(self) -> float:
         return self.width * self.height / 1e6
 
-    def images(self, batch: int) -> list[np.ndarray]:
-        return [picture(self.width, self.height, number, self.file) for number in range(batch)]
+    def make_images(self, batch: int) -> list[np.ndarray]:
+        """The 8-bit images of a pass."""
+        if self.file is not None:
+            return [read_rgb8(self.file)] * batch
+        return [make_picture(self.width, self.height, number) for number in range(batch)]
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
@@ -56,40 +60,39 @@ class Settings:
 
     Attributes:
         groups: how many groups are measured one after another; they share the budget of sampling evenly, and the
-            frames of each by their size.
+            pictures of each by their size.
         torch: arguments of :func:`bench.runners.machine.configure_torch`.
     """
 
     device: str
-    frames: tuple[Frame, ...]
+    pictures: tuple[Picture, ...]
     batch: int = 1
     protocol: Protocol = Protocol()
     torch: dict[str, Any] | None = None
     groups: int = 1
 
-    def protocol_at(self, frame: Frame) -> Protocol:
-        share = frame.megapixels / sum(one.megapixels for one in self.frames) / self.groups
-        return Protocol(self.protocol.repeats, self.protocol.budget_s * share, self.protocol.least,
-                        self.protocol.warmup_s, self.protocol.warmup_calls)
+    def protocol_for(self, picture: Picture) -> Protocol:
+        share = picture.megapixels / sum(one.megapixels for one in self.pictures) / self.groups
+        return replace(self.protocol, budget_s=self.protocol.budget_s * share)
 
 
-def row_identity(subject: Subject, frame: Frame, direction: str, settings: Settings,
+def row_identity(subject: Subject, picture: Picture, direction: str, settings: Settings,
                  device_name: str) -> dict[str, Any]:
     """What a row's key is the digest of."""
     return {
-        **identity_of(subject, settings.device), "direction": direction, "device": device_name,
-        "width": frame.width, "height": frame.height, "batch": settings.batch,
-        "image": "photograph" if frame.file is None else frame.file.name, **(settings.torch or {}),
-        "image_sha256": None if frame.file is None else sha256_of(frame.file), "code_version": code_version(),
+        **identify_subject(subject, settings.device), "direction": direction, "device": device_name,
+        "width": picture.width, "height": picture.height, "batch": settings.batch,
+        "image": "photograph" if picture.file is None else picture.file.name, **(settings.torch or {}),
+        "image_sha256": None if picture.file is None else sha256_of(picture.file), "code_version": code_version(),
     }
 
 
-
-def groups_of(subjects: Sequence[Subject], settings: Settings) -> list[list[Subject]]:
+def group_subjects(subjects: Sequence[Subject], settings: Settings) -> list[list[Subject]]:
     """Return which subjects are timed in turns: all where they fit into memory together, else pairs with the baseline.
     """
-    if fits(subjects, settings):
+    if fit_in_memory(subjects, settings):
         return [list(subjects)]
+
     baseline = next((subject for subject in subjects if subject.name == BASELINE), None)
     others = [subject for subject in subjects if subject is not baseline]
     if baseline is None:
@@ -97,9 +100,9 @@ def groups_of(subjects: Sequence[Subject], settings: Settings) -> list[list[Subj
     return [[baseline, subject] for subject in others]
 
 
-def fits(subjects: Sequence[Subject], settings: Settings) -> bool:
+def fit_in_memory(subjects: Sequence[Subject], settings: Settings) -> bool:
     """Whether the weights of all subjects and one pass fit into the device's free memory."""
-    largest = max(frame.width * frame.height for frame in settings.frames)
+    largest = max(picture.width * picture.height for picture in settings.pictures)
     needed = sum(map(_weights_bytes, subjects)) + 2 * BYTES_PER_PIXEL * largest  # padding takes up to as much again
     if settings.device == "cpu":
         return needed + HOST_BYTES < SHARE_OF_MEMORY * psutil.virtual_memory().available
@@ -108,29 +111,29 @@ def fits(subjects: Sequence[Subject], settings: Settings) -> bool:
 
 def _weights_bytes(subject: Subject) -> int:
     """Bytes of a subject's parameters; 0 where the model can't be built, which is then found out."""
-    settings = subject.spec.settings
     try:
         with torch.device("meta"):
-            model = create(settings["model"], **settings["options"])
+            model = subject.create_model()
     except Exception:
         return 0
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 
 
-def pending(subjects: Sequence[Subject], settings: Settings, device_name: str, done: Iterable[str]) -> list[Subject]:
+def select_pending(subjects: Sequence[Subject], settings: Settings, device_name: str,
+                   done: Iterable[str]) -> list[Subject]:
     """Leave out the subjects whose rows are all among the keys ``done``; the baseline stays if anything does."""
     done = set(done)
     left = [subject for subject in subjects if any(
-        digest(row_identity(subject, frame, direction, settings, device_name)) not in done
-        for frame in settings.frames for direction in DIRECTIONS)]
+        digest(row_identity(subject, picture, direction, settings, device_name)) not in done
+        for picture in settings.pictures for direction in DIRECTIONS)]
     return [subject for subject in subjects if subject in left or (left and subject.name == BASELINE)]
 
 
 def expected_s(subjects: int, settings: Settings) -> float:
     """Seconds that so many subjects are expected to take."""
     return subjects * build_s() + sum(
-        EXTRA_ROUNDS * round_s(subjects, frame, settings) + sampling_s(subjects, frame, settings)
-        for frame in settings.frames)
+        EXTRA_ROUNDS * round_s(subjects, picture, settings) + sampling_s(subjects, picture, settings)
+        for picture in settings.pictures)
 
 
 def total_s(groups: Sequence[Sequence[Subject]], settings: Settings) -> float:
@@ -138,52 +141,52 @@ def total_s(groups: Sequence[Sequence[Subject]], settings: Settings) -> float:
     return sum(expected_s(len(group), settings) for group in groups)
 
 
-def sampling_s(subjects: int, frame: Frame, settings: Settings) -> float:
-    """Seconds that sampling so many subjects at a frame is expected to take."""
-    protocol, one_round_s = settings.protocol_at(frame), round_s(subjects, frame, settings)
+def sampling_s(subjects: int, picture: Picture, settings: Settings) -> float:
+    """Seconds that sampling so many subjects over a picture is expected to take."""
+    protocol, one_round_s = settings.protocol_for(picture), round_s(subjects, picture, settings)
     return max(protocol.least * one_round_s, min(protocol.repeats * one_round_s, protocol.budget_s))
 
 
-def round_s(subjects: int, frame: Frame, settings: Settings) -> float:
+def round_s(subjects: int, picture: Picture, settings: Settings) -> float:
     """Seconds that one pass of each subject in each direction is expected to take."""
-    return len(DIRECTIONS) * subjects * pass_s(frame, settings)
+    return len(DIRECTIONS) * subjects * pass_s(picture, settings)
 
 
-def pass_s(frame: Frame, settings: Settings) -> float:
+def pass_s(picture: Picture, settings: Settings) -> float:
     """Seconds that one pass in one direction is expected to take."""
     if settings.device == "cuda":
-        return GPU_SECONDS_PER_MEGAPIXEL * frame.megapixels * settings.batch
-    return CORE_SECONDS_PER_MEGAPIXEL * frame.megapixels * settings.batch / _cores()
+        return GPU_SECONDS_PER_MEGAPIXEL * picture.megapixels * settings.batch
+    return CORE_SECONDS_PER_MEGAPIXEL * picture.megapixels * settings.batch / _useful_cores()
 
 
 def build_s() -> float:
     """Seconds that a model and its synthetic weights are expected to take."""
-    return BUILD_CORE_SECONDS / _cores()
+    return BUILD_CORE_SECONDS / _useful_cores()
 
 
-def _cores() -> int:
+def _useful_cores() -> int:
     """Cores that torch uses; more than eight hardly help one image."""
     return min(8, torch.get_num_threads(), os.cpu_count() or 1)
 
 
-def describe(groups: Sequence[Sequence[Subject]], settings: Settings, device_name: str) -> str:
+def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, device_name: str) -> str:
     """Return the plan as text."""
     subjects = [subject for group in groups for subject in group]
     protocol = settings.protocol
     rows = [("variant", "configuration", "weights"),
             *dict.fromkeys((one.name, one.configuration, one.weights) for one in subjects)]
-    frames = ", ".join(str(frame) + (f" ({frame.file.name})" if frame.file else "") for frame in settings.frames)
+    pictures = ", ".join(str(one) + (f" ({one.file.name})" if one.file else "") for one in settings.pictures)
     turns = "all in turns" if len(groups) == 1 else f"in turns with {BASELINE}, in {len(groups)} groups"
     budget = "" if protocol.budget_s == float("inf") else f" or {duration(protocol.budget_s)} of sampling"
     return "\n".join([
-        f"profile on {device_name}, {torch.get_num_threads()} threads: {frames}; batch {settings.batch}; {turns};"
+        f"profile on {device_name}, {torch.get_num_threads()} threads: {pictures}; batch {settings.batch}; {turns};"
         f" {protocol.repeats} repeats{budget}, at least {protocol.least}",
         *align(rows, left=3), f"expected time: about {duration(total_s(groups, settings))}",
     ])
 
 
-def parse_frame(text: str) -> Frame:
-    """Return the frame of "768x512", width first.
+def parse_picture(text: str) -> Picture:
+    """Return a picture of the size "768x512", width first.
 
     Raises:
         ConfigurationError: it is none.
@@ -191,4 +194,4 @@ def parse_frame(text: str) -> Frame:
     width, cross, height = text.strip().lower().partition("x")
     if not cross or not width.isdigit() or not height.isdigit() or not int(width) or not int(height):
         raise ConfigurationError(f"'{text}' is no shape", "write width x height, such as 768x512")
-    return Frame(int(width), int(height))
+    return Picture(int(width), int(height))

@@ -93,7 +93,9 @@ class Turns(Generic[K]):
     def _why_warm(taken: Sequence[float], protocol: Protocol) -> str:
         if is_stable(taken):
             return "stable"
-        return "time" if sum(taken) >= protocol.warmup_s else "calls" if len(taken) >= protocol.warmup_calls else ""
+        if sum(taken) >= protocol.warmup_s:
+            return "time"
+        return "calls" if len(taken) >= protocol.warmup_calls else ""
 
     def _running(self) -> Sequence[K]:
         return [name for name in self._functions if self.samples[name].failure is None]

@@ -1,4 +1,4 @@
-"""Profiles variants: latency in turns, stages, memory and complexity, one stored row a direction and shape."""
+"""Profiles variants: latency in turns, stages, memory and complexity, one stored row a direction and picture."""
 
 from __future__ import annotations
 
@@ -6,23 +6,51 @@ import datetime
 import gc
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from msgspec.structs import replace
 
-from bench.results.latency_rows import OUT_OF_MEMORY, LatencyRow
+from bench.common.text import align
+from bench.metrics.statistics.timing import summarise_times
+from bench.results.latency_figures import kmac_per_pixel
+from bench.results.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
 from bench.results.rows import FAILED, OK
 from bench.results.schema import digest
-from bench.runners.allocator import keep_freed_memory
-from bench.runners.machine import code_version, describe_machine, free_gpu_memory
+from bench.runners.machine import code_version, describe_machine, free_gpu_memory, keep_freed_memory
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.configurations import CONFIGURATIONS
-from bench.runners.profile.machine_state import OthersLoad, read_state, state_warnings
-from bench.runners.profile.plan import DIRECTIONS, Frame, Settings, build_s, pass_s, round_s, row_identity, sampling_s
+from bench.runners.profile.machine_state import OthersLoad, find_disturbances, read_state
+from bench.runners.profile.plan import (
+    DIRECTIONS,
+    Picture,
+    Settings,
+    build_s,
+    pass_s,
+    round_s,
+    row_identity,
+    sampling_s,
+)
 from bench.runners.profile.protocol import Turns
 from bench.runners.profile.subjects import Subject
+
+COLUMNS = ("variant", "configuration", "shape", "encode ms (p10 to p90)", "decode ms (p10 to p90)", "n", "bpp",
+           "exact", "decode peak MB", "kMAC/px enc", "dec")
+
+
+@dataclass
+class _Session:
+    """Subjects that take turns.
+
+    Attributes:
+        again: subjects that had no room beside the others, and from which picture on.
+    """
+
+    alone: bool
+    name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    again: dict[Subject, Picture] = field(default_factory=dict)
 
 
 class Profiler:
@@ -46,100 +74,106 @@ class Profiler:
 
         A subject that runs out of memory beside others is measured once more alone.
         """
+        pictures = self._settings.pictures
         for group in groups:
-            for subject, frame in self._measure_group(group, self._settings.frames).items():
-                frames = self._settings.frames
-                self._measure_group([subject], frames[frames.index(frame):])
+            for subject, picture in self._measure_group(group, pictures).items():
+                self._measure_group([subject], pictures[pictures.index(picture):])
 
-    def _measure_group(self, group: Sequence[Subject], frames: Sequence[Frame]) -> dict[Subject, Frame]:
-        """Returns the subjects to try again alone, and from which frame on."""
-        again: dict[Subject, Frame] = {}
+    def _measure_group(self, group: Sequence[Subject], pictures: Sequence[Picture]) -> dict[Subject, Picture]:
+        """Returns the subjects to try again alone, and from which picture on."""
+        session = _Session(alone=len(group) == 1)
         candidates: dict[Subject, Candidate] = {}
-        session = uuid.uuid4().hex[:12]
         for subject in group:
             self._step(f"{subject.title}: building", build_s())
             try:
                 candidates[subject] = self._build(subject, self._settings)
             except Exception as error:
-                self._fail(subject, frames, error, session, again, alone=len(group) == 1)
-        for frame in frames:
-            running = {subject: one for subject, one in candidates.items() if subject not in again}
-            self._measure_frame(running, frame, session, again, alone=len(group) == 1)
-        candidates.clear()
-        _release()
-        return again
+                self._fail(subject, pictures, error, session)
 
-    def _measure_frame(self, candidates: dict[Subject, Candidate], frame: Frame, session: str,
-                       again: dict[Subject, Frame], alone: bool) -> None:
+        for picture in pictures:
+            running = {subject: one for subject, one in candidates.items() if subject not in session.again}
+            self._measure_picture(running, picture, session)
+        candidates.clear()
+        _release_memory()
+        return session.again
+
+    def _measure_picture(self, candidates: dict[Subject, Candidate], picture: Picture, session: _Session) -> None:
         ready: dict[Subject, Candidate] = {}
         interrupted = False
         before = read_state(self._settings.device)
         with OthersLoad() as load:
             for subject, candidate in candidates.items():
                 try:
-                    candidate.examine(frame, partial(self._passes, subject, frame))
+                    candidate.examine(picture, partial(self._tell_pass, subject, picture))
                     ready[subject] = candidate
                 except Exception as error:
-                    self._fail(subject, [frame], error, session, again, alone)
-                    _release()
-            turns = self._turns(ready, frame)
+                    self._fail(subject, [picture], error, session)
+                    _release_memory()
+            turns = self._turns(ready, picture)
             try:
-                turns.measure(self._settings.protocol_at(frame))
+                turns.measure(self._settings.protocol_for(picture))
             except KeyboardInterrupt:  # what has enough samples is worth keeping
                 interrupted = True
+
         after = read_state(self._settings.device)
         state = {"before": before, "after": after, "other_busy_cores": load.cores,
-                 "warnings": state_warnings(before, after, load.cores), "in_turns": [one.title for one in ready]}
+                 "warnings": find_disturbances(before, after, load.cores), "in_turns": [one.title for one in ready]}
         for subject, candidate in ready.items():
-            own = {direction: turns.samples[subject, direction] for direction in DIRECTIONS}
-            failure = next((one.failure for one in own.values() if one.failure is not None), None)
-            if failure is not None:
-                self._fail(subject, [frame], failure, session, again, alone)
-                continue
-            for direction, samples in own.items():
-                if len(samples.samples_s) >= self._settings.protocol.least:
-                    self._store(self._row(
-                        subject, frame, direction, session, status=OK, warmup_s=samples.warmup_s,
-                        warm_because=samples.warm_because, samples_s=samples.samples_s,
-                        **candidate.fields(frame, direction, state)))
+            self._store_measured(subject, candidate, picture, turns, state, session)
         if interrupted:
             raise KeyboardInterrupt
 
-    def _turns(self, ready: dict[Subject, Candidate], frame: Frame) -> Turns[tuple[Subject, str]]:
-        functions = {(subject, direction): candidate.function(frame, direction)
+    def _store_measured(self, subject: Subject, candidate: Candidate, picture: Picture,
+                        turns: Turns[tuple[Subject, str]], state: dict[str, Any], session: _Session) -> None:
+        """Store a row for each direction with enough samples, or failures."""
+        own = {direction: turns.samples[subject, direction] for direction in DIRECTIONS}
+        failure = next((one.failure for one in own.values() if one.failure is not None), None)
+        if failure is not None:
+            self._fail(subject, [picture], failure, session)
+            return
+
+        for direction, samples in own.items():
+            if len(samples.samples_s) >= self._settings.protocol.least:
+                self._store(self._row(
+                    subject, picture, direction, session.name, status=OK, warmup_s=samples.warmup_s,
+                    warm_because=samples.warm_because, samples_s=samples.samples_s,
+                    **candidate.row_fields(picture, direction, state)))
+
+    def _turns(self, ready: dict[Subject, Candidate], picture: Picture) -> Turns[tuple[Subject, str]]:
+        functions = {(subject, direction): candidate.pass_over(picture, direction)
                      for subject, candidate in ready.items() for direction in DIRECTIONS}
-        warm_up_s = round_s(len(ready), frame, self._settings)
-        planned_s = warm_up_s + sampling_s(len(ready), frame, self._settings)
+        warm_up_s = round_s(len(ready), picture, self._settings)
+        planned_s = warm_up_s + sampling_s(len(ready), picture, self._settings)
 
         def report(name: tuple[Subject, str]) -> None:
             nonlocal planned_s  # a budget may be spent in more rounds than planned
-            expected_s = min(planned_s, pass_s(frame, self._settings))
+            expected_s = min(planned_s, pass_s(picture, self._settings))
             planned_s -= expected_s
-            self._step(f"{name[0].title} {frame}: {name[1]}", expected_s)
+            self._step(f"{name[0].title} {picture}: {name[1]}", expected_s)
 
         return Turns(functions, report=report)
 
-    def _passes(self, subject: Subject, frame: Frame, what: str) -> None:
-        self._step(f"{subject.title} {frame}: {what}", pass_s(frame, self._settings))
+    def _tell_pass(self, subject: Subject, picture: Picture, what: str) -> None:
+        self._step(f"{subject.title} {picture}: {what}", pass_s(picture, self._settings))
 
-    def _fail(self, subject: Subject, frames: Sequence[Frame], error: Exception, session: str,
-              again: dict[Subject, Frame], alone: bool) -> None:
-        """Store a failure for each frame and direction, unless the subject is worth another try alone."""
+    def _fail(self, subject: Subject, pictures: Sequence[Picture], error: Exception, session: _Session) -> None:
+        """Store a failure for each picture and direction, unless the subject is worth another try alone."""
         full = is_out_of_memory(error)
-        if full and not alone:
-            again[subject] = frames[0]
+        if full and not session.alone:
+            session.again[subject] = pictures[0]
             return
+
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        for frame in frames:
+        for picture in pictures:
             for direction in DIRECTIONS:
-                self._store(self._row(subject, frame, direction, session,
+                self._store(self._row(subject, picture, direction, session.name,
                                       status=OUT_OF_MEMORY if full else FAILED, reason=reason))
 
-    def _row(self, subject: Subject, frame: Frame, direction: str, session: str, **values: Any) -> LatencyRow:
-        identity = row_identity(subject, frame, direction, self._settings, self._provenance.device)
+    def _row(self, subject: Subject, picture: Picture, direction: str, session: str, **values: Any) -> LatencyRow:
+        identity = row_identity(subject, picture, direction, self._settings, self._provenance.device)
         return LatencyRow(
             key=digest(identity), session=session, name=subject.name, label=subject.variant.label,
-            direction=direction, device=self._provenance.device, width=frame.width, height=frame.height,
+            direction=direction, device=self._provenance.device, width=picture.width, height=picture.height,
             batch=self._settings.batch, configuration=CONFIGURATIONS.get(subject.configuration).label,
             line=subject.variant.line, miniature=subject.variant.miniature, weights=subject.weights,
             identity=identity, code_version=code_version(), provenance=self._provenance,
@@ -154,6 +188,40 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)  # torch's allocator of the host
 
 
-def _release() -> None:
+def _release_memory() -> None:
     gc.collect()
     free_gpu_memory()
+
+
+def summarise_rows(rows: Sequence[LatencyRow]) -> str:
+    """Return what a profile gave, for the terminal: a line a variant, configuration and shape, then what went wrong."""
+    pairs: dict[tuple[str, ...], dict[str, LatencyRow]] = {}
+    for row in rows:
+        if row.status == OK:
+            pairs.setdefault((row.name, row.configuration, f"{row.width}x{row.height}"), {})[row.direction] = row
+    lines = align([COLUMNS, *((*key, *_summary_cells(pair)) for key, pair in pairs.items())], left=3)
+
+    failures = [f"failed: {row.name} ({row.configuration}) {row.width}x{row.height} {row.status}: {row.reason}"
+                for row in rows if row.status != OK]
+    warnings = [f"warning: {text}" for row in rows for text in row.state.get("warnings", ())]
+    notes = [f"note: {row.name} ({row.configuration}) writes other bytes than the default configuration"
+             for row in rows if row.changes_stream]
+    return "\n".join([*lines, *dict.fromkeys(failures + warnings + notes)])
+
+
+def _summary_cells(pair: dict[str, LatencyRow]) -> tuple[str, ...]:
+    row = pair.get(DECODE) or pair[ENCODE]
+    kmacs = [kmac_per_pixel(pair.get(direction)) for direction in DIRECTIONS]
+    return (
+        *(_milliseconds(pair.get(direction)) for direction in DIRECTIONS), str(len(row.samples_s)),
+        "" if row.bpp is None else f"{row.bpp:.2f}", "yes" if row.decode_matches else "NO",
+        "" if row.peak_alloc_bytes is None else f"{row.peak_alloc_bytes / 1e6:.0f}",
+        *("" if kmac is None else f"{kmac:.1f}" for kmac in kmacs),
+    )
+
+
+def _milliseconds(row: LatencyRow | None) -> str:
+    if row is None:
+        return ""
+    found = summarise_times(row.samples_s)
+    return f"{1000 * found.median:.4g} ({1000 * found.p10:.4g} to {1000 * found.p90:.4g})"

@@ -1,12 +1,12 @@
 """Marks on the stages of a codec, set from outside for single passes.
 
-:func:`marked` wraps methods of one codec for the duration of a pass and restores them, so the models' code holds no
-marks and runs without any cost when none are set.
+:func:`mark_stages` wraps methods of one codec for the duration of a pass and restores them, so the models' code holds
+no marks and runs without any cost when none are set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
@@ -29,9 +29,13 @@ CODERS = (
     (RansDecoder, "decode_with_indexes"), (RansDecoder, "decode_stream"),
 )
 
+CONTAINERS = {  # modules that code latents, to the stage of what they do besides calling a coder
+    (EntropyModel,): CODING, (ChannelGroupsLatentCodec, CheckerboardLatentCodec): CONTEXT,
+}
+
 
 @contextmanager
-def marked(codec: LearnedCodec, model: nn.Module, recorder: Recorder) -> Iterator[None]:
+def mark_stages(codec: LearnedCodec, model: nn.Module, recorder: Recorder) -> Iterator[None]:
     """Tell ``recorder`` of every stage that ``codec``, made of ``model``, goes through.
 
     However it ends, nothing stays changed.
@@ -46,50 +50,45 @@ def marked(codec: LearnedCodec, model: nn.Module, recorder: Recorder) -> Iterato
 
 
 def _mark_model(stack: ExitStack, model: nn.Module, recorder: Recorder) -> None:
+    has_scales = hasattr(model, "walk") and hasattr(model, "enter_scale")
     for name, stage in METHODS.items():
         found = getattr(model, name, None)
         if isinstance(found, nn.Module):
             _wrap(stack, found, "forward", recorder, stage)
-        elif callable(found) and not (name == "walk" and hasattr(model, "enter_scale")):
+        elif callable(found) and not (name == "walk" and has_scales):
             _wrap(stack, model, name, recorder, stage)
-    if hasattr(model, "walk") and hasattr(model, "enter_scale"):
+    if has_scales:
         _mark_scales(stack, model, recorder)
+
     for module in model.modules():
-        if isinstance(module, EntropyModel):
-            coding = CODING
-        elif isinstance(module, (ChannelGroupsLatentCodec, CheckerboardLatentCodec)):
-            coding = CONTEXT
-        else:
-            continue
-        for method in ("compress", "decompress"):
-            _wrap(stack, module, method, recorder, coding)
+        for kinds, stage in CONTAINERS.items():
+            if isinstance(module, kinds):
+                _wrap(stack, module, "compress", recorder, stage)
+                _wrap(stack, module, "decompress", recorder, stage)
 
 
-def _mark_scales(stack: ExitStack, model: nn.Module, recorder: Recorder) -> None:
+def _mark_scales(stack: ExitStack, model: Any, recorder: Recorder) -> None:
     """Count the walk over the steps as the scale that it last entered."""
-    walks: list[int] = []  # depths of the walks that run
+    walk, enter_scale = model.walk, model.enter_scale
+    depths: list[int] = []  # of the walks that run
 
-    def around_walk(walk: Callable) -> Callable:
-        @wraps(walk)
-        def call(*arguments: Any, **options: Any) -> Any:
-            walks.append(recorder.depth)
-            recorder.enter(CONTEXT)
-            try:
-                return walk(*arguments, **options)
-            finally:
-                recorder.leave()
-                walks.pop()
-        return call
+    @wraps(walk)
+    def marked_walk(*arguments: Any, **options: Any) -> Any:
+        depths.append(recorder.depth)
+        recorder.enter(CONTEXT)
+        try:
+            return walk(*arguments, **options)
+        finally:
+            recorder.leave()
+            depths.pop()
 
-    def around_enter(enter: Callable) -> Callable:
-        @wraps(enter)
-        def call(number: int, *arguments: Any, **options: Any) -> Any:
-            recorder.rename(walks[-1], SCALES[number])
-            return enter(number, *arguments, **options)
-        return call
+    @wraps(enter_scale)
+    def marked_enter(number: int, *arguments: Any, **options: Any) -> Any:
+        recorder.rename(depths[-1], SCALES[number])
+        return enter_scale(number, *arguments, **options)
 
-    _replace(stack, model, "walk", around_walk(model.walk))
-    _replace(stack, model, "enter_scale", around_enter(model.enter_scale))
+    _replace(stack, model, "walk", marked_walk)
+    _replace(stack, model, "enter_scale", marked_enter)
 
 
 def _wrap(stack: ExitStack, owner: Any, name: str, recorder: Recorder, stage: str) -> None:

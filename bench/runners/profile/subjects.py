@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.codecs.base import CodecSpec
-from bench.codecs.learned import LearnedCodec, centred_padding, make_spec, spec_tag
+from bench.codecs.learned import LearnedCodec, spec_tag
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
@@ -27,7 +26,7 @@ from bench.models.own_models import source_sha256
 from bench.operators import identity as operator_identity
 from bench.operators import rans
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
-from bench.runners.profile.synthetic_weights import enliven
+from bench.runners.profile.synthetic_weights import enliven_model
 from bench.variants import Variant, find_checkpoints, get_variant, load_variants, trained_otherwise
 
 BASELINE = "hpcm_base"
@@ -66,8 +65,13 @@ class Subject:
         return "synthetic" if self.checkpoint is None else f"checkpoint, λ {self.lambda_:g}"
 
     @property
-    def spec(self) -> CodecSpec:
-        return make_spec(self.variant, self.lambda_, self.checkpoint or Path())
+    def options(self) -> dict[str, Any]:
+        """The model's."""
+        return self.variant.options_for(self.lambda_)
+
+    def create_model(self) -> nn.Module:
+        """The model as it is initialised."""
+        return create(self.variant.model, **self.options)
 
 
 def choose_subjects(names: Sequence[str], configurations: Sequence[str], device: str) -> list[Subject]:
@@ -107,51 +111,47 @@ def _weights(variant: Variant) -> tuple[float, Path | None]:
     return nearest.lambda_, nearest.path
 
 
-@dataclass(frozen=True)
-class Built:
-    """A subject's model on its device, in the default configuration."""
-
-    codec: LearnedCodec
-    model: nn.Module
-
-
-def build(subject: Subject, device: str) -> Built:
-    """Build a subject's codec with its weights.
+def build_codec(subject: Subject, device: str) -> tuple[LearnedCodec, nn.Module]:
+    """Build a subject's codec with its weights in the default configuration; returns it and its model.
 
     Synthetic weights are made on the CPU, so that every device gets the same ones.
     """
-    settings = subject.spec.settings
-    if subject.checkpoint is not None:
-        model = create(settings["model"], **settings["options"])
-        load_weights(model, read_weights(subject.checkpoint), subject.checkpoint.name)
+    if subject.checkpoint is None:
+        model = make_lively_model(subject.variant.model, subject.options)
     else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
-            model = create(settings["model"], **settings["options"])
-        if type(model).forward is not nn.Module.forward:  # else there is no rate to go by
-            enliven(model, calibration_image(model), SEED)
-        elif hasattr(model, "update"):
-            model.update(force=True)
-    return Built(LearnedCodec(model, device, spec_tag(settings)), model)
+        model = subject.create_model()
+        load_weights(model, read_weights(subject.checkpoint), subject.checkpoint.name)
+    tag = spec_tag({"model": subject.variant.model, "options": subject.options})
+    return LearnedCodec(model, device, tag), model
 
 
-def calibration_image(model: nn.Module) -> Tensor:
+def make_lively_model(name: str, options: Mapping[str, Any] = {}, seed: int = SEED) -> nn.Module:
+    """Build a model on the CPU, with coding tables and a rate like a trained one's; the same weights each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: Any = create(name, **options)
+
+    if type(model).forward is not nn.Module.forward:  # else there is no rate to go by
+        enliven_model(model, calibration_image(model), seed)
+    elif hasattr(model, "update"):
+        model.update(force=True)
+    return model
+
+
+def calibration_image(model: Any) -> Tensor:
     """A part of the picture that ``model`` takes without padding, (1, 3, H, W) in [0, 1]."""
     side, multiple = CALIBRATION_SIDE, model.padding_multiple
     if not isinstance(model, HyperpriorCodec):  # the suite's own take it all, those that are padded to 512 too
         side = multiple * max(1, side // multiple)
-    return torch.from_numpy(picture(side, side)).permute(2, 0, 1)[None] / 255
+    return torch.from_numpy(make_picture(side, side)).permute(2, 0, 1)[None] / 255
 
 
-def picture(width: int, height: int, number: int = 0, file: Path | None = None) -> np.ndarray:
+def make_picture(width: int, height: int, number: int = 0) -> np.ndarray:
     """A photograph, mirrored at its borders as often as the size needs: uint8 (height, width, 3).
 
     Args:
         number: of the picture; pictures differ in what they show or where it begins.
-        file: take this image, in its own size, instead.
     """
-    if file is not None:
-        return read_rgb8(file)
     photographs = _photographs()
     photograph = photographs[number % len(photographs)]
     shift = 32 * (number // len(photographs))
@@ -171,25 +171,20 @@ def _mirrored(size: int, wanted: int) -> np.ndarray:
     return np.resize(np.concatenate((forth, forth[::-1])), wanted)
 
 
-def padding_of(model: nn.Module, width: int, height: int) -> list[int]:
-    """Left, top, right and bottom padding of an image."""
-    return list(centred_padding(width, height, model.padding_multiple))
-
-
-def identity_of(subject: Subject, device: str) -> dict[str, Any]:
+def identify_subject(subject: Subject, device: str) -> dict[str, Any]:
     """What identifies the measured code and weights, beside device, shape and direction; no model is built for it."""
-    settings = subject.spec.settings
-    factory = find_model(settings["model"]).model
+    model = subject.variant.model
+    factory = find_model(model).model
     own = isinstance(factory, type) and issubclass(factory, HyperpriorCodec)
-    values = {
-        "variant": subject.name, "model": settings["model"], "options": dict(settings["options"]),
+    values: dict[str, Any] = {
+        "variant": subject.name, "model": model, "options": subject.options,
         "configuration": CONFIGURATIONS.get(subject.configuration).label,
         "weights": f"synthetic, seed {SEED}" if subject.checkpoint is None else sha256_of(subject.checkpoint),
         "coder": rans.CODER.identity("cpu") if own else f"compressai {version('compressai')} rANS",
         "torch": version("torch"),
     }
-    if is_import_path(settings["model"]):
-        values["source_sha256"] = source_sha256(settings["model"])
+    if is_import_path(model):
+        values["source_sha256"] = source_sha256(model)
     if getattr(factory, "native_operators", ()):
         values["operators"] = operator_identity(device)
     return values

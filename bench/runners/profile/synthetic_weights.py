@@ -1,8 +1,8 @@
 """Random weights under which a codec's entropy coder has real work to do, for models without a checkpoint.
 
-What a model costs hardly depends on its weights, but a fresh model codes nothing but zeros. :func:`enliven` gives any
-model of the suite or with CompressAI's interface scales that are spread as in trained models, centred latents, and a
-rate like theirs. What it decodes is no picture.
+What a model costs hardly depends on its weights, but a fresh model codes nothing but zeros. :func:`enliven_model` gives
+any model of the suite or with CompressAI's interface scales that are spread as in trained models, centred latents, and
+a rate like theirs. What it decodes is no picture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bench.models.context import HierarchicalContext
 from bench.models.image_codec import count_bits
 
-TARGET_BPP, LEAST_BPP, MOST_BPP = 0.75, 0.3, 1.5
+TARGET_BPP = 0.75
 ENOUGH = 1.6  # the search ends within this factor of the target
 TRIES = 8
 LEAST_GAIN = 1 / 64
@@ -31,12 +31,12 @@ _LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
 @torch.no_grad()
-def enliven(model: nn.Module, x: Tensor, seed: int = 0) -> float:
+def enliven_model(model: Any, x: Tensor, seed: int = 0) -> float:
     """Change the weights of ``model`` in place and build its coder's tables; returns the predicted bits per pixel.
 
     The gain of the analysis transform (``g_a...``) is searched for until the rate on ``x``, (1, 3, H, W) in [0, 1],
-    lies between 0.3 and 1.5 bits per pixel. Where a model doesn't follow its gain, or has no such transform, the rate
-    is what it is.
+    lies within a factor of 1.6 of 0.75 bits per pixel. Where a model doesn't follow its gain, the nearest rate that
+    was tried stays; where it has no such transform, the rate is what it is.
 
     Args:
         seed: of which scales the channels get.
@@ -52,7 +52,7 @@ def enliven(model: nn.Module, x: Tensor, seed: int = 0) -> float:
     return _rate(model, x)
 
 
-def _rate(model: nn.Module, x: Tensor) -> float:
+def _rate(model: Any, x: Tensor) -> float:
     """Bits per pixel that the entropy model predicts."""
     likelihoods = model(x)["likelihoods"].values()
     return count_bits(likelihoods) / (x.shape[-2] * x.shape[-1])
@@ -80,7 +80,10 @@ def _search_gain(set_gain: Callable[[float], None], rate: Callable[[], float]) -
             return
         low = [known for known, value in tried.items() if value < TARGET_BPP]
         high = [known for known, value in tried.items() if value >= TARGET_BPP]
-        gain = math.sqrt(max(low) * min(high)) if low and high else 4 * max(low) if low else min(high) / 4
+        if low and high:
+            gain = math.sqrt(max(low) * min(high))
+        else:
+            gain = 4 * max(low) if low else min(high) / 4
     set_gain(min(tried, key=lambda known: abs(math.log(max(tried[known], 1e-9) / TARGET_BPP))))
 
 
@@ -89,16 +92,17 @@ class _Analysis:
     """The analysis transform with the weights that it has at gain 1."""
 
     transform: nn.Module
-    weights: list[tuple[nn.Module, Tensor, Tensor | None]]
+    weights: list[tuple[Any, Tensor, Tensor | None]]  # of each layer
 
     @classmethod
     def of(cls, model: nn.Module) -> _Analysis | None:
         transforms = [child for name, child in model.named_children() if name.startswith("g_a")]
         if not transforms:
             return None
+
         layers = [layer for layer in transforms[0].modules() if isinstance(layer, _LAYERS)]
-        return cls(transforms[0], [(layer, layer.weight.clone(), None if layer.bias is None else layer.bias.clone())
-                                   for layer in layers])
+        biases = [None if layer.bias is None else layer.bias.clone() for layer in layers]
+        return cls(transforms[0], [(layer, layer.weight.clone(), bias) for layer, bias in zip(layers, biases)])
 
     def set_gain(self, gain: float, x: Tensor) -> None:
         """Multiply the last layer's weights by ``gain`` and all others a little, then centre the latents.
@@ -120,10 +124,10 @@ class _Analysis:
 class _Seen:
     """What a forward pass showed: which layers gave the hyper-latents, and which the scales."""
 
-    ran: list[nn.Module] = field(default_factory=list)
-    hyper_layer: nn.Module | None = None
+    ran: list[Any] = field(default_factory=list)
+    hyper_layer: Any = None
     hyper_latents: Tensor | None = None
-    scale_layers: dict[nn.Module, int] = field(default_factory=dict)  # to the number of scales among its channels
+    scale_layers: dict[Any, int] = field(default_factory=dict)  # to the number of scales among its channels
 
     def on_hyper_latents(self, z: Tensor) -> None:
         if self.hyper_latents is None and self.ran:
@@ -136,13 +140,14 @@ class _Seen:
             self.scale_layers[layer] = scales
 
 
-def _watch(model: nn.Module, x: Tensor) -> _Seen:
+def _watch(model: Any, x: Tensor) -> _Seen:
     seen = _Seen()
 
     def gaussian(module: nn.Module, arguments: tuple, options: dict) -> None:
         inputs = dict(zip(("inputs", "scales", "means"), arguments)) | options
         scales = inputs["scales"].shape[1]
-        seen.on_parameters(scales * (1 if inputs.get("means") is None else 2), scales)
+        channels = scales if inputs.get("means") is None else 2 * scales
+        seen.on_parameters(channels, scales)
 
     with ExitStack() as stack:
         for module in model.modules():
@@ -161,7 +166,7 @@ def _watch(model: nn.Module, x: Tensor) -> _Seen:
     return seen
 
 
-def _watch_methods(model: nn.Module, seen: _Seen, stack: ExitStack) -> None:
+def _watch_methods(model: Any, seen: _Seen, stack: ExitStack) -> None:
     """Of the suite's own models: what hyper-analysis returns, and what scales and means are packed from.
 
     Layers of the next context run between those that give a step's parameters and the use of these.
@@ -205,5 +210,5 @@ def _spread_hyper_latents(model: nn.Module, x: Tensor) -> None:
 def _spread_scales(model: nn.Module, x: Tensor, generator: torch.Generator) -> None:
     """Add scales to the biases of the layers that give them."""
     for layer, scales in _watch(model, x).scale_layers.items():
-        spread = torch.logspace(*(math.log10(scale) for scale in SCALES), scales)
+        spread = torch.logspace(math.log10(SCALES[0]), math.log10(SCALES[1]), scales)
         layer.bias[:scales] += spread[torch.randperm(scales, generator=generator)]
