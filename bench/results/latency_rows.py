@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from bench.results.provenance import Provenance
-from bench.results.schema import Count, Duration, Name, Padding, Positive, Size, StoredRow
+from bench.results.schema import Count, Duration, Name, Number, Padding, Positive, Size, StoredRow
 
 LATENCY_SCHEMA = 2
 
+Direction = Literal["encode", "decode"]
 ENCODE: Literal["encode"] = "encode"
 DECODE: Literal["decode"] = "decode"
+DIRECTIONS: tuple[Direction, Direction] = (ENCODE, DECODE)
 OUT_OF_MEMORY: Literal["out of memory"] = "out of memory"  # a status beside those of bench.results.rows
 
 
@@ -30,7 +32,7 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
     status: Literal["ok", "failed", "out of memory"]
     name: Name  # the variant's: "hpcm_base"
     label: Name
-    direction: Literal["encode", "decode"]
+    direction: Direction
     device: Name  # "cpu: ..." or "cuda: ..."
     width: Size
     height: Size
@@ -48,10 +50,10 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
     warmup_s: tuple[Duration, ...] = ()
     warm_because: str = ""  # "stable", "time" (two seconds of calls) or "calls"
     samples_s: tuple[Duration, ...] = ()
-    stages_s: dict[str, tuple[Duration, ...]] = {}  # a value for each pass
+    stages_s: dict[str, tuple[Number, ...]] = {}  # for each pass; "rest" falls below 0 where two clocks disagree
     stage_calls: dict[str, Count] = {}  # in one pass
     stage_totals_s: tuple[Duration, ...] = ()  # whole passes with stages marked
-    peak_alloc_bytes: Count | None = None  # of the GPU's allocator, over one pass
+    peak_alloc_bytes: Count | None = None  # over one pass: as a GPU's allocator tells it, on a CPU the profiler's sum
     peak_reserved_bytes: Count | None = None
     stage_peak_alloc_bytes: dict[str, Count] = {}
     weights_bytes: Count | None = None  # parameters and buffers on the device

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.metrics.statistics.timing import Ratio, compare_medians
-from bench.results.latency_rows import DECODE, ENCODE, LatencyRow
+from bench.results.latency_rows import DIRECTIONS, ENCODE, LatencyRow
 from bench.results.rows import OK
 
 BASE = "hpcm_base"  # what every variant is compared with
 DEFAULT = "default"  # configuration
 USUAL_SHAPE = (768, 512)  # of single figures, where it was measured
-DIRECTIONS = (ENCODE, DECODE)
 
 
 @dataclass(frozen=True, order=True)

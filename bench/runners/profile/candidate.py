@@ -14,7 +14,7 @@ import torch
 from bench.codecs.base import Encoding
 from bench.common.errors import CodecError
 from bench.common.files import file_name
-from bench.results.latency_rows import DECODE, ENCODE
+from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, Direction
 from bench.runners.machine import release_freed_memory, timed
 from bench.runners.profile.complexity import (
     Count,
@@ -26,7 +26,7 @@ from bench.runners.profile.complexity import (
 )
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.profile.memory import PeakRss, StagedPass, peak_memory, rss_bytes, weights_bytes
-from bench.runners.profile.plan import DIRECTIONS, Picture, Settings
+from bench.runners.profile.plan import Picture, Settings
 from bench.runners.profile.stage_marks import mark_stages
 from bench.runners.profile.stages import Breakdown, Recorder, cuda_timeline, host_timeline, profiler_marks
 from bench.runners.profile.subjects import Subject, build_codec
@@ -35,7 +35,7 @@ STAGE_PASSES = 3
 OPERATORS_SHOWN = 60
 
 Fields = dict[str, Any]
-Counts = dict[str, tuple[Count, set[str]]]  # of a direction: operations, and the parameters that are read
+Counts = dict[Direction, tuple[Count, set[str]]]  # of a direction: operations, and the parameters that are read
 
 
 @dataclass
@@ -45,7 +45,7 @@ class _Coded:
     images: list[np.ndarray]
     streams: list[bytes]
     common: Fields
-    directions: dict[str, Fields]
+    directions: dict[Direction, Fields]
 
 
 class Candidate:
@@ -73,7 +73,8 @@ class Candidate:
         if subject.configuration != DEFAULT:
             for picture in settings.pictures:
                 self._encode_picture(picture)
-                counts = {direction: self._count(self.pass_over(picture, direction)) for direction in DIRECTIONS}
+                passes = {direction: self.pass_over(picture, direction) for direction in DIRECTIONS}
+                counts = {direction: self._count(one_pass) for direction, one_pass in passes.items()}
                 self._plain[picture] = self._coded[picture].streams, counts
             self._configuration.apply(self._model, settings.device)
         self._held_bytes = self._allocated_bytes() - before  # on a GPU, with what first passes leave there
@@ -93,7 +94,7 @@ class Candidate:
         decoded, first_decode_s = timed(self._decode, streams)
         self._held_bytes += self._allocated_bytes() - before
 
-        first = {ENCODE: {"first_s": first_encode_s}, DECODE: {"first_s": first_decode_s}}
+        first: dict[Direction, Fields] = {ENCODE: {"first_s": first_encode_s}, DECODE: {"first_s": first_decode_s}}
         coded = _Coded(images, streams, self._common_fields(picture, encodings, decoded), first)
         self._coded[picture] = coded
         counts = dict(self._plain[picture][1]) if picture in self._plain else {}
@@ -107,12 +108,12 @@ class Candidate:
         for direction, found in self._complexity(counts, picture, encodings[0].padding).items():
             coded.directions[direction] |= found
 
-    def pass_over(self, picture: Picture, direction: str) -> Callable[[], object]:
+    def pass_over(self, picture: Picture, direction: Direction) -> Callable[[], object]:
         """One pass over an examined picture: all images of the batch, one after another."""
         coded = self._coded[picture]
         return partial(self._encode, coded.images) if direction == ENCODE else partial(self._decode, coded.streams)
 
-    def row_fields(self, picture: Picture, direction: str, state: Fields) -> Fields:
+    def row_fields(self, picture: Picture, direction: Direction, state: Fields) -> Fields:
         """The row fields of an examined picture; ``state`` is the machine's."""
         coded = self._coded[picture]
         own = dict(coded.directions[direction])
@@ -159,7 +160,7 @@ class Candidate:
     def _decode(self, streams: list[bytes]) -> list[np.ndarray]:
         return [self._codec.decode(stream) for stream in streams]
 
-    def _staged_pass(self, picture: Picture, direction: str) -> StagedPass:
+    def _staged_pass(self, picture: Picture, direction: Direction) -> StagedPass:
         """One pass that tells a recorder of its stages."""
         one_pass = self.pass_over(picture, direction)
 
@@ -177,7 +178,7 @@ class Candidate:
         streams = [encoding.stream for encoding in encodings]
         changes_stream = picture in self._plain and self._plain[picture][0] != streams
         return {
-            "padding": list(encodings[0].padding),
+            "padding": encodings[0].padding,
             "bpp": 8 * sum(map(len, streams)) / (picture.width * picture.height * len(streams)),
             "decode_matches": matches, "changes_stream": changes_stream, "weights_bytes": weights_bytes(self._model),
         }
@@ -206,11 +207,11 @@ class Candidate:
 
         names = dict.fromkeys(name for one in passes for name in one.seconds)
         return {
-            "stages_s": {name: [one.seconds.get(name, 0.0) for one in passes] for name in names},
-            "stage_calls": passes[0].calls, "stage_totals_s": [one.total_s for one in passes],
+            "stages_s": {name: tuple(one.seconds.get(name, 0.0) for one in passes) for name in names},
+            "stage_calls": passes[0].calls, "stage_totals_s": tuple(one.total_s for one in passes),
         }
 
-    def _memory(self, staged_pass: StagedPass, counts: Counts, direction: str) -> Fields:
+    def _memory(self, staged_pass: StagedPass, counts: Counts, direction: Direction) -> Fields:
         """Peak memory of a pass; its operations, which take no memory, go to ``counts`` where they aren't known."""
         def run_counted(recorder: Recorder) -> None:
             if direction in counts:
@@ -233,7 +234,7 @@ class Candidate:
         read = read_parameters(self._model, lambda: found.append(count_macs(one_pass, self._model)))
         return found[0], read
 
-    def _complexity(self, counts: Counts, picture: Picture, padding: tuple[int, ...]) -> dict[str, Fields]:
+    def _complexity(self, counts: Counts, picture: Picture, padding: tuple[int, ...]) -> dict[Direction, Fields]:
         """Row fields of what was counted in both directions."""
         left, top, right, bottom = padding
         skipped = skipped_macs(self._model, picture.height + top + bottom, picture.width + left + right)
@@ -242,6 +243,6 @@ class Candidate:
         numbers = {"parameters": count_parameters(self._model), "unused_parameters": unused,
                    "module_parameters": parameters_by_module(self._model),
                    "skipped_macs": skipped * self._settings.batch}
-        return {direction: {"macs": count.macs, "uncounted": list(count.uncounted),
+        return {direction: {"macs": count.macs, "uncounted": count.uncounted,
                             "module_macs": dict(count.module_macs), **numbers}
                 for direction, (count, _) in counts.items()}

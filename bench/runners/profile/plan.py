@@ -16,13 +16,12 @@ from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.text import align, duration
 from bench.datasets import read_rgb8
-from bench.results.latency_rows import DECODE, ENCODE
+from bench.results.latency_rows import DIRECTIONS
 from bench.results.schema import digest
 from bench.runners.machine import code_version
 from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.subjects import BASELINE, Subject, identify_subject, make_picture
 
-DIRECTIONS = (ENCODE, DECODE)
 BYTES_PER_PIXEL = 12_000  # that a pass takes at its peak: the largest of all variants, rounded up
 HOST_BYTES = 2_000_000_000  # of the process without models, with room to spare
 SHARE_OF_MEMORY = 0.8

@@ -16,23 +16,14 @@ from msgspec.structs import replace
 from bench.common.text import align
 from bench.metrics.statistics.timing import summarise_times
 from bench.results.latency_figures import kmac_per_pixel
-from bench.results.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
+from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, OUT_OF_MEMORY, Direction, LatencyRow
 from bench.results.rows import FAILED, OK
 from bench.results.schema import digest
 from bench.runners.machine import code_version, describe_machine, free_gpu_memory, keep_freed_memory
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.configurations import CONFIGURATIONS
 from bench.runners.profile.machine_state import OthersLoad, find_disturbances, read_state
-from bench.runners.profile.plan import (
-    DIRECTIONS,
-    Picture,
-    Settings,
-    build_s,
-    pass_s,
-    round_s,
-    row_identity,
-    sampling_s,
-)
+from bench.runners.profile.plan import Picture, Settings, build_s, pass_s, round_s, row_identity, sampling_s
 from bench.runners.profile.protocol import Turns
 from bench.runners.profile.subjects import Subject
 
@@ -124,7 +115,7 @@ class Profiler:
             raise KeyboardInterrupt
 
     def _store_measured(self, subject: Subject, candidate: Candidate, picture: Picture,
-                        turns: Turns[tuple[Subject, str]], state: dict[str, Any], session: _Session) -> None:
+                        turns: Turns[tuple[Subject, Direction]], state: dict[str, Any], session: _Session) -> None:
         """Store a row for each direction with enough samples, or failures."""
         own = {direction: turns.samples[subject, direction] for direction in DIRECTIONS}
         failure = next((one.failure for one in own.values() if one.failure is not None), None)
@@ -135,17 +126,17 @@ class Profiler:
         for direction, samples in own.items():
             if len(samples.samples_s) >= self._settings.protocol.least:
                 self._store(self._row(
-                    subject, picture, direction, session.name, status=OK, warmup_s=samples.warmup_s,
-                    warm_because=samples.warm_because, samples_s=samples.samples_s,
+                    subject, picture, direction, session.name, status=OK, warmup_s=tuple(samples.warmup_s),
+                    warm_because=samples.warm_because, samples_s=tuple(samples.samples_s),
                     **candidate.row_fields(picture, direction, state)))
 
-    def _turns(self, ready: dict[Subject, Candidate], picture: Picture) -> Turns[tuple[Subject, str]]:
+    def _turns(self, ready: dict[Subject, Candidate], picture: Picture) -> Turns[tuple[Subject, Direction]]:
         functions = {(subject, direction): candidate.pass_over(picture, direction)
                      for subject, candidate in ready.items() for direction in DIRECTIONS}
         warm_up_s = round_s(len(ready), picture, self._settings)
         planned_s = warm_up_s + sampling_s(len(ready), picture, self._settings)
 
-        def report(name: tuple[Subject, str]) -> None:
+        def report(name: tuple[Subject, Direction]) -> None:
             nonlocal planned_s  # a budget may be spent in more rounds than planned
             expected_s = min(planned_s, pass_s(picture, self._settings))
             planned_s -= expected_s
@@ -169,7 +160,7 @@ class Profiler:
                 self._store(self._row(subject, picture, direction, session.name,
                                       status=OUT_OF_MEMORY if full else FAILED, reason=reason))
 
-    def _row(self, subject: Subject, picture: Picture, direction: str, session: str, **values: Any) -> LatencyRow:
+    def _row(self, subject: Subject, picture: Picture, direction: Direction, session: str, **values: Any) -> LatencyRow:
         identity = row_identity(subject, picture, direction, self._settings, self._provenance.device)
         return LatencyRow(
             key=digest(identity), session=session, name=subject.name, label=subject.variant.label,
