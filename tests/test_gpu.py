@@ -63,7 +63,7 @@ def test_profiles_on_a_gpu_are_whole(configuration, tmp_path, monkeypatch):
         assert row.status == "ok" and row.decode_matches and row.macs > 0 and len(row.samples_s) >= 6
         assert sum(map(sum, row.stages_s.values())) == pytest.approx(sum(row.stage_totals_s))
         assert row.peak_alloc_bytes >= row.weights_bytes and row.peak_reserved_bytes >= row.peak_alloc_bytes
-        assert row.machine["tf32"] is False and row.state["before"]["gpu"]["driver"]
+        assert row.provenance.tf32 is False and row.state["before"]["gpu"]["driver"]
 
 
 def test_traces_on_a_gpu_hold_kernels(tmp_path, monkeypatch):

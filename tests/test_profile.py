@@ -71,7 +71,7 @@ def test_both_directions_become_rows_with_everything(tmp_path, capsys):
     for row in rows:
         assert (row.status, row.name, row.width, row.height, row.batch) == ("ok", "tiny", 64, 64, 1)
         assert row.weights == "synthetic" and row.configuration == "default" and not row.changes_stream
-        assert row.miniature and row.decode_matches is True and row.padding == [0, 0, 0, 0]
+        assert row.miniature and row.decode_matches is True and row.padding == (0, 0, 0, 0)
         assert len(row.samples_s) == 3 and row.warmup_s and row.first_s > 0
         assert sum(map(sum, row.stages_s.values())) == pytest.approx(sum(row.stage_totals_s))
         assert all(value >= 0 for value in row.stages_s[REST])
@@ -119,7 +119,7 @@ def test_an_image_in_its_own_size_and_a_batch(tmp_path):
     assert {(row.width, row.height, row.batch, row.identity["image"]) for row in rows} == {(70, 50, 2, "own.png")}
     codec, image = LearnedCodec(tiny_model(), "cpu"), make_picture(70, 50)
     assert rows[0].macs == 2 * count_macs(lambda: codec.encode(image)).macs
-    assert rows[0].padding == [29, 7, 29, 7]  # to 128x64
+    assert rows[0].padding == (29, 7, 29, 7)  # to 128x64
 
 
 def test_configurations_are_rows_of_their_own(tmp_path, monkeypatch, capsys):
