@@ -22,9 +22,9 @@ from bench.common.errors import BenchError, ConfigurationError
 from bench.metrics import Curve, bd_rate
 from bench.metrics.statistics.noise import run_noise
 from bench.reports.rate.report import assemble
-from bench.reports.training.plots import multipliers
+from bench.reports.training.plots import find_multipliers
 from bench.reports.training.report import MINIATURES, make_training_report
-from bench.reports.training.tables import differences_table, noise_table, seed_noise, trainings_table
+from bench.reports.training.tables import differences_table, find_seed_noise, noise_table, trainings_table
 from bench.results.row_selection import select
 from bench.results.rows import Row
 from bench.results.stored import StoredResults
@@ -87,7 +87,7 @@ def cell(table, variant: str, key: str):
 
 def noise_tables(results: Path):
     trainings = read_trainings(results)
-    noise = seed_noise(trainings)
+    noise = find_seed_noise(trainings)
     return noise_table(noise), differences_table(trainings, noise)
 
 
@@ -191,12 +191,12 @@ class TestMultipliers:
         h = 1e-5
         slopes = [(objective(2.5 + h, 0.4) - objective(2.5 - h, 0.4)) / (2 * h),
                   (objective(2.5, 0.4 + h) - objective(2.5, 0.4 - h)) / (2 * h)]
-        assert multipliers(step)["rate"] == pytest.approx(slopes[0] / slopes[1], rel=1e-6)
-        assert multipliers(step, (1, 2))["rate"] == pytest.approx(slopes[0] / slopes[1] / 2, rel=1e-6)
+        assert find_multipliers(step)["rate"] == pytest.approx(slopes[0] / slopes[1], rel=1e-6)
+        assert find_multipliers(step, (1, 2))["rate"] == pytest.approx(slopes[0] / slopes[1] / 2, rel=1e-6)
 
     def test_not_balanced_or_not_logged(self):
-        assert multipliers(Step(1, 0.0)) == {}
-        assert multipliers(Step(1, 0.0, weights={"distortion": 0.5, "rate": 0.5})) == {}
+        assert find_multipliers(Step(1, 0.0)) == {}
+        assert find_multipliers(Step(1, 0.0, weights={"distortion": 0.5, "rate": 0.5})) == {}
 
 
 class TestPages:

@@ -58,7 +58,7 @@ class Column(Generic[Record]):
     def taken_from(self, part: Callable[[Whole], Record]) -> Column[Whole]:
         """Return this column for records of which the present ones are a ``part``."""
         return Column(self.key, self.title, self.unit, self.digits, self.signed, self.missing, self.wide,
-                      of=lambda whole: self.cell(part(whole)))
+                      detail=self.detail, of=lambda whole: self.cell(part(whole)))
 
     def text(self, value: Cell) -> str:
         """Return one cell as readers see it, not yet escaped."""

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 from bench.common.errors import BenchError
-from bench.reports.page.canvas import COLUMN, WIDE, Figure
+from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.page.pages import Report, Section
 from bench.reports.rate.seeds import BASE
-from bench.reports.training.plots import MULTIPLIER_NOTE, balance, training_curves
-from bench.reports.training.tables import differences_table, noise_table, seed_noise, trainings_table
+from bench.reports.training.plots import MULTIPLIER_NOTE, plot_balance, plot_curves
+from bench.reports.training.tables import differences_table, find_seed_noise, noise_table, trainings_table
 from bench.results.stored import StoredResults
 from bench.results.training_logs import TRAINING, Training
 
@@ -37,15 +37,22 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     trainings = results.trainings
     if not trainings:
         raise BenchError("there are no logs of trainings", "train first: python -m bench train --help")
-    noise = seed_noise(trainings)
-    curves, balances = _side_by_side(trainings), _balances(trainings)
+    standard = [one for one in trainings if one.variant == BASE]
+    balanced = [one for one in trainings if any(step.weights for step in one.steps)]
+    pairs = [found for name, found in _group_by_variant(trainings).items() if standard and BALANCED.fullmatch(name)]
+    curves = [plot_curves(standard, found, layout) for found in pairs for layout in (WIDE, COLUMN)]
+    balances = [plot_balance(found, layout) for found in _group_by_variant(balanced).values()
+                for layout in (WIDE, COLUMN)]
+
     sections = [Section("Trainings", (trainings_table(trainings),))]
+    noise = find_seed_noise(trainings)
     if noise:
         sections.append(Section("Noise between runs", (noise_table(noise), differences_table(trainings, noise))))
     if curves:
         sections.append(Section("Standard and balanced training side by side", figures=tuple(curves)))
     if balances:
         sections.append(Section("What balancing did", figures=tuple(balances)))
+
     intro = [MINIATURES] if any(one.variant.endswith("_mini") for one in trainings) else []
     intro.append(INTRO)
     if balances:
@@ -55,21 +62,8 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     return Report(name, "Trainings", "trainings", tuple(intro), tuple(sections))
 
 
-def _side_by_side(trainings: Sequence[Training]) -> list[Figure]:
-    """Each balanced miniature beside the baseline."""
-    standard = [one for one in trainings if one.variant == BASE]
-    return [training_curves(standard, found, layout) for name, found in _by_variant(trainings).items()
-            if standard and BALANCED.fullmatch(name) for layout in (WIDE, COLUMN)]
-
-
-def _balances(trainings: Sequence[Training]) -> list[Figure]:
-    """Each variant in whose logs there are weights of tasks."""
-    balanced = [one for one in trainings if any(step.weights for step in one.steps)]
-    return [balance(found, layout) for found in _by_variant(balanced).values() for layout in (WIDE, COLUMN)]
-
-
-def _by_variant(trainings: Sequence[Training]) -> dict[str, list[Training]]:
-    found: dict[str, list[Training]] = {}
-    for one in trainings:
-        found.setdefault(one.variant, []).append(one)
-    return found
+def _group_by_variant(trainings: Sequence[Training]) -> dict[str, list[Training]]:
+    groups: dict[str, list[Training]] = {}
+    for training in trainings:
+        groups.setdefault(training.variant, []).append(training)
+    return groups
