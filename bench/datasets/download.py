@@ -1,4 +1,8 @@
-"""Download one file over HTTP: resumed where it stopped, checked, then put in place in one step."""
+"""Download one file over HTTP: resumed where it stopped, checked, then put in place in one step.
+
+Of the libraries for this, pooch checks a hash but begins again after a broken connection, knows one address a file,
+and bounds neither what a server sends nor what an archive unpacks to.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from tqdm import tqdm
 
 from bench import __version__
 from bench.common.errors import DatasetError
+from bench.common.files import is_out_of_space
 from bench.common.hashing import sha256_of_stream
 from bench.datasets.catalogue import Source
 
@@ -27,7 +32,6 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 ATTEMPTS = 3  # per address, when a connection breaks halfway
 _BLOCK_BYTES = 1 << 16
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DownloadFailed(DatasetError):
@@ -192,7 +196,7 @@ def _reason(error: BaseException) -> str:
 
 def unwritable(path: Path, error: OSError) -> DatasetError:
     """Return the error for a file of a set that the operating system does not let us write."""
-    if error.errno in _FULL:
+    if is_out_of_space(error.errno) or error.errno == errno.EFBIG:
         return DatasetError(f"{path}: the disk is full ({error.strerror})",
                             "make room or set BENCH_DATA to a folder on another disk, then run it again: "
                             "the download goes on where it stopped")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
 
 from bench.common.errors import DatasetError
 from bench.common.hashing import sha256_of
@@ -115,15 +116,17 @@ def _most_bytes(image: ImageSpec) -> int:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; a second one waits until the first has fetched."""
+    lock = FileLock(folder / ".lock", thread_local=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "w")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another process that fetches into {folder}", file=sys.stderr, flush=True)
+            lock.acquire()
     except OSError as error:
         raise unwritable(folder, error) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that fetches into {folder}", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.release()
