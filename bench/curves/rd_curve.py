@@ -25,6 +25,10 @@ class Points:
             (MS-SSIM in dB). Without them they are those of ``quality``.
         encode_s: seconds for an image; None where not known.
         decode_s: seconds for an image; None where not known.
+
+    >>> points = Points(bpp=(0.2, 0.4), quality={"ms-ssim": (0.9, 0.99)})
+    >>> [round(value, 6) for value in points.on_curve("ms-ssim")], points.on_curve("psnr")
+    ([10.0, 20.0], None)
     """
 
     bpp: Values
@@ -42,6 +46,12 @@ class Points:
         """Return the qualities of ``metric`` along a curve, which rise, or None where they are not known.
 
         They are the mean over images of each image's; where only a mean of the values is known, that of the mean.
+
+        Args:
+            metric: a name in ``METRICS``.
+
+        Returns:
+            (points,), in the unit that the metric has on curves.
 
         Raises:
             ConfigurationError: no such metric.
@@ -112,6 +122,9 @@ class RDCurve:
     def curve(self, metric: str) -> Curve:
         """Return bpp and the quality along the curve, ready for BD-rate.
 
+        Args:
+            metric: a name in ``METRICS``.
+
         Raises:
             ConfigurationError: there is no such metric, or no values of it.
         """
@@ -130,14 +143,19 @@ class RDCurve:
     def over(self, images: Collection[str]) -> RDCurve:
         """Return the curve averaged over ``images`` only; itself if these are all.
 
+        Args:
+            images: names in :attr:`per_image`, at least one.
+
         Raises:
             ConfigurationError: there are no points of one of ``images``.
         """
         if set(images) == set(self.per_image):
             return self
+
         missing = sorted(set(images) - set(self.per_image))
         if missing or not images:
             raise ConfigurationError(f"{self.label} has no points of {', '.join(missing) or 'no image'}")
+
         kept = {image: self.per_image[image] for image in sorted(images)}
         return replace(self, points=mean_points(list(kept.values())), per_image=kept, images=len(kept))
 
@@ -147,8 +165,15 @@ def mean_points(members: Sequence[Points]) -> Points:
 
     A quality is averaged both ways: as images have it, and along the curve (MS-SSIM: linear, and each image's in dB).
 
+    Args:
+        members: points of each image, all in one order; at least one image.
+
     Raises:
         BenchError: the images have different numbers of points.
+
+    >>> both = mean_points([Points((0.2,), {"ms-ssim": (0.9,)}), Points((0.4,), {"ms-ssim": (0.99,)})])
+    >>> f"{both.bpp[0]:.2f} bpp, {both.quality['ms-ssim'][0]:.3f}, {both.on_curve('ms-ssim')[0]:.2f} dB"
+    '0.30 bpp, 0.945, 15.00 dB'
     """
     if len({len(member.bpp) for member in members}) != 1:
         raise BenchError("images with different numbers of rate points can't be averaged")
@@ -163,9 +188,17 @@ def mean_points(members: Sequence[Points]) -> Points:
 
 
 def over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RDCurve, RDCurve] | None:
-    """Return both curves averaged over the images that both know ``metric`` of; None if there are none.
+    """Return both curves averaged over the images that both know ``metric`` of.
 
-    Where one of them is known only as averages, both are returned as they are.
+    Args:
+        first, second: of one dataset.
+        metric: a name in ``METRICS``.
+
+    Returns:
+        Both curves, as they are where one of them is known only as averages; None where they share no image.
+
+    Raises:
+        ConfigurationError: no such metric.
     """
     own, other = first.images_with(metric), second.images_with(metric)
     if not (own and other):
