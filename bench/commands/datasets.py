@@ -88,7 +88,7 @@ def _verify_set(spec: DatasetSpec) -> bool:
     faults = 0
     for state in location.states:
         word, fault = state.word, state.fault
-        if word == "unpinned" and (fault := _unreadable(state.path)):
+        if word == "unpinned" and state.path is not None and (fault := _unreadable(state.path)):
             word = "unreadable"
         faults += fault is not None
         _print_state(state.spec.name, word, fault)

@@ -13,6 +13,7 @@ tpe, the ends of a range. Trials worse than the median of the others end early.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from bench.common.folders import default_folder
 
 if TYPE_CHECKING:
     from bench.training.job import Job
+    from bench.training.recipes import Recipe
     from bench.training.search.plan import Plan
     from bench.training.search.record import Trial
     from bench.training.start.sweep import Images, Prepare
@@ -144,7 +146,7 @@ def _search_at(plan: Plan, args: argparse.Namespace, images: Images, device: str
     search = Search(plan, out, images, _start(args, plan.job, images), device, workers)
     for trial in search.run(args.trials):
         print(f"λ {lambda_:g}  {_told(trial)}", flush=True)
-    best = min(search.complete(), key=lambda one: one.loss, default=None)
+    best = min(search.complete(), key=lambda trial: math.inf if trial.loss is None else trial.loss, default=None)
     print(f"λ {lambda_:g}: " + (f"best of all so far: {_told(best)}" if best else "no trial is complete"), flush=True)
     return best is not None
 
@@ -157,7 +159,7 @@ def _told(trial: Trial) -> str:
     return f"{told(trial.setting)}{figures}  {trial.state} at step {trial.steps}{reason}"
 
 
-def _recipe(args: argparse.Namespace, variant: Variant):
+def _recipe(args: argparse.Namespace, variant: Variant) -> Recipe:
     from bench.training.recipes import RECIPES
 
     return RECIPES.get(args.recipe or variant.recipe).with_(

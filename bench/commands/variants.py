@@ -132,19 +132,19 @@ def _place(variant: Variant, checkpoint: Checkpoint) -> str:
     more = variant.options_at.get(checkpoint.lambda_)
     point = f"  λ {checkpoint.point}" + (f" {dict(more)}" if more else "")
     if checkpoint.path:
-        return f"{point}: {_shown(checkpoint.path)}, {_fit(variant, checkpoint)}"
+        return f"{point}: {_shown(checkpoint.path)}, {_fit(variant, checkpoint.lambda_, checkpoint.path)}"
     places = ", ".join(map(_shown, checkpoint.looked_in))
     return f"{point}: missing, looked for {places}"
 
 
-def _fit(variant: Variant, checkpoint: Checkpoint) -> str:
+def _fit(variant: Variant, lambda_: float, path: Path) -> str:
     """Load a checkpoint and say what was done to make it fit, or why it does not."""
     from bench.models import create
     from bench.models.checkpoints import load_weights, read_weights
 
-    model = create(variant.model, **variant.options_for(checkpoint.lambda_))
+    model = create(variant.model, **variant.options_for(lambda_))
     try:
-        report = load_weights(model, read_weights(checkpoint.path), checkpoint.path.name)
+        report = load_weights(model, read_weights(path), path.name)
     except CheckpointError as error:
         return f"can't be used: {error}"
     done = [f"not in the file, filled with its constant: {list_names(report.filled)}"] if report.filled else []

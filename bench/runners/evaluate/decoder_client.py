@@ -33,9 +33,9 @@ class DecoderFailure(CodecError):
         self.kind = kind
 
 
-def ending(status: int) -> str:
+def describe_ending(status: int | None) -> str:
     """Return how a process ended, from its exit status: "status 3", "SIGKILL"."""
-    if status >= 0:
+    if status is None or status >= 0:
         return f"status {status}"
     try:
         return signal.Signals(-status).name
@@ -92,14 +92,17 @@ class DecoderProcess:
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._process is None:
             self._process = self._start()
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None  # they are pipes
+
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            line = self._read_line()
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            line = self._read_line(process.stdout.fileno())
         except BrokenPipeError:
             line = b""
         if not line.endswith(b"\n"):
-            raise self._crash()
+            raise self._crash(process.wait())
         return json.loads(line)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -114,9 +117,8 @@ class DecoderProcess:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
 
-    def _read_line(self) -> bytes:
+    def _read_line(self, output: int) -> bytes:
         """Read one line, or what came before the process' end."""
-        output = self._process.stdout.fileno()
         deadline = time.monotonic() + self._timeout_s
         line = b""
         while not line.endswith(b"\n"):
@@ -130,13 +132,12 @@ class DecoderProcess:
             line += piece
         return line
 
-    def _crash(self) -> DecoderFailure:
-        status = self._process.wait()
+    def _crash(self, status: int) -> DecoderFailure:
         self._stop()
         self._words.seek(0)
         words = self._words.read().decode(errors="replace").strip().splitlines()
         last = " | ".join(word.strip() for word in words[-3:])
-        text = f"the decoder process died ({ending(status)})"
+        text = f"the decoder process died ({describe_ending(status)})"
         return DecoderFailure("Crash", f"{text}: {last}" if last else text)
 
     def _stop(self) -> None:
@@ -145,7 +146,9 @@ class DecoderProcess:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
         process.wait()
-        with contextlib.suppress(BrokenPipeError):  # a request that it never read
-            process.stdin.close()
-        process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(BrokenPipeError):  # a request that it never read
+                if pipe is not None:
+                    pipe.close()

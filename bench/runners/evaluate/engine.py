@@ -6,13 +6,13 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 from bench.common.errors import BenchError, CodecError
 from bench.results.rows import Row
-from bench.runners.evaluate.decoder_client import ending
+from bench.runners.evaluate.decoder_client import describe_ending
 from bench.runners.evaluate.identity import identify
 from bench.runners.evaluate.unit import Unit, failed_row, run_unit
 from bench.runners.machine import describe_machine
@@ -38,32 +38,33 @@ class Units(Protocol):
         """Whether there will be no more."""
 
 
-def run_units(units: Units, jobs: int) -> Iterator[tuple[Unit, Row]]:
+def run_units(units: Units, jobs: int) -> Generator[tuple[Unit, Row], None, None]:
     """Run all units, ``jobs`` at a time, and yield their rows as they come.
 
     Raises:
         BenchError: a unit could not go on (a full disk).
     """
     idle: list[_Worker] = []
-    busy: dict[Connection, _Worker] = {}
+    busy: list[_Worker] = []
     try:
         while busy or not units.exhausted:
             while len(busy) < jobs and not units.exhausted and (unit := units.take()) is not None:
                 worker = idle.pop() if idle else _Worker()
                 worker.start(unit)
-                busy[worker.connection] = worker
-            for connection in wait(list(busy), timeout=_RETRY_S) if busy else ():
-                worker = busy[connection]
+                busy.append(worker)
+
+            ready = wait([worker.connection for worker in busy], timeout=_RETRY_S) if busy else ()
+            for worker in [worker for worker in busy if worker.connection in ready]:
                 yield from ((worker.unit, row) for row in worker.receive())
                 if worker.finished:
-                    del busy[connection]
+                    busy.remove(worker)
                     units.release(worker.unit)
                     if worker.is_alive:
                         idle.append(worker)
             if not busy and not units.exhausted:
                 time.sleep(_RETRY_S)
     finally:
-        for worker in [*idle, *busy.values()]:
+        for worker in [*idle, *busy]:
             worker.stop()
 
 
@@ -105,7 +106,7 @@ class _Worker:
 
     def _failed_rest(self) -> list[Row]:
         self._process.join()
-        error = EncoderDied(f"the process that encodes died ({ending(self._process.exitcode)})")
+        error = EncoderDied(f"the process that encodes died ({describe_ending(self._process.exitcode)})")
         series = identify(self.unit.spec)
         provenance = describe_machine(self.unit.device, jobs=self.unit.jobs, torch=None)
         return [failed_row(self.unit, image, series, error, provenance)

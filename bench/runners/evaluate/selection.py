@@ -53,11 +53,13 @@ def choose(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
             new, lacking = _variant(variants[name], points, named)
         else:
             new, lacking = _classical(name, named)
-        for one in new:
-            found.setdefault((one.name, one.point), one)
-        for one in lacking:
-            missing.setdefault(one.what, one)
-    chosen = tuple(one for one in found.values() if not points or one.point in points)
+
+        for spec in new:
+            found.setdefault((spec.name, spec.point), spec)
+        for lack in lacking:
+            missing.setdefault(lack.what, lack)
+
+    chosen = tuple(spec for spec in found.values() if not points or spec.point in points)
     _refuse_nothing(chosen, found, tuple(missing.values()), points)
     return Chosen(chosen, tuple(missing.values()))
 

@@ -147,7 +147,7 @@ def _row(unit: Unit, image: UnitImage, series: Series, **values: Any) -> Row:
         key=row_key(series.digest, unit.dataset, image.name, image.sha256), series=series.digest,
         dataset=unit.dataset, dataset_total=unit.dataset_total,
         image=image.name, image_sha256=image.sha256, image_verified=image.verified,
-        codec=spec.codec, name=spec.name, label=spec.settings.get("label", entry.label), point=spec.point,
+        codec=spec.codec, name=spec.name, label=str(spec.settings.get("label", entry.label)), point=spec.point,
         miniature=bool(spec.settings.get("miniature", False)), identity=series.values, colour=entry.colour,
         code_version=code_version(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
