@@ -11,8 +11,8 @@ from PIL import Image
 
 from bench.curves.rd_curve import Points, RDCurve
 from bench.reports.page.canvas import COLUMN, WIDE
+from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED, PUBLISHED, ReportCurve
-from bench.reports.rate.frame import Coverage
 from bench.reports.rate.plots import FULL_RATE_BPP, MOST_CURVES, low_rate_limit, rd_plot, styles_of
 
 RATES = (0.1, 0.25, 0.5, 1.0)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
+
+import msgspec
+
+from bench.results.row_selection import Selection
 
 MINIATURE_NOTE = (
     "Models marked \"miniature\" are small models trained on a CPU to show the whole path from weights to "
@@ -29,6 +34,14 @@ def label_codecs(rows: Iterable[Labelled]) -> dict[str, str]:
     labels = {row.name: mark_miniature(row.label, row.miniature) for row in rows}
     used = list(labels.values())
     return {name: label if used.count(label) == 1 else f"{label} [{name}]" for name, label in labels.items()}
+
+
+def label_selection(selection: Selection) -> Selection:
+    """Return ``selection`` with rows that are labelled as reports call their codecs."""
+    labels = label_codecs(selection.rows)
+    choices = (replace(choice, rows=tuple(msgspec.structs.replace(row, label=labels[choice.name])
+                                          for row in choice.rows)) for choice in selection.choices)
+    return replace(selection, choices=tuple(choices))
 
 
 def mark_miniature(label: str, miniature: bool) -> str:

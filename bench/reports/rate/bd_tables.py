@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from bench.common.text import format_count
 from bench.reports.page.table import Cell, Column, Table
 from bench.reports.rate.comparison import MS_SSIM, PSNR, Comparison, Subject, compare, interval_of
+from bench.reports.rate.coverage import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED
-from bench.reports.rate.frame import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.reports.rate.seeds import BASE, seed_notes
 from bench.results.labels import MINIATURE_NOTE
 

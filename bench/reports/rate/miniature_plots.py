@@ -14,8 +14,8 @@ from scipy.interpolate import PchipInterpolator
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS
 from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_grid, open_canvas, save_figure
+from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import MEASURED, ReportCurve
-from bench.reports.rate.frame import Coverage
 from bench.reports.rate.plots import convention_of
 from bench.reports.rate.seeds import BASE, SEED
 from bench.results.labels import MINIATURE_NOTE

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure as Canvas
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS
 from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, finish_axes, open_canvas, save_figure
+from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED, ReportCurve
-from bench.reports.rate.frame import Coverage
 
 ANCHOR_LOOKS = (  # colour, marker, dashes
     ("#000000", "", (0, (5, 2))), ("#6F6F6F", "", (0, (1, 1.4))), ("#000000", "", (0, (5, 1.5, 1, 1.5))),

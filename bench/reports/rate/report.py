@@ -15,11 +15,11 @@ from bench.reports.page.table import Table
 from bench.reports.rate import plots, tables
 from bench.reports.rate.bd_tables import bd_detail, bd_overview
 from bench.reports.rate.comparison import Subject, compare, subjects_of
+from bench.reports.rate.coverage import CONVENTION, Coverage, coverage_of
 from bench.reports.rate.curves import ANCHOR, PUBLISHED, ReportCurve, measured_curves
-from bench.reports.rate.frame import CONVENTION, Coverage, coverage_of, to_frame
 from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
 from bench.reports.rate.references import HPCM_BASE_PUBLISHED, reference_curves
-from bench.results.labels import MINIATURE_NOTE
+from bench.results.labels import MINIATURE_NOTE, label_selection
 from bench.results.row_selection import Selection
 from bench.results.stored import StoredResults
 
@@ -42,8 +42,8 @@ def make_rate_report(results: StoredResults, dataset: str) -> Report:
 
 def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
     """Make all tables of a selection, and the figures unless ``with_plots`` is False, which is quicker."""
+    selection = label_selection(selection)
     coverage = coverage_of(selection)
-    frame = to_frame(selection.rows)
     measured = [curve for metric in headline_metrics()
                 for curve in measured_curves(selection, metric.name, coverage.total)]
     bd = _bd_tables(subjects_of(measured), subjects_of(references), coverage)
@@ -54,10 +54,10 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
         sections.insert(0, Section("BD-rate", tables=(bd[0],)))
         sections.append(Section("BD-rate against each anchor", tables=tuple(bd[1:])))
     sections += [
-        Section("Summary of every codec", tables=(tables.summary(frame, coverage),)),
-        Section("Failures", tables=(tables.failures(frame, coverage),)),
+        Section("Summary of every codec", tables=(tables.summary(selection, coverage),)),
+        Section("Failures", tables=(tables.failures(selection, coverage),)),
         Section("What was measured with what", tables=(tables.provenance(selection, coverage),)),
-        Section("Single images", tables=(tables.per_image(frame, coverage),), collapsed=True),
+        Section("Single images", tables=(tables.per_image(selection, coverage),), collapsed=True),
     ]
     return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
                   _intro(coverage), tuple(sections), coverage.warnings, tuple(used))

@@ -3,129 +3,150 @@
 from __future__ import annotations
 
 import json
-
-import pandas as pd
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from math import fsum
+from typing import Any
 
 from bench.common.text import format_count
-from bench.metrics.quality import METRICS, headline_metrics, known_metrics
+from bench.metrics.quality import METRICS, QualityMetric, headline_metrics, known_metrics
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.frame import CONVENTION, SHORT_CONVENTION, Coverage
-from bench.results.labels import MINIATURE_NOTE, label_codecs
+from bench.reports.rate.coverage import CONVENTION, SHORT_CONVENTION, Coverage
+from bench.results.labels import MINIATURE_NOTE
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
-CODEC = Column("codec", "Codec")
-POINT = Column("point", "Point")
+Rows = tuple[Row, ...]  # of one rate point, one an image
+
+CODEC = Column("codec", "Codec", of=lambda row: row.label)
+POINT = Column("point", "Point", of=lambda row: row.point)
+IMAGE = Column("image", "Image", of=lambda row: row.image)
 RATE_COLUMNS = (
-    Column("bpp", "bpp", digits=4),
-    Column("bpp_y", "y", "bpp", digits=4, detail=True),
-    Column("bpp_z", "z", "bpp", digits=4, detail=True),
-    Column("bpp_header", "header", "bpp", digits=4, detail=True),
-    Column("bpp_estimated", "estimated", "bpp", digits=4, detail=True),
-    Column("actual_over_estimated", "actual / est.", digits=4, detail=True),
+    Column("bpp", "bpp", digits=4, of=lambda row: row.bpp),
+    Column("bpp_y", "y", "bpp", digits=4, detail=True, of=lambda row: row.bpp_of("y")),
+    Column("bpp_z", "z", "bpp", digits=4, detail=True, of=lambda row: row.bpp_of("z")),
+    Column("bpp_header", "header", "bpp", digits=4, detail=True, of=lambda row: row.bpp_of("header")),
+    Column("bpp_estimated", "estimated", "bpp", digits=4, detail=True, of=lambda row: row.bpp_estimated),
+    Column("actual_over_estimated", "actual / est.", digits=4, detail=True, of=lambda row: row.actual_over_estimated),
 )
 TIME_COLUMNS = (
-    Column("encode_s", "encode", "s", digits=3),
-    Column("decode_s", "decode", "s", digits=3),
+    Column("encode_s", "encode", "s", digits=3, of=lambda row: row.encode_s),
+    Column("decode_s", "decode", "s", digits=3, of=lambda row: row.decode_s),
+)
+ORIGIN_COLUMNS = (
+    Column("codec_version", "Version", wide=True, of=lambda row: _version(row)),
+    Column("settings", "Settings", wide=True, of=lambda row: _text(row.settings)),
+    Column("colour", "Colour path", of=lambda row: row.colour),
+    Column("weights_sha256", "Weights SHA-256", of=lambda row: row.identity.get("weights_sha256", "")[:16] or None),
+    Column("device", "Device", of=lambda row: row.provenance.device or None),
+    Column("code_version", "Code", of=lambda row: row.code_version or None),
 )
 
 
-def _measure_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
-    """Rates, every quality metric of ``frame``, and times."""
-    qualities = [Column(scale.column, scale.title, scale.unit, digits=scale.digits, missing="N/A",
-                        detail=not metric.headline or scale != metric.on_curves)
-                 for metric in known_metrics() for scale in metric.scales if scale.column in frame]
-    return (*RATE_COLUMNS, *qualities, *TIME_COLUMNS)
-
-
-def summary(frame: pd.DataFrame, coverage: Coverage) -> Table:
+def summary(selection: Selection, coverage: Coverage) -> Table:
     """One line for each rate point: means over the images that were measured, and what went wrong."""
-    measures = _measure_columns(frame)
-    columns = (CODEC, POINT, Column("images_ok", "ok", digits=0), Column("images", "images", digits=0),
-               *measures, Column("mismatches", "decode mismatches", digits=0),
-               Column("failures", "failed", digits=0), Column("warnings", "warnings", digits=0, detail=True))
-    rows: list[tuple[Cell, ...]] = []
-    for (label, point), group in frame.groupby(["label", "point"], sort=False):  # labels are unique
-        measured = group[group["status"] == OK]
-        rows.append((label, point, len(measured), len(group), *(_mean(measured[column.key]) for column in measures),
-                     int((group["decode_matches"] == False).sum()),  # noqa: E712 (None is no mismatch)
-                     len(group) - len(measured), int(group["warnings"].map(len).sum())))
+    columns: tuple[Column[Rows], ...] = (
+        _of_first(CODEC), _of_first(POINT),
+        Column("images_ok", "ok", digits=0, of=lambda rows: len(_measured(rows))),
+        Column("images", "images", digits=0, of=len),
+        *map(_average, _measure_columns(selection)),
+        Column("mismatches", "decode mismatches", digits=0,
+               of=lambda rows: sum(row.decode_matches is False for row in rows)),
+        Column("failures", "failed", digits=0, of=lambda rows: len(rows) - len(_measured(rows))),
+        Column("warnings", "warnings", digits=0, detail=True, of=lambda rows: sum(len(row.warnings) for row in rows)),
+    )
     notes = [CONVENTION, "Means go over the images counted under \"ok\". encode and decode are wall-clock "
              "seconds an image, not a latency benchmark."]
     for metric in headline_metrics():
-        if metric.scale.column not in frame:
-            continue
-        without = frame.loc[(frame["status"] == OK) & frame[metric.scale.column].isna(), "image"].nunique()
+        without = {row.image for row in _measured(selection.rows) if row.quality.get(metric.name) is None}
         if without:
-            notes.append(f"The means of {metric.label} leave out {format_count(without, 'image')} that it is not "
+            notes.append(f"The means of {metric.label} leave out {format_count(len(without), 'image')} that it is not "
                          "defined for (reasons in the table of single images).")
-    return _table("summary", "Rate points", columns, rows, coverage, tuple(notes))
+    return _table("summary", "Rate points", columns, (choice.rows for choice in selection.choices), coverage, notes)
 
 
-def _mean(values: pd.Series) -> float | None:
-    mean = values.mean()
-    return None if pd.isna(mean) else float(mean)
-
-
-def per_image(frame: pd.DataFrame, coverage: Coverage) -> Table:
+def per_image(selection: Selection, coverage: Coverage) -> Table:
     """Every chosen row."""
-    measures = _measure_columns(frame)
-    columns = (CODEC, POINT, Column("image", "Image"), Column("width", "width", digits=0),
-               Column("height", "height", digits=0), Column("bytes_total", "bytes", digits=0),
-               *measures, Column("decode_matches", "decode matches"),
-               Column("remark", "Remark", wide=True))
-    keys = ["label", "point", "image", "width", "height", "bytes_total", *(column.key for column in measures)]
-    rows: list[tuple[Cell, ...]] = []
-    for record in frame.to_dict("records"):
-        rows.append((*(_plain(record[key]) for key in keys), record["decode_matches"], _remark(record)))
-    table = _table("per_image", "Single images", columns, rows, coverage, (CONVENTION,))
+    columns = (
+        CODEC, POINT, IMAGE,
+        Column("width", "width", digits=0, of=lambda row: row.width),
+        Column("height", "height", digits=0, of=lambda row: row.height),
+        Column("bytes_total", "bytes", digits=0, of=lambda row: row.bytes_total),
+        *_measure_columns(selection),
+        Column("decode_matches", "decode matches", of=lambda row: row.decode_matches),
+        Column("remark", "Remark", wide=True, of=_remark),
+    )
+    table = _table("per_image", "Single images", columns, selection.rows, coverage, [CONVENTION])
     return table.without_empty_columns()
 
 
-def _plain(value: Cell) -> Cell:
-    return None if isinstance(value, float) and pd.isna(value) else value
-
-
-def _remark(record: dict) -> str | None:
-    parts = [f"failed: {record['reason']}"] if record["status"] != OK else []
-    parts += record["warnings"]
-    if record["image_verified"] is False:
-        parts.append("not the catalogue's image")
-    if record["decode_matches"] is False and record["decode_max_abs_difference"] is not None:
-        parts.append(f"decoded image differs by up to {record['decode_max_abs_difference']:.0f}")
-    for name, reason in (record["quality_missing"] or {}).items():
-        if not any(reason in text for text in record["warnings"]):
-            parts.append(f"no {METRICS.get(name).label if name in METRICS else name}: {reason}")
-    return "; ".join(parts) or None
-
-
-def failures(frame: pd.DataFrame, coverage: Coverage) -> Table:
+def failures(selection: Selection, coverage: Coverage) -> Table:
     """Every row that failed, with its reason."""
-    columns = (CODEC, POINT, Column("image", "Image"), Column("reason", "Reason", wide=True))
-    failed = frame[frame["status"] != OK]
-    rows = list(failed[["label", "point", "image", "reason"]].itertuples(index=False, name=None))
-    return _table("failures", "Failures", columns, rows, coverage, ())
+    columns = (CODEC, POINT, IMAGE, Column("reason", "Reason", wide=True, of=lambda row: row.reason))
+    failed = [row for row in selection.rows if row.status != OK]
+    return _table("failures", "Failures", columns, failed, coverage)
 
 
 def provenance(selection: Selection, coverage: Coverage) -> Table:
     """What every rate point was measured with, one line for each combination within a codec."""
-    columns = (CODEC, Column("points", "Points"), Column("codec_version", "Version", wide=True),
-               Column("settings", "Settings", wide=True), Column("colour", "Colour path"),
-               Column("weights_sha256", "Weights SHA-256"), Column("device", "Device"),
-               Column("code_version", "Code"))
-    labels = label_codecs(selection.rows)
-    points: dict[tuple[Cell, ...], list[str]] = {}
+    groups: dict[tuple[Cell, ...], list[Row]] = {}
     for choice in selection.choices:
-        points.setdefault((labels[choice.name], *_origin(choice.rows[0])), []).append(choice.point)
-    rows = [(origin[0], ", ".join(names), *origin[1:]) for origin, names in points.items()]
-    table = _table("provenance", "Provenance", columns, rows, coverage, selection.notes)
+        first = choice.rows[0]
+        groups.setdefault(tuple(column.cell(first) for column in (CODEC, *ORIGIN_COLUMNS)), []).append(first)
+
+    columns: tuple[Column[Rows], ...] = (
+        _of_first(CODEC), Column("points", "Points", of=lambda rows: ", ".join(row.point for row in rows)),
+        *map(_of_first, ORIGIN_COLUMNS),
+    )
+    table = _table("provenance", "Provenance", columns, map(tuple, groups.values()), coverage, selection.notes)
     return table.without_empty_columns()
 
 
-def _origin(row: Row) -> tuple[Cell, ...]:
-    weights = row.identity.get("weights_sha256")
-    return (_version(row), _text(row.settings), row.colour, str(weights)[:16] if weights else None,
-            row.provenance.device or None, row.code_version or None)
+def _measured(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.status == OK]
+
+
+def _measure_columns(selection: Selection) -> tuple[Column[Row], ...]:
+    """Rates, every quality metric that a row tells anything of, and times."""
+    told = {name for row in selection.rows for name in row.quality_versions}
+    qualities = [column for metric in known_metrics() if metric.name in told for column in _quality_columns(metric)]
+    return (*RATE_COLUMNS, *qualities, *TIME_COLUMNS)
+
+
+def _quality_columns(metric: QualityMetric) -> list[Column[Row]]:
+    """Value of an image, then the quality along a curve where that is another number; readers first see the latter."""
+    columns = [(metric.scale, lambda row: row.quality.get(metric.name))]
+    if metric.has_own_curve_scale:
+        columns.append((metric.on_curves, lambda row: row.curve_quality(metric.name)))
+    return [Column(scale.column, scale.title, scale.unit, digits=scale.digits, missing="N/A", of=of,
+                   detail=not metric.headline or scale != metric.on_curves) for scale, of in columns]
+
+
+def _of_first(column: Column[Row]) -> Column[Rows]:
+    """The same column for rows that all have the same in it."""
+    return replace(column, of=lambda rows: column.cell(rows[0]))
+
+
+def _average(column: Column[Row]) -> Column[Rows]:
+    """The same column for a rate point: the mean over its measured images that have a value."""
+    def mean(rows: Rows) -> float | None:
+        values = [value for row in _measured(rows) if (value := column.cell(row)) is not None]
+        return fsum(values) / len(values) if values else None
+
+    return replace(column, of=mean)
+
+
+def _remark(row: Row) -> str | None:
+    parts = [f"failed: {row.reason}"] if row.status != OK else []
+    parts += row.warnings
+    if row.image_verified is False:
+        parts.append("not the catalogue's image")
+    if row.decode_matches is False and row.decode_max_abs_difference is not None:
+        parts.append(f"decoded image differs by up to {row.decode_max_abs_difference}")
+    for name, reason in row.quality_missing.items():
+        if not any(reason in text for text in row.warnings):
+            parts.append(f"no {METRICS.get(name).label if name in METRICS else name}: {reason}")
+    return "; ".join(parts) or None
 
 
 def _version(row: Row) -> str | None:
@@ -146,11 +167,10 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _table(name: str, subject: str, columns: tuple[Column, ...], rows: list[tuple[Cell, ...]],
-           coverage: Coverage, notes: tuple[str, ...]) -> Table:
+def _table(name: str, subject: str, columns: Sequence[Column[Any]], records: Iterable[Any], coverage: Coverage,
+           notes: Sequence[str] = ()) -> Table:
     """Add what all tables of a report have in common."""
-    if coverage.miniatures:
-        notes = (*notes, MINIATURE_NOTE)
+    miniature = (MINIATURE_NOTE,) if coverage.miniatures else ()
     constants = (("dataset", coverage.dataset), ("coverage", coverage.text), ("convention", SHORT_CONVENTION))
-    return Table(name, f"{subject}: {coverage.heading}", columns, tuple(rows), notes, coverage.warnings,
-                 constants=constants)
+    return Table.from_records(name, f"{subject}: {coverage.heading}", columns, records, notes=(*notes, *miniature),
+                              warnings=coverage.warnings, constants=constants)

@@ -1,19 +1,13 @@
-"""Rows as a pandas frame, and what a report says about how much of a dataset it covers."""
+"""How much of a dataset a report covers, and what is said of how its numbers were made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-import pandas as pd
 
 from bench.common.text import format_count
 from bench.datasets.catalogue import load_catalogue
-from bench.metrics.quality import QualityMetric, known_metrics
-from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
-from bench.results.rows import OK, Row
+from bench.results.rows import OK
 
 CONVENTION = (
     "PSNR and MS-SSIM on the decoded 8-bit RGB image, per image, then the arithmetic mean over images "
@@ -22,41 +16,6 @@ CONVENTION = (
 )
 # For CSV files, which repeat it in every row.
 SHORT_CONVENTION = "decoded 8-bit RGB; mean of per-image values (MS-SSIM in dB); bpp from file bytes"
-TEXTS = ("name", "codec", "point", "image", "status", "reason")
-MEASURES = ("width", "height", "bytes_total", "bpp", "bpp_estimated", "actual_over_estimated", "encode_s", "decode_s")
-PARTS: tuple[Literal["y", "z", "header"], ...] = ("y", "z", "header")  # of a file
-OTHERS = ("warnings", "miniature", "decode_matches", "decode_max_abs_difference", "image_verified", "quality_missing")
-
-
-def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return one line a row, with columns for every quality metric that a row tells anything of.
-
-    ``label`` is what reports call the codec; missing numbers are NaN.
-    """
-    labels = label_codecs(rows)
-    metrics = measured_metrics(rows)
-    qualities = [scale.column for metric in metrics for scale in metric.scales]
-    numbers = [*MEASURES, *(f"bpp_{part}" for part in PARTS), *qualities]
-
-    records = [_record(row, labels[row.name], metrics) for row in rows]
-    frame = pd.DataFrame.from_records(records, columns=[*TEXTS, "label", *numbers, *OTHERS])
-    frame[numbers] = frame[numbers].astype(float)
-    return frame
-
-
-def measured_metrics(rows: Sequence[Row]) -> list[QualityMetric]:
-    """Return the quality metrics that any of ``rows`` tells anything of, in order of registration."""
-    measured = {name for row in rows for name in row.quality_versions}
-    return [metric for metric in known_metrics() if metric.name in measured]
-
-
-def _record(row: Row, label: str, metrics: Sequence[QualityMetric]) -> dict[str, object]:
-    record = {name: getattr(row, name) for name in (*TEXTS, *MEASURES, *OTHERS)}
-    record |= {f"bpp_{part}": row.bpp_of(part) for part in PARTS}
-    for metric in metrics:
-        record[metric.scale.column] = row.quality.get(metric.name)
-        record[metric.on_curves.column] = row.curve_quality(metric.name)
-    return {**record, "label": label}
 
 
 @dataclass(frozen=True)
