@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from bench.reports.rate.frame import coverage_of, to_frame
 from msgspec.structs import replace as replace_row
 from row_samples import failed, quality_of, with_quality
 
 from bench.reports.page.render import escape_latex, to_csv, to_html, to_latex, to_markdown, to_text
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.curves import measured_curves
-from bench.reports.rate.frame import coverage_of, to_frame
 from bench.reports.rate.tables import failures, per_image, provenance, summary
 from bench.results.provenance import Provenance
 from bench.results.row_selection import select

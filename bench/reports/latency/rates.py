@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.metrics.quality import headline_metrics
 from bench.metrics.statistics.timing import summarise_times
 from bench.reports.latency.device import MeasuredDevice
-from bench.reports.rate.comparison import Subject, compare, subjects_of
+from bench.reports.rate.comparison import ComparedCodec, compare_codecs, group_by_codec
 from bench.reports.rate.coverage import coverage_of
 from bench.reports.rate.curves import ANCHOR, PUBLISHED, measured_curves
 from bench.reports.rate.references import HPCM_BASE_PUBLISHED, reference_curves
@@ -53,29 +53,29 @@ def compare_rates(device: MeasuredDevice, results: StoredResults) -> RatePlot:
     Raises:
         BenchError: an imported curve is damaged.
     """
-    measured, references = _find_subjects(results)
-    anchor = next(subject for subject in references.values() if subject.origin == ANCHOR)
+    measured, references = _find_codecs(results)
+    anchor = next(codec for codec in references.values() if codec.origin == ANCHOR)
     points, left_out = [], []
     for case in device.headline_cases:
         row = case.measured(DECODE)
         if row is None:
             continue
         label = device.labels[case.name]
-        for subject in (measured.get(case.name), references.get(SAME_MODEL.get(case.name, ""))):
-            bd_rate = None if subject is None else compare(anchor, subject).bd_rate_percent
-            if subject is not None and bd_rate is not None:
+        for codec in (measured.get(case.name), references.get(SAME_MODEL.get(case.name, ""))):
+            bd_rate = None if codec is None else compare_codecs(anchor, codec).bd_rate_percent
+            if codec is not None and bd_rate is not None:
                 points.append(RatePoint(label, 1000 * summarise_times(row.samples_s).median, -bd_rate,
-                                        subject.origin == PUBLISHED, case.conditions.shape))
+                                        codec.origin == PUBLISHED, case.conditions.shape))
                 break
         else:
             left_out.append(label)
     return RatePlot(anchor.label, tuple(points), tuple(left_out))
 
 
-def _find_subjects(results: StoredResults) -> tuple[dict[str, Subject], dict[str, Subject]]:
+def _find_codecs(results: StoredResults) -> tuple[dict[str, ComparedCodec], dict[str, ComparedCodec]]:
     """Measured codecs and references by name."""
     selection = results.selection(DATASET)
     total = coverage_of(selection).total
     curves = [curve for metric in headline_metrics() for curve in measured_curves(selection, metric.name, total)]
-    references = subjects_of(reference_curves(DATASET, results.root, total))
-    return {one.name: one for one in subjects_of(curves)}, {one.name: one for one in references}
+    references = group_by_codec(reference_curves(DATASET, results.root, total))
+    return {one.name: one for one in group_by_codec(curves)}, {one.name: one for one in references}

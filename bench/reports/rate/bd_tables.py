@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from bench.common.text import format_count
-from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.comparison import MS_SSIM, PSNR, Comparison, Subject, compare, interval_of
+from bench.common.text import format_count, format_number
+from bench.metrics.rate.curves import MINIMUM_POINTS
+from bench.metrics.statistics.noise import run_noise
+from bench.reports.page.table import Column, Table
+from bench.reports.rate.comparison import (
+    AnchorComparisons,
+    ComparedCodec,
+    Comparison,
+    compare_with_all,
+    find_interval,
+)
 from bench.reports.rate.coverage import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED
-from bench.reports.rate.seeds import BASE, seed_notes
-from bench.results.labels import MINIATURE_NOTE
+from bench.reports.rate.references import HPCM_BASE_PUBLISHED
+from bench.results.labels import BASE, MINIATURE_NOTE, SEED
 
 BD_NOTE = (
     "BD-rate: mean rate change at equal quality, negative where the codec needs fewer bits than the anchor; "
@@ -22,108 +32,152 @@ INTERVAL_NOTE = (
     "known; it says how much the choice of images matters, not what another training would give."
 )
 PUBLISHED_HEADING = "Published points, not measured here"
-CODEC = Column("codec", "Codec")
-ORIGIN = Column("origin", "Origin", detail=True)
-POINTS = Column("points", "Points", digits=0, detail=True)
-REMARKS = Column("remarks", "Remarks", wide=True)
+ANCHOR_NAMES = ("vvenc", BASE)  # codecs measured here that others are compared with, beside VVC and HPCM-Base
+HPCM_BASE = "hpcm_base"
+CODEC = Column("codec", "Codec", of=lambda one: one.test.label)
+ORIGIN = Column("origin", "Origin", detail=True, of=lambda one: one.test.origin)
+POINTS = Column("points", "Points", digits=0, detail=True, of=lambda one: len(one.test.main.rate))
 INTERVAL = (
-    Column("bd_rate_low_percent", "95 % from", "%", digits=2, signed=True),
-    Column("bd_rate_high_percent", "to", "%", digits=2, signed=True),
+    Column("bd_rate_low_percent", "95 % from", "%", digits=2, signed=True,
+           of=lambda one: one.interval_percent and one.interval_percent[0]),
+    Column("bd_rate_high_percent", "to", "%", digits=2, signed=True,
+           of=lambda one: one.interval_percent and one.interval_percent[1]),
 )
-DETAIL_COLUMNS = (
-    CODEC, ORIGIN, POINTS, Column("images", "Images", digits=0, missing="?"),
-    Column("bd_rate_percent", "BD-rate", "%", digits=2, signed=True, missing="N/A"),
+DETAIL_COLUMNS: tuple[Column[Comparison], ...] = (
+    CODEC, ORIGIN, POINTS,
+    Column("images", "Images", digits=0, missing="?", of=lambda one: one.images),
+    Column("bd_rate_percent", "BD-rate", "%", digits=2, signed=True, missing="N/A", of=lambda one: one.bd_rate_percent),
     *INTERVAL,
-    Column("bd_rate_per_image_mean_percent", "BD-rate, mean of images", "%", digits=2, signed=True,
-           missing="N/A"),
-    Column("bd_rate_per_image_count", "over images", digits=0),
-    Column("bd_psnr_db", "BD-PSNR", "dB", digits=3, signed=True, missing="N/A"),
-    Column("overlap_percent", "Overlap", "%", digits=1, missing="N/A"),
-    Column("bd_rate_ms_ssim_percent", "BD-rate MS-SSIM", "%", digits=2, signed=True, missing="N/A"),
-    REMARKS,
+    Column("bd_rate_per_image_mean_percent", "BD-rate, mean of images", "%", digits=2, signed=True, missing="N/A",
+           of=lambda one: one.per_image_percent),
+    Column("bd_rate_per_image_count", "over images", digits=0, of=lambda one: one.per_image_count or None),
+    Column("bd_psnr_db", "BD-PSNR", "dB", digits=3, signed=True, missing="N/A", of=lambda one: one.bd_psnr_db),
+    Column("overlap_percent", "Overlap", "%", digits=1, missing="N/A", of=lambda one: one.overlap_percent),
+    Column("bd_rate_ms_ssim_percent", "BD-rate MS-SSIM", "%", digits=2, signed=True, missing="N/A",
+           of=lambda one: one.ms_ssim_percent),
+    Column("remarks", "Remarks", wide=True, of=lambda one: "; ".join(one.remarks) or None),
 )
 
 
-def bd_detail(anchor: Subject, tests: Sequence[Subject], coverage: Coverage) -> Table:
-    """Every codec of ``tests`` against one anchor."""
-    comparisons = [compare(anchor, test) for test in tests if test is not anchor]
-    silent = [one for one in comparisons if not anchor.main.miniature and _says_nothing(one)]
-    comparisons = [one for one in comparisons if one not in silent]
-    rows = [_detail_row(comparison, interval_of(anchor, comparison.test)) for comparison in comparisons]
-    keys = [column.key for column in DETAIL_COLUMNS]
-    places = [keys.index(column.key) for column in INTERVAL]
-    known = any(row[place] is not None for row in rows for place in places)
-    kept = [place for place in range(len(keys)) if known or place not in places]
-    intervals = [INTERVAL_NOTE] if known else []
-    notes = [BD_NOTE, *intervals, CONVENTION, f"Anchor: {_described(anchor)}", *seed_notes([anchor], tests)]
+def bd_tables(measured: Sequence[ComparedCodec], references: Sequence[ComparedCodec],
+              coverage: Coverage) -> list[Table]:
+    """Return the overview and one table an anchor, or nothing where there is no anchor."""
+    tests = [*measured, *(codec for codec in references if codec.origin != ANCHOR)]
+    groups = [compare_with_all(anchor, tests) for anchor in choose_anchors(measured, references)]
+    if not groups or not tests:
+        return []
+
+    groups = [group for group in groups
+              if not group.anchor.main.miniature or any(one.has_bd_rate for one in group.others)]
+    return [overview_table(groups, tests, coverage), *(detail_table(group, coverage) for group in groups)]
+
+
+def choose_anchors(measured: Sequence[ComparedCodec], references: Sequence[ComparedCodec]) -> list[ComparedCodec]:
+    """Return what to compare with: VVC, HPCM-Base (measured, else published), VVenC, the miniature."""
+    vvc = [codec for codec in references if codec.origin == ANCHOR]
+    here = {codec.name: codec for codec in measured if len(codec.main.rate) >= MINIMUM_POINTS}
+    published = [codec for codec in references if codec.name == HPCM_BASE_PUBLISHED]
+    base = [here[HPCM_BASE]] if HPCM_BASE in here else published
+    return [*vvc, *base, *(here[name] for name in ANCHOR_NAMES if name in here)]
+
+
+def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
+    """Every codec against one anchor."""
+    anchor = group.anchor
+    silent = [] if anchor.main.miniature else [one for one in group.others if _says_nothing(one)]
+    shown = [replace(one, interval_percent=find_interval(anchor, one.test))
+             for one in group.others if one not in silent]
+    known = any(one.interval_percent is not None for one in shown)
+    columns = [column for column in DETAIL_COLUMNS if known or column not in INTERVAL]
+
+    notes = [BD_NOTE, *([INTERVAL_NOTE] if known else []), CONVENTION, f"Anchor: {_describe(anchor)}",
+             *seed_notes([group])]
     if silent:
         left_out = format_count(len(silent), "miniature")
         notes.append(f"Left out: {left_out} with too little range of quality in common with the anchor for any "
                      f"BD-rate; they are compared with {BASE}.")
-    return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}",
-                  tuple(DETAIL_COLUMNS[place] for place in kept), [tuple(row[place] for place in kept) for row in rows],
-                  [comparison.test for comparison in comparisons], coverage, notes, anchor.label)
+    return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", columns, shown, coverage, notes,
+                  anchor.label)
 
 
 def _says_nothing(comparison: Comparison) -> bool:
     """Whether it is of a miniature other than the baseline, and without a number."""
     test = comparison.test
-    return (test.main.miniature and test.name != BASE and comparison.bd_rate_percent is None
-            and comparison.ms_ssim_percent is None)
+    return test.main.miniature and test.name != BASE and not comparison.has_bd_rate
 
 
-def _detail_row(comparison: Comparison, interval: tuple[float, float] | None) -> tuple[Cell, ...]:
-    test = comparison.test
-    return (test.label, test.origin, len(test.main.rate), comparison.images, comparison.bd_rate_percent,
-            *(interval or (None, None)), comparison.per_image_percent, comparison.per_image_count or None,
-            comparison.bd_psnr_db, comparison.overlap_percent, comparison.ms_ssim_percent,
-            "; ".join(comparison.remarks) or None)
+@dataclass(frozen=True)
+class _OverviewRow:
+    """One codec against every anchor, by the anchor's name."""
+
+    test: ComparedCodec
+    against: Mapping[str, Comparison]
 
 
-def bd_overview(anchors: Sequence[Subject], tests: Sequence[Subject], coverage: Coverage) -> Table:
+def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[ComparedCodec], coverage: Coverage) -> Table:
     """BD-rates of averaged curves, a column for every anchor; MS-SSIM only against VVC, if there is one."""
-    vvc = [index for index, anchor in enumerate(anchors) if anchor.origin == ANCHOR]
-    vvc = vvc or list(range(len(anchors)))
-    columns = [CODEC, ORIGIN, POINTS]
-    columns += [Column(f"bd_rate_vs_{anchor.name}_percent", f"vs {anchor.label}", "%", 2, True, "N/A")
-                for anchor in anchors]
-    columns += [Column(f"bd_rate_ms_ssim_vs_{anchor.name}_percent", f"MS-SSIM vs {anchor.label}", "%", 2,
-                       True, "N/A") for anchor in map(anchors.__getitem__, vvc)]
-    rows = []
-    for test in tests:
-        results = [_overview_pair(anchor, test) for anchor in anchors]
-        rows.append((test.label, test.origin, len(test.main.rate), *(psnr for psnr, _ in results),
-                     *(results[index][1] for index in vvc)))
-    notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_described(anchor)}" for anchor in anchors),
+    anchors = [group.anchor for group in groups]
+    vvc = [anchor for anchor in anchors if anchor.origin == ANCHOR]
+    columns = [CODEC, ORIGIN, POINTS, *map(_psnr_column, anchors), *map(_ms_ssim_column, vvc or anchors)]
+    rows = [_OverviewRow(test, {group.anchor.name: group.comparisons[place] for group in groups})
+            for place, test in enumerate(tests)]
+
+    notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_describe(anchor)}" for anchor in anchors),
              "Reasons for N/A, overlaps and means over single images are in the table of each anchor.",
-             *seed_notes(anchors, tests)]
-    labels = "; ".join(anchor.label for anchor in anchors)
-    table = _table("bd_rate", "BD-rate of averaged PSNR and MS-SSIM curves", tuple(columns), rows, tests,
-                   coverage, notes, labels)
+             *seed_notes(groups)]
+    table = _table("bd_rate", "BD-rate of averaged PSNR and MS-SSIM curves", columns, rows, coverage, notes,
+                   "; ".join(anchor.label for anchor in anchors))
     return table.without_empty_columns()
 
 
-def _described(anchor: Subject) -> str:
+def _psnr_column(anchor: ComparedCodec) -> Column[_OverviewRow]:
+    return Column(f"bd_rate_vs_{anchor.name}_percent", f"vs {anchor.label}", "%", 2, True, "N/A",
+                  of=lambda row: row.against[anchor.name].bd_rate_percent)
+
+
+def _ms_ssim_column(anchor: ComparedCodec) -> Column[_OverviewRow]:
+    return Column(f"bd_rate_ms_ssim_vs_{anchor.name}_percent", f"MS-SSIM vs {anchor.label}", "%", 2, True, "N/A",
+                  of=lambda row: row.against[anchor.name].ms_ssim_percent)
+
+
+def _describe(anchor: ComparedCodec) -> str:
     if anchor.origin == MEASURED:
         return f"{anchor.label}, measured here."
     return f"{anchor.label}: {anchor.source}" if anchor.source else f"{anchor.label}."
 
 
-def _overview_pair(anchor: Subject, test: Subject) -> tuple[float | None, float | None]:
-    """Return the BD-rates by PSNR and by MS-SSIM; an anchor differs from itself by nothing."""
-    if test is anchor:
-        return tuple(0.0 if metric in test.curves else None for metric in (PSNR, MS_SSIM))
-    comparison = compare(anchor, test)
-    return comparison.bd_rate_percent, comparison.ms_ssim_percent
+def seed_notes(groups: Sequence[AnchorComparisons]) -> list[str]:
+    """Say how far other seeds of the baseline are from it, where both were measured; else return nothing."""
+    base = next((group for group in groups if group.anchor.name == BASE and group.anchor.origin == MEASURED), None)
+    if base is None:
+        return []
+    seeds = [one for one in base.others if SEED.fullmatch(one.test.name) and one.test.origin == MEASURED]
+    if not seeds:
+        return []
+
+    values = {one.test.label: one.bd_rate_percent for one in seeds}
+    texts = {label: "N/A" if value is None else f"{format_number(value, '+.2f')} %" for label, value in values.items()}
+    listed = ", ".join(f"{label} {text}" for label, text in texts.items())
+    label = base.anchor.label
+    text = f"Noise between runs: trained alike but for the seed, BD-rates by PSNR against {label} are {listed}."
+
+    known = [value for value in values.values() if value is not None]
+    if known:
+        noise = run_noise([0.0, *known])
+        degrees = format_count(len(known), "degree")
+        text += (f" Over these {noise.runs} runs, {label} being 0 %, the standard deviation is "
+                 f"{noise.deviation:.2f} %; the 95 % half-width for a difference of two single runs is "
+                 f"{noise.half_width:.2f} % (Student's t of {degrees} of freedom, times the root of two, times the "
+                 f"standard deviation). Differences to {label} smaller than that say nothing about the variants.")
+    return [text]
 
 
-def _table(name: str, subject: str, columns: tuple[Column, ...], rows: list[tuple[Cell, ...]],
-           tests: Sequence[Subject], coverage: Coverage, notes: list[str], anchor: str) -> Table:
-    measured = sum(test.origin == MEASURED for test in tests)
-    headings = ((measured, PUBLISHED_HEADING),) if measured < len(tests) else ()
-    if coverage.miniatures:
-        notes = [*notes, MINIATURE_NOTE]
+def _table(name: str, subject: str, columns: Sequence[Column[Any]], rows: Sequence[Comparison] | Sequence[_OverviewRow],
+           coverage: Coverage, notes: Sequence[str], anchor: str) -> Table:
+    measured = sum(row.test.origin == MEASURED for row in rows)
+    miniature = (MINIATURE_NOTE,) if coverage.miniatures else ()
     constants = (("dataset", coverage.dataset), ("coverage", coverage.text), ("anchor", anchor),
                  ("convention", f"PCHIP over log10 rate, overlap of at least 50 %; {SHORT_CONVENTION}"))
-    title = f"{subject}: {coverage.heading}"
-    return Table(name, title, columns, tuple(rows), tuple(notes), coverage.warnings, headings, constants)
+    return Table.from_records(name, f"{subject}: {coverage.heading}", columns, rows, notes=(*notes, *miniature),
+                              warnings=coverage.warnings, constants=constants,
+                              headings=((measured, PUBLISHED_HEADING),) if measured < len(rows) else ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of 
 
 
 @dataclass(frozen=True)
-class Subject:
+class ComparedCodec:
     """A codec in a comparison: its curves by metric (a metric may be missing)."""
 
     name: str
@@ -41,6 +41,7 @@ class Comparison:
     Attributes:
         images: how many images the averaged curves go over; None where the sources do not say.
         bd_rate_percent: of the averaged PSNR curves.
+        interval_percent: of the BD-rate at 95 %, over images; None where single images are not known or not asked for.
         per_image_percent: mean of the BD-rates of single images; None if less than half of them have one.
         per_image_count: how many images have a BD-rate.
         bd_psnr_db: quality change at equal rate, averaged curves.
@@ -49,10 +50,10 @@ class Comparison:
         remarks: why a value is missing, and warnings.
     """
 
-    anchor: str
-    test: Subject
+    test: ComparedCodec
     images: int | None = None
     bd_rate_percent: float | None = None
+    interval_percent: tuple[float, float] | None = None
     per_image_percent: float | None = None
     per_image_count: int = 0
     bd_psnr_db: float | None = None
@@ -60,26 +61,45 @@ class Comparison:
     ms_ssim_percent: float | None = None
     remarks: tuple[str, ...] = ()
 
+    @property
+    def has_bd_rate(self) -> bool:
+        """Whether there is a BD-rate by either metric."""
+        return self.bd_rate_percent is not None or self.ms_ssim_percent is not None
 
-def subjects_of(curves: Sequence[ReportCurve]) -> list[Subject]:
+
+@dataclass(frozen=True)
+class AnchorComparisons:
+    """All codecs against one anchor, the anchor against itself among them where it is one of them."""
+
+    anchor: ComparedCodec
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def others(self) -> list[Comparison]:
+        """Comparisons of other codecs than the anchor."""
+        return [one for one in self.comparisons if one.test is not self.anchor]
+
+
+def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
     """Group curves of both metrics by codec, in order of appearance."""
     grouped: dict[tuple[str, str], dict[str, ReportCurve]] = {}
     for curve in curves:
         grouped.setdefault((curve.origin, curve.name), {})[curve.metric] = curve
-    subjects = []
+    codecs = []
     for (origin, name), members in grouped.items():
         first = next(iter(members.values()))
-        subjects.append(Subject(name, first.label, origin, members, first.source))
-    return subjects
+        codecs.append(ComparedCodec(name, first.label, origin, members, first.source))
+    return codecs
 
 
-def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
+def align_curves(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
     """Return both curves as averages over the same images, or the reason why that can't be done."""
     if anchor.image_curves and test.image_curves:
         shared = over_shared_images(anchor.data, test.data, anchor.metric)
         if shared is None:
             return "no image in common with the anchor"
-        return replace(anchor, data=shared[0]), replace(test, data=shared[1])
+        return anchor.over_data(shared[0]), test.over_data(shared[1])
+
     for curve, other in ((test, anchor), (anchor, test)):
         if not curve.whole_set:
             covered = format_count(curve.images or 0, "image")
@@ -88,23 +108,33 @@ def align(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCu
     return anchor, test
 
 
-def compare(anchor: Subject, test: Subject) -> Comparison:
-    """Compare ``test`` with ``anchor`` in both metrics."""
-    result = Comparison(anchor.label, test, test.main.images, remarks=test.main.remarks)
+def compare_with_all(anchor: ComparedCodec, tests: Iterable[ComparedCodec]) -> AnchorComparisons:
+    """Compare every codec of ``tests`` with ``anchor``."""
+    return AnchorComparisons(anchor, tuple(compare_codecs(anchor, test) for test in tests))
+
+
+def compare_codecs(anchor: ComparedCodec, test: ComparedCodec) -> Comparison:
+    """Compare ``test`` with ``anchor`` in both metrics; an anchor differs from itself by nothing."""
+    result = Comparison(test, test.main.images, remarks=test.main.remarks)
+    if test is anchor:
+        psnr, ms_ssim = (0.0 if metric in test.curves else None for metric in (PSNR, MS_SSIM))
+        return replace(result, bd_rate_percent=psnr, ms_ssim_percent=ms_ssim)
+
     for metric, add in ((PSNR, _with_psnr), (MS_SSIM, _with_ms_ssim)):
         if metric not in test.curves or metric not in anchor.curves:
             owner = "" if metric not in test.curves else "the anchor has "
-            result = _remarking(result, [f"{owner}no {_short(metric)} values"])
+            result = _add_remarks(result, [f"{owner}no {METRICS.get(metric).label} values"])
             continue
-        aligned = align(anchor.curves[metric], test.curves[metric])
+
+        aligned = align_curves(anchor.curves[metric], test.curves[metric])
         if isinstance(aligned, str):
-            result = _remarking(result, [f"{_short(metric)} N/A: {aligned}"])
+            result = _add_remarks(result, [f"{METRICS.get(metric).label} N/A: {aligned}"])
         else:
             result = add(result, *aligned)
     return result
 
 
-def interval_of(anchor: Subject, test: Subject) -> tuple[float, float] | None:
+def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, float] | None:
     """95 % interval of the BD-rate by PSNR in percent, from resampled images; None where images are not known.
 
     Images are resampled for both codecs alike (:func:`~bench.metrics.paired_bd_bootstrap`): the interval says
@@ -112,18 +142,21 @@ def interval_of(anchor: Subject, test: Subject) -> tuple[float, float] | None:
     """
     if not all(PSNR in side.curves and side.curves[PSNR].image_curves for side in (anchor, test)):
         return None
-    aligned = align(anchor.curves[PSNR], test.curves[PSNR])
+    aligned = align_curves(anchor.curves[PSNR], test.curves[PSNR])
     if isinstance(aligned, str):
         return None
+
     images = sorted(aligned[0].image_curves)
+    anchor_rates, anchor_qualities = _image_arrays(aligned[0], images)
+    test_rates, test_qualities = _image_arrays(aligned[1], images)
     try:
-        found = paired_bd_bootstrap(*(part for curve in aligned for part in _table_of(curve, images)))
+        found = paired_bd_bootstrap(anchor_rates, anchor_qualities, test_rates, test_qualities)
     except ValueError:  # no BD-rate, or none for too many resamples
         return None
     return found.averaged.interval()
 
 
-def _table_of(curve: ReportCurve, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _image_arrays(curve: ReportCurve, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Rates and qualities of single images, (images, points)."""
     curves = [curve.image_curves[image] for image in images]
     return np.array([one.rate for one in curves]), np.array([one.quality for one in curves])
@@ -133,12 +166,13 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
     spread = metrics.method_spread(anchor.curve, test.curve)
     rate = spread.results["pchip"]
     quality = metrics.bd_quality(anchor.curve, test.curve)
-    remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_small(rate), *spread.warnings]
+    remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_name_small_overlap(rate), *spread.warnings]
     if quality.value is None and quality.reason != rate.reason:
         remarks.append(f"BD-PSNR N/A: {quality.reason}")
     result = replace(result, images=test.images or anchor.images, bd_rate_percent=rate.value,
                      bd_psnr_db=quality.value,
                      overlap_percent=None if rate.overlap is None else 100 * rate.overlap)
+
     if anchor.image_curves and test.image_curves:
         single = metrics.per_image_bd(anchor.image_curves, test.image_curves)
         number, total = len(single.values), len(anchor.image_curves)
@@ -146,25 +180,21 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
         result = replace(result, per_image_percent=single.mean if enough else None, per_image_count=number)
         if not enough:
             remarks.append(f"no mean of single images: only {number} of {total} have a BD-rate")
-    return _remarking(result, remarks)
+    return _add_remarks(result, remarks)
 
 
 def _with_ms_ssim(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
     rate = metrics.bd_rate(anchor.curve, test.curve)
-    remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else _small(rate, " of MS-SSIM")
+    remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else _name_small_overlap(rate, " of MS-SSIM")
     if test.images not in (None, result.images):
         remarks.append(f"MS-SSIM over {test.images} images")
-    return _remarking(replace(result, ms_ssim_percent=rate.value), remarks)
+    return _add_remarks(replace(result, ms_ssim_percent=rate.value), remarks)
 
 
-def _small(rate: metrics.BDResult, subject: str = "") -> list[str]:
+def _name_small_overlap(rate: metrics.BDResult, subject: str = "") -> list[str]:
     """Put BD-rate's only warning, a small overlap, into a few words."""
     return [f"small overlap{subject} ({rate.overlap or 0:.0%})"] if rate.warnings else []
 
 
-def _remarking(result: Comparison, remarks: Sequence[str]) -> Comparison:
+def _add_remarks(result: Comparison, remarks: Sequence[str]) -> Comparison:
     return replace(result, remarks=tuple(dict.fromkeys((*result.remarks, *remarks))))
-
-
-def _short(metric: str) -> str:
-    return METRICS.get(metric).label

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, from_rows
@@ -56,25 +57,29 @@ class ReportCurve:
         """What a reader has to know."""
         return self.data.remarks
 
-    @property
+    @cached_property
     def curve(self) -> Curve:
         """Rates in bpp and qualities in dB, as they are averaged."""
         return self.data.curve(self.metric)
 
-    @property
+    @cached_property
     def rate(self) -> tuple[float, ...]:
         """Averaged bpp, rising."""
         return tuple(rate for rate, _ in self.curve.points())
 
-    @property
+    @cached_property
     def quality(self) -> tuple[float, ...]:
         """Averaged dB, in the order of ``rate``."""
         return tuple(quality for _, quality in self.curve.points())
 
-    @property
+    @cached_property
     def image_curves(self) -> dict[str, Curve]:
         """Curves of single images, where known."""
         return self.data.image_curves(self.metric)
+
+    def over_data(self, data: RDCurve) -> ReportCurve:
+        """Return this curve with other averages; itself where they are its own."""
+        return self if data is self.data else replace(self, data=data)
 
 
 def measured_curves(selection: Selection, metric: str, total: int | None) -> list[ReportCurve]:

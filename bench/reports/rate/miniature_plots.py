@@ -17,8 +17,7 @@ from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_gri
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import MEASURED, ReportCurve
 from bench.reports.rate.plots import convention_of
-from bench.reports.rate.seeds import BASE, SEED
-from bench.results.labels import MINIATURE_NOTE
+from bench.results.labels import BASE, MINIATURE_NOTE, SEED
 
 FEWEST = 3  # miniatures, below which the plots of all codecs show them well enough
 PANELS = Layout("panels", 10.5, 5.2, 7.5, 1, 200)

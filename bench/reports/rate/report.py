@@ -8,22 +8,18 @@ from dataclasses import replace
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import find_published
 from bench.metrics.quality import headline_metrics
-from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.pages import Report, Section
-from bench.reports.page.table import Table
 from bench.reports.rate import plots, tables
-from bench.reports.rate.bd_tables import bd_detail, bd_overview
-from bench.reports.rate.comparison import Subject, compare, subjects_of
+from bench.reports.rate.bd_tables import bd_tables
+from bench.reports.rate.comparison import group_by_codec
 from bench.reports.rate.coverage import CONVENTION, Coverage, coverage_of
-from bench.reports.rate.curves import ANCHOR, PUBLISHED, ReportCurve, measured_curves
+from bench.reports.rate.curves import PUBLISHED, ReportCurve, measured_curves
 from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
-from bench.reports.rate.references import HPCM_BASE_PUBLISHED, reference_curves
-from bench.results.labels import MINIATURE_NOTE, label_selection
+from bench.reports.rate.references import reference_curves
+from bench.results.labels import BASE, MINIATURE_NOTE, label_selection
 from bench.results.row_selection import Selection
 from bench.results.stored import StoredResults
-
-HPCM_BASE, HPCM_BASE_MINI, VVENC = "hpcm_base", "hpcm_base_mini", "vvenc"
 
 
 def make_rate_report(results: StoredResults, dataset: str) -> Report:
@@ -46,7 +42,7 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
     coverage = coverage_of(selection)
     measured = [curve for metric in headline_metrics()
                 for curve in measured_curves(selection, metric.name, coverage.total)]
-    bd = _bd_tables(subjects_of(measured), subjects_of(references), coverage)
+    bd = bd_tables(group_by_codec(measured), group_by_codec(references), coverage)
     used = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     figures = _figures(measured, references, coverage) if with_plots else []
     sections = [Section("Rate-distortion curves", figures=tuple(figures))] if figures else []
@@ -74,35 +70,6 @@ def _intro(coverage: Coverage) -> tuple[str, ...]:
     return (*lines, CONVENTION)
 
 
-def _bd_tables(measured: list[Subject], references: list[Subject], coverage: Coverage) -> list[Table]:
-    """Return the overview and one table an anchor, or nothing where there is no anchor."""
-    tests = measured + [subject for subject in references if subject.origin != ANCHOR]
-    anchors = _anchors(measured, references)
-    if not anchors or not tests:
-        return []
-    anchors = [anchor for anchor in anchors if not anchor.main.miniature or _says_something(anchor, tests)]
-    details = [bd_detail(anchor, tests, coverage) for anchor in anchors]
-    return [bd_overview(anchors, tests, coverage), *details]
-
-
-def _says_something(anchor: Subject, tests: Sequence[Subject]) -> bool:
-    """Whether any other codec has a BD-rate against ``anchor``."""
-    found = (compare(anchor, test) for test in tests if test.label != anchor.label)
-    return any(one.bd_rate_percent is not None or one.ms_ssim_percent is not None for one in found)
-
-
-def _anchors(measured: Sequence[Subject], references: Sequence[Subject]) -> list[Subject]:
-    """Return what to compare with: VVC, HPCM-Base (measured, else published), VVenC, the miniature."""
-    anchors = [subject for subject in references if subject.origin == ANCHOR]
-    here = {subject.name: subject for subject in measured if len(subject.main.rate) >= MINIMUM_POINTS}
-    published = [subject for subject in references if subject.name == HPCM_BASE_PUBLISHED]
-    if HPCM_BASE in here:
-        anchors.append(here[HPCM_BASE])
-    else:
-        anchors += published
-    return anchors + [here[name] for name in (VVENC, HPCM_BASE_MINI) if name in here]
-
-
 def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
              coverage: Coverage) -> list[Figure]:
     """Return the plots of both metrics, whole and low-rate, wide and for a paper's column."""
@@ -117,7 +84,7 @@ def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
         if not chosen:
             continue
         small = miniatures_of(chosen)
-        chosen = [curve for curve in chosen if curve not in small or curve.name == HPCM_BASE_MINI]
+        chosen = [curve for curve in chosen if curve not in small or curve.name == BASE]
         limit = plots.low_rate_limit(chosen)
         views = [(stem, None)] + ([(f"{stem}_low_rate", limit)] if limit else [])
         more = f" Other miniatures are in the panels of {stem}_miniatures." if small else ""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from bench.common.errors import BenchError
 from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.page.pages import Report, Section
-from bench.reports.rate.seeds import BASE
 from bench.reports.training.plots import MULTIPLIER_NOTE, plot_balance, plot_curves
 from bench.reports.training.tables import differences_table, find_seed_noise, noise_table, trainings_table
+from bench.results.labels import BASE
 from bench.results.stored import StoredResults
 from bench.results.training_logs import TRAINING, Training
 

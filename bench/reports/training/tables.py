@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from bench.metrics.statistics.noise import RunNoise, run_noise
 from bench.reports.page.table import Column, Table
-from bench.reports.rate.seeds import BASE, SEED
+from bench.results.labels import BASE, SEED
 from bench.results.training_logs import Step, Training, Validation
 
 HELD_OUT_NOTE = (
