@@ -50,10 +50,10 @@ def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_pl
         sections.insert(0, Section("BD-rate", tables=(bd[0],)))
         sections.append(Section("BD-rate against each anchor", tables=tuple(bd[1:])))
     sections += [
-        Section("Summary of every codec", tables=(tables.summary(selection, coverage),)),
-        Section("Failures", tables=(tables.failures(selection, coverage),)),
-        Section("What was measured with what", tables=(tables.provenance(selection, coverage),)),
-        Section("Single images", tables=(tables.per_image(selection, coverage),), collapsed=True),
+        Section("Summary of every codec", tables=(tables.summary_table(selection, coverage),)),
+        Section("Failures", tables=(tables.failure_table(selection, coverage),)),
+        Section("What was measured with what", tables=(tables.provenance_table(selection, coverage),)),
+        Section("Single images", tables=(tables.image_table(selection, coverage),), collapsed=True),
     ]
     return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
                   _intro(coverage), tuple(sections), coverage.warnings, tuple(used))

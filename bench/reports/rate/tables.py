@@ -43,7 +43,7 @@ ORIGIN_COLUMNS = (
 )
 
 
-def summary(selection: Selection, coverage: Coverage) -> Table:
+def summary_table(selection: Selection, coverage: Coverage) -> Table:
     """One line for each rate point: means over the images that were measured, and what went wrong."""
     columns: tuple[Column[Rows], ...] = (
         _of_first(CODEC), _of_first(POINT),
@@ -65,7 +65,7 @@ def summary(selection: Selection, coverage: Coverage) -> Table:
     return _table("summary", "Rate points", columns, (choice.rows for choice in selection.choices), coverage, notes)
 
 
-def per_image(selection: Selection, coverage: Coverage) -> Table:
+def image_table(selection: Selection, coverage: Coverage) -> Table:
     """Every chosen row."""
     columns = (
         CODEC, POINT, IMAGE,
@@ -80,14 +80,14 @@ def per_image(selection: Selection, coverage: Coverage) -> Table:
     return table.without_empty_columns()
 
 
-def failures(selection: Selection, coverage: Coverage) -> Table:
+def failure_table(selection: Selection, coverage: Coverage) -> Table:
     """Every row that failed, with its reason."""
     columns = (CODEC, POINT, IMAGE, Column("reason", "Reason", wide=True, of=lambda row: row.reason))
     failed = [row for row in selection.rows if row.status != OK]
     return _table("failures", "Failures", columns, failed, coverage)
 
 
-def provenance(selection: Selection, coverage: Coverage) -> Table:
+def provenance_table(selection: Selection, coverage: Coverage) -> Table:
     """What every rate point was measured with, one line for each combination within a codec."""
     groups: dict[tuple[Cell, ...], list[Row]] = {}
     for choice in selection.choices:
