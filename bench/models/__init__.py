@@ -25,7 +25,12 @@ from bench.models.weconv_fusion import WeConvPhase4, WeConvPhase5
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model: its class or factory, and the options in which it differs from the class' defaults."""
+    """A model: its class or factory, and the options in which it differs from the class' defaults.
+
+    Attributes:
+        model: class or function that builds the model.
+        options: keyword arguments that make it the model of this name.
+    """
 
     model: Callable[..., nn.Module]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -55,11 +60,17 @@ MODELS.add("lalic", ModelEntry(LALIC))
 
 
 def find_model(name: str) -> ModelEntry:
-    """Return the entry of a model of the suite, of CompressAI's zoo ("compressai:mbt2018-mean"), or of a user's own
-    ("my_package.my_module:MyCodec").
+    """Find what builds a model.
+
+    Args:
+        name: of a model of the suite, of CompressAI's zoo ("compressai:mbt2018-mean"), or of a user's own
+            ("my_package.my_module:MyCodec").
+
+    Returns:
+        Class or function, and its options.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no such model.
     """
     if is_import_path(name):
         return ModelEntry(import_factory(name))
@@ -69,7 +80,14 @@ def find_model(name: str) -> ModelEntry:
 
 
 def create(name: str, **options: Any) -> nn.Module:
-    """Build the model called ``name`` (see :func:`find_model`) with fresh weights; ``options`` change its widths.
+    """Build a model with fresh weights.
+
+    Args:
+        name: see :func:`find_model`.
+        options: keyword arguments of its class or function, such as its widths.
+
+    Returns:
+        The model, without coding tables: load weights or call ``update`` before it codes.
 
     Raises:
         ConfigurationError: no such model, an option that it does not have, or an impossible value.
@@ -91,9 +109,13 @@ def create(name: str, **options: Any) -> nn.Module:
 
 
 def options_of(factory: Callable[..., nn.Module]) -> list[str] | None:
-    """Names of the options of a class, its bases' included where it hands ``**options`` on to them, or of a function.
+    """List the options of a class, its bases' included where it hands ``**options`` on to them, or of a function.
 
-    None for a function that takes any.
+    Args:
+        factory: what builds a model.
+
+    Returns:
+        Names in the order of their signatures, or None for a function that takes any.
     """
     if not isinstance(factory, type):
         own = inspect.signature(factory).parameters.values()

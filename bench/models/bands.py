@@ -27,13 +27,27 @@ class TokenAttention(nn.MultiheadAttention):
         super().__init__(channels, heads, batch_first=True)
 
     def attend(self, query: Tensor, memory: Tensor) -> Tensor:
+        """Let each token of one sequence look at all of another.
+
+        Args:
+            query: tokens that look, (B, n, C).
+            memory: tokens that are looked at, (B, m, C).
+
+        Returns:
+            Tensor (B, n, C).
+        """
         parts = zip((query, memory, memory), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3))
         heads = (F.linear(*part).unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
         return self.out_proj(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
 
 
 class LLContextEncoder(nn.Module):
-    """From the decoded low band to what the high bands look at."""
+    """From the decoded low band to what the high bands look at.
+
+    Args:
+        channels: C of the band.
+        heads: of the attention over all positions; divides ``channels``.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -44,6 +58,7 @@ class LLContextEncoder(nn.Module):
         self.refine = nn.Sequential(conv1x1(channels, channels), nn.ReLU(), conv1x1(channels, channels))
 
     def forward(self, low: Tensor) -> Tensor:
+        """Low band (B, C, h, w) to its context, in the same shape."""
         tokens = to_tokens(low)
         normed = self.norm1(tokens)
         attended = to_map(tokens + self.self_attn.attend(normed, normed), low)
@@ -52,7 +67,12 @@ class LLContextEncoder(nn.Module):
 
 
 class FrequencyAttentionFusion(nn.Module):
-    """A high band attends to the context of the low one: quadratic in the number of positions."""
+    """A high band attends to the context of the low one: quadratic in the number of positions.
+
+    Args:
+        channels: C of a band.
+        heads: of the attention; divides ``channels``.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -63,13 +83,18 @@ class FrequencyAttentionFusion(nn.Module):
                                  nn.Linear(4 * channels, channels), nn.Identity())
 
     def forward(self, high: Tensor, context: Tensor) -> Tensor:
+        """High band and the low band's context, (B, C, h, w) each, to the fused band, in the same shape."""
         tokens = to_tokens(high)
         tokens = tokens + self.cross_attn.attend(self.norm1(tokens), to_tokens(context))
         return to_map(tokens + self.ffn(self.norm2(tokens)), high)
 
 
 class ChannelwiseFrequencyGate(nn.Module):
-    """Scales the three high bands, each by channel weights of its own and all by a gate that sees their means."""
+    """Scales the three high bands, each by channel weights of its own and all by a gate that sees their means.
+
+    Args:
+        channels: C of a band.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -79,13 +104,14 @@ class ChannelwiseFrequencyGate(nn.Module):
         self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
 
     def forward(self, bands: list[Tensor]) -> list[Tensor]:
+        """LH, HL and HH, (B, C, h, w) each, to the same three scaled."""
         gate = self.fc(torch.stack(bands).mean(dim=(0, 3, 4)))[..., None, None]
         weights = [self.get_parameter(f"weight_{band}") for band in BANDS[1:]]
         return [band * weight * gate for band, weight in zip(bands, weights)]
 
 
 class AdaptiveQuantisation(nn.Module):
-    """A quantisation step for each band, which learns; ``forward()`` returns the four."""
+    """A quantisation step for each band, which learns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,11 +119,16 @@ class AdaptiveQuantisation(nn.Module):
             self.register_parameter(f"log_delta_{band}", nn.Parameter(torch.tensor(math.log(start))))
 
     def forward(self) -> list[Tensor]:
+        """The steps of LL, LH, HL and HH: positive numbers, in units of the unscaled bands."""
         return [self.get_parameter(f"log_delta_{band}").exp() for band in BANDS]
 
 
 class EnhancedContext(nn.Module):
-    """Context (B, 3M, h, w) to scales and means (B, 2M, h, w): a weight for each position, then 3x3 convolutions."""
+    """Context to entropy parameters: a weight for each position, then 3x3 convolutions.
+
+    Args:
+        M: channels of the latents.
+    """
 
     def __init__(self, M: int) -> None:
         super().__init__()
@@ -116,6 +147,7 @@ class EnhancedContext(nn.Module):
         self.conv_stack.append(conv1x1(M, 2 * M))
 
     def forward(self, context: Tensor) -> Tensor:
+        """Context (B, 3M, h, w) to scales and means, (B, 2M, h, w)."""
         return self.conv_stack(context * self.spatial_attn(context)) + self.residual_proj(context)
 
 
@@ -129,7 +161,11 @@ class LightweightEnhancedContext(EnhancedContext):
 
 
 class MultiResolutionContext(nn.Module):
-    """What is decoded so far, seen at a quarter, at half and at full resolution: (B, M, h, w) to the same shape."""
+    """What is decoded so far, seen at a quarter, at half and at full resolution.
+
+    Args:
+        M: channels of the latents.
+    """
 
     def __init__(self, M: int) -> None:
         super().__init__()
@@ -146,16 +182,17 @@ class MultiResolutionContext(nn.Module):
         self.fusion = nn.Sequential(conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, M))
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Latents decoded so far, (B, M, h, w) with h and w of at least 4, to their context, in the same shape."""
         return self.fusion(torch.cat(self.views(latents), dim=1))
 
     def views(self, latents: Tensor) -> list[Tensor]:
-        """The coarse, medium and fine maps, at the size of ``latents``."""
+        """The coarse, medium and fine maps of latents (B, M, h, w), each in their shape."""
         networks = (self.coarse_context, self.medium_context, self.fine_context)
         maps = [network(pooled) for network, pooled in zip(networks, self.pooled(latents))]
         return [F.interpolate(view, latents.shape[2:]) for view in maps[:2]] + maps[2:]
 
     def pooled(self, latents: Tensor) -> list[Tensor]:
-        """What the three networks are given; these pool by themselves."""
+        """What the three networks are given of latents (B, M, h, w); these pool by themselves."""
         return [latents] * 3
 
 
@@ -167,7 +204,7 @@ class LightweightMultiResolutionContext(MultiResolutionContext):
         self.fusion = nn.Sequential(conv1x1(3 * M, M), nn.ReLU())
 
     def stack(self, M: int) -> nn.Sequential:
-        """The network of one resolution."""
+        """The network of one resolution: (B, M, ., .) to the same shape."""
         return nn.Sequential(depthwise(M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
 
     def pooled(self, latents: Tensor) -> list[Tensor]:

@@ -42,7 +42,13 @@ class LoadReport:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint file by their bare names.
+    """Read a checkpoint file of any published layout.
+
+    Args:
+        path: a safetensors file, or one of ``torch.save``.
+
+    Returns:
+        Tensors by name, without the prefix of a multi-GPU wrapper.
 
     Raises:
         CheckpointError: the file is missing, truncated, not a checkpoint, or would run code when unpickled.
@@ -69,11 +75,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "the checkpoint") -> LoadReport:
     """Copy ``weights`` into ``model`` and rebuild its coding tables.
 
-    The model may have ``rebuilt`` (entries never read from a file, by name or by the last parts of a name),
-    ``fill_missing`` (name prefix to value, or to None for what the model has, for entries that some published
-    files lack) and ``rename`` (brings a file's entries to the model's names). Its buffers of one number are
-    constants, such as the bound of 1e-9: the model's own are kept, and a file may lack them or hold them rounded
-    to float16.
+    The model may have ``rebuilt``, ``fill_missing`` (see :class:`bench.models.image_codec.ImageCodec`) and ``rename``
+    (brings a file's entries to the model's names). Its buffers of one number are constants, such as the bound of 1e-9:
+    the model's own are kept, and a file may lack them or hold them rounded to float16.
+
+    Args:
+        model: takes the weights, in place.
+        weights: tensors by name.
+        origin: how messages call them.
+
+    Returns:
+        What was filled in and what was passed over.
 
     Raises:
         CheckpointError: something is missing, unexpected, of another shape or not finite, or a constant
@@ -107,10 +119,15 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
 
 
 def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
-    """Write the weights of ``model`` as float16 safetensors with a note of their origin.
+    """Write the weights of ``model`` as float16 safetensors.
 
     Single numbers stay float32: they are constants such as the bound of 1e-9, which float16 can't hold. The
     coder's tables are left out.
+
+    Args:
+        model: whose weights are written.
+        path: the file; its folder is made.
+        note: of the weights' origin, kept in the file's header.
 
     Raises:
         CheckpointError: a weight is not finite, or too large for float16.
@@ -124,7 +141,10 @@ def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
 
 
 def write_weights(model: nn.Module, path: Path, note: dict[str, str]) -> None:
-    """Write the weights of ``model`` as safetensors, as they are, with a note of their origin, without tables.
+    """Write the weights of ``model`` as safetensors, as they are, without the coder's tables.
+
+    Args:
+        model, path, note: see :func:`write_float16`.
 
     Raises:
         OSError: the file can't be written.
@@ -133,7 +153,14 @@ def write_weights(model: nn.Module, path: Path, note: dict[str, str]) -> None:
 
 
 def read_note(path: Path) -> dict[str, str]:
-    """The note of a safetensors file's origin; empty where there is none, or no such file."""
+    """Read the note of a safetensors file's origin.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What was given to :func:`write_weights`; empty where there is none, or no such file.
+    """
     try:
         with safetensors.safe_open(path, "pt") as file:
             return file.metadata() or {}
@@ -142,7 +169,14 @@ def read_note(path: Path) -> dict[str, str]:
 
 
 def bare_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict of ``model`` without gradients and without what is rebuilt after loading."""
+    """Return the state dict of ``model``, detached and without what is rebuilt after loading.
+
+    Args:
+        model: any module; ``rebuilt`` counts where it has it.
+
+    Returns:
+        Tensors by name, which share the model's memory.
+    """
     return {name: value.detach() for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
 
 
@@ -203,7 +237,12 @@ def _explain_refusal(path: Path, error: Exception) -> CheckpointError:
 
 
 def is_rebuilt(model: nn.Module, name: str) -> bool:
-    """Whether an entry of a state dict is never read from a file."""
+    """Say whether an entry of a state dict is never read from a file.
+
+    Args:
+        model: whose ``rebuilt`` lists such entries, by name or last parts of a name.
+        name: of the entry.
+    """
     return any(f".{name}".endswith(f".{tail}") for tail in getattr(model, "rebuilt", ()))
 
 

@@ -20,15 +20,24 @@ class StepCoder(Protocol):
     """Gives the latents of one step."""
 
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
-        """Return the latents at ``source``, packed (B, n), from their scales and means, packed likewise.
+        """Give the latents of one step.
 
-        ``source``: int64 (n,), positions in the flattened (C, H, W) of what is coded.
+        Args:
+            source: int64 (n,), positions in the flattened (C, H, W) of what is coded.
+            scales: of the entropy model, positive, packed (B, n).
+            means: of the latents, packed (B, n).
+
+        Returns:
+            Latents at ``source``, packed (B, n).
         """
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Where the latents are known, (B, C, H, W), go on with ``function`` of them; a decoder does nothing.
+        """Where the latents are known go on with a function of them; a decoder does nothing.
 
         It is for what only the encoder may do, so that this too has its place in the one walk.
+
+        Args:
+            function: (B, C, H, W) to the same shape.
         """
 
 
@@ -38,6 +47,10 @@ class Quantiser:
     Args:
         latents: (B, C, H, W).
         straight_through: gradients pass the rounding unchanged (training).
+
+    Attributes:
+        sources: positions of each step, int64 (n,).
+        residuals, symbols, scales: of each step, packed (B, n): latents less means, these rounded, and the scales.
     """
 
     def __init__(self, latents: Tensor, straight_through: bool = False) -> None:
@@ -63,7 +76,14 @@ class Quantiser:
         self._latents = function(self._latents)
 
     def unpack(self, packed: list[Tensor]) -> Tensor:
-        """Bring packed steps, such as ``symbols``, into raster order: (B, C, H, W)."""
+        """Bring packed steps into raster order.
+
+        Args:
+            packed: ``residuals``, ``symbols`` or ``scales``.
+
+        Returns:
+            Tensor (B, C, H, W).
+        """
         flat = torch.empty_like(self._latents.flatten(1))
         return flat.index_copy(1, torch.cat(self.sources), torch.cat(packed, dim=1)).view_as(self._latents)
 
@@ -73,7 +93,8 @@ class Reader:
 
     Args:
         stream: what :func:`bench.operators.rans.encode` wrote.
-        tables, levels: the coder's tables and the scales that index them.
+        tables: those that it was coded with.
+        levels: the scales that index them, ascending, (rows,).
     """
 
     def __init__(self, stream: bytes, tables: CodingTables, levels: Tensor) -> None:

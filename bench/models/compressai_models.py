@@ -48,11 +48,18 @@ class CompressAIAdapter(nn.Module):
 
     @property
     def stream_tag(self) -> int:
+        """A number that differs where the same weights read streams differently."""
         return getattr(self.model, "stream_tag", 0)
 
     @torch.no_grad()
     def encode_image(self, x: Tensor) -> EncodedImage:
-        """Encode one image, (1, 3, H, W) with H and W multiples of ``padding_multiple``.
+        """Encode one image.
+
+        Args:
+            x: (1, 3, H, W) in [0, 1], H and W multiples of ``padding_multiple``.
+
+        Returns:
+            Its streams, and the shape numbers that the model's decoder takes.
 
         Raises:
             CodecError: what the model returns is nested, or not for one image.
@@ -82,7 +89,15 @@ class CompressAIAdapter(nn.Module):
 
     @torch.no_grad()
     def decode_image(self, streams: Sequence[bytes], shape: Sequence[int]) -> Tensor:
-        """Decode the streams of one image: (1, 3, H, W), clamped to [0, 1]."""
+        """Decode the streams of one image.
+
+        Args:
+            streams: in the order of ``EncodedImage.streams``.
+            shape: numbers of ``EncodedImage.shape``.
+
+        Returns:
+            Tensor (1, 3, H, W), clamped to [0, 1].
+        """
         return self.model.decompress([[stream] for stream in streams], torch.Size(shape))["x_hat"].clamp(0, 1)
 
 
@@ -143,7 +158,14 @@ def _brief(value: object) -> str:
 
 
 def prepare(model: Any) -> Any:
-    """Give a model of CompressAI's interface what padding and loading need, where its class does not say."""
+    """Give a model of CompressAI's interface what padding and loading need, where its class does not say.
+
+    Args:
+        model: a module; changed in place.
+
+    Returns:
+        The same model.
+    """
     if not hasattr(model, "padding_multiple"):
         model.padding_multiple = PADDING
     if isinstance(model, CompressionModel):
@@ -183,14 +205,17 @@ class _FixedRate(CompressionModel):
 
 
 def zoo_model(architecture: str, quality: int = 1, metric: str = "mse", padding_multiple: int = PADDING) -> Any:
-    """Build a model of CompressAI's zoo with fresh weights.
+    """Build a model of CompressAI's zoo (Bégaint et al., arXiv 2011.03029) with fresh weights.
 
     Args:
         architecture: a name of ``compressai.zoo.image_models``.
         quality: CompressAI's number of the rate point; widths depend on it. The variable-rate architectures have
             one set of weights, of which it chooses the gain.
         metric: what the published weights were trained for; it does not change the model.
-        padding_multiple: what the sides of an image are padded to.
+        padding_multiple: pixels that the sides of an image are padded to multiples of.
+
+    Returns:
+        The model, with CompressAI's interface.
 
     Raises:
         ValueError: an impossible value; the message has the allowed ones.
@@ -219,7 +244,13 @@ def zoo_model(architecture: str, quality: int = 1, metric: str = "mse", padding_
 
 
 def published_weights(architecture: str, quality: int = 1, metric: str = "mse") -> str | None:
-    """Address of CompressAI's weights, whose name ends with the first digits of their SHA-256; None if there are none.
+    """Find CompressAI's weights of a model of its zoo.
+
+    Args:
+        architecture, quality, metric: see :func:`zoo_model`.
+
+    Returns:
+        Their address, whose name ends with the first digits of their SHA-256; None if there are none.
 
     Raises:
         ValueError: no such architecture.
@@ -230,6 +261,13 @@ def published_weights(architecture: str, quality: int = 1, metric: str = "mse") 
 
 
 def check_architecture(architecture: str) -> None:
-    """Raises ValueError with the names allowed where CompressAI's zoo has no such image codec."""
+    """Check that CompressAI's zoo has an image codec of this name.
+
+    Args:
+        architecture: the name.
+
+    Raises:
+        ValueError: it has none; the message lists those it has.
+    """
     if architecture not in image_models:
         raise ValueError(f"CompressAI's zoo has no '{architecture}'; it has: {', '.join(image_models)}")

@@ -20,7 +20,11 @@ STEPS = (2, 3, 6)  # coded steps of each scale
 
 
 class SpatialPrior(nn.Module):
-    """Network from adapted context to entropy parameters: ``branch_2(branch_1(x) * q)``."""
+    """Network from adapted context to entropy parameters: ``branch_2(branch_1(x) * q)``.
+
+    Args:
+        branch_1, branch_2: layers before and after the product.
+    """
 
     def __init__(self, branch_1: Sequence[nn.Module], branch_2: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -28,11 +32,18 @@ class SpatialPrior(nn.Module):
         self.branch_2 = nn.Sequential(*branch_2)
 
     def forward(self, x: Tensor, q: Tensor) -> Tensor:
+        """Adapted context (B, 3M, h, w) and a vector q (1, 3M, 1, 1) to scales and means, (B, 2M, h, w)."""
         return self.branch_2(self.branch_1(x) * q)
 
 
 def depthwise_prior(M: int, depths: tuple[int, ...], expansion: float) -> SpatialPrior:
-    """Prior made of DWConvRB: ``depths`` blocks before q, after q, and (1B only) after the projection."""
+    """Build a prior made of DWConvRB.
+
+    Args:
+        M: channels of the latents.
+        depths: blocks before q, after q, and (1B only) after the projection to 2M channels.
+        expansion: hidden width of a block over its width.
+    """
     before, after, *final = depths
     wide = [DWConvRB(3 * M, expansion) for _ in range(before + after)]
     narrow = [DWConvRB(2 * M, expansion) for _ in range(sum(final))]
@@ -90,7 +101,11 @@ class HierarchicalContext(nn.Module):
             self.attn_s1, self.attn_s2, self.attn_s3 = (self.build_attention(number, heads) for number in range(3))
 
     def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
-        """Build a network from adapted context (B, 3M, h, w) and q to scales and means (B, 2M, h, w)."""
+        """Build a network from adapted context (B, 3M, h, w) and q to scales and means (B, 2M, h, w).
+
+        Args:
+            depths: numbers of blocks, see :func:`depthwise_prior`.
+        """
         return depthwise_prior(self.M, depths, self.expansion)
 
     def build_fusion(self) -> nn.Module:
@@ -98,11 +113,24 @@ class HierarchicalContext(nn.Module):
         return conv1x1(2 * self.M, 2 * self.M)
 
     def build_attention(self, number: int, heads: int) -> nn.Module:
-        """Build what joins new parameters and running context of scale ``number`` (0 to 2) to the next context."""
+        """Build what joins new parameters and running context, (B, 2M, h, w) each, to the next context.
+
+        Args:
+            number: of the scale, 0 to 2.
+            heads: of the attention.
+        """
         return self.attention_type(2 * self.M, self.windows[number], heads)
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
-        """Code latents (B, M, H, W); ``hyper``: (B, 2M, H, W), scales, then means."""
+        """Code all latents, see :meth:`bench.models.hyperprior.HyperpriorCodec.code_latents`.
+
+        Args:
+            hyper: (B, 2M, H, W), what the hyper decoder gives: scales, then means.
+            coder: quantises, reads or otherwise supplies the latents of each step.
+
+        Returns:
+            The reconstructed latents, (B, M, H, W).
+        """
         return self.walk(hyper, coder, self.new_state(len(hyper)))
 
     def walk(self, hyper: Tensor, coder: StepCoder, state: Any, first: int = 0) -> Tensor:
@@ -133,11 +161,26 @@ class HierarchicalContext(nn.Module):
         return latents.view(batch, *scale.shape)
 
     def new_state(self, batch: int) -> Any:
-        """Return what one coding pass remembers between its steps; the base remembers nothing."""
+        """Return what one coding pass remembers between its steps; the base remembers nothing.
+
+        Args:
+            batch: images of the pass.
+        """
         return None
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: Any) -> Tensor:
-        """Return the first context of a scale: that of the scale before, completed by hyper parameters."""
+        """Make the first context of a scale: that of the scale before, completed by hyper parameters.
+
+        Args:
+            number: of the scale, 0 to 2.
+            scale: its positions.
+            context: last one of the scale before, (B, 2M, ., .); None for scale 0.
+            hyper: (B, 2M, H, W), what the hyper decoder gives.
+            state: of the pass.
+
+        Returns:
+            Tensor (B, 2M, h, w) of the scale's own h and w.
+        """
         halves = hyper.reshape(2 * len(hyper), -1)
         if context is not None:
             halves = torch.cat((context.reshape(len(halves), -1), halves), dim=1)
@@ -145,9 +188,19 @@ class HierarchicalContext(nn.Module):
         return entered if number == 0 else self.context_net[number - 1](entered)
 
     def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: Any) -> Tensor:
-        """Return scales and means, (B, 2M, h, w), for step ``i`` of a scale from what is decoded so far.
+        """Predict a step from what is decoded so far.
 
         Adaptors of scales 2 and 3 are used in a rotated order: published checkpoints were trained so.
+
+        Args:
+            number: of the scale, 0 to 2.
+            i: of the step in it; (0, 0) is not predicted.
+            context: (B, 2M, h, w).
+            latents: (B, M, h, w), zero where not decoded.
+            state: of the pass.
+
+        Returns:
+            Scales, then means, (B, 2M, h, w).
         """
         adaptors = (self.y_spatial_prior_adaptor_list_s1, self.y_spatial_prior_adaptor_list_s2,
                     self.y_spatial_prior_adaptor_list_s3)[number]
@@ -156,12 +209,31 @@ class HierarchicalContext(nn.Module):
         return prior(adapted, self.adaptive_params_list[sum(STEPS[:number]) + i - 1])
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: Any) -> Tensor:
-        """Return the context that the step after step ``i`` of a scale sees."""
+        """Make the context that the step after step ``i`` of a scale sees.
+
+        Args:
+            number: of the scale, 0 to 2.
+            i: of the step in it.
+            parameters: what was predicted for step ``i``, (B, 2M, h, w).
+            context: what it saw, in the same shape.
+            state: of the pass.
+
+        Returns:
+            Tensor (B, 2M, h, w).
+        """
         if self.head_width is None:
             return parameters
         return (self.attn_s1, self.attn_s2, self.attn_s3)[number](parameters, context)
 
     def packed(self, parameters: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Gather scales and means, (B, n) each, of the positions of one step."""
+        """Gather scales and means of the positions of one step.
+
+        Args:
+            parameters: (B, 2M, h, w).
+            index: int64 (n,), positions in the flattened (M, h, w).
+
+        Returns:
+            Scales and means, (B, n) each.
+        """
         scales, means = parameters.reshape(len(parameters), 2, -1).unbind(1)
         return scales.index_select(1, index), means.index_select(1, index)

@@ -58,10 +58,17 @@ class GeneralisedGaussian(nn.Module):
         return super()._apply(kept, recurse)
 
     def forward(self, values: Tensor, scales: Tensor) -> Tensor:
-        """Return the likelihood of ``values`` (any shape) under ``scales`` (broadcastable), at least 1e-9.
+        """Return the likelihood of values under scales, at least 1e-9.
 
         The plain difference of two distribution values, without a symmetry trick: estimates of published
         checkpoints were made so.
+
+        Args:
+            values: integers, or with noise in training, any shape.
+            scales: in units of quantisation steps, broadcastable; below 0.12 they count as that.
+
+        Returns:
+            Tensor in the shape of ``values``, float32 where they are of 16 bits.
         """
         if values.dtype in HALVES:
             values, scales = values.float(), scales.float()
@@ -71,15 +78,21 @@ class GeneralisedGaussian(nn.Module):
         return self.likelihood_lower_bound(upper - lower)
 
     def cumulative(self, t: Tensor) -> Tensor:
-        """F(t), elementwise."""
+        """F(t), elementwise, in the shape of t."""
         return _Distribution.apply(t, self.beta)
 
     @torch.no_grad()
     def tables(self, scales: Tensor) -> CodingTables:
-        """Build the coder's tables, one row for each of ``scales`` (n,), on the CPU in float32.
+        """Build the coder's tables, on the CPU in float32.
 
         The escape mass keeps the published rule: above a row's own range it counts only what lies beyond
         the *widest* row, so streams stay those of the published coder.
+
+        Args:
+            scales: (rows,), in units of quantisation steps.
+
+        Returns:
+            A row for each of ``scales``.
         """
         scales = scales.detach().float().cpu().clamp_min(torch.tensor(SCALE_MIN))
         beta = torch.tensor([BETA])
@@ -97,7 +110,13 @@ class GeneralisedGaussian(nn.Module):
 
 
 class CodingTables(NamedTuple):
-    """Tables of the entropy coder: int32 ``cdf`` (rows, longest), ``lengths`` (rows,), ``offsets`` (rows,)."""
+    """Tables of the entropy coder, int32.
+
+    Attributes:
+        cdf: cumulated probabilities in 2^-16, (rows, longest).
+        lengths: entries of each row, (rows,).
+        offsets: the symbol that each row starts at, (rows,).
+    """
 
     cdf: Tensor
     lengths: Tensor
@@ -105,10 +124,22 @@ class CodingTables(NamedTuple):
 
 
 def scale_table() -> Tensor:
-    """The 60 scales that index the table of y, logarithmically spaced, float32."""
+    """Return the 60 scales that index the table of y.
+
+    Returns:
+        float32 (60,), logarithmically spaced from 0.12 to 64 quantisation steps.
+    """
     return torch.exp(torch.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALE_LEVELS))
 
 
 def scale_index(scales: Tensor, table: Tensor) -> Tensor:
-    """Row of the table for each scale: how many of all but the last entry are strictly smaller."""
+    """Return the row of the table for each scale: how many of all but the last entry are strictly smaller.
+
+    Args:
+        scales: any shape.
+        table: ascending, (rows,).
+
+    Returns:
+        int64 in the shape of ``scales``.
+    """
     return torch.searchsorted(table[:-1], scales.contiguous())

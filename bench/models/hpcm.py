@@ -15,7 +15,7 @@ Stages = tuple[tuple[int, int], ...]  # (width, residual blocks) of each stage, 
 
 
 class HPCM(HierarchicalContext, HyperpriorCodec):
-    """The family's base. Widths and depths are options; the defaults are HPCM-Base.
+    """The family's base (arXiv 2507.19125, ICCV 2025). Widths and depths are options; the defaults are HPCM-Base.
 
     Args:
         M, N: channels of latents and hyper-latents.
@@ -24,6 +24,9 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
             last upsampling.
         prior_s1_s2, prior_s3, adaptor_depths, expansion, head_width: see
             :meth:`HierarchicalContext.build_context`.
+
+    Raises:
+        ValueError: an impossible value.
     """
 
     fill_missing = {"adaptive_params_list.": 1.0}  # forks keep them outside the state dict, always one
@@ -62,12 +65,23 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         self.build_entropy_models()
 
     def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
-        """Add the transforms under their published names."""
+        """Add the transforms under their published names.
+
+        Args:
+            stages, hyper_blocks: see :class:`HPCM`.
+        """
         self.g_a, self.g_s = self.transforms(stages)
         self.h_a, self.h_s = self.hyper_transforms(hyper_blocks)
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
-        """Build g_a (image to latents) and g_s (latents to image)."""
+        """Build g_a, image (B, 3, H, W) to latents (B, M, H/16, W/16) with three stages, and g_s, the way back.
+
+        Args:
+            stages: (width, blocks) from the image inwards.
+
+        Returns:
+            g_a and g_s.
+        """
         widths = [width for width, _ in stages]
         strided = [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, [*widths[1:], self.M]))]
         upsampling = [*(up2(b, a) for a, b in zip(widths, [*widths[1:], self.M])), up4(widths[0], 3)]
@@ -81,7 +95,14 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         return Branch(*analysis), Branch(*synthesis)
 
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
-        """Build h_a (latents to hyper-latents) and h_s (hyper-latents to scales and means)."""
+        """Build h_a, latents (B, M, h, w) to hyper-latents (B, N, h/4, w/4), and h_s, these to (B, 2M, h, w).
+
+        Args:
+            blocks: ``hyper_blocks``, see :class:`HPCM`.
+
+        Returns:
+            h_a and h_s.
+        """
         M, N = self.M, self.N
         first, second, third, last = blocks
         h_a = Branch(*residual_blocks(M, first), down2(M, N), *residual_blocks(N, second), down2(N, N))
@@ -90,7 +111,7 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
 
 
 class HPCM1B(HPCM):
-    """The one-billion-parameter model: the schedule of HPCM without attention, other networks."""
+    """The one-billion-parameter model (arXiv 2508.09075): the schedule of HPCM without attention, other networks."""
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
         (a, depth), (b, deep), (c, _) = stages
@@ -120,7 +141,15 @@ class HPCM1B(HPCM):
 
 
 def check_stages(stages: Stages, least: int = 1) -> None:
-    """Refuse what is not ``least`` or more pairs of a width and a number of blocks."""
+    """Check that stages are pairs of a width and a number of blocks.
+
+    Args:
+        stages: what is checked.
+        least: fewest stages allowed.
+
+    Raises:
+        ValueError: they are not.
+    """
     if not isinstance(stages, (list, tuple)) or len(stages) < least:
         raise ValueError(f"stages must be {least} or more (width, blocks), not {stages!r}")
     for stage in stages:

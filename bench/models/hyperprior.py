@@ -1,4 +1,4 @@
-"""A hyperprior codec: transforms, hyper-latents, real bitstreams. What conditions the latents is left to a subclass.
+"""A hyperprior codec (Ballé et al., ICLR 2018) with real bitstreams; what conditions the latents is a subclass' affair.
 
 :meth:`HyperpriorCodec.code_latents` is called by the forward pass, the encoder and the decoder alike, so they
 cannot drift apart.
@@ -26,9 +26,14 @@ TABLE_BUFFERS: tuple[str, ...] = (
 class HyperpriorCodec(ImageCodec, nn.Module):
     """Latents y, coded step by step, and hyper-latents z, coded under one scale a channel.
 
+    A subclass calls ``build_entropy_models`` and gives itself the four transforms.
+
     Attributes:
         M, N: channels of latents and hyper-latents.
         latent_stride: pixels that a latent spans in each direction.
+        g_a, g_s: analysis and synthesis, image to latents and back.
+        h_a, h_s: hyper analysis and synthesis.
+        scale_table: scales that index the coder's tables of y, (rows,); empty before ``update``.
     """
 
     rebuilt = TABLE_BUFFERS
@@ -57,7 +62,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def analysis(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) to latents y."""
+        """Image (B, 3, H, W) to latents y, (B, M, H / latent_stride, W / latent_stride)."""
         return self.g_a(x)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
@@ -65,11 +70,11 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         return self.g_s(y_hat)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
-        """Latents y to hyper-latents z, (B, N, h, w)."""
+        """Latents y to hyper-latents z, (B, N, H / hyper_stride, W / hyper_stride)."""
         return self.h_a(y)
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
-        """Hyper-latents to what ``code_latents`` takes."""
+        """Hyper-latents z to what ``code_latents`` takes."""
         return self.h_s(z_hat)
 
     def to_code(self, y: Tensor) -> Tensor:
@@ -89,10 +94,17 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> dict:
-        """Return ``x_hat`` (B, 3, H, W), not clamped, and ``likelihoods`` {"y": as coded, "z": (B, N, ., .)}.
+        """Estimate rate and distortion of images.
 
         In training mode symbols are rounded with straight-through gradients, and likelihoods are those of
         residuals with uniform noise.
+
+        Args:
+            x: (B, 3, H, W) in [0, 1], H and W multiples of ``padding_multiple``.
+
+        Returns:
+            ``x_hat``, (B, 3, H, W), not clamped, and ``likelihoods``: "y" in the shape of what is coded, "z" in that of
+            the hyper-latents.
         """
         y = self.analysis(x)
         centred = self.hyper_analysis(y) - self.means_hyper
@@ -116,10 +128,17 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
     @torch.no_grad()
     def update(self, scale_table: Tensor | None = None, force: bool = True) -> bool:
-        """Build the coder's tables from the weights; returns True when they were built.
+        """Build the coder's tables from the weights.
 
         Call it after loading weights and before ``compress`` or ``decompress``. Unlike CompressAI's, it
         rebuilds by default: tables of other weights decode nothing.
+
+        Args:
+            scale_table: scales that index the tables of y, ascending, (rows,); None for the 60 published ones.
+            force: build them even if they are there.
+
+        Returns:
+            Whether they were built.
         """
         if not force and self.scale_table.numel():
             return False
@@ -133,7 +152,10 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         return True
 
     def tables(self, name: str) -> CodingTables:
-        """Return the coder's tables of "y" or "z".
+        """Return the coder's tables.
+
+        Args:
+            name: "y" or "z".
 
         Raises:
             RuntimeError: ``update`` was not called, or the model is in training mode, in which some layers
@@ -167,7 +189,18 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
     @torch.no_grad()
     def decode_latents(self, y_stream: bytes, z_stream: bytes, shape: Iterable[int]) -> Tensor:
-        """Decode the latents of one image, in the shape of ``to_code(y)``."""
+        """Decode the latents of one image.
+
+        Args:
+            y_stream, z_stream: what ``encode_image`` wrote.
+            shape: (height, width) of the hyper-latents.
+
+        Returns:
+            Tensor in the shape of ``to_code(y)``.
+
+        Raises:
+            StreamError: a stream ends too early.
+        """
         height, width = shape
         z_symbols = rans.Decoder(z_stream, self.tables("z")).decode(self._z_rows((height, width)))
         z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
@@ -176,7 +209,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:
-        """Image of decoded latents: (B, 3, H, W), clamped to [0, 1]."""
+        """Decoded latents, in the shape of ``to_code(y)``, to the image (B, 3, H, W), clamped to [0, 1]."""
         return self.synthesis(y_hat).clamp(0, 1)
 
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:

@@ -29,7 +29,14 @@ class EncodedImage:
 
 
 def count_bits(likelihoods: Iterable[Tensor]) -> float:
-    """Bits that an ideal coder spends on symbols of these likelihoods, any shapes."""
+    """Count the bits that an ideal coder spends on symbols.
+
+    Args:
+        likelihoods: of the symbols, tensors of any shapes.
+
+    Returns:
+        Bits of all tensors together.
+    """
     return sum(float(-part.double().log2().sum()) for part in likelihoods)
 
 
@@ -53,23 +60,55 @@ class ImageCodec:
     stream_tag: int = 0
 
     def encode_image(self, x: Tensor) -> EncodedImage:
-        """Encode one image, (1, 3, H, W) in [0, 1] with H and W multiples of ``padding_multiple``."""
+        """Encode one image.
+
+        Args:
+            x: (1, 3, H, W) in [0, 1], H and W multiples of ``padding_multiple``.
+
+        Returns:
+            Its streams, and what the encoder knows of the image that they decode to.
+
+        Raises:
+            RuntimeError: the model is not ready to code: in training mode, or without tables.
+        """
         raise NotImplementedError
 
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
-        """Decode the streams of one image, in the order of ``EncodedImage.streams``: (1, 3, H, W) in [0, 1]."""
+        """Decode one image.
+
+        Args:
+            streams: in the order of ``EncodedImage.streams``.
+            shape: (height, width) of the hyper-latents.
+
+        Returns:
+            Tensor (1, 3, H, W), clamped to [0, 1].
+
+        Raises:
+            RuntimeError: the model is not ready to code: in training mode, or without tables.
+        """
         raise NotImplementedError
 
     def compress(self, x: Tensor) -> dict:
-        """Encode (B, 3, H, W) in [0, 1] into {"strings": one list of B for each stream, "shape": (h, w)}.
+        """Encode images one after another, so that a batch gives the streams of its images alone.
 
-        Images are coded one after another, so that a batch gives the streams of its images alone.
+        Args:
+            x: (B, 3, H, W) in [0, 1], H and W multiples of ``padding_multiple``.
+
+        Returns:
+            {"strings": for each stream a list of B bytes objects, "shape": (height, width) of the hyper-latents}.
         """
         images = [self.encode_image(image[None]) for image in x]
         strings = zip(*(image.streams.values() for image in images))
         return {"strings": [list(streams) for streams in strings], "shape": images[0].shape}
 
     def decompress(self, strings: list[list[bytes]], shape: Iterable[int]) -> dict:
-        """Decode what ``compress`` gave: {"x_hat": (B, 3, H, W), clamped to [0, 1]}."""
+        """Decode what ``compress`` gave.
+
+        Args:
+            strings, shape: its values of these names.
+
+        Returns:
+            {"x_hat": (B, 3, H, W), clamped to [0, 1]}.
+        """
         shape = tuple(shape)
         return {"x_hat": torch.cat([self.decode_image(streams, shape) for streams in zip(*strings)])}

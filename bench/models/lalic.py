@@ -1,4 +1,4 @@
-"""LALIC: linear attention modelling for learned image compression (sjtu-medialab/RwkvCompress).
+"""LALIC: linear attention modelling for learned image compression (CVPR 2025; sjtu-medialab/RwkvCompress).
 
 The entropy model is CompressAI's space-channel context model, with RWKV networks inside.
 """
@@ -37,6 +37,7 @@ class CheckerboardConv(CheckerboardMaskedConv2d):
     """CompressAI's, without writing to its weight in the forward pass, which other threads may be reading."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, outputs, H, W), from the neighbours of the other colour alone."""
         return self._conv_forward(x, self.weight * self.mask, self.bias)
 
 
@@ -126,7 +127,13 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
 
     @torch.no_grad()
     def encode_image(self, x: Tensor) -> EncodedImage:
-        """Encode one image; its streams are those of the two passes of each group, then that of z.
+        """Encode one image.
+
+        Args:
+            x: (1, 3, H, W) in [0, 1], H and W multiples of 64.
+
+        Returns:
+            Streams of the two passes of each group, "y0", "y1", ..., then that of z.
 
         Raises:
             RuntimeError: the model is in training mode, or not in float32, in which alone CompressAI decodes.
@@ -145,7 +152,18 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
 
     @torch.no_grad()
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
-        """Decode the streams of one image: (1, 3, H, W), clamped to [0, 1]."""
+        """Decode one image.
+
+        Args:
+            streams: those of the two passes of each group, then that of z.
+            shape: (height, width) of the hyper-latents.
+
+        Returns:
+            Tensor (1, 3, H, W), clamped to [0, 1].
+
+        Raises:
+            RuntimeError: as for ``encode_image``.
+        """
         self._check_coding()
         height, width = shape
         latents = [(group, LATENTS_PER_HYPER * height, LATENTS_PER_HYPER * width) for group in self.groups]
@@ -154,7 +172,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:
-        """Image of decoded latents: (B, 3, H, W), clamped to [0, 1]."""
+        """Decoded latents (B, M, H/16, W/16) to the image (B, 3, H, W), clamped to [0, 1]."""
         return self.g_s(y_hat).clamp(0, 1)
 
     def _check_coding(self) -> None:
@@ -164,5 +182,12 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
             raise RuntimeError(f"LALIC codes in float32 only, not in {dtype}: call float()")
 
     def rename(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Bring the names that CompressAI gave its entropy bottleneck before 1.2.8 to today's."""
+        """Bring the names that CompressAI gave its entropy bottleneck before 1.2.8 to today's.
+
+        Args:
+            weights: a file's tensors by name.
+
+        Returns:
+            The same tensors by today's names.
+        """
         return remap_old_keys("latent_codec.hyper.entropy_bottleneck", weights)

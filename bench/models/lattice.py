@@ -1,4 +1,4 @@
-"""Which latents HPCM codes when: index arithmetic, decided once per shape.
+"""Which latents HPCM codes when (arXiv 2507.19125, section 3.3): index arithmetic, decided once per shape.
 
 Latents are coded at three scales. Scale 1 takes 1/16 of them, scale 2 adds 3/16, scale 3 the rest. Each scale
 has steps; a step codes, at every position, the channels of one of several groups, so its symbols pack densely
@@ -83,7 +83,14 @@ class Scale:
 
 @lru_cache(maxsize=16)
 def lattice(channels: int, height: int, width: int, device: torch.device) -> tuple[Scale, Scale, Scale]:
-    """Return the schedule for (channels, height, width) latents: three scales, as index tensors on ``device``.
+    """Return the schedule for latents of one shape.
+
+    Args:
+        channels, height, width: of the latents.
+        device: where the index tensors are.
+
+    Returns:
+        The three scales.
 
     Raises:
         ValueError: channels are no multiple of 8, or height or width no multiple of 4.

@@ -11,42 +11,47 @@ from torch.nn import functional as F
 
 
 def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
-    """1x1 convolution."""
+    """1x1 convolution, (B, inputs, H, W) to (B, outputs, H, W)."""
     return nn.Conv2d(inputs, outputs, 1)
 
 
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
-    """3x3 convolution that keeps height and width."""
+    """3x3 convolution, (B, inputs, H, W) to (B, outputs, H, W)."""
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def depthwise(channels: int) -> nn.Conv2d:
-    """3x3 convolution of each channel by itself."""
+    """3x3 convolution of each channel by itself, (B, channels, H, W) to the same shape."""
     return nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
 
 def down2(inputs: int, outputs: int) -> nn.Conv2d:
-    """2x2 convolution of stride 2: halves height and width."""
+    """2x2 convolution of stride 2, (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
     return nn.Conv2d(inputs, outputs, 2, stride=2)
 
 
 def up2(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """2x2 transposed convolution of stride 2: doubles height and width."""
+    """2x2 transposed convolution of stride 2, (B, inputs, H, W) to (B, outputs, 2H, 2W)."""
     return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
 
 
 def down4(inputs: int, outputs: int) -> nn.Conv2d:
-    """4x4 convolution of stride 2: halves height and width."""
+    """4x4 convolution of stride 2, (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
     return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
 
 
 def up4(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """4x4 transposed convolution of stride 2: doubles height and width."""
+    """4x4 transposed convolution of stride 2, (B, inputs, H, W) to (B, outputs, 2H, 2W)."""
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
 
 
 class PartialConv(nn.Module):
-    """3x3 convolution of the first ``channels // ratio`` channels; the others pass unchanged."""
+    """3x3 convolution of the first channels; the others pass unchanged (FasterNet, CVPR 2023).
+
+    Args:
+        channels: of the input.
+        ratio: channels over those that are convolved, rounded down.
+    """
 
     def __init__(self, channels: int, ratio: int) -> None:
         super().__init__()
@@ -54,54 +59,83 @@ class PartialConv(nn.Module):
         self.pconv = conv3x3(self.touched, self.touched)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
         head, tail = x.split((self.touched, x.shape[1] - self.touched), dim=1)
         return torch.cat((self.pconv(head), tail), dim=1)
 
 
 class PConvRB(nn.Module):
-    """Residual block: partial convolution, then a pointwise network of ``expansion`` times the width."""
+    """Residual block: partial convolution, then a pointwise network.
+
+    Args:
+        channels: of input and output.
+        ratio: see :class:`PartialConv`.
+        expansion: hidden width of the pointwise network over ``channels``.
+    """
 
     def __init__(self, channels: int, ratio: int = 4, expansion: int = 4) -> None:
         super().__init__()
         self.branch = nn.Sequential(PartialConv(channels, ratio), *_pointwise(channels, expansion))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
         return self.branch(x).add_(x)  # in place: new memory costs a CPU more than the sum
 
 
 class DWConvRB(nn.Module):
-    """Residual block: depthwise 3x3 convolution, then a pointwise network."""
+    """Residual block: depthwise 3x3 convolution, then a pointwise network.
+
+    Args:
+        channels: of input and output.
+        expansion: hidden width of the pointwise network over ``channels``.
+    """
 
     def __init__(self, channels: int, expansion: float = 2) -> None:
         super().__init__()
         self.branch = nn.Sequential(depthwise(channels), *_pointwise(channels, expansion))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
         return self.branch(x).add_(x)
 
 
 def residual_blocks(width: int, number: int, ratio: int = 4) -> list[PConvRB]:
-    """``number`` residual blocks with partial convolution, at one width."""
+    """Make residual blocks with partial convolution.
+
+    Args:
+        width: channels of each.
+        number: of blocks.
+        ratio: see :class:`PartialConv`.
+    """
     return [PConvRB(width, ratio) for _ in range(number)]
 
 
 class Branch(nn.Module):
-    """A transform: one sequence of layers under the name ``branch``."""
+    """A transform: one sequence of layers under the name ``branch``.
+
+    Args:
+        layers: in order.
+    """
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
         self.branch = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
+        """What the layers make of x, one after another."""
         return self.branch(x)
 
 
 class WindowCrossAttention(nn.Module):
     """Attention from the new parameters to the running context, in windows that do not overlap.
 
-    ``forward(x, h)``: queries from ``x``, keys and values from ``h``, both (B, channels, H, W) with H and W
-    multiples of ``window``. ``conv_out`` acts on ``x``, the skip path, not on what attention gives: the
-    published checkpoints were trained so.
+    ``conv_out`` acts on the parameters, the skip path, not on what attention gives: the published checkpoints were
+    trained so.
+
+    Args:
+        channels: of parameters and context.
+        window: side of a window.
+        heads: divides ``channels``.
     """
 
     def __init__(self, channels: int, window: int, heads: int) -> None:
@@ -113,10 +147,30 @@ class WindowCrossAttention(nn.Module):
         self.conv_out = conv1x1(channels, channels)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """Join parameters and context.
+
+        Args:
+            x: new parameters, which give the queries, (B, channels, H, W) with H and W multiples of the window.
+            h: running context, which gives keys and values, in the same shape.
+
+        Returns:
+            The next context, in the same shape.
+
+        Raises:
+            ValueError: H or W is no multiple of the window.
+        """
         return self.attend(x, h, self.window) + self.conv_out(x)
 
     def attend(self, x: Tensor, h: Tensor, window: int) -> Tensor:
-        """What attention gives in windows of ``window`` x ``window``, (B, channels, H, W)."""
+        """What attention gives in windows of one size.
+
+        Args:
+            x, h: see :meth:`forward`.
+            window: side of a window.
+
+        Returns:
+            Tensor (B, channels, H, W).
+        """
         query, key, value = (self._windows(t, window) for t in (self.conv_q(x), self.conv_k(h), self.conv_v(h)))
         return self._unwindow(F.scaled_dot_product_attention(query, key, value), x.shape, window)
 

@@ -68,7 +68,12 @@ class Memory:
         self.values: list[Tensor] = []
 
     def add(self, key: Tensor, value: Tensor) -> None:
-        """Store a pair, in place of the oldest when the ring is full."""
+        """Store a pair, in place of the oldest when the ring is full.
+
+        Args:
+            key: (B, K).
+            value: (B, C, r, r).
+        """
         slot = slice(self.count % self.size, self.count % self.size + 1)
         self.keys[slot] = [key]
         if self.pair_values:
@@ -78,7 +83,11 @@ class Memory:
         self.count += 1
 
     def copy_from(self, other: Memory) -> None:
-        """Add every pair that ``other`` holds, in the order of its slots."""
+        """Add every pair of another memory, in the order of its slots.
+
+        Args:
+            other: of the same batch.
+        """
         for key, value in zip(other.keys, other.values):
             self.add(key, value)
 
@@ -88,6 +97,10 @@ class CosineBank(nn.Module):
 
     Args:
         width: channels C of a context.
+        options: of the bank.
+
+    Raises:
+        ValueError: an option does not fit the width.
     """
 
     query_proj: nn.Module
@@ -99,7 +112,11 @@ class CosineBank(nn.Module):
         self.build_networks(width)
 
     def build_networks(self, width: int) -> None:
-        """Add the networks under their published names."""
+        """Add the networks under their published names.
+
+        Args:
+            width: channels C of a context.
+        """
         if self.options.compress_ratio > width:
             raise ValueError(f"compress_ratio must be at most {width}, the context's channels, "
                              f"not {self.options.compress_ratio}")
@@ -110,12 +127,25 @@ class CosineBank(nn.Module):
         self.fusion_gate = nn.Sequential(conv1x1(2 * width, width), nn.Sigmoid())
 
     def add(self, memory: Memory, context: Tensor) -> None:
-        """Remember a context."""
+        """Remember a context.
+
+        Args:
+            memory: of this pass.
+            context: (B, C, h, w).
+        """
         key, value = self.key(context), self.value(context)
         memory.add(*((key.detach(), value.detach()) if self.options.detach else (key, value)))
 
     def enhance(self, memory: Memory, context: Tensor) -> Tensor:
-        """Return a context joined with the remembered ones that are most similar; each image has its own choice."""
+        """Join a context with the remembered ones that are most similar; each image has its own choice.
+
+        Args:
+            memory: of this pass, not empty.
+            context: (B, C, h, w).
+
+        Returns:
+            Tensor (B, C, h, w).
+        """
         slots, weights = self.choose(memory, context)
         images = torch.arange(len(context), device=context.device)[:, None]
         values = torch.stack(memory.values, dim=1)[images, slots].flatten(0, 1)
@@ -124,17 +154,25 @@ class CosineBank(nn.Module):
         return self.fuse(context, (weights[:, :, None, None, None] * maps).sum(dim=1))
 
     def choose(self, memory: Memory, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return slots and weights, (B, k) each, of the best matches, best first; of equals the lower slot."""
+        """Choose the best matches of a context, best first; of equals the lower slot.
+
+        Args:
+            memory: of this pass, not empty.
+            context: (B, C, h, w).
+
+        Returns:
+            Slots, int64, and weights that add up to 1, (B, k) each.
+        """
         scores = self.scores(self.query(context), torch.stack(memory.keys, dim=1))
         scores, slots = torch.sort(scores, dim=1, descending=True, stable=True)
         return slots[:, : self.options.topk_refs], scores[:, : self.options.topk_refs].softmax(dim=1)
 
     def key(self, context: Tensor) -> Tensor:
-        """What a context is found by, (B, K)."""
+        """What a context (B, C, h, w) is found by, (B, K)."""
         return self.key_encoder(context).mean(dim=(2, 3))
 
     def query(self, context: Tensor) -> Tensor:
-        """What a context looks for, (B, K)."""
+        """What a context (B, C, h, w) looks for, (B, K)."""
         return self.query_proj(context).mean(dim=(2, 3))
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
@@ -143,7 +181,7 @@ class CosineBank(nn.Module):
         return cosines / self.options.temperature
 
     def value(self, context: Tensor) -> Tensor:
-        """What is found, (B, C, r, r)."""
+        """What is found of a context (B, C, h, w): (B, C, r, r), here of a quarter of its height and width."""
         height, width = context.shape[2:]
         return F.adaptive_avg_pool2d(self.value_proj(context), (max(1, height // 4), max(1, width // 4)))
 
@@ -152,7 +190,7 @@ class CosineBank(nn.Module):
         return value
 
     def fuse(self, context: Tensor, retrieved: Tensor) -> Tensor:
-        """Join a context and what was retrieved for it to a context."""
+        """Join a context and what was retrieved for it, (B, C, h, w) each, to a context."""
         return torch.lerp(context, retrieved, self.fusion_gate(torch.cat((context, retrieved), dim=1)))
 
 
@@ -215,12 +253,25 @@ class KernelBank(FusionBank):
 
 
 def normalised(width: int, groups: int) -> nn.Sequential:
-    """1x1 convolution and normalisation in ``groups`` groups of channels."""
+    """Make a 1x1 convolution and a normalisation in groups of channels.
+
+    Args:
+        width: channels.
+        groups: divides ``width``.
+
+    Raises:
+        ValueError: it does not.
+    """
     if width % groups:
         raise ValueError(f"num_heads must divide the context's {width} channels ({divisors(width)}), not be {groups}")
     return nn.Sequential(conv1x1(width, width), nn.GroupNorm(groups, width))
 
 
 def group_norm(groups: int, width: int) -> nn.GroupNorm:
-    """Normalisation in ``groups`` groups of channels, at widths that they don't divide in fewer."""
+    """Make a normalisation in groups of channels, at widths that they don't divide in fewer.
+
+    Args:
+        groups: wanted.
+        width: channels.
+    """
     return nn.GroupNorm(math.gcd(groups, width), width)

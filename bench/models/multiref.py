@@ -49,6 +49,7 @@ class MultiReference(HPCM):
 
     @property
     def enable_multiref(self) -> bool:
+        """Whether the memory is used."""
         return self._enable_multiref
 
     @enable_multiref.setter
@@ -60,7 +61,15 @@ class MultiReference(HPCM):
         self.fill_missing = {**HPCM.fill_missing, **banks}
 
     def add_bank(self, number: int, max_refs: int, topk_refs: int) -> None:
-        """Give scale ``number`` a bank, unless ``max_refs`` is 0."""
+        """Give a scale a bank, unless ``max_refs`` is 0.
+
+        Args:
+            number: of the scale, 0 to 2.
+            max_refs, topk_refs: see :class:`BankOptions`.
+
+        Raises:
+            ValueError: an impossible value.
+        """
         options = BankOptions(max_refs, topk_refs, **self.bank_options)
         if max_refs:
             self.add_module(BANK_NAMES[number], self.bank_type(2 * self.M, options))
@@ -72,13 +81,31 @@ class MultiReference(HPCM):
         return {number: Memory(options.max_refs, options.pair_values) for number, options in banks.items()}
 
     def remember(self, number: int, context: Tensor, state: State) -> Tensor:
-        """Add a context to the memory of its scale, where there is one; returns the context."""
+        """Add a context to the memory of its scale, where there is one.
+
+        Args:
+            number: of the scale, 0 to 2.
+            context: (B, 2M, h, w).
+            state: of the pass.
+
+        Returns:
+            The context.
+        """
         if number in state:
             getattr(self, BANK_NAMES[number]).add(state[number], context)
         return context
 
     def recall(self, number: int, context: Tensor, state: State) -> Tensor:
-        """Join to a context what the memory of its scale, where there is one, finds for it."""
+        """Join to a context what the memory of its scale, where there is one, finds for it.
+
+        Args:
+            number: of the scale, 0 to 2.
+            context: (B, 2M, h, w).
+            state: of the pass.
+
+        Returns:
+            Tensor (B, 2M, h, w).
+        """
         return getattr(self, BANK_NAMES[number]).enhance(state[number], context) if number in state else context
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:

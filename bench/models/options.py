@@ -7,28 +7,60 @@ from typing import Any
 
 
 def check_flags(**flags: Any) -> None:
-    """Refuse what is neither true nor false: a text such as "false" would count as true."""
+    """Refuse what is neither true nor false: a text such as "false" would count as true.
+
+    Args:
+        flags: values by the option's name.
+
+    Raises:
+        ValueError: one is something else.
+    """
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false, not {value!r}")
 
 
 def check_whole(least: int = 1, **numbers: Any) -> None:
-    """Refuse what is no whole number of at least ``least``."""
+    """Refuse what is no whole number of at least ``least``.
+
+    Args:
+        least: smallest value allowed.
+        numbers: values by the option's name.
+
+    Raises:
+        ValueError: one is something else.
+    """
     for name, value in numbers.items():
         if type(value) is not int or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
 def check_positive(**numbers: Any) -> None:
-    """Refuse what is no positive finite number."""
+    """Refuse what is no positive finite number.
+
+    Args:
+        numbers: values by the option's name.
+
+    Raises:
+        ValueError: one is something else.
+    """
     for name, value in numbers.items():
         if type(value) not in (int, float) or not 0 < value < math.inf:
             raise ValueError(f"{name} must be a positive number, not {value!r}")
 
 
 def check_counts(name: str, values: Any, lengths: tuple[int, ...] = (), least: int = 0) -> None:
-    """Refuse what is no list of whole numbers of at least ``least``, of one of ``lengths`` where any are given."""
+    """Refuse what is no list of whole numbers.
+
+    Args:
+        name: of the option.
+        values: what is checked.
+        lengths: allowed lengths of the list; any but 0 where none are given.
+        least: smallest number allowed.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if not isinstance(values, (list, tuple)) or not values or (lengths and len(values) not in lengths):
         raise ValueError(f"{name} must be a list of {' or '.join(map(str, lengths)) or 'some'} whole numbers,"
                          f" not {values!r}")
@@ -37,5 +69,5 @@ def check_counts(name: str, values: Any, lengths: tuple[int, ...] = (), least: i
 
 
 def divisors(number: int) -> str:
-    """All divisors of ``number``, as text."""
+    """All divisors of a positive ``number``, as text: "1, 2, 4"."""
     return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)

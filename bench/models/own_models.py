@@ -21,9 +21,15 @@ EXPECTED = (f"a model is a torch.nn.Module with {', '.join(OURS)} (bench/models/
 
 
 def import_factory(name: str) -> Callable[..., nn.Module]:
-    """Import the class or factory function that ``name``, "module:attribute", stands for.
+    """Import what builds a user's own model.
 
     The decoder's process imports it too: the module must be installed, on ``PYTHONPATH``, or in the current folder.
+
+    Args:
+        name: "module:attribute".
+
+    Returns:
+        Class or factory function.
 
     Raises:
         ConfigurationError: there is no such module or attribute, the module raises, or it is something else.
@@ -53,6 +59,10 @@ def _is_model(value: object) -> bool:
 def check_interface(model: object, name: str) -> None:
     """Check that a built model can be measured.
 
+    Args:
+        model: what was built.
+        name: how messages call it.
+
     Raises:
         ConfigurationError: it is no module, or has neither interface; the message lists what it lacks.
     """
@@ -67,9 +77,15 @@ def check_interface(model: object, name: str) -> None:
 
 
 def source_sha256(name: str) -> str:
-    """SHA-256 of a model's source: of all Python files of its top-level package, or of its module's file.
+    """Hash a model's source: all Python files of its top-level package, or its module's file.
 
     What these import from elsewhere is not in it.
+
+    Args:
+        name: "module:attribute".
+
+    Returns:
+        SHA-256, 64 hexadecimal digits.
 
     Raises:
         ConfigurationError: the module can't be imported.

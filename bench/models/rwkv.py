@@ -21,7 +21,13 @@ from bench.models.rwkv_layers import MERGED, MixingBlock
 
 
 class ContextCell(MixingBlock):
-    """Joins new parameters and running context, (B, width, H, W) each, to the next context."""
+    """Joins new parameters and running context to the next context, in place of the base's attention.
+
+    Args:
+        width: channels of each.
+        rate: hidden rate, see :class:`bench.models.rwkv_layers.PointwiseMix`.
+        options: those of :class:`bench.models.rwkv_layers.MixingBlock`.
+    """
 
     def __init__(self, width: int, rate: float, **options: Any) -> None:
         super().__init__(width, rate, **options)
@@ -29,11 +35,17 @@ class ContextCell(MixingBlock):
         self.output_proj = conv1x1(width, width)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """Parameters x and context h, (B, width, H, W) each, to the next context, in the same shape."""
         return self.output_proj(self.mix_map(self.input_proj(torch.cat((x, h), dim=1))))
 
 
 class FusionNet(nn.Module):
-    """Mixing blocks and a 1x1 convolution over the context on its way to the next scale."""
+    """Mixing blocks and a 1x1 convolution over the context on its way to the next scale.
+
+    Args:
+        width: channels of the context.
+        blocks: before the convolution.
+    """
 
     def __init__(self, width: int, blocks: list[nn.Module]) -> None:
         super().__init__()
@@ -41,6 +53,7 @@ class FusionNet(nn.Module):
         self.out_proj = conv1x1(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) to the same shape."""
         return self.out_proj(self.blocks(x))
 
 

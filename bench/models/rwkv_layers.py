@@ -24,8 +24,12 @@ MERGED = "conv5x5_reparam.weight"
 class OmniShift(nn.Module):
     """Token shift: α0 x + α1 conv1(x) + α2 conv3(x) + α3 conv5(x), depthwise, as one 5x5 convolution.
 
-    The merged kernel is derived anew in every pass, so that it is never stale and gradients reach its parts. The
-    published code stores it as a parameter: here it appears in ``state_dict()`` and is ignored when loaded.
+    Source: Restore-RWKV (arXiv 2407.11087). The merged kernel is derived anew in every pass, so that it is never stale
+    and gradients reach its parts. The published code stores it as a parameter: here it appears in ``state_dict()`` and
+    is ignored when loaded.
+
+    Args:
+        width: channels C.
     """
 
     def __init__(self, width: int) -> None:
@@ -55,7 +59,12 @@ class OmniShift(nn.Module):
 
 
 class SpatialMix(nn.Module):
-    """Bi-WKV attention over all tokens, gated: (B, H, W, C) to the same shape."""
+    """Bi-WKV attention over all tokens, gated (Vision-RWKV, arXiv 2403.02308, with another token shift).
+
+    Args:
+        width: channels C.
+        runs: of the Bi-WKV operator, see :func:`bench.operators.biwkv`.
+    """
 
     def __init__(self, width: int, runs: int) -> None:
         super().__init__()
@@ -67,6 +76,7 @@ class SpatialMix(nn.Module):
         self.key, self.value, self.receptance, self.output = (nn.Linear(width, width, bias=False) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same shape."""
         shifted = self.omni_shift(x)
         tokens = x.shape[1] * x.shape[2]
         keys, values = self.key(shifted).flatten(1, 2), self.value(shifted).flatten(1, 2)
@@ -75,11 +85,14 @@ class SpatialMix(nn.Module):
 
 
 class PointwiseMix(nn.Module):
-    """Gated two-layer network on each token: sigmoid(receptance(x)) value(relu(key(x))²), width to width.
+    """Gated two-layer network on each token: sigmoid(receptance(x)) value(relu(key(x))²).
 
     Args:
-        width: channels.
-        rate: hidden width over ``width``.
+        width: channels of input and output.
+        rate: hidden width over ``width``, positive.
+
+    Raises:
+        ValueError: the rate is not positive, or leaves no hidden channel.
     """
 
     def __init__(self, width: int, rate: float) -> None:
@@ -93,22 +106,32 @@ class PointwiseMix(nn.Module):
         self.receptance = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., width) to the same shape."""
         return torch.sigmoid(self.receptance(x)) * self.value(torch.relu(self.key(x)).square())
 
 
 class ChannelMix(PointwiseMix):
-    """The same after a token shift: (B, H, W, C) to the same shape."""
+    """Vision-RWKV's channel mix: a token shift, then :class:`PointwiseMix`.
+
+    Args:
+        width, rate: see there.
+    """
 
     def __init__(self, width: int, rate: float) -> None:
         super().__init__(width, rate)
         self.omni_shift = OmniShift(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same shape."""
         return super().forward(self.omni_shift(x))
 
 
 class GatedProjection(PointwiseMix):
-    """1x1 convolution with a gated residual network after it, (B, inputs, H, W) to (B, outputs, H, W)."""
+    """1x1 convolution with a gated residual network after it.
+
+    Args:
+        inputs, outputs: channels.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(outputs, 2)
@@ -116,6 +139,7 @@ class GatedProjection(PointwiseMix):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W)."""
         x = self.mix(x).permute(0, 2, 3, 1)
         return (x + super().forward(self.norm(x))).permute(0, 3, 1, 2)
 
@@ -150,7 +174,14 @@ class _Block(nn.Module):
 
 
 class MixingBlock(_Block):
-    """Form of the RWKV line: x moves by γ from itself to the normalised mix, at first all the way."""
+    """Form of the RWKV line: x moves by γ from itself to the normalised mix, at first all the way.
+
+    Args:
+        width: channels.
+        rate: hidden rate, see :class:`PointwiseMix`.
+        runs: of the Bi-WKV operator.
+        use_checkpoint: compute the block again in the backward pass instead of keeping its activations.
+    """
 
     def __init__(self, width: int, rate: float, runs: int = 32, use_checkpoint: bool = False) -> None:
         super().__init__(width, use_checkpoint)
@@ -163,7 +194,11 @@ class MixingBlock(_Block):
 
 
 class PreNormBlock(_Block):
-    """Form of LALIC: x plus γ times the mix of the normalised x."""
+    """Form of LALIC: x plus γ times the mix of the normalised x.
+
+    Args:
+        width, rate, runs, use_checkpoint: see :class:`MixingBlock`.
+    """
 
     def __init__(self, width: int, rate: float, runs: int = 32, use_checkpoint: bool = False) -> None:
         super().__init__(width, use_checkpoint)

@@ -1,4 +1,4 @@
-"""Haar wavelet transforms, and the convolution blocks that work on their bands (fengyurenpingsheng/WeConvene).
+"""Haar wavelet transforms, and convolution blocks on their bands (WeConvene, ECCV 2024; fengyurenpingsheng/WeConvene).
 
 Bands are stacked band-major: all channels of LL, then of LH, HL and HH. Heights and widths are even.
 """
@@ -19,12 +19,12 @@ FILTER_BUFFERS = ("w_ll", "w_lh", "w_hl", "w_hh", "filters")  # the model's own 
 
 
 def haar_filters() -> Tensor:
-    """The four filters, float32 (4, 1, 2, 2)."""
+    """The filters of LL, LH, HL and HH, float32 (4, 1, 2, 2)."""
     return TAP * torch.tensor(SIGNS, dtype=torch.float32).view(4, 1, 2, 2)
 
 
 class HaarDWT(nn.Module):
-    """(B, C, H, W) to (B, 4C, H/2, W/2)."""
+    """Haar analysis of each channel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,6 +32,7 @@ class HaarDWT(nn.Module):
             self.register_buffer(f"w_{band}", taps[None].clone())
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, 4C, H/2, W/2)."""
         batch, channels, height, width = x.shape
         filters = torch.cat([self.get_buffer(f"w_{band}") for band in BANDS])
         bands = F.conv2d(x.reshape(-1, 1, height, width), filters, stride=2)
@@ -39,13 +40,14 @@ class HaarDWT(nn.Module):
 
 
 class HaarIDWT(nn.Module):
-    """(B, 4C, h, w) to (B, C, 2h, 2w)."""
+    """Haar synthesis of each channel."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("filters", haar_filters())
 
     def forward(self, bands: Tensor) -> Tensor:
+        """(B, 4C, h, w) to (B, C, 2h, 2w)."""
         batch, channels, height, width = bands.shape
         by_channel = bands.view(batch, 4, channels // 4, height, width).transpose(1, 2).flatten(0, 1)
         x = F.conv_transpose2d(by_channel, self.get_buffer("filters"), stride=2)
@@ -53,7 +55,11 @@ class HaarIDWT(nn.Module):
 
 
 class WeConvSimple(nn.Module):
-    """Pointwise convolutions of the low and of the high bands, added with a factor that learns."""
+    """Pointwise convolutions of the low and of the high bands, added with a factor that learns.
+
+    Args:
+        channels: of input and output.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,6 +69,7 @@ class WeConvSimple(nn.Module):
         self.hf_conv = conv1x1(3 * channels, 3 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         low, high = split_bands(self.dwt(x))
         return x + self.alpha * self.idwt(torch.cat((self.ll_conv(low), self.hf_conv(high)), dim=1))
 
@@ -72,6 +79,10 @@ class WeConv(nn.Module):
 
     The published block can't run: its fusion expects twice the channels that it is given, and what its first
     normalisation gives is dropped. Here the fusion takes what there is, and the normalisation counts.
+
+    Args:
+        channels: of input and output.
+        expansion: hidden width of the pointwise network over ``channels``.
     """
 
     def __init__(self, channels: int, expansion: int = 4) -> None:
@@ -85,6 +96,7 @@ class WeConv(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         low, high = split_bands(self.dwt(x))
         bands = (self.ll_conv2(F.gelu(self.ll_conv1(low))), F.gelu(self.hf_conv(high)))
         mixed = x + over_channels(self.norm1, self.fusion(torch.cat((self.idwt(torch.cat(bands, dim=1)), x), dim=1)))
@@ -92,11 +104,11 @@ class WeConv(nn.Module):
 
 
 def split_bands(bands: Tensor) -> tuple[Tensor, Tensor]:
-    """The low band, (B, C, h, w), and the three others, (B, 3C, h, w)."""
+    """Bands (B, 4C, h, w) to the low one, (B, C, h, w), and the three others, (B, 3C, h, w)."""
     channels = bands.shape[1] // 4
     return bands[:, :channels], bands[:, channels:]
 
 
 def over_channels(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """Normalise (B, C, H, W) over its channels."""
+    """Normalise (B, C, H, W) over its channels; the same shape."""
     return norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -29,6 +29,7 @@ class BandAttention(WindowCrossAttention):
     """The base's attention on planes that may be smaller than its window; below 2x2 there is none."""
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """Parameters and context, (B, C, H, W) each, to the next context, in the same shape."""
         window = min(self.window, *x.shape[2:])
         return (self.attend(x, h, window) if window > 1 else x) + self.conv_out(x)
 
@@ -38,7 +39,7 @@ class BandPass:
     """What the coding of one band knows.
 
     Attributes:
-        prior: for each scale what is added to the latents in the contexts; None for the low band.
+        prior: for each scale what is added to the latents in the contexts, (B, M, ., .); None for the low band.
         skips_scale_3: scale 3 is coded from the hyper parameters alone.
     """
 
@@ -67,17 +68,34 @@ class WeConvPhase1(HPCM):
         self.dwt, self.idwt = HaarDWT(), HaarIDWT()
 
     def to_code(self, y: Tensor) -> Tensor:
+        """Latents (B, M, H, W) to their bands, (B, 4M, H/2, W/2)."""
         return self.dwt(y)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
+        """Bands (B, 4M, h, w) to the image, (B, 3, ., .), not clamped."""
         return super().synthesis(self.idwt(y_hat))
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
-        """Hyper parameters of the four bands, (B, 2M, h, w) each, from what the hyper decoder gives."""
+        """Give each band its hyper parameters.
+
+        Args:
+            hyper: what the hyper decoder gives, (B, 2M, 2h, 2w).
+
+        Returns:
+            Scales, then means, of LL, LH, HL and HH, (B, 2M, h, w) each.
+        """
         return [F.avg_pool2d(hyper, 2)] * 4
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
-        """Code the four bands; returns them stacked, (B, 4M, h, w)."""
+        """Code the four bands.
+
+        Args:
+            hyper: what the hyper decoder gives.
+            coder: quantises, reads or otherwise supplies the latents of each step.
+
+        Returns:
+            The decoded bands, (B, 4M, h, w).
+        """
         low, *high = self.band_parameters(hyper)
         bands = [self.code_band(0, low, coder, None)]
         prior = self.prior_of_high_bands(bands[0], coder)
@@ -85,11 +103,29 @@ class WeConvPhase1(HPCM):
         return torch.cat(bands, dim=1)
 
     def prior_of_high_bands(self, low: Tensor, coder: StepCoder) -> Tensor:
-        """What the high bands may know of the decoded low one, (B, M, h, w)."""
+        """What the high bands may know of the decoded low one.
+
+        Args:
+            low: (B, M, h, w).
+            coder: of this pass.
+
+        Returns:
+            Tensor (B, M, h, w).
+        """
         return low
 
     def code_band(self, number: int, parameters: Tensor, coder: StepCoder, prior: Tensor | None) -> Tensor:
-        """Code one band from its hyper parameters (B, 2M, h, w); returns it decoded, (B, M, h, w)."""
+        """Code one band.
+
+        Args:
+            number: of the band: LL, LH, HL, HH.
+            parameters: its hyper parameters, (B, 2M, h, w).
+            coder: of this pass.
+            prior: of the high bands, (B, M, h, w); None for the low one.
+
+        Returns:
+            The decoded band, (B, M, h, w).
+        """
         pyramid = None if prior is None else (F.avg_pool2d(prior, 4), F.avg_pool2d(prior, 2), prior)
         state = BandPass(pyramid, self.skip_s3_for_hf and prior is not None)
         return self.walk(parameters, coder, state, first=number * parameters[0].numel() // 2)
@@ -130,7 +166,13 @@ class WeConvPhase2(WeConvPhase1):
         super().build_transforms(stages, hyper_blocks)
 
     def mixed_blocks(self, width: int, number: int, weconv_first: bool = False) -> list[nn.Module]:
-        """Residual and wavelet blocks in turn."""
+        """Make residual and wavelet blocks in turn.
+
+        Args:
+            width: channels.
+            number: of blocks.
+            weconv_first: begin with a wavelet block.
+        """
         return [(self.weconv if i % 2 != weconv_first else PConvRB)(width) for i in range(number)]
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
@@ -162,7 +204,12 @@ class WeConvPhase3(WeConvPhase2):
 
 
 class WaveletHyperAnalysis(nn.Module):
-    """Phase 3: latents (B, M, H, W) to hyper-latents (B, N, H/8, W/8)."""
+    """Hyper analysis of phase 3.
+
+    Args:
+        M, N: channels of latents and hyper-latents.
+        weconv: class of the wavelet blocks.
+    """
 
     def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
         super().__init__()
@@ -173,12 +220,18 @@ class WaveletHyperAnalysis(nn.Module):
         self.down2 = down2(N, N)
 
     def forward(self, y: Tensor) -> Tensor:
+        """Latents (B, M, H, W) to hyper-latents, (B, N, H/8, W/8)."""
         low, high = split_bands(self.dwt(self.down1(self.input_conv(y))))
         return self.down2(self.fusion(torch.cat((self.ll_branch(low), self.hf_branch(high)), dim=1)))
 
 
 class WaveletHyperSynthesis(nn.Module):
-    """Phase 3: hyper-latents (B, N, h, w) to hyper parameters at the size of the bands, (B, 2M, 4h, 4w)."""
+    """Hyper synthesis of phase 3.
+
+    Args:
+        M, N: channels of latents and hyper-latents.
+        weconv: class of the wavelet blocks.
+    """
 
     def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
         super().__init__()
@@ -188,11 +241,16 @@ class WaveletHyperSynthesis(nn.Module):
         self.idwt = HaarIDWT()  # in published state dicts, and never used
 
     def forward(self, z_hat: Tensor) -> Tensor:
+        """Hyper-latents (B, N, h, w) to hyper parameters at the size of the bands, (B, 2M, 4h, 4w)."""
         return self.final_refine(self.up2(self.expand(self.spatial_process(self.up1(z_hat)))))
 
 
 def outer_analysis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequential]:
-    """The stages of g_a but the innermost."""
+    """Make the stages of g_a but the innermost.
+
+    Args:
+        widths, depths: channels and blocks of all stages, from the image inwards.
+    """
     # One layer more than is used: fresh weights stay those of earlier revisions for a seed.
     strided = [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, widths[1:]))]
     return [nn.Sequential(down, *residual_blocks(width, number))
@@ -200,12 +258,20 @@ def outer_analysis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequ
 
 
 def outer_synthesis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequential]:
-    """The stages of g_s that mirror all but the innermost of g_a."""
+    """Make the stages of g_s that mirror all but the innermost of g_a.
+
+    Args:
+        widths, depths: channels and blocks of all stages, from the image inwards.
+    """
     outer = [nn.Sequential(up2(b, a), *residual_blocks(a, number)) for a, b, number in zip(widths, widths[1:], depths)]
     outer[0].append(up4(widths[0], 3))
     return outer[::-1]
 
 
 def in_stages(stages: Sequence[nn.Module]) -> nn.Module:
-    """A sequence whose parts are called stage1, stage2, ..."""
+    """Join stages to a sequence whose parts are called stage1, stage2, ...
+
+    Args:
+        stages: in order.
+    """
     return nn.Sequential(OrderedDict((f"stage{number}", stage) for number, stage in enumerate(stages, 1)))

@@ -100,16 +100,24 @@ class WeConvPhase4(WeConvPhase2):
         return self.quantisation_steps()[number] * super().code_band(number, parameters, coder, prior)
 
     def quantisation_steps(self) -> list[Tensor] | tuple[int, ...]:
-        """The quantisation steps of the four bands."""
+        """The steps of LL, LH, HL and HH."""
         return self.adaptive_quant() if self.adaptive_quant is not None else (1, 1, 1, 1)
 
     def scale_low_band(self, bands: Tensor) -> Tensor:
-        """Encoder only: the low band in units of its step."""
+        """Encoder only: bands (B, 4M, h, w) with the low one in units of its step."""
         low, high = split_bands(bands)
         return torch.cat((low / self.quantisation_steps()[0], high), dim=1)
 
     def fuse_high_bands(self, bands: Tensor, context: Tensor) -> Tensor:
-        """Encoder only: the high bands fused with the context, gated, and in units of their steps."""
+        """Encoder only: fuse the high bands with the context, gate them, and bring them to units of their steps.
+
+        Args:
+            bands: (B, 4M, h, w).
+            context: of the decoded low band, (B, M, h, w).
+
+        Returns:
+            Tensor (B, 4M, h, w), the low band as it was.
+        """
         low, *high = bands.chunk(4, dim=1)
         fusions = [self.get_submodule(f"freq_attention_{band}") for band in BANDS[1:]]
         gated = self.channel_gate([fusion(band, context) for fusion, band in zip(fusions, high)])
@@ -161,6 +169,7 @@ class WeConvPhase5(WeConvPhase4):
             self.y_spatial_prior_s1_s2 = self.build_prior(prior_s1_s2)
 
     def walk(self, hyper: Tensor, coder: StepCoder, state: BandPass, first: int = 0) -> Tensor:
+        """As of the base; the positions of a band are coded group by group, (B, M, h, w)."""
         latents = hyper.new_zeros(len(hyper), hyper[0].numel() // 2)
         parameters, shape = hyper, (self.M, *hyper.shape[2:])
         groups = 2 if state.skips_scale_3 else self.num_checkerboard_groups
@@ -172,7 +181,16 @@ class WeConvPhase5(WeConvPhase4):
         return latents.view(-1, *shape)
 
     def predict_group(self, latents: Tensor, hyper: Tensor, state: BandPass) -> Tensor:
-        """Scales and means, (B, 2M, h, w), from what is decoded of a band."""
+        """Predict a group from what is decoded of a band.
+
+        Args:
+            latents: (B, M, h, w), zero where not decoded.
+            hyper: hyper parameters of the band, (B, 2M, h, w).
+            state: of the band.
+
+        Returns:
+            Scales, then means, (B, 2M, h, w).
+        """
         context = self.multi_res_builder(latents if state.prior is None else latents + state.prior[2])
         if not self.use_enhanced_context:
             return self.y_spatial_prior_s1_s2(torch.cat((hyper, context), dim=1), 1)
@@ -181,7 +199,11 @@ class WeConvPhase5(WeConvPhase4):
 
 
 class SplitHyperAnalysis(nn.Module):
-    """Phases 4 and 5: latents (B, M, H, W) to hyper-latents (B, N, H/4, W/4), half from LL, half from the others."""
+    """Hyper analysis of phases 4 and 5: half of the hyper-latents come from LL, half from the other bands.
+
+    Args:
+        M, N: channels of latents and hyper-latents.
+    """
 
     def __init__(self, M: int, N: int) -> None:
         super().__init__()
@@ -191,12 +213,17 @@ class SplitHyperAnalysis(nn.Module):
         self.ll_path, self.hf_path = pointwise(M, M, N // 2), pointwise(3 * M, M, N - N // 2)
 
     def forward(self, y: Tensor) -> Tensor:
+        """Latents (B, M, H, W) to hyper-latents, (B, N, H/4, W/4)."""
         low, high = split_bands(self.dwt(self.down(self.initial(y))))
         return torch.cat((self.ll_path(low), self.hf_path(high)), dim=1)
 
 
 class SplitHyperSynthesis(nn.Module):
-    """Phases 4 and 5: hyper-latents (B, N, h, w) to 2M hyper parameters of each band in turn, (B, 8M, 2h, 2w)."""
+    """Hyper synthesis of phases 4 and 5.
+
+    Args:
+        M, N: channels of latents and hyper-latents.
+    """
 
     def __init__(self, M: int, N: int) -> None:
         super().__init__()
@@ -206,18 +233,28 @@ class SplitHyperSynthesis(nn.Module):
         self.ll_params, self.hf_params = pointwise(wide, M, 2 * M), pointwise(wide, M, 6 * M)
 
     def forward(self, z_hat: Tensor) -> Tensor:
+        """Hyper-latents (B, N, h, w) to 2M hyper parameters of each band in turn, (B, 8M, 2h, 2w)."""
         features = self.up(self.initial(z_hat))
         return torch.cat((self.ll_params(features), self.hf_params(features)), dim=1)
 
 
 def pointwise(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Two 1x1 convolutions."""
+    """Two 1x1 convolutions with a ReLU between, (B, inputs, H, W) to (B, outputs, H, W)."""
     return nn.Sequential(conv1x1(inputs, hidden), nn.ReLU(), conv1x1(hidden, outputs))
 
 
 @lru_cache(maxsize=16)
 def checkerboard(shape: tuple[int, int, int], groups: int, device: torch.device) -> tuple[Tensor, ...]:
-    """Positions of each group in the flattened (C, H, W) plane, int64, channel by channel in raster order."""
+    """List the positions of each group of a checkerboard of 2x2 cells.
+
+    Args:
+        shape: (C, H, W) of the plane, H and W even.
+        groups: 2 or 4.
+        device: where the index tensors are.
+
+    Returns:
+        For each group int64 positions in the flattened plane, channel by channel in raster order.
+    """
     positions = torch.arange(shape[0] * shape[1] * shape[2], device=device).view(shape)
     indices = []
     for cells in GROUPS[groups]:

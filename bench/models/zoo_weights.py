@@ -13,9 +13,12 @@ from bench.variants import Variant, find_checkpoints
 
 
 def fetch_weights(variant: Variant) -> None:
-    """Download the weights of each λ of ``variant`` to the first place where its checkpoint is looked for.
+    """Download the weights of each λ of a variant to the first place where its checkpoint is looked for.
 
     Those that are here stay as they are.
+
+    Args:
+        variant: of CompressAI's zoo.
 
     Raises:
         ConfigurationError: the variant is none of CompressAI's zoo, or an option is wrong.
