@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 from bench.common.errors import BenchError, ConfigurationError
-from bench.curves.anchors import anchors, catalogue, datasets, imported, load, load_anchor, names
-from bench.curves.anchors.catalogue import imported_path
+from bench.curves.anchors import (
+    catalogue,
+    list_anchors,
+    list_curves,
+    list_folders,
+    load_anchor,
+    load_curve,
+    read_imported,
+)
+from bench.curves.anchors.catalogue import place_imported
 from bench.curves.anchors.check import check_anchors
 from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics import bd_rate, per_image_bd
@@ -18,12 +26,12 @@ from bench.metrics.rate.curves import find_curve_fault
 
 DATA = Path(catalogue.__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "anchors"
-EVERY = [(dataset, name) for dataset in datasets() for name in names(dataset)]
+EVERY = [(dataset, name) for dataset in list_folders() for name in list_curves(dataset)]
 
 
 @pytest.mark.parametrize("dataset, name", EVERY)
 def test_every_curve_is_usable_and_says_where_it_is_from(dataset, name):
-    curve = load(dataset, name)
+    curve = load_curve(dataset, name)
     assert curve.source and curve.convention and curve.label and curve.description
     assert curve.points.metrics
     for metric in curve.points.metrics:
@@ -37,36 +45,36 @@ def test_every_published_set_is_there():
 
 
 def test_values_are_those_of_the_file():
-    curve = load("kodak", "hpcm-base-mse")
+    curve = load_curve("kodak", "hpcm-base-mse")
     assert curve.bpp == (0.1211, 0.1757, 0.2729, 0.4125, 0.5898, 0.8209)
     assert curve.points.quality["psnr"] == (29.4022, 30.7547, 32.4012, 34.2063, 36.0145, 37.7525)
     assert not curve.has("ms-ssim") and curve.images is None
 
 
 def test_the_suites_names_and_the_folders_are_the_same_curves():
-    assert names("tecnick") == names("tecnick-rgb-1200")
-    assert load("clic2020", "vtm-17.0-mlic").points == load("clic2020-pro-valid", "vtm-17.0-mlic").points
-    assert names("sample") == [] and anchors("sample") == ()
+    assert list_curves("tecnick") == list_curves("tecnick-rgb-1200")
+    assert load_curve("clic2020", "vtm-17.0-mlic").points == load_curve("clic2020-pro-valid", "vtm-17.0-mlic").points
+    assert list_curves("sample") == [] and list_anchors("sample") == ()
 
 
 def test_default_and_strict_anchors():
-    roles = {dataset: [(anchor.role, anchor.name) for anchor in anchors(dataset)]
+    roles = {dataset: [(anchor.role, anchor.name) for anchor in list_anchors(dataset)]
              for dataset in ("kodak", "clic2020", "tecnick")}
     assert roles == {
         "kodak": [("default", "vtm-22.2-measured-8bit"), ("strict", "vtm-22.2-measured-10bit")],
         "clic2020": [("default", "vtm-17.0-mlic")], "tecnick": [("default", "vtm-18.0-lossyvae")],
     }
     for dataset in roles:
-        for anchor in anchors(dataset):
+        for anchor in list_anchors(dataset):
             version = anchor.name.split("-")[1]
-            published = load(dataset, anchor.name)
+            published = load_curve(dataset, anchor.name)
             assert all(version in text for text in (anchor.label, anchor.convention, published.label))
 
 
 def test_leaving_out_far_qps_changes_no_value():
     """Tecnick's anchor spans QP 15 to 50, beyond every learned codec; far points don't move PCHIP."""
-    test = load("tecnick", "hpcm-base-mse").curve("psnr")
-    whole, used = load("tecnick", "vtm-18.0-lossyvae"), load_anchor("tecnick", anchors("tecnick")[0])
+    test = load_curve("tecnick", "hpcm-base-mse").curve("psnr")
+    whole, used = load_curve("tecnick", "vtm-18.0-lossyvae"), load_anchor("tecnick", list_anchors("tecnick")[0])
     assert (len(whole.bpp), len(used.bpp)) == (36, 21) and used.meta["qp"] == list(range(42, 21, -1))
     assert bd_rate(whole.curve("psnr"), test).value is None
     assert bd_rate(used.curve("psnr"), test).value == pytest.approx(
@@ -98,13 +106,13 @@ def test_check_rebuilds_the_papers_figures():
     ("tecnick", "vtm-9.1-lalic", "chwdta-mse", -22.56),
 ])
 def test_figures_that_other_authors_state_for_these_points(dataset, anchor, codec, stated):
-    result = bd_rate(load(dataset, anchor).curve("psnr"), load(dataset, codec).curve("psnr"), min_overlap=0)
+    result = bd_rate(load_curve(dataset, anchor).curve("psnr"), load_curve(dataset, codec).curve("psnr"), min_overlap=0)
     assert round(result.value, 2) == stated
 
 
 @pytest.mark.parametrize("name", ["vtm-22.2-measured-8bit", "vtm-22.2-measured-10bit"])
 def test_single_images_average_to_the_curve(name):
-    curve = load("kodak", name)
+    curve = load_curve("kodak", name)
     assert curve.images == len(curve.per_image) == 24
     stated = json.loads((DATA / "kodak" / f"{name}.json").read_text())["results"]
     assert curve.bpp == pytest.approx(stated["bpp"], abs=1e-6)
@@ -118,7 +126,7 @@ def test_single_images_average_to_the_curve(name):
 
 def test_rounding_to_8_bits_costs_every_image():
     """1.8 % for the averaged curves, 0.8 to 3.1 % for single images."""
-    coarse, fine = (load("kodak", f"vtm-22.2-measured-{bits}bit") for bits in (8, 10))
+    coarse, fine = (load_curve("kodak", f"vtm-22.2-measured-{bits}bit") for bits in (8, 10))
     assert bd_rate(coarse.curve("psnr"), fine.curve("psnr")).value == pytest.approx(-1.80, abs=0.005)
     single = per_image_bd(coarse.image_curves("psnr"), fine.image_curves("psnr"))
     assert single.statement == "mean over 24 images"
@@ -126,7 +134,7 @@ def test_rounding_to_8_bits_costs_every_image():
 
 
 def test_part_of_the_images():
-    curve = load("kodak", "vtm-22.2-measured-8bit").over(["kodim01.png", "kodim05.png"])
+    curve = load_curve("kodak", "vtm-22.2-measured-8bit").over(["kodim01.png", "kodim05.png"])
     assert curve.images == 2 and list(curve.per_image) == ["kodim01.png", "kodim05.png"]
     assert curve.bpp[0] == pytest.approx((0.154968 + 0.237874) / 2)
     with pytest.raises(ConfigurationError, match="kodim99.png"):
@@ -135,15 +143,15 @@ def test_part_of_the_images():
 
 def test_unknown_names_are_answered_with_near_ones():
     with pytest.raises(ConfigurationError, match="hpcm-base-mse"):
-        load("kodak", "hpcm-base")
+        load_curve("kodak", "hpcm-base")
     with pytest.raises(ConfigurationError, match="there are some of: kodak"):
-        load("kodac", "hpcm-base-mse")
+        load_curve("kodac", "hpcm-base-mse")
     with pytest.raises(ConfigurationError):
-        load("../kodak", "hpcm-base-mse")
+        load_curve("../kodak", "hpcm-base-mse")
     with pytest.raises(ConfigurationError, match="known: psnr, .*ms-ssim"):
-        load("kodak", "hpcm-base-mse").curve("vmaf")
+        load_curve("kodak", "hpcm-base-mse").curve("vmaf")
     with pytest.raises(ConfigurationError, match="has no MS-SSIM values"):
-        load("kodak", "hpcm-base-mse").curve("ms-ssim")
+        load_curve("kodak", "hpcm-base-mse").curve("ms-ssim")
 
 
 def test_ms_ssim_is_compared_in_db():
@@ -157,11 +165,11 @@ def test_images_with_different_numbers_of_points_are_not_averaged():
 
 
 def test_imported_curves_are_read_back(tmp_path):
-    path = imported_path(tmp_path, "kodak", "mine")
+    path = place_imported(tmp_path, "kodak", "mine")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"name": "Mine", "results": {"bpp": [0.5], "psnr": [35.0]}}))
-    assert [(curve.name, curve.label, curve.dataset) for curve in imported(tmp_path, "kodak")] == [
+    assert [(curve.name, curve.label, curve.dataset) for curve in read_imported(tmp_path, "kodak")] == [
         ("mine", "Mine", "kodak")]
-    assert imported(tmp_path, "tecnick") == []
+    assert read_imported(tmp_path, "tecnick") == []
     with pytest.raises(ConfigurationError, match="can't be a file name"):
-        imported_path(tmp_path, "kodak", "../mine")
+        place_imported(tmp_path, "kodak", "../mine")

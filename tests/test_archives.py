@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from bench.common.errors import BenchError
-from bench.datasets.archives import ArchiveError, extract
+from bench.datasets.archives import ArchiveError, extract_files
 
 LIMITS = {"a.png": 100, "b.png": 100}
 
@@ -35,7 +35,7 @@ def unpack(archive, tmp_path, **options):
     folder = tmp_path / "deep" / "out"
     folder.mkdir(parents=True)
     before = set(tmp_path.rglob("*"))
-    parts = extract(archive, folder, LIMITS, **options)
+    parts = extract_files(archive, folder, LIMITS, **options)
     appeared = set(tmp_path.rglob("*")) - before
     assert set(parts) == appeared
     assert all(path.parent == folder and not path.is_symlink() for path in appeared)

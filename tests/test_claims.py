@@ -9,7 +9,7 @@ import pytest
 
 from bench.claims import Claim, load_claims
 from bench.common.errors import ConfigurationError
-from bench.curves.anchors.catalogue import names
+from bench.curves.anchors.catalogue import list_curves
 from bench.variants import load_variants
 from tests.claim_tables import ROWS, TABLES, figures_of, rows_of
 
@@ -155,7 +155,7 @@ def test_published_curves_exist_on_the_claims_datasets(suite):
     published = [claim for claim in suite.values() if claim.published]
     assert {(claim.variant, *claim.datasets) for claim in published} == {
         (model, dataset) for model in ("hpcm_base", "hpcm_large") for dataset in ("kodak", "clic2020", "tecnick")}
-    assert all(claim.published in names(*claim.datasets) and claim.kind == "measured" for claim in published)
+    assert all(claim.published in list_curves(*claim.datasets) and claim.kind == "measured" for claim in published)
 
 
 def test_only_what_the_authors_measured_is_called_measured(suite):

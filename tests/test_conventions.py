@@ -12,7 +12,7 @@ from figures import undrawn_figures
 from row_samples import quality_of
 
 from bench.commands.bdrate import align, deltas
-from bench.curves.anchors import load
+from bench.curves.anchors import load_curve
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate
@@ -127,7 +127,7 @@ def test_exported_rows_keep_the_number(results, tmp_path):
 
 
 def test_only_averages_of_linear_values_become_db_afterwards(tmp_path):
-    curve = load("kodak", "vtm-22.2-measured-8bit")
+    curve = load_curve("kodak", "vtm-22.2-measured-8bit")
     points = replace(curve.points, curve_quality={})
     write_json(replace(curve, points=points, per_image={}), tmp_path / "averages.json")
     again = read_json(tmp_path / "averages.json").curve("ms-ssim").quality

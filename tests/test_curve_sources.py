@@ -11,7 +11,7 @@ from row_samples import failed, row, rows_of, with_quality, write
 
 from bench.commands.bdrate import align
 from bench.common.errors import BenchError, ConfigurationError
-from bench.curves.anchors import load
+from bench.curves.anchors import load_curve
 from bench.curves.sources import from_rows, read_source
 from bench.results.rows import Row
 from bench.results.store import read_rows
@@ -108,7 +108,7 @@ def test_every_kind_of_text(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"results": {"bpp": [0.5], "psnr": [35.0]}}))
     (tmp_path / "a.csv").write_text("bpp,psnr\n0.5,35\n")
     assert read_source(str(tmp_path / "a.json")).points == read_source(str(tmp_path / "a.csv")).points
-    assert read_source("kodak/hpcm-base-mse") == load("kodak", "hpcm-base-mse")
+    assert read_source("kodak/hpcm-base-mse") == load_curve("kodak", "hpcm-base-mse")
     assert read_source("kodak/anchor").name == "vtm-22.2-measured-8bit"
     assert read_source("kodak/strict-anchor").name == "vtm-22.2-measured-10bit"
     assert len(read_source("tecnick/anchor").bpp) == 21
@@ -127,11 +127,11 @@ def test_curves_are_compared_over_the_images_they_share():
     assert first.images == second.images == 2 and first.bpp == pytest.approx(second.bpp)
     assert warnings == ["over the 2 of 3 images that both have"]
     with pytest.raises(ConfigurationError, match="no image in common"):
-        align(load("kodak", "vtm-22.2-measured-8bit"), first, "psnr")
+        align(load_curve("kodak", "vtm-22.2-measured-8bit"), first, "psnr")
 
 
 def test_different_image_counts_are_a_warning():
-    known = replace(load("kodak", "hpcm-base-mse"), images=24)
+    known = replace(load_curve("kodak", "hpcm-base-mse"), images=24)
     warnings = align(known, from_rows(rows_of()), "psnr")[2]
     assert warnings == ["averages over different images: HPCM-Base 24, JPEG 3"]
 
@@ -145,5 +145,5 @@ def test_an_altered_image_is_not_paired_with_values_of_the_true_one():
 
 
 def test_curves_of_different_datasets_are_compared_only_with_a_warning():
-    _, _, warnings = align(load("kodak", "hpcm-base-mse"), load("clic2020", "hpcm-base-mse"), "psnr")
+    _, _, warnings = align(load_curve("kodak", "hpcm-base-mse"), load_curve("clic2020", "hpcm-base-mse"), "psnr")
     assert any("different datasets" in warning for warning in warnings)

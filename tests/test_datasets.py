@@ -9,7 +9,7 @@ from birds import FILES, UNPINNED, birds, data, png_bytes, put  # noqa: F401 (da
 from PIL import Image
 
 from bench.common.errors import ConfigurationError, DatasetError
-from bench.datasets import DatasetUnavailable, load_catalogue, locate, read_rgb8, resolve
+from bench.datasets import DatasetUnavailable, load_catalogue, locate, read_rgb8, resolve_dataset
 from bench.datasets.catalogue import PackageSpec
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -23,7 +23,7 @@ KODAK_SHA1 = "076e2a5fd4515b5fda677f15fe63dd112d266bc5"
                                    "checkout/shared/data/birds", "data/birds/valid", "data/birds/deep/er"])
 def test_lookup(data, tmp_path, place):
     folder = put(tmp_path / place)
-    dataset = resolve("birds", catalogue=birds(subfolders=("valid", "deep/er")))
+    dataset = resolve_dataset("birds", catalogue=birds(subfolders=("valid", "deep/er")))
     assert dataset.root == folder and dataset.complete and dataset.total == 4
     assert dataset.coverage == "4 images"
     assert [image.name for image in dataset.images] == list(FILES)
@@ -35,18 +35,18 @@ def test_lookup(data, tmp_path, place):
 def test_a_complete_copy_is_preferred(data, tmp_path):
     put(data / "birds", ["bird1.png", "bird2.png"])
     later = put(tmp_path / "checkout" / "shared" / "data" / "birds_sample")
-    assert resolve("birds", catalogue=birds()).root == later
+    assert resolve_dataset("birds", catalogue=birds()).root == later
 
 
 def test_the_first_complete_copy_counts(data, tmp_path):
     put(tmp_path / "checkout" / "shared" / "data" / "birds")
     first = put(data / "birds")
-    assert resolve("birds", catalogue=birds()).root == first
+    assert resolve_dataset("birds", catalogue=birds()).root == first
 
 
 def test_without_published_hashes(data):
     put(data / "birds")
-    dataset = resolve("birds", catalogue=birds(UNPINNED))
+    dataset = resolve_dataset("birds", catalogue=birds(UNPINNED))
     assert dataset.complete and {image.verified for image in dataset.images} == {None}
     assert dataset.images[0].sha256 == hashlib.sha256(FILES["bird1.png"]).hexdigest()
 
@@ -58,7 +58,7 @@ def test_without_published_hashes(data):
 def test_wrong_images_without_published_hashes(data, name, content, says):
     (put(data / "birds") / name).write_bytes(content)
     with pytest.raises(DatasetError, match=says):
-        resolve("birds", catalogue=birds(UNPINNED))
+        resolve_dataset("birds", catalogue=birds(UNPINNED))
 
 
 # --- incomplete and altered sets --------------------------------------------------------------------------
@@ -66,12 +66,12 @@ def test_wrong_images_without_published_hashes(data, name, content, says):
 def test_incomplete(data):
     put(data / "birds", ["bird2.png"])
     with pytest.raises(DatasetError) as caught:
-        resolve("birds", catalogue=birds(page="https://example.org/birds"), fetch=False)
+        resolve_dataset("birds", catalogue=birds(page="https://example.org/birds"), fetch=False)
     assert not isinstance(caught.value, DatasetUnavailable) and caught.value.exit_code == 2
     for words in ("1 of 4 images", "bird1.png, bird3.png, bird4.png", "--allow-partial", "example.org/birds",
                   str(data), "checkout/project/data/", "checkout/shared/data/", "birds_sample"):
         assert words in str(caught.value)
-    dataset = resolve("birds", catalogue=birds(), allow_partial=True)
+    dataset = resolve_dataset("birds", catalogue=birds(), allow_partial=True)
     assert dataset.coverage == "1 of 4 images" and not dataset.complete
     assert dataset.missing == ("bird1.png", "bird3.png", "bird4.png")
 
@@ -80,21 +80,21 @@ def test_altered(data):
     folder = put(data / "birds")
     (folder / "bird3.png").write_bytes(png_bytes(99))
     with pytest.raises(DatasetError, match="altered.*bird3.png.*SHA-256") as caught:
-        resolve("birds", catalogue=birds())
+        resolve_dataset("birds", catalogue=birds())
     assert "delete them" in str(caught.value)
-    dataset = resolve("birds", catalogue=birds(), allow_partial=True)
+    dataset = resolve_dataset("birds", catalogue=birds(), allow_partial=True)
     assert dataset.coverage == "4 images, 1 altered" and not dataset.complete
     assert dataset.altered == ("bird3.png",) and dataset.missing == ()
     assert [image.verified for image in dataset.images] == [True, True, False, True]
     (folder / "bird1.png").unlink()
-    assert resolve("birds", catalogue=birds(), allow_partial=True).coverage == "3 of 4 images, 1 altered"
+    assert resolve_dataset("birds", catalogue=birds(), allow_partial=True).coverage == "3 of 4 images, 1 altered"
 
 
 def test_a_changed_file_is_hashed_again(data):
     folder = put(data / "birds")
-    assert resolve("birds", catalogue=birds()).complete
+    assert resolve_dataset("birds", catalogue=birds()).complete
     (folder / "bird1.png").write_bytes(png_bytes(99))
-    assert resolve("birds", catalogue=birds(), allow_partial=True).altered == ("bird1.png",)
+    assert resolve_dataset("birds", catalogue=birds(), allow_partial=True).altered == ("bird1.png",)
 
 
 def test_nothing_at_all(data):
@@ -102,16 +102,16 @@ def test_nothing_at_all(data):
                  urls=("http://127.0.0.1:9/{name}",))
     for options in ({}, {"allow_partial": True}, {"fetch": False}):
         with pytest.raises(DatasetUnavailable) as caught:
-            resolve("birds", catalogue=spec, **options)
+            resolve_dataset("birds", catalogue=spec, **options)
         assert str(data / "{birds,birds_sample}") in str(caught.value)
         assert "http://127.0.0.1:9/" in str(caught.value) and "no-such-package" in str(caught.value)
 
 
 def test_unknown_names(data):
     with pytest.raises(ConfigurationError, match="did you mean birds"):
-        resolve("brids", catalogue=birds())
+        resolve_dataset("brids", catalogue=birds())
     with pytest.raises(ConfigurationError, match="known: birds"):
-        resolve("zzz", catalogue=birds())
+        resolve_dataset("zzz", catalogue=birds())
 
 
 # --- folders ----------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_folder(tmp_path):
     (folder / "lossy.jpg").touch()
     (folder / ".hidden.png").touch()
     (folder / "folder.png").mkdir()
-    dataset = resolve(folder)
+    dataset = resolve_dataset(folder)
     assert (dataset.name, dataset.total, dataset.complete) == ("photos", None, True)
     assert [image.name for image in dataset.images] == ["a.TIF", *FILES]
     assert dataset.coverage == "5 images"
@@ -135,34 +135,34 @@ def test_a_broken_image_does_not_hide_the_folder(tmp_path):
     """It becomes a row with its reason, so it has to be listed."""
     folder = put(tmp_path / "photos", ["bird1.png"])
     (folder / "broken.png").touch()
-    assert resolve(folder).coverage == "2 images"
+    assert resolve_dataset(folder).coverage == "2 images"
 
 
 def test_one_image_is_singular(tmp_path):
-    assert resolve(put(tmp_path / "photos", ["bird1.png"])).coverage == "1 image"
+    assert resolve_dataset(put(tmp_path / "photos", ["bird1.png"])).coverage == "1 image"
 
 
 @pytest.mark.parametrize("name", ["birds", "Birds"])
 def test_a_folder_called_like_a_set_is_another_set(tmp_path, name):
     folder = put(tmp_path / name, ["bird1.png"])
-    dataset = resolve(folder, catalogue=birds())
+    dataset = resolve_dataset(folder, catalogue=birds())
     assert (dataset.name, dataset.title, dataset.total) == (f"folder-{name}", f"folder-{name}", None)
 
 
 def test_bad_folders(tmp_path):
     with pytest.raises(DatasetError, match="holds no image"):
-        resolve(tmp_path)
+        resolve_dataset(tmp_path)
     with pytest.raises(DatasetError, match="is no folder"):
-        resolve(tmp_path / "absent")
+        resolve_dataset(tmp_path / "absent")
     put(tmp_path, ["bird1.png"])
     with pytest.raises(DatasetError, match="is no folder"):
-        resolve(tmp_path / "bird1.png")
+        resolve_dataset(tmp_path / "bird1.png")
 
 
 # --- the shipped sets -------------------------------------------------------------------------------------
 
 def test_sample_needs_no_network(data):
-    dataset = resolve("sample", fetch=False)
+    dataset = resolve_dataset("sample", fetch=False)
     assert dataset.complete and all(image.verified for image in dataset.images)
     shapes = {spec.name: (spec.height, spec.width, 3) for spec in load_catalogue()["sample"].images}
     assert {image.name: read_rgb8(image.path).shape for image in dataset.images} == shapes
@@ -172,7 +172,7 @@ def test_kodak_is_the_published_one(monkeypatch):
     if not (SHARED / "kodak").is_dir():
         pytest.skip("../shared/data/kodak is not here")
     monkeypatch.setenv("BENCH_DATA", str(SHARED))
-    dataset = resolve("kodak", fetch=False)
+    dataset = resolve_dataset("kodak", fetch=False)
     assert dataset.coverage == "24 images" and all(image.verified for image in dataset.images)
     whole = hashlib.sha1(b"".join(image.path.read_bytes() for image in dataset.images))
     assert whole.hexdigest() == KODAK_SHA1
@@ -184,6 +184,6 @@ def test_samples_of_the_other_sets(monkeypatch, name, coverage):
         pytest.skip("../shared/data is not here")
     monkeypatch.setenv("BENCH_DATA", str(SHARED))
     monkeypatch.setattr(locate, "repository_root", lambda: SHARED / "nowhere" / "project")
-    dataset = resolve(name, allow_partial=True, fetch=False)
+    dataset = resolve_dataset(name, allow_partial=True, fetch=False)
     assert dataset.coverage == coverage and dataset.altered == ()
     assert read_rgb8(dataset.images[0].path).shape[2] == 3

@@ -14,7 +14,7 @@ from msgspec.structs import replace as replace_row
 from bench.cli import main
 from bench.commands import evaluate as command
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
-from bench.datasets import DatasetUnavailable, resolve
+from bench.datasets import DatasetUnavailable, resolve_dataset
 from bench.results.provenance import Provenance
 from bench.results.rows import FAILED, OK, Row
 from bench.results.store import Store
@@ -163,9 +163,9 @@ def test_sample_takes_the_place_of_a_set_that_can_not_be_had(folder: Path, tmp_p
     def unavailable(name: str, **options: object):
         if name == "kodak":
             raise DatasetUnavailable("dataset 'kodak' is not on this machine", "looked in: here")
-        return replace(resolve(folder), name="sample", title="Sample", total=3)
+        return replace(resolve_dataset(folder), name="sample", title="Sample", total=3)
 
-    monkeypatch.setattr(command, "resolve", unavailable)
+    monkeypatch.setattr(command, "resolve_dataset", unavailable)
     assert bench("--dataset", "kodak") == EXIT_BAD_INPUT
     assert "not on this machine" in capsys.readouterr().err
     assert bench("--dataset", "kodak", "--or-sample", "--points", "s4") == EXIT_DONE

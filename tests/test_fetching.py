@@ -9,7 +9,7 @@ import pytest
 from birds import FILES, PINNED, UNPINNED, birds, data, png_bytes, put, server  # noqa: F401 (fixtures)
 
 from bench.common.errors import DatasetError
-from bench.datasets import DatasetUnavailable, resolve
+from bench.datasets import DatasetUnavailable, resolve_dataset
 from bench.datasets.catalogue import ArchiveSpec, Source
 
 
@@ -17,12 +17,12 @@ def test_fetch_of_single_images(data, server, capsys):
     put(server.folder)
     put(data / "birds", ["bird2.png"])
     spec = birds(urls=(f"{server.url}/absent/{{name}}", f"{server.url}/bird{{number}}.png"))
-    dataset = resolve("birds", catalogue=spec)
+    dataset = resolve_dataset("birds", catalogue=spec)
     assert dataset.complete and dataset.root == data / "birds"
     assert not any("bird2.png" in path for path in server.requests)
     assert "fetching bird1.png" in capsys.readouterr().err
     before = len(server.requests)
-    resolve("birds", catalogue=spec)
+    resolve_dataset("birds", catalogue=spec)
     assert len(server.requests) == before
 
 
@@ -30,9 +30,9 @@ def test_partial_is_taken_without_a_download(data, server):
     put(server.folder)
     put(data / "birds", ["bird2.png"])
     spec = birds(urls=(server.url + "/{name}",))
-    assert resolve("birds", catalogue=spec, allow_partial=True).coverage == "1 of 4 images"
+    assert resolve_dataset("birds", catalogue=spec, allow_partial=True).coverage == "1 of 4 images"
     with pytest.raises(DatasetError):
-        resolve("birds", catalogue=spec, fetch=False)
+        resolve_dataset("birds", catalogue=spec, fetch=False)
     assert not server.requests
 
 
@@ -41,13 +41,13 @@ def test_an_altered_image_is_not_overwritten(data, server):
     mine = put(data / "birds", ["bird2.png"]) / "bird1.png"
     mine.write_bytes(b"mine")
     with pytest.raises(DatasetError, match="altered"):
-        resolve("birds", catalogue=birds(urls=(server.url + "/{name}",)))
+        resolve_dataset("birds", catalogue=birds(urls=(server.url + "/{name}",)))
     assert mine.read_bytes() == b"mine" and (data / "birds" / "bird4.png").exists()
 
 
 def test_fetching_stops_after_two_failures(data, server):
     with pytest.raises(DatasetUnavailable, match="HTTP 404"):
-        resolve("birds", catalogue=birds(urls=(server.url + "/{name}",)))
+        resolve_dataset("birds", catalogue=birds(urls=(server.url + "/{name}",)))
     asked = {path for path in server.requests if path.startswith("/bird")}
     assert asked == {"/bird1.png", "/bird2.png"}
 
@@ -68,7 +68,7 @@ def test_fetch_of_an_archive(data, server):
     page = Source(f"{server.url}/page.zip")
     for images in (PINNED, UNPINNED):
         spec = birds(images, archive=ArchiveSpec((broken, page, source), "valid/*.png"))
-        dataset = resolve("birds", catalogue=spec)
+        dataset = resolve_dataset("birds", catalogue=spec)
         assert dataset.complete and dataset.root == data / "birds"
         assert {path.name for path in (data / "birds").iterdir()} == {*FILES, ".lock"}
         for name in FILES:
@@ -82,9 +82,9 @@ def test_an_archive_put_there_by_hand_is_used_and_kept(data, server):
     mine = data / "birds" / "birds.zip"
     mine.write_bytes(b"half of it")
     with pytest.raises(DatasetError, match="SHA-256"):
-        resolve("birds", catalogue=spec)
+        resolve_dataset("birds", catalogue=spec)
     mine.write_bytes((server.folder / "birds.zip").read_bytes())
-    assert resolve("birds", catalogue=spec).complete and mine.exists()
+    assert resolve_dataset("birds", catalogue=spec).complete and mine.exists()
     assert not server.requests
 
 
@@ -92,21 +92,21 @@ def test_an_archive_put_there_by_hand_is_used_and_kept(data, server):
 def test_an_archive_with_a_wrong_image_gives_nothing(data, server, images):
     source = zipped(server, {**FILES, "bird3.png": png_bytes(3, 6, 7)})
     with pytest.raises(DatasetUnavailable, match="bird3.png"):
-        resolve("birds", catalogue=birds(images, archive=ArchiveSpec((source,))))
+        resolve_dataset("birds", catalogue=birds(images, archive=ArchiveSpec((source,))))
     assert [path.name for path in (data / "birds").iterdir()] == [".lock"]
 
 
 def test_an_incomplete_archive(data, server):
     source = zipped(server, {name: FILES[name] for name in ("bird1.png", "bird2.png")})
     with pytest.raises(DatasetError, match="missing bird3.png, bird4.png"):
-        resolve("birds", catalogue=birds(archive=ArchiveSpec((source,))))
+        resolve_dataset("birds", catalogue=birds(archive=ArchiveSpec((source,))))
 
 
 def test_two_at_once_do_not_disturb_each_other(data, server):
     put(server.folder)
     spec = birds(urls=(server.url + "/{name}",))
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(lambda _: resolve("birds", catalogue=spec), range(4)))
+        results = list(pool.map(lambda _: resolve_dataset("birds", catalogue=spec), range(4)))
     assert all(dataset.complete for dataset in results)
     assert len(server.requests) == len(FILES)
 
@@ -115,5 +115,5 @@ def test_no_place_to_put_it(data, server):
     put(server.folder)
     data.touch()
     with pytest.raises(DatasetUnavailable, match="can't be written") as caught:
-        resolve("birds", catalogue=birds(urls=(server.url + "/{name}",)))
+        resolve_dataset("birds", catalogue=birds(urls=(server.url + "/{name}",)))
     assert "looked in" in str(caught.value)

@@ -10,7 +10,7 @@ from bench.claims import load_claims
 from bench.claims.curves import Curves
 from bench.cli import main
 from bench.common.errors import EXIT_DONE, ConfigurationError
-from bench.curves.anchors import anchors, names
+from bench.curves.anchors import list_anchors, list_curves
 from tests import row_samples
 
 ENTRY = """
@@ -59,7 +59,8 @@ def test_its_report_has_title_note_anchor_and_published_codecs(tmp_path):
 
 
 def test_its_anchors_and_curves_are_found(capsys):
-    assert [anchor.label for anchor in anchors("birds")] == ["VTM for birds"] and names("birds") == names("tecnick")
+    assert [anchor.label for anchor in list_anchors("birds")] == ["VTM for birds"]
+    assert list_curves("birds") == list_curves("tecnick")
     assert main(["anchors", "list", "birds"]) == EXIT_DONE
     assert "default anchor" in capsys.readouterr().out
     assert main(["bdrate", "birds/anchor", "birds/hpcm-base-mse"]) == EXIT_DONE
@@ -94,6 +95,6 @@ def test_mistakes_name_the_line(catalogue, old, new, at, said):
     text = catalogue.read_text().replace(ENTRY, ENTRY.replace(old, new))
     catalogue.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
-        anchors("birds")
+        list_anchors("birds")
     line = text.count("\n", 0, text.index(at, text.index("birds:"))) + 1
     assert f"datasets.yaml:{line}: " in str(caught.value) and said in str(caught.value)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bench.common.errors import ConfigurationError
 from bench.common.text import duration
-from bench.datasets import resolve
+from bench.datasets import resolve_dataset
 from bench.metrics.quality import METRICS
 from bench.results.provenance import Provenance
 from bench.results.rows import OK
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def plan_of(folder: Path, store: Store, **options: object) -> EvaluationPlan:
-    dataset = resolve(folder)
+    dataset = resolve_dataset(folder)
     template = Unit(faulty_codecs.spec(), "", None, ())
     chosen = choose(["deflate"])
     return make_plan(dataset, chosen.specs, chosen.missing, store, template, **options)
@@ -108,7 +108,7 @@ def test_checkpoint_that_can_not_be_identified_is_said_before(folder: Path, tmp_
     chosen = choose(["small"])
     store, template = Store(tmp_path / "results"), Unit(faulty_codecs.spec(), "", None, ())
     (tmp_path / "weights" / "0.01.pth").unlink()
-    plan = make_plan(resolve(folder), chosen.specs, chosen.missing, store, template)
+    plan = make_plan(resolve_dataset(folder), chosen.specs, chosen.missing, store, template)
     assert "will fail: small 0.01: " in describe_plan(plan)
 
 

@@ -23,7 +23,7 @@ import bench
 from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, Timing, machine_line, make_report
 from bench.common.errors import BenchError
 from bench.common.import_paths import ZOO
-from bench.datasets import resolve
+from bench.datasets import resolve_dataset
 from bench.results.rows import OK
 from bench.results.store import Store
 from bench.runners.machine import timed, usable_cores
@@ -128,7 +128,7 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
         "-m", "bench", "evaluate", "--dataset", str(images), "--codecs", VARIANT, "--device", "cpu",
         "--threads", "1", "--jobs", str(at_a_time), "--results", str(results)],
         images.parent, BENCH_VARIANTS=str(variants))
-    rows = Store(results).read(resolve(str(images)).name)
+    rows = Store(results).read(resolve_dataset(str(images)).name)
     wrong = [row.image for row in rows if row.status != OK or not row.decode_matches]
     if wrong or not rows:
         raise BenchError(f"evaluation of {architecture} failed for {', '.join(wrong) or 'all images'}")

@@ -12,7 +12,7 @@ import numpy as np
 from bench.claims.finding import MINIATURE
 from bench.common.errors import BenchError
 from bench.common.files import file_name
-from bench.curves.anchors.catalogue import anchors, find_published, load, load_anchor, names
+from bench.curves.anchors.catalogue import find_published, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, from_rows
 from bench.results.rows import OK, Row
@@ -52,19 +52,19 @@ class Curves:
             if (own := self.measured(dataset, rows)).curve is not None:
                 return own
         if name == "vtm":
-            known = anchors(dataset)
+            known = list_anchors(dataset)
             if not known:
                 return Measured(missing=f"no VTM on {dataset}")
             return Measured(load_anchor(dataset, known[0]), published=True)
         stand_in = find_published(dataset).codecs.get(name)
         if stand_in is not None:
-            return Measured(load(dataset, stand_in), published=True)
+            return Measured(load_curve(dataset, stand_in), published=True)
         return Measured(missing=f"{name} has neither rows nor published points on {dataset}")
 
     @staticmethod
     def published(dataset: str, name: str) -> RDCurve | None:
         """A published curve, if the dataset has it."""
-        return load(dataset, name) if name in names(dataset) else None
+        return load_curve(dataset, name) if name in list_curves(dataset) else None
 
     def _read(self, dataset: str, name: str) -> tuple[Row, ...]:
         path = self._results / file_name(dataset) / f"{file_name(name)}.jsonl"

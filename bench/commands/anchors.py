@@ -21,8 +21,8 @@ from tabulate import tabulate
 
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.folders import default_folder
-from bench.curves.anchors import anchors, datasets, imported, load, names
-from bench.curves.anchors.catalogue import folders, imported_path
+from bench.curves.anchors import list_anchors, list_curves, list_folders, load_curve, read_imported
+from bench.curves.anchors.catalogue import find_folders, place_imported
 from bench.curves.anchors.check import TOLERANCE_POINTS, check_anchors
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.anchors.csv_points import read_csv
@@ -74,10 +74,10 @@ def _list(args: argparse.Namespace) -> int:
     wanted = [args.dataset] if args.dataset else _all_datasets(args.results)
     rows = []
     for dataset in wanted:
-        roles = {anchor.name: f"{anchor.role} anchor" for anchor in anchors(dataset)}
-        known = [load(dataset, name) for name in names(dataset)]
+        roles = {anchor.name: f"{anchor.role} anchor" for anchor in list_anchors(dataset)}
+        known = [load_curve(dataset, name) for name in list_curves(dataset)]
         for curve, note in [(curve, roles.get(curve.name, "")) for curve in known] + [
-                (curve, "imported") for curve in imported(args.results, dataset)]:
+                (curve, "imported") for curve in read_imported(args.results, dataset)]:
             rows.append((dataset, curve.name, curve.label, ", ".join(curve.points.metrics), len(curve.bpp),
                          f"{min(curve.bpp):.3f} to {max(curve.bpp):.3f}", note))
     if not rows:
@@ -90,14 +90,14 @@ def _list(args: argparse.Namespace) -> int:
 def _all_datasets(results: Path) -> list[str]:
     """Return the suite's datasets with curves, then the other folders, then what only the user has."""
     own = sorted(path.parent.name for path in results.glob("*/published") if path.is_dir())
-    others = [folder for folder in datasets() if folder not in folders().values()]
-    return list(dict.fromkeys([*folders(), *others, *own]))
+    others = [folder for folder in list_folders() if folder not in find_folders().values()]
+    return list(dict.fromkeys([*find_folders(), *others, *own]))
 
 
 def _show(args: argparse.Namespace) -> int:
-    own = {curve.name: curve for curve in imported(args.results, args.dataset)}
-    curve = own.get(args.name) or load(args.dataset, args.name)
-    roles = [anchor.role for anchor in anchors(args.dataset) if anchor.name == curve.name]
+    own = {curve.name: curve for curve in read_imported(args.results, args.dataset)}
+    curve = own.get(args.name) or load_curve(args.dataset, args.name)
+    roles = [anchor.role for anchor in list_anchors(args.dataset) if anchor.name == curve.name]
     facts = {"label": curve.label, "description": curve.description, "source": curve.source,
              "anchor": ", ".join(roles), "images": str(curve.images or "not stated"),
              **{key: _short(value) for key, value in curve.meta.items() if key != "images"}}
@@ -131,7 +131,7 @@ def _check(args: argparse.Namespace) -> int:
     from bench.claims import load_claims
 
     claims = load_claims().values()
-    rows = check_anchors({(dataset, claim.published): claim.weaker_end for dataset in folders() for claim in claims
+    rows = check_anchors({(dataset, claim.published): claim.weaker_end for dataset in find_folders() for claim in claims
                           if claim.published and dataset in claim.datasets})
     print("BD-rate of HPCM's published points, PSNR, PCHIP, averaged curves. The paper states them against\n"
           "VTM-22.0, whose points are not public; the anchors here are the nearest that are, each under its\n"
@@ -151,8 +151,8 @@ def _import(args: argparse.Namespace) -> int:
     readers = {".json": read_json, ".csv": read_csv}
     if args.file.suffix not in readers:
         raise ConfigurationError(f"can't tell what {args.file} is", "expected a name ending in .json or .csv")
-    path = imported_path(args.results, args.dataset, args.name)
-    if args.name in names(args.dataset):
+    path = place_imported(args.results, args.dataset, args.name)
+    if args.name in list_curves(args.dataset):
         raise ConfigurationError(f"'{args.name}' is a curve that comes with the suite", "choose another name")
     if path.exists() and not args.force:
         raise ConfigurationError(f"a curve '{args.name}' of dataset '{args.dataset}' is already imported",

@@ -22,9 +22,9 @@ import argparse
 from pathlib import Path
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ImageError
-from bench.datasets import Dataset, load_catalogue, read_rgb8, resolve
+from bench.datasets import Dataset, load_catalogue, read_rgb8, resolve_dataset
 from bench.datasets.catalogue import DatasetSpec
-from bench.datasets.locate import find
+from bench.datasets.locate import find_copy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "verify":
         return _verify(args.names)
     for name in args.names:
-        dataset = resolve(name)
+        dataset = resolve_dataset(name)
         print(f"{dataset.name}: {dataset.coverage} in {dataset.root}")
     return EXIT_DONE
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 def _list() -> int:
     rows = [("name", "images", "state", "licence", "where")]
     for spec in load_catalogue().values():
-        location = find(spec)
+        location = find_copy(spec)
         total = len(spec.images)
         if location is None:
             rows.append((spec.name, f"0 of {total}", "absent", spec.licence, "-"))
@@ -74,13 +74,13 @@ def _verify(names: list[str]) -> int:
         if name in catalogue:
             right &= _verify_set(catalogue[name])
         else:
-            right &= _verify_folder(resolve(name, catalogue=catalogue))
+            right &= _verify_folder(resolve_dataset(name, catalogue=catalogue))
     return EXIT_DONE if right else EXIT_INCOMPLETE
 
 
 def _verify_set(spec: DatasetSpec) -> bool:
     """Print each image's state; return whether the set is complete and readable."""
-    location = find(spec)
+    location = find_copy(spec)
     if location is None:
         print(f"{spec.name}: not here, {len(spec.images)} images missing")
         return False

@@ -23,7 +23,7 @@ from bench.commands.arguments import names, positive
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.common.folders import default_folder
-from bench.datasets import Dataset, DatasetUnavailable, resolve
+from bench.datasets import Dataset, DatasetUnavailable, resolve_dataset
 from bench.metrics.quality import available_metrics, choose_metrics
 from bench.results.store import Store
 from bench.results.stored import StoredResults
@@ -109,11 +109,11 @@ def run(args: argparse.Namespace) -> int:
 def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:
     """Return the dataset, and what to say last where it is not the one that was asked for."""
     try:
-        return resolve(args.dataset, allow_partial=args.allow_partial), ""
+        return resolve_dataset(args.dataset, allow_partial=args.allow_partial), ""
     except DatasetUnavailable as error:
         if not args.or_sample:
             raise
-        substitute = resolve(SUBSTITUTE)
+        substitute = resolve_dataset(SUBSTITUTE)
         print(f"'{args.dataset}' can't be had here: measuring the embedded set '{SUBSTITUTE}' in its place"
               f" ({substitute.title}, {substitute.coverage})", flush=True)
         print(f"{error}\n", file=sys.stderr)

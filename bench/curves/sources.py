@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.common.errors import BenchError, ConfigurationError
-from bench.curves.anchors.catalogue import anchors, load, load_anchor
+from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
 from bench.curves.anchors.compressai_json import read_json
 from bench.curves.anchors.csv_points import read_csv
 from bench.curves.rd_curve import Points, RDCurve, mean_points
@@ -49,8 +49,8 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
         raise ConfigurationError(f"'{text}' is no curve", f"expected {KINDS}")
     role = {"anchor": "default", "strict-anchor": "strict"}.get(curve)
     if role is None:
-        return load(dataset, curve)
-    for anchor in anchors(dataset):
+        return load_curve(dataset, curve)
+    for anchor in list_anchors(dataset):
         if anchor.role == role:
             return load_anchor(dataset, anchor)
     raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")

@@ -31,7 +31,7 @@ class ArchiveError(DatasetError):
 Member = tuple[str, Callable[[], AbstractContextManager[BinaryIO]]]  # path inside the archive, opener
 
 
-def extract(archive: Path, folder: Path, limits: dict[str, int], members: str = "*") -> list[Path]:
+def extract_files(archive: Path, folder: Path, limits: dict[str, int], members: str = "*") -> list[Path]:
     """Unpack the files named by ``limits`` into ``folder`` as ``<name>.part``; return these paths.
 
     The caller checks each file and puts it in place.

@@ -15,7 +15,7 @@ from bench.datasets.catalogue import DatasetSpec, load_catalogue
 from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
 from bench.datasets.images import LOSSLESS_SUFFIXES
-from bench.datasets.locate import Location, download_folder, find, search_roots
+from bench.datasets.locate import Location, download_folder, find_copy, search_roots
 
 
 class DatasetUnavailable(DatasetError):
@@ -70,8 +70,8 @@ class Dataset:
         return f"{text}, {len(self.altered)} altered" if self.altered else text
 
 
-def resolve(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False, fetch: bool = True,
-            catalogue: Mapping[str, DatasetSpec] | None = None) -> Dataset:
+def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False, fetch: bool = True,
+                    catalogue: Mapping[str, DatasetSpec] | None = None) -> Dataset:
     """Return the image set called ``name_or_path``, or the images of the folder at that path.
 
     A set is looked for in ``BENCH_DATA``, ``data/`` and ``../shared/data``; what is missing is then
@@ -98,7 +98,7 @@ def resolve(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False
 
 
 def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Dataset:
-    location = find(spec)
+    location = find_copy(spec)
     failure = ""
     partial_will_do = allow_partial and location is not None
     if fetch and spec.addresses and not partial_will_do and (location is None or not location.complete):
@@ -106,7 +106,7 @@ def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Datas
             fetch_missing(spec, download_folder(spec))
         except DownloadFailed as failed:
             failure = str(failed)
-        location = find(spec)
+        location = find_copy(spec)
     if location is None:
         raise DatasetUnavailable(f"dataset '{spec.name}' is not on this machine",
                                  _advice(spec, failure, None))

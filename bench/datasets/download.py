@@ -77,7 +77,7 @@ class Downloader:
             except _Refused as refused:
                 reasons.append(f"{source.url}: {refused}")
             except OSError as error:
-                raise unwritable(part, error) from None
+                raise explain_unwritable(part, error) from None
         raise DownloadFailed("\n  ".join([f"{target.name} can't be downloaded:", *reasons]))
 
     def _fetch_from(self, source: Source, part: Path, label: str) -> None:
@@ -95,7 +95,7 @@ class Downloader:
             except _Broken as error:
                 if attempt == ATTEMPTS:
                     raise _Refused(f"the connection broke {ATTEMPTS} times ({error})") from None
-        wrong = _wrong(source, part)
+        wrong = _find_fault(source, part)
         if wrong:
             part.unlink(missing_ok=True)
             if resumed:  # what was there before may have been the wrong part
@@ -123,7 +123,7 @@ def _transfer(source: Source, part: Path, label: str) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            if source.sha256 is None or _wrong(source, part):
+            if source.sha256 is None or _find_fault(source, part):
                 part.unlink()
                 raise _Broken("the server can't resume") from None
             return
@@ -174,7 +174,7 @@ def _range_start(response: http.client.HTTPResponse) -> int:
     return int(match[1]) if match else -1
 
 
-def _wrong(source: Source, part: Path) -> str | None:
+def _find_fault(source: Source, part: Path) -> str | None:
     """Return why ``part`` is not the file wanted, or None."""
     if source.size is not None and _size(part) != source.size:
         return f"gives {_size(part):,} bytes, not {source.size:,}"
@@ -194,7 +194,7 @@ def _reason(error: BaseException) -> str:
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
-def unwritable(path: Path, error: OSError) -> DatasetError:
+def explain_unwritable(path: Path, error: OSError) -> DatasetError:
     """Return the error for a file of a set that the operating system does not let us write."""
     if is_out_of_space(error.errno) or error.errno == errno.EFBIG:
         return DatasetError(f"{path}: the disk is full ({error.strerror})",

@@ -12,9 +12,9 @@ from filelock import FileLock, Timeout
 
 from bench.common.errors import DatasetError
 from bench.common.hashing import sha256_of
-from bench.datasets.archives import ArchiveError, extract
+from bench.datasets.archives import ArchiveError, extract_files
 from bench.datasets.catalogue import DatasetSpec, ImageSpec, Source
-from bench.datasets.download import Downloader, DownloadFailed, unwritable
+from bench.datasets.download import Downloader, DownloadFailed, explain_unwritable
 from bench.datasets.locate import inspect_image
 
 FAILURES_BEFORE_GIVING_UP = 2
@@ -91,7 +91,7 @@ def _unpack(spec: DatasetSpec, missing: list[ImageSpec], archive: Path) -> None:
     limits = {image.name: _most_bytes(image) for image in missing}
     folder = archive.parent
     try:
-        parts = extract(archive, folder, limits, spec.archive.members)
+        parts = extract_files(archive, folder, limits, spec.archive.members)
         states = {part: inspect_image(wanted[part.name.removesuffix(".part")], part) for part in parts}
         for state in states.values():
             if state.fault is not None:
@@ -99,7 +99,7 @@ def _unpack(spec: DatasetSpec, missing: list[ImageSpec], archive: Path) -> None:
         for part, state in states.items():
             part.replace(folder / state.spec.name)
     except OSError as error:
-        raise unwritable(folder, error) from None
+        raise explain_unwritable(folder, error) from None
     finally:
         for name in wanted:
             (folder / f"{name}.part").unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def _locked(folder: Path) -> Iterator[None]:
             print(f"waiting for another process that fetches into {folder}", file=sys.stderr, flush=True)
             lock.acquire()
     except OSError as error:
-        raise unwritable(folder, error) from None
+        raise explain_unwritable(folder, error) from None
     try:
         yield
     finally:

@@ -81,7 +81,7 @@ def search_roots() -> list[Path]:
     return [*roots, root / "data", root.parent / "shared" / "data"]
 
 
-def candidates(spec: DatasetSpec) -> list[Path]:
+def list_candidates(spec: DatasetSpec) -> list[Path]:
     """Return the folders where the set may lie, in the order they are searched, existing or not."""
     folders = [root / name for root in search_roots() for name in spec.folders]
     if spec.package is not None and (package := _package_folder(spec.package.name)) is not None:
@@ -89,13 +89,13 @@ def candidates(spec: DatasetSpec) -> list[Path]:
     return folders
 
 
-def find(spec: DatasetSpec) -> Location | None:
+def find_copy(spec: DatasetSpec) -> Location | None:
     """Return the first complete copy of the set, else the fullest one, else None.
 
     Every image of the copies looked at is hashed, or opened where no hash is published.
     """
     best = None
-    for folder in candidates(spec):
+    for folder in list_candidates(spec):
         for layout in (folder, *(folder / sub for sub in spec.subfolders)):
             if not layout.is_dir():
                 continue
@@ -121,10 +121,10 @@ def inspect_image(spec: ImageSpec, path: Path) -> ImageState:
         sha256 = sha256_of(path)
     except OSError as error:
         return ImageState(spec, path, fault=error.strerror or str(error))
-    return ImageState(spec, path, sha256, _fault(spec, path, sha256))
+    return ImageState(spec, path, sha256, _find_fault(spec, path, sha256))
 
 
-def _fault(spec: ImageSpec, path: Path, sha256: str) -> str | None:
+def _find_fault(spec: ImageSpec, path: Path, sha256: str) -> str | None:
     if spec.sha256 is not None:
         return None if sha256 == spec.sha256 else "its SHA-256 is another"
     if spec.size is not None and path.stat().st_size != spec.size:

@@ -21,7 +21,7 @@ def find_published(dataset: str) -> PublishedSpec:
     return spec.published if spec else PublishedSpec()
 
 
-def anchors(dataset: str) -> tuple[AnchorSpec, ...]:
+def list_anchors(dataset: str) -> tuple[AnchorSpec, ...]:
     """Return the VVC anchors of a dataset of the suite, the default first; empty where none is published."""
     return find_published(dataset).anchors
 
@@ -32,7 +32,7 @@ def load_anchor(dataset: str, anchor: AnchorSpec) -> RDCurve:
     Raises:
         ConfigurationError: there is no such curve.
     """
-    curve = replace(load(dataset, anchor.name), label=anchor.label)
+    curve = replace(load_curve(dataset, anchor.name), label=anchor.label)
     if anchor.qps is None:
         return curve
     least, most = anchor.qps
@@ -43,44 +43,44 @@ def load_anchor(dataset: str, anchor: AnchorSpec) -> RDCurve:
     return replace(curve, points=curve.points.take(chosen), meta=meta, remarks=(remark,))
 
 
-def folders() -> dict[str, str]:
+def find_folders() -> dict[str, str]:
     """Return the datasets of the suite that have published curves, and the folders of these."""
     return {name: spec.published.folder for name, spec in load_catalogue().items() if spec.published.folder}
 
 
-def datasets() -> list[str]:
-    """Return the folders of published curves; :func:`load` takes them and the suite's dataset names."""
+def list_folders() -> list[str]:
+    """Return the folders of published curves; :func:`load_curve` takes them and the suite's dataset names."""
     return sorted(folder.name for folder in _data().iterdir() if folder.is_dir())
 
 
-def names(dataset: str) -> list[str]:
+def list_curves(dataset: str) -> list[str]:
     """Return the names of the curves published on ``dataset``; empty if there are none."""
-    folder = _data() / folders().get(dataset, dataset)
+    folder = _data() / find_folders().get(dataset, dataset)
     if not SAFE_NAME.fullmatch(dataset) or not folder.is_dir():
         return []
     return sorted(file.name[: -len(".json")] for file in folder.iterdir() if file.name.endswith(".json"))
 
 
-def load(dataset: str, name: str) -> RDCurve:
+def load_curve(dataset: str, name: str) -> RDCurve:
     """Load a published curve.
 
     Raises:
         ConfigurationError: there is none of that name; the message names the nearest ones.
     """
-    known = names(dataset)
+    known = list_curves(dataset)
     if not known:
         raise ConfigurationError(f"there are no published curves of dataset '{dataset}'",
-                                 f"there are some of: {', '.join([*folders(), *datasets()])}")
+                                 f"there are some of: {', '.join([*find_folders(), *list_folders()])}")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else f"python -m bench anchors list {dataset}"
         raise ConfigurationError(f"there is no published curve '{name}' of dataset '{dataset}'", hint)
-    folder = folders().get(dataset, dataset)
+    folder = find_folders().get(dataset, dataset)
     text = (_data() / folder / f"{name}.json").read_text(encoding="utf-8")
     return parse_json(text, f"{folder}/{name}", name, dataset)
 
 
-def imported_path(results: Path, dataset: str, name: str) -> Path:
+def place_imported(results: Path, dataset: str, name: str) -> Path:
     """Return where a curve that the user imports is kept.
 
     Raises:
@@ -93,7 +93,7 @@ def imported_path(results: Path, dataset: str, name: str) -> Path:
     return results / dataset / "published" / f"{name}.json"
 
 
-def imported(results: Path, dataset: str) -> list[RDCurve]:
+def read_imported(results: Path, dataset: str) -> list[RDCurve]:
     """Return the curves of ``dataset`` that the user imported under ``results``, by name.
 
     Raises:

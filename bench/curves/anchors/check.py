@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.curves.anchors.catalogue import anchors, load, load_anchor
+from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
 from bench.metrics import bd_rate
 
 TOLERANCE_POINTS = 0.3
@@ -51,8 +51,8 @@ def check_anchors(stated_percent: Mapping[tuple[str, str], float]) -> list[Ancho
     """
     rows = []
     for (dataset, codec), stated in stated_percent.items():
-        test = load(dataset, codec)
-        for anchor in anchors(dataset):
+        test = load_curve(dataset, codec)
+        for anchor in list_anchors(dataset):
             result = bd_rate(load_anchor(dataset, anchor).curve("psnr"), test.curve("psnr"))
             rows.append(AnchorCheck(dataset, test.label, anchor.label, anchor.role, result.value,
                                     stated if anchor.role == "default" else None, result.reason))

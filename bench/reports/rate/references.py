@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bench.curves import anchors
-from bench.curves.anchors.catalogue import find_published
+from bench.curves.anchors.catalogue import find_published, list_anchors, load_anchor, load_curve, read_imported
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.quality import headline_metrics
 from bench.reports.rate.curves import ANCHOR, IMPORTED, PUBLISHED, ReportCurve
@@ -26,14 +25,14 @@ def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list
         BenchError: an imported file is damaged.
     """
     curves: list[ReportCurve] = []
-    for anchor in anchors.anchors(dataset):
-        published = anchors.load_anchor(dataset, anchor)
+    for anchor in list_anchors(dataset):
+        published = load_anchor(dataset, anchor)
         convention = f"{ROLES[anchor.role]}; {anchor.convention}"
         curves += _both_metrics(published, anchor.label, ANCHOR, convention, total)
     for name, label in find_published(dataset).shown.items():
-        published = anchors.load(dataset, name)
+        published = load_curve(dataset, name)
         curves += _both_metrics(published, f"{label} (published)", PUBLISHED, published.convention, total)
-    for published in anchors.imported(results_dir, dataset):
+    for published in read_imported(results_dir, dataset):
         label = f"{published.label} (imported)"
         curves += _both_metrics(published, label, IMPORTED, published.convention, total)
     return curves

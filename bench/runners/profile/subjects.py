@@ -18,7 +18,7 @@ from bench.codecs.learned import LearnedCodec, spec_tag
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
-from bench.datasets import read_rgb8, resolve
+from bench.datasets import read_rgb8, resolve_dataset
 from bench.models import create, find_model
 from bench.models.checkpoints import load_weights, read_weights
 from bench.models.hyperprior import HyperpriorCodec
@@ -162,7 +162,7 @@ def make_picture(width: int, height: int, number: int = 0) -> np.ndarray:
 
 @lru_cache
 def _photographs() -> tuple[np.ndarray, ...]:
-    return tuple(read_rgb8(image.path) for image in resolve(PICTURES, fetch=False).images)
+    return tuple(read_rgb8(image.path) for image in resolve_dataset(PICTURES, fetch=False).images)
 
 
 def _mirrored(size: int, wanted: int) -> np.ndarray:
