@@ -49,18 +49,21 @@ def draw_symbols(number: int) -> tuple[Tensor, Tensor]:
 
 
 def decode_in_steps(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+    """Decode by this suite's coder, in as many calls as a model makes."""
     decoder = rans.Decoder(stream, tables)
     for part in rows.split(STEPS):
         decoder.decode(part)
 
 
 def encode_by_compressai(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
+    """Encode in one call."""
     encoder = BufferedRansEncoder()
     encoder.encode_with_indexes(symbols.int().tolist(), rows.int().tolist(), *(table.tolist() for table in tables))
     return encoder.flush()
 
 
 def decode_by_compressai(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+    """Decode in as many calls as a model makes."""
     decoder = RansDecoder()
     decoder.set_stream(stream)
     for part in rows.split(STEPS):

@@ -80,6 +80,7 @@ def find_networks(model: nn.Module) -> Iterator[nn.Module]:
 
 @torch.no_grad()
 def run_calls(calls: Sequence[Call]) -> None:
+    """Call networks one after the other, without gradients."""
     for module, inputs in calls:
         module(*inputs)
 
