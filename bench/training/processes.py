@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from bench.common.errors import ConfigurationError
+from bench.models.half_precision import halve_precision
 
 T = TypeVar("T")
 TRANSFORMS = ("analysis", "synthesis", "hyper_analysis")
@@ -63,16 +64,9 @@ class Processes:
             raise ConfigurationError(f"{type(model).__name__} can't be trained in half precision: it has no"
                                      f" {', '.join(missing)}", "leave out --half")
 
-        def halve(transform: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-            def run_in_half(x: Tensor) -> Tensor:
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=model.training):
-                    result = transform(x)
-                return result.float()
-
-            return run_in_half
-
         for name in TRANSFORMS:
-            setattr(model, name, halve(getattr(model, name)))
+            setattr(model, name, halve_precision(getattr(model, name), self.device.type, torch.bfloat16,
+                                                 enabled=lambda: model.training))
 
     def mean(self, values: Tensor) -> Tensor:
         """Detached values averaged over all processes."""
