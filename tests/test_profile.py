@@ -242,6 +242,14 @@ def test_bad_input_ends_with_its_exit_code(arguments, tmp_path):
     assert main(["profile", "--device", "cpu", "--results", str(tmp_path), "--no-report", *arguments]) == EXIT_BAD_INPUT
 
 
+@pytest.mark.parametrize("verb", [["profile"], ["benchmark", "coder"], ["evaluate", "--dataset", "sample"],
+                                  ["evaluate", "--dataset", "sample", "--codecs", "jpeg"]])
+def test_no_verb_falls_back_from_a_gpu_that_is_not_there(verb, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main([*verb, "--device", "cuda"]) == EXIT_BAD_INPUT
+    assert "no usable GPU" in capsys.readouterr().err
+
+
 def test_a_plan_measures_nothing(tmp_path, capsys):
     status, rows = profile(tmp_path, "--plan")
     assert status == EXIT_DONE and rows == [] and "64x64" in capsys.readouterr().out

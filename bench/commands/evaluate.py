@@ -124,9 +124,10 @@ def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:
 def _plan(args: argparse.Namespace, dataset: Dataset, store: Store) -> EvaluationPlan:
     chosen = _chosen(args)
     uses_torch = any(CODECS.get(spec.codec).uses_torch for spec in chosen.specs)
+    device = args.device if uses_torch or args.device != "auto" else "cpu"  # which needs no look for a GPU
     template = Unit(
         spec=CodecSpec("", "", ""), dataset=dataset.name, dataset_total=dataset.total, images=(),
-        device=resolve_device(args.device) if uses_torch else "cpu", threads=args.threads,
+        device=resolve_device(device), threads=args.threads,
         deterministic=args.deterministic, jobs=args.jobs, decode_timeout_s=args.decode_timeout,
         keep_streams=args.keep_streams,
         metrics=available_metrics() if args.metrics is None else choose_metrics(args.metrics),
