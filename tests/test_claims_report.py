@@ -15,6 +15,7 @@ from PIL import Image
 
 from bench.claims.catalogue import Claim
 from bench.claims.result import Change, ClaimsResult, Judgement, PairComparison
+from bench.claims.wording import reason_of
 from bench.common.errors import BenchError
 from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics import Curve, bd_rate
@@ -222,6 +223,21 @@ def test_texts_of_claims():
     assert what_text(claim("a", part="context s3", setting="2 groups")) == (
         "encode and decode time of context s3, with 2 groups")
     assert [p_text(value) for value in (None, 0.0321, 3e-7)] == [None, "0.032", "< 0.0001"]
+
+
+@pytest.mark.parametrize(("one", "said"), [
+    (judged("a", REPRODUCED, 68.505, metric="parameters", claimed=(68.5, 68.5), versus=None, interval=None,
+            evidence="counted"), "measured 68.50 M, claimed 68.5 M: the same within 0.05 M (counted)"),
+    (judged("a", REFUTED, 3.5, change_percent=(-20.0, -12.5), bounds=(-0.25, 7.0), floor=3.0, n=9, what_n="rounds"),
+     "measured +3.5 % (95 % interval +2.5 to +4.5, 9 rounds), claimed −20 to −12.5 %: it is above −12.5 % "
+     "(one-sided 95 % bounds −0.2 % and +7.0 %, a noise floor of 3 % included)"),
+    (judged("a", SUPPORTED, -2.345, metric="bd_rate", change_percent=(0.0, 0.0), interval=None),
+     "measured −2.35 %, claimed 0 %: it is at most 0 %, beyond all of the claimed range"),
+    (judged("a", UNDECIDED, 20.0, metric="memory", change_percent=(20.0, 20.0), interval=None),
+     "measured +20.0 %, claimed +20 %: whether it is at most +20 % stays open, within what two measurements differ by"),
+])
+def test_reasons_print_a_claims_figures_with_its_own_digits(one, said):
+    assert reason_of(one, 0.05) == said
 
 
 def pixels_of(png: bytes) -> np.ndarray:

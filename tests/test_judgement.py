@@ -156,7 +156,7 @@ def test_a_mismatch_makes_times_invalid(tmp_path):
 def test_times_say_that_weights_are_random_and_what_the_floor_is(tmp_path):
     latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, 0.102, 0.204)])
     found = only(judge_all([claim(metric="total_time", change_percent=(1, 1))], tmp_path))
-    assert "random weights" in found.evidence and "noise floor of 3.0 % included" in found.reason
+    assert "random weights" in found.evidence and "noise floor of 3 % included" in found.reason
     assert found.verdict == UNDECIDED and found.floor == 3 and found.detectable >= 3
     assert found.bounds[0] <= found.interval[0] and found.bounds[1] >= found.interval[1]
 

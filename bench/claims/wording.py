@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from bench.claims.catalogue import Claim
+from bench.claims.catalogue import COST_UNITS, Claim
 from bench.claims.result import Judgement
 from bench.common.text import format_number
 from bench.metrics.statistics.verdicts import REFUTED, REPRODUCED, SUPPORTED
 
-DIGITS = {"%": 1, "dB": 2, "M": 2, "GB": 2, "kMAC/pixel": 2, "ms": 1, "h": 1}
+DIGITS = {"%": 1, "dB": 2, "M": 2, "GB": 2, "kMAC/pixel": 2, "ms": 1, "h": 1}  # of measured values
 SIGNED = ("%", "dB")
 
 
-def figure(claim: Claim, value: float) -> str:
-    """A value in the claim's unit: "−4.1 %", "+0.12 dB", "68.51 M"."""
+def format_measured(claim: Claim, value: float) -> str:
+    """A measured value in the claim's unit: "−4.1 %", "+0.12 dB", "68.51 M"."""
+    return f"{_format_value(claim, value)} {claim.unit}".strip()
+
+
+def format_range(claim: Claim, interval: tuple[float, float]) -> str:
+    """Both ends of a measured interval, without the unit: "−16.10 to −14.80"."""
+    return " to ".join(_format_value(claim, end) for end in interval)
+
+
+def format_claimed(claim: Claim, *figures: float) -> str:
+    """Figures of a claim with the digits that its authors give: "+10 to +15 %", "81.3 ms", "68.5 M"."""
+    sign = "+" if claim.value is None else ""
+    texts = [format_number(figure, f"{sign}.10g") for figure in dict.fromkeys(figures)]
+    return f"{' to '.join(texts)} {claim.unit}".strip()
+
+
+def _format_value(claim: Claim, value: float) -> str:
     digits = 2 if claim.metric == "bd_rate" else DIGITS.get(claim.unit, 3)
     sign = "+" if claim.unit in SIGNED and claim.versus is not None else ""
-    return f"{format_number(value, f'{sign}.{digits}f')} {claim.unit}".strip()
-
-
-def claimed(claim: Claim) -> str:
-    """The claimed range: "−5.0 to −2.0 %"."""
-    low, high = claim.bounds
-    if low == high:
-        return figure(claim, low)
-    return f"{figure(claim, low).removesuffix(claim.unit).strip()} to {figure(claim, high)}"
-
-
-def measured(judgement: Judgement) -> str:
-    """The measured value with its interval and what it goes by."""
-    claim = judgement.claim
-    text = figure(claim, judgement.value)
-    if judgement.interval is None:
-        return text
-    low, high = (figure(claim, bound).removesuffix(claim.unit).strip() for bound in judgement.interval)
-    return f"{text} (95 % interval {low} to {high}, {judgement.n} {judgement.what_n})"
+    return format_number(value, f"{sign}.{digits}f")
 
 
 def rounding_of(value: float) -> float:
@@ -45,50 +43,65 @@ def rounding_of(value: float) -> float:
 def reason_of(judgement: Judgement, tolerance: float | None) -> str:
     """One or two sentences: what was measured, what was claimed, and what follows."""
     claim = judgement.claim
-    at_most = "at most" if claim.lower_is_better else "at least"
-    start = f"measured {measured(judgement)}, claimed {claimed(claim)}"
+    start = f"measured {_measured_text(judgement)}, claimed {format_claimed(claim, *claim.bounds)}"
+    end = format_claimed(claim, claim.weaker_end)
+    holding, failing = ("at most", "above") if claim.lower_is_better else ("at least", "below")
     if judgement.verdict == REPRODUCED:
-        return f"{start}: the same within {_plain(claim, tolerance)}, from {judgement.evidence}"
-    end = figure(claim, claim.weaker_end)
-    if judgement.verdict in (SUPPORTED, REFUTED):
-        holds = judgement.verdict == SUPPORTED
-        follows = f"it is {at_most} {end}{_beyond(judgement)}" if holds else (
-            f"it is {'above' if claim.lower_is_better else 'below'} {end}{_direction(judgement)}")
-        return f"{start}: {follows}{_bounds(judgement)}"
-    if judgement.interval is None:
-        return f"{start}: {judgement.evidence} gives no interval over images to decide by"
-    return (f"{start}: whether it is {at_most} {end} stays open{_bounds(judgement)}; a distance of "
-            f"{_plain(claim, judgement.detectable)} from there would have been found in four of five cases")
+        return f"{start}: the same within {tolerance:g} {claim.unit} ({judgement.evidence})"
+    if judgement.verdict == SUPPORTED:
+        return f"{start}: it is {holding} {end}{_beyond_text(judgement)}{_bounds_text(judgement)}"
+    if judgement.verdict == REFUTED:
+        return f"{start}: it is {failing} {end}{_loss_text(judgement)}{_bounds_text(judgement)}"
+
+    if judgement.interval is not None and judgement.detectable is not None:
+        distance = format_measured(claim, judgement.detectable).lstrip("+")
+        return (f"{start}: whether it is {holding} {end} stays open{_bounds_text(judgement)}; a distance of {distance} "
+                "from there would have been found in four of five cases")
+    if claim.metric in COST_UNITS:
+        return f"{start}: whether it is {holding} {end} stays open, within what two measurements differ by"
+    return f"{start}: {judgement.evidence} gives no interval over images to decide by"
 
 
-def _plain(claim: Claim, value: float) -> str:
-    return figure(claim, value).lstrip("+")
+def _measured_text(judgement: Judgement) -> str:
+    """The measured value with its interval and what it goes by."""
+    claim, value, interval = judgement.claim, judgement.value, judgement.interval
+    text = "" if value is None else format_measured(claim, value)
+    if interval is None:
+        return text
+    return f"{text} (95 % interval {format_range(claim, interval)}, {judgement.n} {judgement.what_n})"
 
 
-def _bounds(judgement: Judgement) -> str:
+def _bounds_text(judgement: Judgement) -> str:
     """The bounds that decided, with the noise floor that they hold."""
     if judgement.bounds is None:
         return ""
-    claim = judgement.claim
-    low, high = (figure(claim, bound) for bound in judgement.bounds)
-    floor = f", a noise floor of {_plain(claim, judgement.floor)} included" if judgement.floor else ""
+    low, high = (format_measured(judgement.claim, bound) for bound in judgement.bounds)
+    floor = f", a noise floor of {judgement.floor:g} {judgement.claim.unit} included" if judgement.floor else ""
     return f" (one-sided 95 % bounds {low} and {high}{floor})"
 
 
-def _beyond(judgement: Judgement) -> str:
+def _ends_to_decide_by(judgement: Judgement) -> tuple[float, float]:
+    """The bounds that decided, or twice the value where it is exact."""
+    if judgement.bounds is not None:
+        return judgement.bounds
+    assert judgement.value is not None, "only what was measured is given a reason"
+    return judgement.value, judgement.value
+
+
+def _beyond_text(judgement: Judgement) -> str:
     """Say so where it is beyond all of the claimed range."""
     low, high = judgement.claim.bounds
-    least, most = judgement.bounds or (judgement.value, judgement.value)
+    least, most = _ends_to_decide_by(judgement)
     beyond = most < low if judgement.claim.lower_is_better else least > high
     return ", beyond all of the claimed range" if beyond else ""
 
 
-def _direction(judgement: Judgement) -> str:
+def _loss_text(judgement: Judgement) -> str:
     """Say so where a claimed gain is not only smaller, but a loss."""
     claim = judgement.claim
     if claim.versus is None or claim.weaker_end == 0:
         return ""
-    least, most = judgement.bounds or (judgement.value, judgement.value)
+    least, most = _ends_to_decide_by(judgement)
     gain_claimed = claim.weaker_end < 0 if claim.lower_is_better else claim.weaker_end > 0
     loss = least > 0 if claim.lower_is_better else most < 0
     return ", and a loss" if gain_claimed and loss else ""

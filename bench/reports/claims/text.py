@@ -10,7 +10,7 @@ from typing import TypeVar
 from bench.claims.catalogue import CODECS, Claim
 from bench.claims.judgement import is_marked
 from bench.claims.result import Interval, Judgement
-from bench.claims.wording import figure
+from bench.claims.wording import format_claimed, format_measured, format_range
 from bench.common.text import format_number
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.variants import Variant
@@ -97,22 +97,17 @@ def what_text(claim: Claim) -> str:
 
 def claimed_text(claim: Claim) -> str:
     """"+10 to +15 %", "81.3 ms": the figures as the authors give them."""
-    sign = "+" if is_change(claim) else ""
-    texts = [format_number(bound, f"{sign}.10g") for bound in dict.fromkeys(claim.bounds)]
-    return f"{' to '.join(texts)} {claim.unit}".strip()
+    return format_claimed(claim, *claim.bounds)
 
 
 def measured_text(judgement: Judgement) -> str | None:
     """"−15.43 %", or None where nothing was measured."""
-    return None if judgement.value is None else figure(judgement.claim, judgement.value)
+    return None if judgement.value is None else format_measured(judgement.claim, judgement.value)
 
 
 def interval_text(judgement: Judgement) -> str | None:
     """"−16.10 to −14.80", or None where there is no interval."""
-    if judgement.interval is None:
-        return None
-    claim = judgement.claim
-    return " to ".join(figure(claim, end).removesuffix(claim.unit).strip() for end in judgement.interval)
+    return None if judgement.interval is None else format_range(judgement.claim, judgement.interval)
 
 
 def over_text(judgement: Judgement) -> str | None:
@@ -124,7 +119,7 @@ def detectable_text(judgement: Judgement) -> str | None:
     """"1.20 %" without a sign, where the verdict is UNDECIDED for lack of precision."""
     if judgement.detectable is None or judgement.verdict != UNDECIDED:
         return None
-    return figure(judgement.claim, abs(judgement.detectable)).lstrip("+")
+    return format_measured(judgement.claim, abs(judgement.detectable)).lstrip("+")
 
 
 def verdict_text(judgement: Judgement) -> str:
