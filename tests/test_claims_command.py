@@ -101,7 +101,7 @@ def test_noise_is_no_change(results, capsys):
     claims(results, "--accept")
     random = np.random.default_rng(7)
     store_rates(results, VARIANT, -4)
-    rounds = tuple(np.array(latency_samples.FACTORS) * np.exp(random.normal(0, 0.01, 10)))
+    rounds = tuple((np.array(latency_samples.FACTORS) * np.exp(random.normal(0, 0.01, 10))).tolist())
     later = [*latency_samples.both(BASE, session="s2", measured_at="2026-02-01T00:00:00+00:00", rounds=rounds),
              *slow(session="s2", measured_at="2026-02-01T00:00:00+00:00", rounds=rounds)]
     latency_samples.store(results, later)

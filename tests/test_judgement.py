@@ -11,6 +11,7 @@ from bench.claims.catalogue import Claim, load_claims
 from bench.claims.judgement import is_marked, judge_all
 from bench.claims.result import ClaimsResult, Judgement
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
+from bench.results.stored import StoredResults
 from tests import latency_samples, row_samples
 
 VARIANT, BASE = "rwkv_phase1", "hpcm_base"
@@ -45,7 +46,7 @@ def only(result: ClaimsResult) -> Judgement:
 def test_a_saving_of_four_percent_is_judged_by_the_weaker_end(tmp_path, claimed, verdict):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -4, spread=1)
-    found = only(judge_all([claim(change_percent=claimed)], tmp_path))
+    found = only(judge_all([claim(change_percent=claimed)], StoredResults(tmp_path)))
     assert found.verdict == verdict and found.n == 24 and found.what_n == "images"
     assert found.interval[0] < found.value < found.interval[1] and abs(found.value + 4) < 1
     assert 0 <= found.p_value <= 1 and found.detectable > 0
@@ -55,7 +56,7 @@ def test_a_saving_of_four_percent_is_judged_by_the_weaker_end(tmp_path, claimed,
 def test_what_is_found_is_the_bd_rate_of_the_averaged_curves(tmp_path):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -4)
-    result = judge_all([claim(change_percent=(-5, -3))], tmp_path)
+    result = judge_all([claim(change_percent=(-5, -3))], StoredResults(tmp_path))
     assert only(result).value == pytest.approx(-4) and only(result).verdict == SUPPORTED
     (pair,) = result.pairs
     assert pair.value_percent == pytest.approx(-4) and pair.per_image_percent == pytest.approx([-4] * 24)
@@ -66,7 +67,7 @@ def test_quality_at_equal_rate(tmp_path):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -4)
     gain = 2 * np.log2(1 / 0.96)  # a doubling of the rate is worth 2 dB
-    low, high = (only(judge_all([claim(metric="bd_psnr", change_db=(end, end + 1))], tmp_path))
+    low, high = (only(judge_all([claim(metric="bd_psnr", change_db=(end, end + 1))], StoredResults(tmp_path)))
                  for end in (gain - 0.01, gain + 0.01))
     assert (low.verdict, high.verdict) == (SUPPORTED, REFUTED) and low.value == pytest.approx(gain)
 
@@ -79,7 +80,7 @@ def test_quality_at_equal_rate(tmp_path):
 def test_broken_preconditions_make_a_claim_invalid(tmp_path, values, words):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -4, **values)
-    found = only(judge_all([claim(change_percent=(-5, -3))], tmp_path))
+    found = only(judge_all([claim(change_percent=(-5, -3))], StoredResults(tmp_path)))
     assert found.verdict == INVALID and words in found.reason and found.value is None
 
 
@@ -88,12 +89,12 @@ def test_curves_without_enough_overlap_are_invalid(tmp_path):
     rows = [row_samples.row(image, point, rate, PSNR[point] + 7, name=VARIANT, dataset_total=24)
             for image in IMAGES for point, rate in row_samples.RATES.items()]
     row_samples.write(tmp_path / "kodak" / f"{VARIANT}.jsonl", rows)
-    found = only(judge_all([claim(change_percent=(-5, -3))], tmp_path))
+    found = only(judge_all([claim(change_percent=(-5, -3))], StoredResults(tmp_path)))
     assert found.verdict == INVALID and "share" in found.reason
 
 
 def test_without_rows_nothing_is_measured_and_the_command_says_what_would(tmp_path):
-    found = only(judge_all([claim(change_percent=(-5, -3))], tmp_path))
+    found = only(judge_all([claim(change_percent=(-5, -3))], StoredResults(tmp_path)))
     assert found.verdict == NOT_MEASURED
     assert f"--codecs {VARIANT},{BASE}" in found.command and f"checkpoints/{VARIANT}" in found.command
 
@@ -101,14 +102,14 @@ def test_without_rows_nothing_is_measured_and_the_command_says_what_would(tmp_pa
 def test_miniatures_are_judged_apart_and_never_settle_a_claim(tmp_path):
     for name, percent in ((BASE, 0), (VARIANT, -4)):
         store_rates(tmp_path, f"{name}_mini", percent, miniature=True)
-    result = judge_all([claim(change_percent=(-5, -3))], tmp_path)
+    result = judge_all([claim(change_percent=(-5, -3))], StoredResults(tmp_path))
     assert [(one.verdict, one.miniature) for one in result.judgements] == [(NOT_MEASURED, False), (SUPPORTED, True)]
     assert result.counts == {NOT_MEASURED: 1} and result.pairs[0].miniature
 
 
 def test_the_published_bd_rates_of_hpcm_are_reproduced_from_published_points(tmp_path):
     claims = [one for one in load_claims().values() if one.published]
-    judgements = judge_all(claims, tmp_path).judgements
+    judgements = judge_all(claims, StoredResults(tmp_path)).judgements
     assert len(judgements) == 6 and {one.verdict for one in judgements} == {REPRODUCED}
     stated = {("hpcm_base", "kodak"): -15.31, ("hpcm_base", "clic2020"): -14.23, ("hpcm_base", "tecnick"): -18.16,
               ("hpcm_large", "kodak"): -19.19, ("hpcm_large", "clic2020"): -18.37, ("hpcm_large", "tecnick"): -22.20}
@@ -120,13 +121,13 @@ def test_the_published_bd_rates_of_hpcm_are_reproduced_from_published_points(tmp
 def test_a_wrong_published_figure_is_refuted(tmp_path):
     wrong = claim(variant="hpcm_base", versus="vtm", published="hpcm-base-mse", kind="measured",
                   change_percent=(-17, -17), datasets=("kodak",))
-    assert only(judge_all([wrong], tmp_path)).verdict == REFUTED
+    assert only(judge_all([wrong], StoredResults(tmp_path))).verdict == REFUTED
 
 
 def test_own_rows_stand_beside_published_points_and_do_not_refute_without_an_interval(tmp_path):
     store_rates(tmp_path, "hpcm_base")
     (claim_,) = [one for one in load_claims().values() if one.name == "hpcm_base_bd_rate_kodak"]
-    published, own = judge_all([claim_], tmp_path).judgements
+    published, own = judge_all([claim_], StoredResults(tmp_path)).judgements
     assert published.verdict == REPRODUCED and "published points" in published.reason
     assert own.verdict in (UNDECIDED, INVALID)
 
@@ -136,7 +137,7 @@ def test_rounded_figures_hold_for_counts_that_round_to_them(tmp_path):
     latency_samples.store(tmp_path, rows)
     claims = [claim("four", metric="parameters", change_percent=(4, 4)),
               claim("precise", metric="parameters", change_percent=(4.3, 4.3))]
-    assert [one.verdict for one in judge_all(claims, tmp_path).judgements] == [SUPPORTED, REFUTED]
+    assert [one.verdict for one in judge_all(claims, StoredResults(tmp_path)).judgements] == [SUPPORTED, REFUTED]
 
 
 def test_equal_means_within_the_noise_floor(tmp_path):
@@ -144,18 +145,18 @@ def test_equal_means_within_the_noise_floor(tmp_path):
     latency_samples.store(tmp_path, latency_samples.both("rwkv_phase2", 0.11, 0.22))
     equal = {"metric": "total_time", "change_percent": (0, 0)}
     claims = [claim("same", **equal), claim("slower", variant="rwkv_phase2", **equal)]
-    assert [one.verdict for one in judge_all(claims, tmp_path).judgements] == [SUPPORTED, REFUTED]
+    assert [one.verdict for one in judge_all(claims, StoredResults(tmp_path)).judgements] == [SUPPORTED, REFUTED]
 
 
 def test_a_mismatch_makes_times_invalid(tmp_path):
     latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, decode_matches=False)])
-    found = only(judge_all([claim(metric="total_time", change_percent=(0, 5))], tmp_path))
+    found = only(judge_all([claim(metric="total_time", change_percent=(0, 5))], StoredResults(tmp_path)))
     assert found.verdict == INVALID and "differ" in found.reason
 
 
 def test_times_say_that_weights_are_random_and_what_the_floor_is(tmp_path):
     latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, 0.102, 0.204)])
-    found = only(judge_all([claim(metric="total_time", change_percent=(1, 1))], tmp_path))
+    found = only(judge_all([claim(metric="total_time", change_percent=(1, 1))], StoredResults(tmp_path)))
     assert "random weights" in found.evidence and "noise floor of 3 % included" in found.reason
     assert found.verdict == UNDECIDED and found.floor == 3 and found.detectable >= 3
     assert found.bounds[0] <= found.interval[0] and found.bounds[1] >= found.interval[1]
@@ -164,13 +165,13 @@ def test_times_say_that_weights_are_random_and_what_the_floor_is(tmp_path):
 def test_rows_of_a_miniature_under_a_full_name_are_no_evidence(tmp_path):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -4, miniature=True)
-    assert only(judge_all([claim(change_percent=(-5, -3))], tmp_path)).verdict == INVALID
+    assert only(judge_all([claim(change_percent=(-5, -3))], StoredResults(tmp_path))).verdict == INVALID
 
 
 def test_against_an_average_there_is_no_interval_to_decide_by(tmp_path):
     store_rates(tmp_path, VARIANT)
     wide = claim(versus="vtm", change_percent=(-99, 900))
-    found = only(judge_all([wide], tmp_path))
+    found = only(judge_all([wide], StoredResults(tmp_path)))
     assert found.verdict in (UNDECIDED, INVALID) and found.interval is None and found.p_value is None
 
 
@@ -183,7 +184,7 @@ def test_times_by_rounds_and_counts_exactly(tmp_path):
               claim("memory", metric="memory", change_percent=(-20, -10)),
               claim("milliseconds", metric="encode_time", versus=None, value=(81.8, 81.8), kind="measured"),
               claim("trained", metric="training_time", change_percent=(5, 5))]
-    found = {one.claim.name: one for one in judge_all(claims, tmp_path).judgements}
+    found = {one.claim.name: one for one in judge_all(claims, StoredResults(tmp_path)).judgements}
     verdicts = {name: one.verdict for name, one in found.items()}
     assert verdicts == {"slower": REFUTED, "slow": SUPPORTED, "parameters": SUPPORTED, "memory": REFUTED,
                         "milliseconds": NOT_MEASURED, "trained": NOT_MEASURED}
@@ -197,22 +198,22 @@ def test_a_busy_machine_makes_times_invalid_but_not_counts(tmp_path):
     latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, **busy)])
     claims = [claim("time", metric="total_time", change_percent=(0, 5)),
               claim("size", metric="parameters", change_percent=(0, 5))]
-    assert [one.verdict for one in judge_all(claims, tmp_path).judgements] == [INVALID, SUPPORTED]
+    assert [one.verdict for one in judge_all(claims, StoredResults(tmp_path)).judgements] == [INVALID, SUPPORTED]
 
 
 def test_times_of_other_sessions_do_not_compare(tmp_path):
     latency_samples.store(tmp_path, [*latency_samples.both(BASE), *latency_samples.both(VARIANT, session="s2")])
-    found = only(judge_all([claim(metric="total_time", change_percent=(0, 5))], tmp_path))
+    found = only(judge_all([claim(metric="total_time", change_percent=(0, 5))], StoredResults(tmp_path)))
     assert found.verdict == NOT_MEASURED and "profile rwkv_phase1 hpcm_base" in found.command
 
 
 def test_many_claims_are_corrected(tmp_path):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -2, spread=4, seed=5)
-    weak = only(judge_all([claim(change_percent=(-9, -0.9))], tmp_path))
+    weak = only(judge_all([claim(change_percent=(-9, -0.9))], StoredResults(tmp_path)))
     assert 0 < weak.p_value < 1
-    single = judge_all([claim(change_percent=(-9, -0.9))], tmp_path)
-    many = judge_all([claim(f"c{number}", change_percent=(-9, -0.9)) for number in range(40)], tmp_path)
+    single = judge_all([claim(change_percent=(-9, -0.9))], StoredResults(tmp_path))
+    many = judge_all([claim(f"c{number}", change_percent=(-9, -0.9)) for number in range(40)], StoredResults(tmp_path))
     assert single.judgements[0].adjusted_p == weak.p_value
     assert all(one.adjusted_p == pytest.approx(min(1, 40 * weak.p_value)) for one in many.judgements)
     assert weak.verdict in (SUPPORTED, UNDECIDED)
@@ -227,7 +228,7 @@ def test_power_and_false_alarms(tmp_path):
         for true, found in verdicts.items():
             store_rates(tmp_path, BASE)
             store_rates(tmp_path, VARIANT, true, spread=1.2, seed=seed)  # a standard error of about 0.25 points
-            found.append(only(judge_all([claim(change_percent=(-9, -3))], tmp_path)).verdict)
+            found.append(only(judge_all([claim(change_percent=(-9, -3))], StoredResults(tmp_path))).verdict)
     assert verdicts[-4.0].count(SUPPORTED) >= 34 and verdicts[-4.0].count(REFUTED) == 0
     assert verdicts[-2.0].count(REFUTED) >= 34 and verdicts[-2.0].count(SUPPORTED) == 0
     assert verdicts[-3.0].count(SUPPORTED) <= 7 and verdicts[-3.0].count(REFUTED) <= 7  # 99.5 % of binomial(40, 0.05)

@@ -368,7 +368,7 @@ def judge(tmp_path_factory):
     claims = [claim for claim in load_claims().values() if claim.metric in COST_UNITS]
 
     def judge_costs(rows):
-        return judge_all(claims, store(tmp_path_factory.mktemp("judged"), rows))
+        return judge_all(claims, StoredResults(store(tmp_path_factory.mktemp("judged"), rows)))
     return judge_costs
 
 

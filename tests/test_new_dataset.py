@@ -11,6 +11,7 @@ from bench.claims.curves import Curves
 from bench.cli import main
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.curves.anchors import list_anchors, list_curves
+from bench.results.stored import StoredResults
 from tests import row_samples
 
 ENTRY = """
@@ -71,7 +72,7 @@ def test_claims_may_be_about_it(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(CLAIM % "birds")
     assert load_claims(path)["a"].datasets == ("birds",)
-    assert Curves(tmp_path).codec("birds", "bpg").published
+    assert Curves(StoredResults(tmp_path)).codec("birds", "bpg").published
     path.write_text(CLAIM % "[birds, bird]")
     with pytest.raises(ConfigurationError, match=r"claims.yaml:2: claim 'a': 'dataset': 'bird' is none of .*\n.*birds"):
         load_claims(path)

@@ -36,7 +36,7 @@ def compare_with_accepted(results: StoredResults) -> ClaimsResult:
     if before is None:
         return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "
                                         "python -m bench claims --accept"))
-    changes = changes_between(before, current_state(results.root, result.judgements))
+    changes = changes_between(before, current_state(results, result.judgements))
     return replace(result, changes=tuple(changes), compared=True)
 
 

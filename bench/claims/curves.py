@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from bench.claims.finding import MINIATURE
 from bench.common.errors import BenchError
-from bench.common.files import file_name
 from bench.curves.anchors.catalogue import find_published, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, from_rows
 from bench.results.rows import OK, Row
-from bench.results.store import read_rows
+from bench.results.stored import StoredResults
 
 ROWS = {"vtm": ("vtm-8bit",)}  # names of rows, where they are not the codec's own
 
@@ -39,11 +37,10 @@ class Measured:
 
 
 class Curves:
-    """Curves by dataset and name, from the rows under a folder and from what is published."""
+    """Curves by dataset and name, from stored rows and from what is published."""
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: StoredResults) -> None:
         self._results = results
-        self.rows_of = lru_cache(maxsize=None)(self._read)
         self.measured = lru_cache(maxsize=None)(self._measured)
 
     def codec(self, dataset: str, name: str) -> Measured:
@@ -66,12 +63,8 @@ class Curves:
         """A published curve, if the dataset has it."""
         return load_curve(dataset, name) if name in list_curves(dataset) else None
 
-    def _read(self, dataset: str, name: str) -> tuple[Row, ...]:
-        path = self._results / file_name(dataset) / f"{file_name(name)}.jsonl"
-        return tuple(row for row in read_rows(path, Row) if row.name == name) if path.exists() else ()
-
     def _measured(self, dataset: str, name: str) -> Measured:
-        rows = self.rows_of(dataset, name)
+        rows = [row for row in self._results.rows(dataset) if row.name == name]
         if not rows:
             return Measured(missing=f"no rows of {name} on {dataset}")
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from bench.claims.catalogue import CODECS, Claim, load_claims
 from bench.claims.cost_findings import find_cost
@@ -26,9 +25,7 @@ from bench.metrics.statistics.verdicts import (
     decide_claim,
     is_reproduced,
 )
-from bench.results.latency_rows import LatencyRow
-from bench.results.latency_selection import LatencySelection, select_latency
-from bench.results.store import read_rows
+from bench.results.latency_selection import LatencySelection
 from bench.results.stored import StoredResults
 from bench.variants import load_variants, trained_otherwise
 
@@ -44,8 +41,9 @@ class _Sources:
     same_cost: Mapping[str, str]
 
 
-def judge_all(claims: Iterable[Claim], results: Path, same_cost: Mapping[str, str] | None = None) -> ClaimsResult:
-    """Judge ``claims`` by the rows under ``results``, full-width models and miniatures apart.
+def judge_all(claims: Iterable[Claim], results: StoredResults,
+              same_cost: Mapping[str, str] | None = None) -> ClaimsResult:
+    """Judge ``claims`` by the rows of ``results``, full-width models and miniatures apart.
 
     Args:
         same_cost: as :func:`bench.claims.cost_findings.find_cost` takes it.
@@ -54,7 +52,7 @@ def judge_all(claims: Iterable[Claim], results: Path, same_cost: Mapping[str, st
         BenchError: a file of rows is damaged.
     """
     claims = list(claims)
-    sources = _Sources(RateFindings(Curves(results)), device_selections(results), same_cost or {})
+    sources = _Sources(RateFindings(results.derive(Curves)), select_devices(results), same_cost or {})
     judgements = [one for claim in claims for one in _judge(claim, sources, miniature=False)]
     for claim in claims:
         if claim.versus is not None and claim.versus not in CODECS:  # only differences mean anything for miniatures
@@ -70,16 +68,13 @@ def judge_results(results: StoredResults) -> ClaimsResult:
         BenchError: claims.yaml, variants.yaml or a file of rows is wrong.
     """
     variants = load_variants()
-    return judge_all(load_claims(variants=variants).values(), results.root, trained_otherwise(variants.values()))
+    return judge_all(load_claims(variants=variants).values(), results, trained_otherwise(variants.values()))
 
 
-def device_selections(results: Path) -> dict[str, LatencySelection]:
-    """What was measured on each device, GPUs first."""
-    found = {}
-    for folder in sorted({path.parent for path in (Path(results) / "latency").glob("*/*.jsonl")}):
-        rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)]
-        if rows:
-            found[rows[-1].device] = select_latency(rows)
+def select_devices(results: StoredResults) -> dict[str, LatencySelection]:
+    """Return what was measured on each device, GPUs first."""
+    selections = map(results.latencies, results.devices)
+    found = {selection.stored[-1].device: selection for selection in selections if selection.stored}
     return dict(sorted(found.items(), key=lambda item: (not item[0].startswith("cuda"), item[0])))
 
 

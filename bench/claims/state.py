@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from bench.claims.cost_findings import is_harmless
 from bench.claims.curves import Curves, image_arrays
-from bench.claims.judgement import device_selections
+from bench.claims.judgement import select_devices
 from bench.claims.result import Judgement
 from bench.common.errors import BenchError
 from bench.common.folders import BASELINE
@@ -17,6 +17,7 @@ from bench.common.whole_files import write_whole
 from bench.metrics.quality import METRICS
 from bench.results.latency_selection import DIRECTIONS, Case, LatencySelection
 from bench.results.schema import Count, Duration, Name, Number, StoredRow
+from bench.results.stored import StoredResults
 
 T = TypeVar("T", bound=StoredRow)
 
@@ -126,12 +127,12 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
 FILES: dict[str, type[StoredRow]] = {"curves": CurveState, "costs": CostState, "verdicts": VerdictState}
 
 
-def current_state(results: Path, judgements: Iterable[Judgement]) -> State:
-    """Return the state of the rows under ``results``."""
-    curves = Curves(results)
-    files = [path for path in sorted(Path(results).glob("*/*.jsonl")) if path.parent.name != BASELINE]
-    found = [_curve(curves, path.parent.name, path.stem) for path in files]
-    costs = [cost for device, selection in device_selections(results).items() for cost in _costs(device, selection)]
+def current_state(results: StoredResults, judgements: Iterable[Judgement]) -> State:
+    """Return the state of the rows of ``results``."""
+    curves = results.derive(Curves)
+    found = [_curve(curves, dataset, name) for dataset in results.datasets
+             for name in dict.fromkeys(row.name for row in results.rows(dataset))]
+    costs = [cost for device, selection in select_devices(results).items() for cost in _costs(device, selection)]
     verdicts = [_verdict(one) for one in judgements]
     return State(_by_key(one for one in found if one is not None), _by_key(costs), _by_key(verdicts))
 

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     result = judge_chosen(results, args.names)
     print(summary_text(result))
     if args.accept:
-        files = accept(current_state(args.results, result.judgements), args.results)
+        files = accept(current_state(results, result.judgements), args.results)
         print(f"accepted: {', '.join(path.name for path in files)} in {files[0].parent}")
     _write(args, results, result)
     return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.common.errors import BenchError
 from bench.common.folders import BASELINE
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
 from bench.results.row_selection import Selection, select
+from bench.results.rows import Row
 from bench.results.store import Store, read_rows
 from bench.results.training_logs import Training, read_trainings
 
@@ -47,15 +47,23 @@ class StoredResults:
         """
         return read_trainings(self.root)
 
+    def rows(self, dataset: str) -> list[Row]:
+        """Return the rows of ``dataset``, the last one of each key; none where none are stored.
+
+        Raises:
+            BenchError: a file of rows is damaged.
+        """
+        return self.derive(_read_rows, dataset)
+
     def selection(self, dataset: str) -> Selection:
         """Return the chosen rows of ``dataset``, none where none are stored."""
         return self.derive(_select_rows, dataset)
 
     def latencies(self, device: str) -> LatencySelection:
-        """Return the chosen rows of the folder ``device``.
+        """Return the chosen rows of the folder ``device``, none where none are stored.
 
         Raises:
-            BenchError: it holds no row that this version reads.
+            BenchError: a file of rows is damaged.
         """
         return self.derive(_select_latencies, device)
 
@@ -67,14 +75,15 @@ class StoredResults:
         return self._derived[key]
 
 
+def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
+    return Store(results.root).read(dataset)
+
+
 def _select_rows(results: StoredResults, dataset: str) -> Selection:
-    rows = Store(results.root).read(dataset)
+    rows = results.rows(dataset)
     return select(rows[0].dataset if rows else dataset, rows)  # a folder's name may stand for a longer one
 
 
 def _select_latencies(results: StoredResults, device: str) -> LatencySelection:
-    folder = results.root / LATENCY / device
-    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)]
-    if not rows:
-        raise BenchError(f"{folder} holds no latency rows", "measure some first: python -m bench profile")
-    return select_latency(rows)
+    files = sorted((results.root / LATENCY / device).glob("*.jsonl"))
+    return select_latency(row for path in files for row in read_rows(path, LatencyRow))

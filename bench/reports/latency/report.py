@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.claims.judgement import judge_results
 from bench.claims.result import Judgement
+from bench.common.errors import BenchError
 from bench.reports.latency.costs import complexity_table, memory_slope_table, memory_table
 from bench.reports.latency.device import PROTOCOL, MeasuredDevice, load_warnings
 from bench.reports.latency.plots import plot_rate_against_time, plot_stages
@@ -36,7 +37,11 @@ def make_latency_report(results: StoredResults, device: str) -> Report:
     Raises:
         BenchError: the folder holds no row that this version reads, or claims.yaml is wrong.
     """
-    measured = MeasuredDevice.from_selection(results.latencies(device))
+    selection = results.latencies(device)
+    if not selection.stored:
+        raise BenchError(f"there are no rows of '{device}' in {results.root}",
+                         "measure some first: python -m bench profile")
+    measured = MeasuredDevice.from_selection(selection)
     judgements = results.derive(judge_results).judgements
     return assemble_latency(device, measured, judgements, compare_rates(measured, results))
 
