@@ -23,7 +23,8 @@ from bench.codecs.learned import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CodecError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import load_weights
-from bench.models.compressai_models import CompressAIAdapter, published_weights
+from bench.models.compressai_models import CompressAIAdapter
+from bench.models.zoo import published_weights
 from bench.results.rows import OK
 from bench.results.store import Store
 

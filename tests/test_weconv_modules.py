@@ -23,9 +23,15 @@ from bench.models.bands import (
     MultiResolutionContext,
     TokenAttention,
 )
+from bench.models.wavelet_transforms import (
+    SplitHyperAnalysis,
+    SplitHyperSynthesis,
+    WaveletHyperAnalysis,
+    WaveletHyperSynthesis,
+)
 from bench.models.wavelets import HaarDWT, HaarIDWT, WeConv, WeConvSimple
-from bench.models.weconv import BandAttention, WaveletHyperAnalysis, WaveletHyperSynthesis
-from bench.models.weconv_fusion import SplitHyperAnalysis, SplitHyperSynthesis, checkerboard
+from bench.models.weconv import BandAttention
+from bench.models.weconv_fusion import checkerboard
 
 RECORDED = manifest("weconv_modules")
 MODULES = {

@@ -35,7 +35,7 @@ class CodecSpec:
     name: str
     point: str
     point_settings: Mapping[str, Json] = field(default_factory=dict)
-    settings: Mapping[str, Json] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     location: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -20,7 +20,7 @@ from bench.common.import_paths import is_import_path
 from bench.variants import Variant, find_checkpoints, load_variants
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 LEARNED = "learned"
 ALL, CLASSICAL = "all", "classical"
@@ -44,12 +44,12 @@ class LearnedCodec:
         tag: 16 bits that a file must have been coded with, see :func:`bench.codecs.container.unpack_file`.
     """
 
-    def __init__(self, model: nn.Module, device: str, tag: int = 0) -> None:
+    def __init__(self, model: Any, device: str, tag: int = 0) -> None:
         import torch
 
         from bench.models.compressai_models import CompressAIAdapter
 
-        self._model: Any = model.eval().to(device)
+        self._model = model.eval().to(device)
         if hasattr(model, "encode_image"):
             # Convolutions are a third faster so. It is the codec's choice, for encoder and decoder alike: results
             # differ in their last bits from those of the default format.

@@ -13,7 +13,7 @@ from torch import nn
 from bench.common.errors import ConfigurationError
 from bench.common.import_paths import ZOO, is_import_path
 from bench.common.registry import Registry
-from bench.models.compressai_models import prepare, zoo_model
+from bench.models.compressai_models import prepare
 from bench.models.hpcm import HPCM, HPCM1B
 from bench.models.lalic import LALIC
 from bench.models.multiref import MultiRefPhase1, MultiRefPhase2, MultiRefPhase3
@@ -21,6 +21,7 @@ from bench.models.own_models import check_interface, import_factory
 from bench.models.rwkv import RWKV
 from bench.models.weconv import WeConvPhase1, WeConvPhase2, WeConvPhase3
 from bench.models.weconv_fusion import WeConvPhase4, WeConvPhase5
+from bench.models.zoo import zoo_model
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from compressai._CXX import pmf_to_quantized_cdf
@@ -28,13 +28,13 @@ class _Distribution(torch.autograd.Function):
     """F(t) with its gradient exp(-|t|^β) β / (2 Γ(1/β)) with respect to t."""
 
     @staticmethod
-    def forward(ctx, t: Tensor, beta: Tensor) -> Tensor:
+    def forward(ctx: Any, t: Tensor, beta: Tensor) -> Tensor:
         ctx.save_for_backward(t, beta)
         inverse = (1 / beta).expand_as(t)
         return (1 + torch.sign(t) * torch.special.gammainc(inverse, t.abs() ** beta)) / 2
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         t, beta = ctx.saved_tensors
         return gradient * torch.exp(-t.abs() ** beta - torch.lgamma(1 / beta)) * beta / 2, None
 

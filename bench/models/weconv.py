@@ -6,8 +6,6 @@ run as published. Here the prior enters contexts only, and the later phases take
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +18,16 @@ from bench.models.context import STEPS
 from bench.models.hpcm import HPCM, Stages, check_stages
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
-from bench.models.layers import PConvRB, WindowCrossAttention, conv1x1, down2, down4, residual_blocks, up2, up4
+from bench.models.layers import PConvRB, WindowCrossAttention, down2, up2
 from bench.models.options import check_flags
-from bench.models.wavelets import FILTER_BUFFERS, HaarDWT, HaarIDWT, WeConv, WeConvSimple, split_bands
+from bench.models.wavelet_transforms import (
+    WaveletHyperAnalysis,
+    WaveletHyperSynthesis,
+    in_stages,
+    outer_analysis,
+    outer_synthesis,
+)
+from bench.models.wavelets import FILTER_BUFFERS, HaarDWT, HaarIDWT, WeConv, WeConvSimple
 
 
 class BandAttention(WindowCrossAttention):
@@ -201,77 +206,3 @@ class WeConvPhase3(WeConvPhase2):
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
         return [hyper] * 4
-
-
-class WaveletHyperAnalysis(nn.Module):
-    """Hyper analysis of phase 3.
-
-    Args:
-        M, N: channels of latents and hyper-latents.
-        weconv: class of the wavelet blocks.
-    """
-
-    def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
-        super().__init__()
-        self.input_conv, self.down1, self.dwt = PConvRB(M), down2(M, N), HaarDWT()
-        self.ll_branch = nn.Sequential(PConvRB(N), weconv(N), PConvRB(N))
-        self.hf_branch = nn.Sequential(*residual_blocks(3 * N, 2))
-        self.fusion = nn.Sequential(conv1x1(4 * N, N), PConvRB(N))
-        self.down2 = down2(N, N)
-
-    def forward(self, y: Tensor) -> Tensor:
-        """Latents (B, M, H, W) to hyper-latents, (B, N, H/8, W/8)."""
-        low, high = split_bands(self.dwt(self.down1(self.input_conv(y))))
-        return self.down2(self.fusion(torch.cat((self.ll_branch(low), self.hf_branch(high)), dim=1)))
-
-
-class WaveletHyperSynthesis(nn.Module):
-    """Hyper synthesis of phase 3.
-
-    Args:
-        M, N: channels of latents and hyper-latents.
-        weconv: class of the wavelet blocks.
-    """
-
-    def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
-        super().__init__()
-        self.up1, self.spatial_process = up2(N, N), nn.Sequential(*residual_blocks(N, 3))
-        self.expand, self.up2 = conv1x1(N, 8 * M), up2(8 * M, 2 * M)
-        self.final_refine = nn.Sequential(weconv(2 * M), PConvRB(2 * M))
-        self.idwt = HaarIDWT()  # in published state dicts, and never used
-
-    def forward(self, z_hat: Tensor) -> Tensor:
-        """Hyper-latents (B, N, h, w) to hyper parameters at the size of the bands, (B, 2M, 4h, 4w)."""
-        return self.final_refine(self.up2(self.expand(self.spatial_process(self.up1(z_hat)))))
-
-
-def outer_analysis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequential]:
-    """Make the stages of g_a but the innermost.
-
-    Args:
-        widths, depths: channels and blocks of all stages, from the image inwards.
-    """
-    # One layer more than is used: fresh weights stay those of earlier revisions for a seed.
-    strided = [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, widths[1:]))]
-    return [nn.Sequential(down, *residual_blocks(width, number))
-            for down, width, number in zip(strided, widths, depths[:-1])]
-
-
-def outer_synthesis(widths: Sequence[int], depths: Sequence[int]) -> list[nn.Sequential]:
-    """Make the stages of g_s that mirror all but the innermost of g_a.
-
-    Args:
-        widths, depths: channels and blocks of all stages, from the image inwards.
-    """
-    outer = [nn.Sequential(up2(b, a), *residual_blocks(a, number)) for a, b, number in zip(widths, widths[1:], depths)]
-    outer[0].append(up4(widths[0], 3))
-    return outer[::-1]
-
-
-def in_stages(stages: Sequence[nn.Module]) -> nn.Module:
-    """Join stages to a sequence whose parts are called stage1, stage2, ...
-
-    Args:
-        stages: in order.
-    """
-    return nn.Sequential(OrderedDict((f"stage{number}", stage) for number, stage in enumerate(stages, 1)))

@@ -25,10 +25,18 @@ from bench.models.bands import (
 )
 from bench.models.coders import StepCoder
 from bench.models.hpcm import Stages, check_stages
-from bench.models.layers import conv1x1, down2, down4, up2, up4
+from bench.models.layers import down2, up2
 from bench.models.options import check_flags, check_whole, divisors
-from bench.models.wavelets import BANDS, HaarDWT, split_bands
-from bench.models.weconv import BandPass, WeConvPhase2, in_stages, outer_analysis, outer_synthesis
+from bench.models.wavelet_transforms import (
+    SplitHyperAnalysis,
+    SplitHyperSynthesis,
+    in_stages,
+    outer_analysis,
+    outer_synthesis,
+    pointwise,
+)
+from bench.models.wavelets import BANDS, split_bands
+from bench.models.weconv import BandPass, WeConvPhase2
 
 GROUPS = {2: (((0, 0), (1, 1)), ((0, 1), (1, 0))), 4: (((0, 0),), ((0, 1),), ((1, 0),), ((1, 1),))}
 
@@ -196,51 +204,6 @@ class WeConvPhase5(WeConvPhase4):
             return self.y_spatial_prior_s1_s2(torch.cat((hyper, context), dim=1), 1)
         network = self.enhanced_context_ll if state.prior is None else self.enhanced_context_hf
         return network(torch.cat((context, hyper), dim=1))
-
-
-class SplitHyperAnalysis(nn.Module):
-    """Hyper analysis of phases 4 and 5: half of the hyper-latents come from LL, half from the other bands.
-
-    Args:
-        M, N: channels of latents and hyper-latents.
-    """
-
-    def __init__(self, M: int, N: int) -> None:
-        super().__init__()
-        self.initial = nn.Sequential(conv1x1(M, M), nn.ReLU())
-        self.down = nn.Sequential(down4(M, M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
-        self.dwt = HaarDWT()
-        self.ll_path, self.hf_path = pointwise(M, M, N // 2), pointwise(3 * M, M, N - N // 2)
-
-    def forward(self, y: Tensor) -> Tensor:
-        """Latents (B, M, H, W) to hyper-latents, (B, N, H/4, W/4)."""
-        low, high = split_bands(self.dwt(self.down(self.initial(y))))
-        return torch.cat((self.ll_path(low), self.hf_path(high)), dim=1)
-
-
-class SplitHyperSynthesis(nn.Module):
-    """Hyper synthesis of phases 4 and 5.
-
-    Args:
-        M, N: channels of latents and hyper-latents.
-    """
-
-    def __init__(self, M: int, N: int) -> None:
-        super().__init__()
-        wide = 3 * M // 2
-        self.initial = nn.Sequential(conv1x1(N, M), nn.ReLU())
-        self.up = nn.Sequential(up4(M, M), nn.ReLU(), conv1x1(M, wide), nn.ReLU())
-        self.ll_params, self.hf_params = pointwise(wide, M, 2 * M), pointwise(wide, M, 6 * M)
-
-    def forward(self, z_hat: Tensor) -> Tensor:
-        """Hyper-latents (B, N, h, w) to 2M hyper parameters of each band in turn, (B, 8M, 2h, 2w)."""
-        features = self.up(self.initial(z_hat))
-        return torch.cat((self.ll_params(features), self.hf_params(features)), dim=1)
-
-
-def pointwise(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Two 1x1 convolutions with a ReLU between, (B, inputs, H, W) to (B, outputs, H, W)."""
-    return nn.Sequential(conv1x1(inputs, hidden), nn.ReLU(), conv1x1(hidden, outputs))
 
 
 @lru_cache(maxsize=16)

@@ -32,7 +32,7 @@ def fetch_weights(variant: Variant) -> None:
 
 
 def _address(variant: Variant, lambda_: float) -> str:
-    from bench.models.compressai_models import published_weights
+    from bench.models.zoo import published_weights
 
     if not variant.model.startswith(ZOO):
         raise ConfigurationError(f"variant '{variant.name}' is no model of CompressAI's zoo",

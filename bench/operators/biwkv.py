@@ -20,6 +20,8 @@ tables. `bench.operators.identity` names the implementation in use.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
@@ -91,22 +93,22 @@ def _backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
 
 
 @_forward.register_fake
-def _forward_shape(w, u, k, v, runs):
+def _forward_shape(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
     _check_inputs(w, u, k, v, runs)
     return torch.empty_like(k, memory_format=torch.contiguous_format)
 
 
 @_backward.register_fake
-def _backward_shapes(grad, w, u, k, v, runs):
+def _backward_shapes(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> tuple[Tensor, ...]:
     return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (w, u, k, v))
 
 
-def _keep_inputs(ctx, inputs, output) -> None:
+def _keep_inputs(ctx: Any, inputs: tuple, output: Tensor) -> None:
     *tensors, ctx.runs = inputs
     ctx.save_for_backward(*tensors)
 
 
-def _differentiate(ctx, grad: Tensor):
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return *torch.ops.bench.biwkv_backward(grad, *ctx.saved_tensors, ctx.runs), None
 
 
@@ -116,12 +118,12 @@ for _device in ("cpu", "cuda"):
 
 
 @register_flop_formula(torch.ops.bench.biwkv)
-def _forward_flops(w: tuple, u: tuple, k: tuple, *args, out_shape=None, **kwargs) -> int:
+def _forward_flops(w: tuple, u: tuple, k: tuple, *args: Any, **kwargs: Any) -> int:
     """Every arithmetic operation of the kernel, exponentials as one; comparisons and selections are not counted."""
     return FORWARD_OPERATIONS * k[0] * k[1] * k[2]
 
 
 @register_flop_formula(torch.ops.bench.biwkv_backward)
-def _backward_flops(grad: tuple, *args, out_shape=None, **kwargs) -> int:
+def _backward_flops(grad: tuple, *args: Any, **kwargs: Any) -> int:
     """As for the forward; the backward pass computes the forward again."""
     return BACKWARD_OPERATIONS * grad[0] * grad[1] * grad[2]

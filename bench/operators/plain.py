@@ -187,7 +187,10 @@ def _output(left: Sum, right: Sum, share: Shares, v: Tensor) -> tuple[Tensor, Te
     return (right.x * share.right + left.x * share.left + share.own * v) / under, under
 
 
-def _token_gradients(w, u, ks, vs, gs, hs, tops):
+def _token_gradients(
+    w: Tensor, u: Tensor, ks: list[Tensor], vs: list[Tensor], gs: list[Tensor], hs: list[Tensor],
+    tops: list[tuple[Tensor, Tensor, Shares]],
+) -> tuple[list[Tensor], list[Tensor], tuple[Sum, Tensor, Sum, Tensor]]:
     """Gradients of k and v through the outputs of their own run, and those of each run's left and right sums."""
     left = right = _empty(ks[0], slopes=False)
     left_top = right_top = torch.zeros_like(ks[0])
@@ -213,7 +216,10 @@ def _token_gradients(w, u, ks, vs, gs, hs, tops):
     return gk, gv, (left, left_top, right, right_top)
 
 
-def _scan_gradients(w, length, own_left, own_right, left, right, grad_left, left_top, grad_right, right_top):
+def _scan_gradients(
+    w: Tensor, length: int, own_left: Sum, own_right: Sum, left: Sum, right: Sum, grad_left: Sum, left_top: Tensor,
+    grad_right: Sum, right_top: Tensor,
+) -> tuple[Sum, Tensor, Sum, Tensor]:
     """From the gradients of the sums before each run (and from it on) to those of each run's own sums."""
     count = left.top.shape[1]
     lefts: list[tuple[Sum, Tensor]] = []
