@@ -13,9 +13,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, cast
 
 from bench.common.errors import DatasetError
 
@@ -28,7 +29,8 @@ class ArchiveError(DatasetError):
     """An archive is damaged, of another kind, or unpacks to more than it may."""
 
 
-Member = tuple[str, Callable[[], AbstractContextManager[BinaryIO]]]  # path inside the archive, opener
+Opener = Callable[[], IO[bytes]]
+Member = tuple[str, Opener]  # path inside the archive
 
 
 def extract_files(archive: Path, folder: Path, limits: dict[str, int], members: str = "*") -> list[Path]:
@@ -87,7 +89,7 @@ def _zip_members(archive: Path) -> Iterator[Member]:
         for entry in entries:
             kind = (entry.external_attr >> 16) & 0o170000
             if not entry.is_dir() and kind in (0, 0o100000):
-                yield entry.filename, lambda entry=entry: bundle.open(entry)
+                yield entry.filename, partial(bundle.open, entry)
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
@@ -97,7 +99,7 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             total += entry.size
             _refuse_flood(archive, count, total)
             if entry.isreg() and not entry.issparse():
-                yield entry.name, lambda entry=entry: bundle.extractfile(entry)
+                yield entry.name, cast(Opener, partial(bundle.extractfile, entry))  # None is for links and folders
 
 
 def _refuse_flood(archive: Path, members: int, total_bytes: int) -> None:
@@ -114,7 +116,7 @@ def _trusted(path: str) -> bool:
                 or "__MACOSX" in parts)
 
 
-def _write(stream: BinaryIO, target: Path, limit: int, what: str) -> None:
+def _write(stream: IO[bytes], target: Path, limit: int, what: str) -> None:
     """Copy ``stream`` to ``target``, refusing more than ``limit`` bytes whatever the header promised."""
     size = 0
     with open(target, "wb") as output:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from bench.common.errors import DatasetError
 from bench.common.hashing import sha256_of
 from bench.datasets.archives import ArchiveError, extract_files
-from bench.datasets.catalogue import DatasetSpec, ImageSpec, Source
+from bench.datasets.catalogue import ArchiveSpec, DatasetSpec, ImageSpec, Source
 from bench.datasets.download import Downloader, DownloadFailed, explain_unwritable
 from bench.datasets.locate import inspect_image
 
@@ -34,7 +34,7 @@ def fetch_missing(spec: DatasetSpec, folder: Path) -> None:
         if missing and spec.urls:
             _fetch_images(spec, missing, folder, downloader)
         elif missing and spec.archive is not None:
-            _fetch_archive(spec, missing, folder, downloader)
+            _fetch_archive(spec.archive, missing, folder, downloader)
 
 
 def _fetch_images(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
@@ -50,9 +50,9 @@ def _fetch_images(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, dow
         raise DownloadFailed("\n".join(failures))
 
 
-def _fetch_archive(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
+def _fetch_archive(spec: ArchiveSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
     """Unpack an archive that the user has put into the folder, else download one and remove it afterwards."""
-    for source in spec.archive.sources:
+    for source in spec.sources:
         archive = folder / archive_name(source)
         if archive.is_file():
             if source.sha256 is not None and _hash_of(archive) != source.sha256:
@@ -60,7 +60,7 @@ def _fetch_archive(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, do
                                    "delete it and fetch it again")
             return _unpack(spec, missing, archive)
     failures = []
-    for source in spec.archive.sources:
+    for source in spec.sources:
         archive = folder / archive_name(source)
         try:
             downloader.fetch([source], archive)
@@ -84,14 +84,14 @@ def archive_name(source: Source) -> str:
     return PurePosixPath(urlsplit(source.url).path).name or "archive"
 
 
-def _unpack(spec: DatasetSpec, missing: list[ImageSpec], archive: Path) -> None:
+def _unpack(spec: ArchiveSpec, missing: list[ImageSpec], archive: Path) -> None:
     """Put the wanted members of an archive in place, each checked first."""
     print(f"unpacking {archive.name}", file=sys.stderr, flush=True)
     wanted = {image.name: image for image in missing}
     limits = {image.name: _most_bytes(image) for image in missing}
     folder = archive.parent
     try:
-        parts = extract_files(archive, folder, limits, spec.archive.members)
+        parts = extract_files(archive, folder, limits, spec.members)
         states = {part: inspect_image(wanted[part.name.removesuffix(".part")], part) for part in parts}
         for state in states.values():
             if state.fault is not None:
@@ -109,8 +109,8 @@ def _most_bytes(image: ImageSpec) -> int:
     """Return the most bytes an image file may have: its size, or somewhat more than its raw samples."""
     if image.size is not None:
         return image.size
-    pixels = image.width * image.height if image.width is not None else image.pixels
-    return 4 * pixels + (1 << 20) if pixels is not None else _LARGEST_IMAGE_BYTES
+    pixels = (image.width or 0) * (image.height or 0) or image.pixels
+    return 4 * pixels + (1 << 20) if pixels else _LARGEST_IMAGE_BYTES
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from bench.common.errors import ImageError
 
@@ -105,8 +106,8 @@ def _verify_png(path: Path, stream: BinaryIO) -> None:
 
 def _refuse_unsupported(path: Path, image: Image.Image) -> None:
     """Raise an ImageError for what can't become 8-bit RGB without loss."""
-    if getattr(image, "n_frames", 1) > 1:
-        raise ImageError(f"{path}: is animated or has several pages ({image.n_frames})", "keep one frame")
+    if (pages := getattr(image, "n_frames", 1)) > 1:
+        raise ImageError(f"{path}: is animated or has several pages ({pages})", "keep one frame")
     deep = image.mode.startswith(("I", "F"))
     if deep or _bits_per_sample(path, image) > 8:
         raise ImageError(f"{path}: has more than 8 bits per sample",
@@ -120,7 +121,7 @@ def _bits_per_sample(path: Path, image: Image.Image) -> int:
     if image.format == "PNG":
         with open(path, "rb") as stream:
             return struct.unpack_from("B", stream.read(25), 24)[0]  # IHDR: width, height, bit depth
-    if image.format == "TIFF":
+    if isinstance(image, TiffImageFile):
         stored = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (1,))
         return max(stored) if isinstance(stored, tuple) else stored
     if image.format == "PPM":
