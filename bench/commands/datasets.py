@@ -21,6 +21,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tabulate import tabulate
+
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ImageError
 from bench.datasets import Dataset, load_catalogue, read_rgb8, resolve_dataset
 from bench.datasets.catalogue import DatasetSpec
@@ -40,16 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out one action; return the exit status."""
     if args.action == "list":
-        return _list()
+        return _list_sets()
     if args.action == "verify":
-        return _verify(args.names)
+        return _verify_names(args.names)
     for name in args.names:
         dataset = resolve_dataset(name)
         print(f"{dataset.name}: {dataset.coverage} in {dataset.root}")
     return EXIT_DONE
 
 
-def _list() -> int:
+def _list_sets() -> int:
     rows = [("name", "images", "state", "licence", "where")]
     for spec in load_catalogue().values():
         location = find_copy(spec)
@@ -61,13 +63,11 @@ def _list() -> int:
         state = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         rows.append((spec.name, f"{total - counts['missing']} of {total}", state, spec.licence,
                      str(location.folder)))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print(tabulate(rows, tablefmt="plain", disable_numparse=True))
     return EXIT_DONE
 
 
-def _verify(names: list[str]) -> int:
+def _verify_names(names: list[str]) -> int:
     catalogue = load_catalogue()
     right = True
     for name in names or catalogue:

@@ -29,6 +29,7 @@ CHANGES_WIDTH = 38  # columns of the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the names of variants and the options."""
     parser.add_argument("names", nargs="*", metavar="VARIANT",
                         help="variants to show in detail (default: all, briefly)")
     parser.add_argument("--fetch", action="store_true",
@@ -37,17 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print the table or the details; return the exit status."""
     variants = load_learned(args.file)
     if unknown := [name for name in args.names if name not in variants]:
         raise ConfigurationError(f"no variant {', '.join(unknown)}", f"known: {', '.join(variants)}")
     if args.fetch:
-        _fetch([variants[name] for name in args.names])
+        _fetch_weights([variants[name] for name in args.names])
     if args.names:
-        print("\n\n".join(_details(variants[name]) for name in args.names))
+        print("\n\n".join(_describe_variant(variants[name]) for name in args.names))
     else:
         from bench.operators.rans import CODER
 
-        rows = [_summary(variant) for variant in variants.values()]
+        rows = [_summarise(variant) for variant in variants.values()]
         widths = [CHANGES_WIDTH if key == "changes" else None for key in rows[0]]
         print(tabulate(rows, headers="keys", maxcolwidths=widths, disable_numparse=True))
         print("\nCheckpoints go to checkpoints/<variant>/<λ>.pth.tar, .pth, .pt or .safetensors,"
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _fetch(variants: list[Variant]) -> None:
+def _fetch_weights(variants: list[Variant]) -> None:
     from bench.models.zoo_weights import fetch_weights
 
     if not variants:
@@ -65,8 +67,8 @@ def _fetch(variants: list[Variant]) -> None:
         fetch_weights(variant)
 
 
-def _summary(variant: Variant, brief: bool = True) -> dict[str, object]:
-    models = _models(variant)
+def _summarise(variant: Variant, brief: bool = True) -> dict[str, object]:
+    models = _build_models(variant)
     found = find_checkpoints(variant)
     counts = sorted({sum(parameter.numel() for parameter in model.parameters()) for model in models})
     against = f"against {variant.after}: " if variant.after else ""
@@ -78,17 +80,17 @@ def _summary(variant: Variant, brief: bool = True) -> dict[str, object]:
         "parameters": "\n".join(f"{count:,}" for count in counts),
         "padding": models[0].padding_multiple,
         "checkpoints": f"{sum(checkpoint.path is not None for checkpoint in found)} of {len(found)}",
-        "operators": _operators(models[0], brief),
+        "operators": _describe_operators(models[0], brief),
     }
 
 
-def _models(variant: Variant) -> list[nn.Module]:
+def _build_models(variant: Variant) -> list[nn.Module]:
     """Build the variant with the options of each of its λ, those that differ once, without memory where that works."""
     wanted = [variant.options_for(lambda_) for lambda_ in variant.lambdas]
-    return [_model(variant, options) for number, options in enumerate(wanted) if options not in wanted[:number]]
+    return [_build_model(variant, options) for number, options in enumerate(wanted) if options not in wanted[:number]]
 
 
-def _model(variant: Variant, options: dict[str, object]) -> nn.Module:
+def _build_model(variant: Variant, options: dict[str, object]) -> nn.Module:
     from torch._subclasses.fake_tensor import FakeTensorMode  # unlike the meta device, knows CompressAI's GDN
 
     from bench.models import create
@@ -104,7 +106,7 @@ def _model(variant: Variant, options: dict[str, object]) -> nn.Module:
         raise ConfigurationError(f"{variant.where}: variant '{variant.name}': {error}") from None
 
 
-def _operators(model: nn.Module, brief: bool) -> str:
+def _describe_operators(model: nn.Module, brief: bool) -> str:
     """How the operators that a model runs are computed here, by default; builds none of them."""
     from bench.operators import status
     from bench.runners.machine import resolve_device
@@ -118,26 +120,27 @@ def _operators(model: nn.Module, brief: bool) -> str:
     return f"{', '.join(names)}: {found.label}"
 
 
-def _details(variant: Variant) -> str:
+def _describe_variant(variant: Variant) -> str:
     lines = [f"{variant.name}: {variant.label}" + (" (miniature)" if variant.miniature else "")]
-    summary = _summary(variant, brief=False)
+    summary = _summarise(variant, brief=False)
     shown = {key: str(value).replace("\n", " or ") for key, value in summary.items() if key != "variant"}
     lines += [f"  {key}: {value}" for key, value in shown.items() if value]
     lines += [f"  model: {variant.model}", f"  trained for: {variant.metric}"]
     lines += [f"  options: {dict(variant.options) or 'its own'}"]
-    return "\n".join([*lines, *(_place(variant, checkpoint) for checkpoint in find_checkpoints(variant))])
+    return "\n".join([*lines, *(_describe_place(variant, checkpoint) for checkpoint in find_checkpoints(variant))])
 
 
-def _place(variant: Variant, checkpoint: Checkpoint) -> str:
+def _describe_place(variant: Variant, checkpoint: Checkpoint) -> str:
     more = variant.options_at.get(checkpoint.lambda_)
     point = f"  λ {checkpoint.point}" + (f" {dict(more)}" if more else "")
     if checkpoint.path:
-        return f"{point}: {_shown(checkpoint.path)}, {_fit(variant, checkpoint.lambda_, checkpoint.path)}"
-    places = ", ".join(map(_shown, checkpoint.looked_in))
+        fit = _describe_fit(variant, checkpoint.lambda_, checkpoint.path)
+        return f"{point}: {_relative_path(checkpoint.path)}, {fit}"
+    places = ", ".join(map(_relative_path, checkpoint.looked_in))
     return f"{point}: missing, looked for {places}"
 
 
-def _fit(variant: Variant, lambda_: float, path: Path) -> str:
+def _describe_fit(variant: Variant, lambda_: float, path: Path) -> str:
     """Load a checkpoint and say what was done to make it fit, or why it does not."""
     from bench.models import create
     from bench.models.checkpoints import load_weights, read_weights
@@ -152,5 +155,5 @@ def _fit(variant: Variant, lambda_: float, path: Path) -> str:
     return "; ".join(["fits", *done])
 
 
-def _shown(path: Path) -> str:
+def _relative_path(path: Path) -> str:
     return os.path.relpath(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from bench.common.errors import ConfigurationError
+from bench.common.text import suggest_name
 from bench.common.yaml_files import LinedMapping, read_yaml
 
 OWN = ("name", "where")  # fields of an entry that are no keys of the file
@@ -113,9 +113,7 @@ def _explain(error: msgspec.ValidationError, entry: dict[str, Any], schema: type
         return WrongKey(f"{inside}{cause}", *keys, *cause.keys, hint=cause.hint)
     if problem.startswith(UNKNOWN):
         unknown = problem.removeprefix(UNKNOWN)[:-1]
-        near = difflib.get_close_matches(unknown, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-        return WrongKey(f"{inside}unknown key '{unknown}'", *keys, unknown, hint=hint)
+        return WrongKey(f"{inside}unknown key '{unknown}'", *keys, unknown, hint=suggest_name(unknown, known))
     if problem.startswith(MISSING):
         return WrongKey(f"{inside}lacks '{problem.removeprefix(MISSING)[:-1]}'", *keys)
 

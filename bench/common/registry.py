@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from bench.common.errors import ConfigurationError
+from bench.common.text import suggest_name
 
 T = TypeVar("T")
 
@@ -41,9 +41,7 @@ class Registry(Generic[T]):
         """
         if name in self._entries:
             return self._entries[name]
-        near = difflib.get_close_matches(name, self._entries, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(self._entries)}"
-        raise ConfigurationError(f"there is no {self.kind} '{name}'", hint)
+        raise ConfigurationError(f"there is no {self.kind} '{name}'", suggest_name(name, self._entries))
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 
 
@@ -24,6 +25,13 @@ def list_names(names: Iterable[str], most: int = 8, letters: int = 80) -> str:
     shown = [name if len(name) <= letters else f"{name[:letters]}..." for name in names[:most]]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(shown) + more
+
+
+def suggest_name(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint for an unknown ``name``: the known ones that look like it, else ``otherwise`` or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {', '.join(near)}?" if near else otherwise or f"known: {', '.join(known)}"
 
 
 def align(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:

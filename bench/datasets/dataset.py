@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from bench.common.errors import ConfigurationError, DatasetError
 from bench.common.hashing import sha256_of
-from bench.common.text import list_names
+from bench.common.text import format_count, list_names, suggest_name
 from bench.datasets.catalogue import DatasetSpec, load_catalogue
 from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
@@ -66,7 +65,7 @@ class Dataset:
         """How much of the set this is: "24 images", "1 of 41 images", "24 images, 2 altered"."""
         here = len(self.images)
         whole = self.total is None or here == self.total
-        text = f"{here} image{'' if here == 1 else 's'}" if whole else f"{here} of {self.total} images"
+        text = format_count(here, "image") if whole else f"{here} of {self.total} images"
         return f"{text}, {len(self.altered)} altered" if self.altered else text
 
 
@@ -88,13 +87,11 @@ def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool
     if name in specs:
         return _resolve_known(specs[name], allow_partial, fetch)
     if os.path.isdir(name):
-        return _folder(Path(name), specs)
+        return _read_folder(Path(name), specs)
     if os.sep in name or os.path.exists(name):
         raise DatasetError(f"{name}: is no folder",
                            f"give a folder with images, or one of: {', '.join(specs)}")
-    near = difflib.get_close_matches(name, specs, n=1)
-    raise ConfigurationError(f"there is no dataset '{name}', nor a folder of that name",
-                             f"did you mean {near[0]}?" if near else f"known: {', '.join(specs)}")
+    raise ConfigurationError(f"there is no dataset '{name}', nor a folder of that name", suggest_name(name, specs))
 
 
 def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Dataset:
@@ -109,11 +106,11 @@ def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Datas
         location = find_copy(spec)
     if location is None:
         raise DatasetUnavailable(f"dataset '{spec.name}' is not on this machine",
-                                 _advice(spec, failure, None))
+                                 _advise(spec, failure, None))
     if not location.complete and not allow_partial:
         raise DatasetError(f"dataset '{spec.name}' is {describe_gaps(location)}",
-                           _advice(spec, failure, location))
-    return _dataset(spec, location)
+                           _advise(spec, failure, location))
+    return _make_dataset(spec, location)
 
 
 def describe_gaps(location: Location) -> str:
@@ -130,7 +127,7 @@ def describe_gaps(location: Location) -> str:
     return "; ".join(parts)
 
 
-def _advice(spec: DatasetSpec, failure: str, location: Location | None) -> str:
+def _advise(spec: DatasetSpec, failure: str, location: Location | None) -> str:
     """Say where the set was looked for and how to get it."""
     folders = spec.folders[0] if len(spec.folders) == 1 else "{" + ",".join(spec.folders) + "}"
     lines = ["looked in:", *(f"  {root / folders}" for root in search_roots())]
@@ -156,7 +153,7 @@ def _advice(spec: DatasetSpec, failure: str, location: Location | None) -> str:
     return "\n".join(lines).replace("\n", "\n  ")
 
 
-def _dataset(spec: DatasetSpec, location: Location) -> Dataset:
+def _make_dataset(spec: DatasetSpec, location: Location) -> Dataset:
     images = tuple(ImageFile(state.spec.name, state.path, state.sha256 or "", state.verified)
                    for state in location.states if state.path is not None)
     return Dataset(spec.name, spec.title, images, len(spec.images), location.complete,
@@ -164,7 +161,7 @@ def _dataset(spec: DatasetSpec, location: Location) -> Dataset:
                    spec.licence, spec.citation)
 
 
-def _folder(folder: Path, taken: Collection[str]) -> Dataset:
+def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
     """Return a user's folder as a set of its own, whose rows must not join those of a set in ``taken``."""
     try:
         paths = sorted(path for path in folder.iterdir()
@@ -176,14 +173,14 @@ def _folder(folder: Path, taken: Collection[str]) -> Dataset:
         raise DatasetError(f"{folder}: holds no image",
                            f"images are the files ending in {', '.join(sorted(LOSSLESS_SUFFIXES))}; "
                            "lossy ones and sub-folders are not taken")
-    images = tuple(ImageFile(path.name, path, _readable_hash(path), None) for path in paths)
+    images = tuple(ImageFile(path.name, path, _hash_if_readable(path), None) for path in paths)
     name = folder.resolve().name
     if name.lower() in taken:
         name = f"folder-{name}"
     return Dataset(name, name, images, None, True, (), (), folder, "unknown", "")
 
 
-def _readable_hash(path: Path) -> str:
+def _hash_if_readable(path: Path) -> str:
     """Return the file's SHA-256, or nothing: reading the image will say what is wrong with it."""
     try:
         return sha256_of(path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import replace
 from pathlib import Path
 
 from bench.common.errors import ConfigurationError
+from bench.common.text import suggest_name
 from bench.curves.anchors.compressai_json import parse_json, read_json
 from bench.curves.rd_curve import RDCurve
 from bench.datasets.catalogue import AnchorSpec, PublishedSpec, load_catalogue
@@ -72,9 +72,8 @@ def load_curve(dataset: str, name: str) -> RDCurve:
         raise ConfigurationError(f"there are no published curves of dataset '{dataset}'",
                                  f"there are some of: {', '.join([*find_folders(), *list_folders()])}")
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else f"python -m bench anchors list {dataset}"
-        raise ConfigurationError(f"there is no published curve '{name}' of dataset '{dataset}'", hint)
+        raise ConfigurationError(f"there is no published curve '{name}' of dataset '{dataset}'",
+                                 suggest_name(name, known, f"python -m bench anchors list {dataset}"))
     folder = find_folders().get(dataset, dataset)
     text = (_data() / folder / f"{name}.json").read_text(encoding="utf-8")
     return parse_json(text, f"{folder}/{name}", name, dataset)
