@@ -18,14 +18,14 @@ from bench.models import MODELS, create
 from bench.models.checkpoints import read_weights
 from bench.training.data import centres, decode_folders
 from bench.training.job import Job
-from bench.training.miniatures import Plan, in_order, is_made, read_record, runs_of
+from bench.training.miniatures import MiniaturePlan, is_made, order_miniatures, plan_runs, read_record
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.recipes import RECIPES
 from bench.training.trainer import Trainer
 from bench.variants import find_checkpoints, load_variants
 
 VARIANTS = load_variants()
-MINIATURES = in_order(VARIANTS)
+MINIATURES = order_miniatures(VARIANTS)
 ARCHITECTURES = {variant.model: variant for variant in reversed(MINIATURES)}
 WITHOUT_SCALES = {"weconv_phase5"}
 PLAINEST_AND_FULLEST = ("standard", "balanced_phase4")
@@ -96,19 +96,19 @@ def test_miniatures_have_one_width_and_a_million_parameters_at_most():
 def test_all_are_trained_alike():
     """Steps, crops and learning rates are equal at the first λ and at each other, also where λ are others; a
     fine-tuning's steps include those before it."""
-    plan = Plan()
+    plan = MiniaturePlan()
     by_place = {}
     for variant in MINIATURES:
-        runs = runs_of(variant, plan)
+        runs = plan_runs(variant, plan)
         assert [run.lambda_ for run in runs] == sorted(variant.lambdas, reverse=True)
         assert [run.warm for run in runs] == [None, *[run.lambda_ for run in runs[:-1]]]
         for place, run in enumerate(runs):
-            jobs = [job for job in (run.before, run.job) if job]
+            jobs = run.jobs
             by_place.setdefault(place, Counter())[(
                 run.steps, jobs[0].recipe.learning_rate, jobs[0].recipe.schedule,
                 *{(job.recipe.batch, job.recipe.crop) for job in jobs})] += 1
     assert len(by_place) == 4 and all(len(kinds) == 1 for kinds in by_place.values()), by_place
-    assert len({run.digest for variant in MINIATURES for run in runs_of(variant, plan)}) == 4 * len(MINIATURES)
+    assert len({run.digest for variant in MINIATURES for run in plan_runs(variant, plan)}) == 4 * len(MINIATURES)
 
 
 def test_shipped_miniatures_say_how_they_were_made_and_fit_in_40_megabytes():
@@ -118,7 +118,7 @@ def test_shipped_miniatures_say_how_they_were_made_and_fit_in_40_megabytes():
     assert {path for path in folder.rglob("*.safetensors")} == set(files)  # nothing else is shipped
     assert sum(file.stat().st_size for file in files) < 40e6
     for variant in MINIATURES:
-        for run in runs_of(variant, Plan()):
+        for run in plan_runs(variant, MiniaturePlan()):
             assert is_made(run), f"{run.checkpoint} was made by another training: make miniatures"
             record = read_record(run.checkpoint)
             assert record["variant"] == variant.name and record["lambda"] == run.lambda_
@@ -190,3 +190,33 @@ def test_missing_folders_are_refused_before_anything_starts(command, capsys):
 def test_an_unknown_miniature_is_refused(command, capsys):
     assert main([*command, "--only", "hpcm_base"]) == EXIT_BAD_INPUT
     assert "hpcm_base_mini" in capsys.readouterr().err
+
+
+def test_another_folder_takes_all_that_is_made(command, tmp_path, capsys):
+    """Weights, states and logs; what the variants name is neither read nor written."""
+    assert main([*command, "--only", "hpcm_base_mini"]) == EXIT_DONE
+
+    def read_shipped():
+        return {path: path.read_bytes() for name in ("made", "results") for path in (tmp_path / name).rglob("*.*")}
+
+    shipped = read_shipped()
+    assert len(shipped) == 4
+    elsewhere = [*command, "--only", "hpcm_base_mini", "--steps", "4", "2", "--out", str(tmp_path / "out")]
+    assert main(elsewhere) == EXIT_DONE
+    assert read_shipped() == shipped
+    for folder, suffix in (("checkpoints", "safetensors"), ("training", "jsonl")):
+        made = {path.name for path in (tmp_path / "out" / folder / "hpcm_base_mini").iterdir()}
+        assert made == {f"0.01.{suffix}", f"0.02.{suffix}"}
+    capsys.readouterr()
+    assert main(elsewhere) == EXIT_DONE
+    assert "1 made already" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "gpu"])
+def test_a_device_that_is_not_there_is_refused_by_all_that_train(device, command, tmp_path, photographs, capsys):
+    one = ["--variant", "hpcm_base_mini", "--data", str(photographs), "--validation", str(photographs)]
+    for verb in (command, ["train", *one, "--lambda", "0.01"], ["search", *one, "--recipe", "balanced_phase1"]):
+        assert main([*verb, "--device", device]) == EXIT_BAD_INPUT
+        assert ("no device called 'gpu'" if device == "gpu" else "no usable GPU") in capsys.readouterr().err
+    assert not (tmp_path / "made").exists() and not (tmp_path / "runs").exists()

@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_samples import decoded, held_out, job, photographs  # noqa: F401
+from training_samples import decoded, held_out, job, logged_lines, photographs  # noqa: F401
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.training.balance.balancing import LossBelowMinimum
 from bench.training.job import Job
-from bench.training.log import read_log
 from bench.training.recipes import RECIPES
-from bench.training.search.plan import Plan, own_values, with_values
+from bench.training.search.plan import SearchPlan
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, read_trials
 from bench.training.search.search import Search
 from bench.training.start.sweep import Images
@@ -38,8 +37,8 @@ variants:
 """
 
 
-def plan(values=GRID, steps=4, **changes) -> Plan:
-    return Plan("tiny", job("balanced_phase1", steps=steps, warmup=0), values, **{"validate_every": 2, **changes})
+def plan(values=GRID, steps=4, **changes) -> SearchPlan:
+    return SearchPlan("tiny", job("balanced_phase1", steps=steps, warmup=0), values, **{"validate_every": 2, **changes})
 
 
 @pytest.fixture()
@@ -53,7 +52,7 @@ def test_a_grid_is_trained_point_by_point_and_its_records_are_those_of_the_logs(
         (("gamma", gamma), ("weight_rate", rate)) for gamma in (0.001, 0.01) for rate in (0.01, 0.05)]
     assert {one.state for one in made} == {COMPLETE} and {one.own["gamma"] for one in made} == {0.003}
     for one in read_trials(tmp_path):
-        lines = list(read_log(Path(one.place) / "log.jsonl"))
+        lines = logged_lines(Path(one.place))
         recipe = lines[0]["job"]["recipe"]
         gamma = recipe["gammas"]
         assert {"gamma": gamma, "weight_rate": recipe["weight_rate"]} == dict(one.parameters)
@@ -104,11 +103,11 @@ def test_a_recorded_trial_that_the_journal_does_not_know_is_not_trained_again(im
 
 def test_two_searches_at_once_share_the_trials(images, tmp_path):
     first, second = (Search(plan(), tmp_path, images) for _ in range(2))
-    taken = [one._take(4) for one in (first, second, first, second)]
-    assert sorted(trial.number for trial, _ in taken) == [0, 1, 2, 3] and second._take(4) is None
-    assert len({tuple(first._values(trial).items()) for trial, _ in taken}) == 4
+    taken = [one._take_trial(4) for one in (first, second, first, second)]
+    assert sorted(trial.number for trial, _ in taken) == [0, 1, 2, 3] and second._take_trial(4) is None
+    assert len({tuple(first._suggest_values(trial).items()) for trial, _ in taken}) == 4
     taken[2][1].release()  # its process died
-    again, claim = second._take(4)
+    again, claim = second._take_trial(4)
     assert again.number == taken[2][0].number
     claim.release()
 
@@ -164,10 +163,11 @@ def test_tpe_begins_with_the_recipes_own_values_and_draws_inside_the_range(image
 
 
 def test_gamma_of_a_recipe_with_one_a_task_keeps_their_ratios():
-    recipe = RECIPES.get("balanced_phase3")
-    changed = with_values(recipe, {"gamma": 0.006, "learning_rate": 1e-4})
+    recipe = RECIPES.get("balanced_phase3").with_(steps=4)
+    searched = SearchPlan("tiny", replace(job(), recipe=recipe), GRID)
+    changed = searched.job_with({"gamma": 0.006, "learning_rate": 1e-4}).recipe
     assert changed.gammas == pytest.approx([2 * one for one in recipe.gammas]) and changed.learning_rate == 1e-4
-    assert own_values(recipe, ["gamma", "weight_rate"]) == {"gamma": 0.003, "weight_rate": 0.025}
+    assert searched.own_values == {"gamma": 0.003, "weight_rate": 0.025}
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -193,14 +193,14 @@ def test_another_plan_in_the_same_folder_is_refused(images, tmp_path):
 
 def test_what_is_searched_makes_no_other_training(images):
     """Trials may differ in what is searched and in the seed; nothing else."""
-    first = plan().training(images.held_out)
-    assert plan({**GRID, "gamma": (0.5,)}).training(images.held_out) == first
+    first = plan().identify_training(images.held_out)
+    assert plan({**GRID, "gamma": (0.5,)}).identify_training(images.held_out) == first
     base = plan().job
     other: Job = replace(base, recipe=base.recipe.with_(gammas=0.5, weight_rate=0.5), seed=5)
-    assert replace(plan(), job=other).training(images.held_out) == first
+    assert replace(plan(), job=other).identify_training(images.held_out) == first
     for changed in (replace(base, lambda_=0.02), replace(base, recipe=base.recipe.with_(learning_rate=0.5)),
                     replace(base, recipe=base.recipe.with_(batch=1))):
-        assert replace(plan(), job=changed).training(images.held_out) != first
+        assert replace(plan(), job=changed).identify_training(images.held_out) != first
 
 
 def arguments(photographs, tmp_path, *more):  # noqa: F811
@@ -228,7 +228,7 @@ def test_the_verb_goes_on_after_a_kill_and_tells_the_best(photographs, tmp_path,
     records = read_trials(tmp_path / "out")
     assert [one.state for one in records] == [COMPLETE, COMPLETE] and {one.steps for one in records} == {4}
     assert f"loss {min(one.loss for one in records):.4f}" in told.splitlines()[-1]
-    validated = [line["step"] for line in read_log(state.parent / "log.jsonl") if line["kind"] == "validation"]
+    validated = [line["step"] for line in logged_lines(state.parent) if line["kind"] == "validation"]
     assert validated == [2, 4]
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_models import TINY
-from training_samples import CROP, decoded, held_out, job, photographs, short  # noqa: F401
+from training_samples import CROP, decoded, held_out, job, logged_lines, photographs, short  # noqa: F401
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CheckpointError, ConfigurationError
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights, read_note, read_weights, write_float16
-from bench.training.log import read_log
 from bench.training.losses import validate
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.trainer import Trainer, noise_seed
@@ -49,7 +48,7 @@ variants:
 
 def lines(folder, kind=None):
     """The log without its times."""
-    found = [line for line in read_log(folder / "log.jsonl") if kind in (None, line["kind"])]
+    found = [line for line in logged_lines(folder) if kind in (None, line["kind"])]
     return [{key: value for key, value in line.items() if key != "elapsed_s"} for line in found]
 
 
@@ -363,6 +362,7 @@ def train(photographs, tmp_path, monkeypatch):
     (tmp_path / "variants.yaml").write_text(VARIANTS)
     monkeypatch.setenv("BENCH_VARIANTS", str(tmp_path / "variants.yaml"))
     monkeypatch.setenv("BENCH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path / "results"))
     settings = {"--variant": "tiny", "--lambda": "0.01", "--data": str(photographs), "--validation": str(photographs),
                 "--batch": "2", "--crop": "64", "--steps": "4", "--save-every": "2", "--learning-rate": "1e-3"}
 
@@ -389,9 +389,13 @@ def test_a_trained_variant_is_found_by_the_suite(train, tmp_path, capsys):
     written = read_weights(file)
     assert all(torch.equal(value, best[name]) for name, value in written.items())
     assert read_note(file)["recipe"] == "standard"
+    log = tmp_path / "results" / "training" / "tiny" / "0.01.jsonl"
+    assert log.read_bytes() == (tmp_path / "runs" / "tiny" / "0.01" / "log.jsonl").read_bytes()
     file.write_bytes(b"of somebody else")
+    log.write_text("of somebody else")
     assert train.run() == EXIT_DONE
     assert file.read_bytes() == b"of somebody else" and "left alone" in capsys.readouterr().out
+    assert log.read_text() == "of somebody else"
 
 
 def test_starts_from_another_lambda_and_from_another_variant(train, tmp_path, capsys):

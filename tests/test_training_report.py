@@ -28,7 +28,7 @@ from bench.reports.training.tables import differences_table, find_seed_noise, no
 from bench.results.row_selection import select
 from bench.results.rows import Row
 from bench.results.stored import StoredResults
-from bench.results.training_logs import Step, read_log, read_trainings
+from bench.results.training_logs import LoggedStep, read_log, read_trainings
 
 ROOT = Path(__file__).parents[1]
 ENDS = {"hpcm_base_mini": 1.50, "hpcm_base_seed1_mini": 1.56, "hpcm_base_seed2_mini": 1.47,
@@ -183,7 +183,7 @@ class TestTables:
 class TestMultipliers:
     def test_gradient_of_the_balanced_objective(self):
         """Slopes of J = c⁻¹ Σ z ln(L + 1) at the logged losses, by differences; c cancels in their ratio."""
-        step = Step(1, 0.0, weights={"distortion": 0.7, "rate": 0.3}, tasks={"distortion": 2.5, "rate": 0.4})
+        step = LoggedStep(1, 0.0, weights={"distortion": 0.7, "rate": 0.3}, tasks={"distortion": 2.5, "rate": 0.4})
 
         def objective(distortion: float, rate: float) -> float:
             return 0.7 * math.log(distortion + 1) + 0.3 * math.log(rate + 1)
@@ -195,8 +195,8 @@ class TestMultipliers:
         assert find_multipliers(step, (1, 2))["rate"] == pytest.approx(slopes[0] / slopes[1] / 2, rel=1e-6)
 
     def test_not_balanced_or_not_logged(self):
-        assert find_multipliers(Step(1, 0.0)) == {}
-        assert find_multipliers(Step(1, 0.0, weights={"distortion": 0.5, "rate": 0.5})) == {}
+        assert find_multipliers(LoggedStep(1, 0.0)) == {}
+        assert find_multipliers(LoggedStep(1, 0.0, weights={"distortion": 0.5, "rate": 0.5})) == {}
 
 
 class TestPages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def short(name: str = "standard", **changes) -> Recipe:
 def job(name: str = "standard", lambda_: float = 0.01, seed: int = 0, **changes) -> Job:
     """A short training of the tiny HPCM."""
     return Job("hpcm_base", lambda_, short(name, **changes), TINY, seed=seed)
+
+
+def logged_lines(folder: Path) -> list[dict]:
+    """All lines of a training's log."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture()

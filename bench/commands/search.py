@@ -14,19 +14,31 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.commands.arguments import positive
+from bench.commands.training_options import (
+    add_image_arguments,
+    add_machine_arguments,
+    add_recipe_arguments,
+    add_start_arguments,
+    choose_recipe,
+    choose_start,
+    choose_workers,
+    load_images,
+    make_job,
+    steps_an_epoch,
+)
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.folders import default_folder
 
 if TYPE_CHECKING:
-    from bench.training.job import Job
     from bench.training.recipes import Recipe
-    from bench.training.search.plan import Plan
+    from bench.training.search.plan import SearchPlan
     from bench.training.search.record import Trial
-    from bench.training.start.sweep import Images, Prepare
+    from bench.training.start.sweep import Images
     from bench.variants import Variant
 
 
@@ -34,24 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", help="a variant of variants.yaml; gives model, widths and recipe")
     parser.add_argument("--lambda", dest="lambdas", type=float, nargs="+", metavar="λ",
                         help="weights of the distortion (default: the variant's)")
-    parser.add_argument("--data", type=Path, nargs="+", metavar="FOLDER", help="folders of training images")
-    parser.add_argument("--validation", type=Path, metavar="FOLDER", help="folder of held-out images")
-    parser.add_argument("--cache", type=Path, metavar="FOLDER",
-                        help="where decoded images are kept (default: runs/decoded)")
+    add_image_arguments(parser, required=False)
     parser.add_argument("--out", type=Path, help="folder of the trials (default: runs/search/VARIANT)")
     _add_values(parser)
-    recipe = parser.add_argument_group("recipe, where it differs from the variant's")
-    recipe.add_argument("--recipe", help="another recipe: balanced_phase1 to balanced_phase4, or standard")
-    for name, kind in (("steps", int), ("epochs", int), ("batch", int), ("crop", int), ("schedule", str),
-                       ("warmup", int), ("seed", int)):
-        recipe.add_argument(f"--{name}", type=kind)
-    start = recipe.add_mutually_exclusive_group()
-    start.add_argument("--principal-components", action="store_true",
-                       help="start small transforms from principal components of the images")
-    start.add_argument("--start", type=Path, metavar="FILE", help="start from what fits of a checkpoint's weights")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes that make batches (default: 8 for a GPU, else 0)")
-    parser.add_argument("--threads", type=int, default=0, help="threads of torch (default: torch's own)")
+    add_start_arguments(add_recipe_arguments(parser).add_mutually_exclusive_group())
+    add_machine_arguments(parser)
     _add_analysis(parser)
 
 
@@ -73,7 +72,7 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
 def _add_analysis(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("analysis")
     group.add_argument("--analyse", type=Path, metavar="FOLDER", help="report on all trials below a folder")
-    group.add_argument("--against", type=_setting, metavar="gamma=0.003,weight_rate=0.025",
+    group.add_argument("--against", type=parse_setting, metavar="gamma=0.003,weight_rate=0.025",
                        help="setting that others are compared with across λ (default: the recipe's own)")
     group.add_argument("--noise", type=float, default=0.1, metavar="PERCENT",
                        help="difference of losses below which settings are tied (default: %(default)s)")
@@ -81,7 +80,7 @@ def _add_analysis(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--reports", type=Path, metavar="FOLDER", help="where the report goes (default: FOLDER/report)")
 
 
-def _setting(text: str) -> dict[str, float]:
+def parse_setting(text: str) -> dict[str, float]:
     """"gamma=0.003,weight_rate=0.025" as a dictionary."""
     pairs = (part.partition("=") for part in text.split(","))
     try:
@@ -91,103 +90,80 @@ def _setting(text: str) -> dict[str, float]:
 
 
 def run(args: argparse.Namespace) -> int:
+    try:
+        import optuna  # noqa: F401 - so that its absence is told first
+    except ModuleNotFoundError:
+        raise ConfigurationError("searching, and analysing trials, needs optuna",
+                                 "install it: pip install 'bench[search]'") from None
     return _analyse(args) if args.analyse else _search(args)
 
 
 def _analyse(args: argparse.Namespace) -> int:
     from bench.reports.page.files import write_folder
-    from bench.reports.search.report import report_of
+    from bench.reports.search.report import build_search_report
     from bench.training.search.record import read_trials
-    from bench.training.search.trials import analyse
+    from bench.training.search.trials import analyse_trials
 
     trials = read_trials(args.analyse)
-    analysis = analyse(trials, args.against, args.noise / 100)
+    analysis = analyse_trials(trials, args.against, args.noise / 100)
     folder = args.reports or args.analyse / "report"
-    write_folder(folder, report_of(trials, analysis, args.top))
+    write_folder(folder, build_search_report(analysis, args.top))
     print(f"{len(trials)} trials at {len(analysis.by_lambda)} λ: {folder / 'README.md'}")
     return EXIT_DONE
 
 
 def _search(args: argparse.Namespace) -> int:
-    missing = [name for name in ("variant", "data", "validation") if getattr(args, name) is None]
-    if missing:
-        raise ConfigurationError(f"a search needs --{', --'.join(missing)}", "to report on trials: --analyse FOLDER")
-    from bench.commands.train import load_images
-    from bench.training.processes import join_processes, leave_processes
-    from bench.training.start.sweep import threads
+    from bench.runners.machine import resolve_device
+    from bench.training.start.sweep import set_threads
     from bench.variants import get_variant
 
-    threads(args.threads)
-    variant = get_variant(args.variant)
-    recipe = _recipe(args, variant)
-    images = load_images(args.data, args.validation, recipe.crop, args.cache)
-    processes = join_processes(args.device)
-    if processes.number > 1:
-        leave_processes()
+    if missing := [name for name in ("variant", "data", "validation") if getattr(args, name) is None]:
+        raise ConfigurationError(f"a search needs --{', --'.join(missing)}", "to report on trials: --analyse FOLDER")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigurationError("a trial trains in one process", "start the search without torchrun, several times")
+    set_threads(args.threads)
+    variant, device = get_variant(args.variant), resolve_device(args.device)
+    recipe = choose_recipe(args, variant, weight_rate=None, learning_rate=None)  # which are searched
+    images = load_images(args, recipe.crop)
+
     complete = True
     for lambda_ in args.lambdas or variant.lambdas:
-        plan = _plan(args, variant, lambda_, len(images.training))
-        complete = _search_at(plan, args, images, str(processes.device)) and complete
+        plan = _make_plan(args, variant, lambda_, recipe, len(images.training))
+        complete = _search_at_lambda(plan, args, images, device) and complete
     return EXIT_DONE if complete else EXIT_INCOMPLETE
 
 
-def _search_at(plan: Plan, args: argparse.Namespace, images: Images, device: str) -> bool:
+def _make_plan(args: argparse.Namespace, variant: Variant, lambda_: float, recipe: Recipe, images: int) -> SearchPlan:
+    from bench.training.search.plan import PUBLISHED_GRID, SearchPlan
+
+    given = {"gamma": args.gamma, "weight_rate": args.weight_rate, "learning_rate": args.learning_rate}
+    usual = PUBLISHED_GRID if recipe.tasks != "total" else {}
+    values = {name: tuple(numbers or usual[name]) for name, numbers in given.items() if numbers or name in usual}
+    return SearchPlan(variant.name, make_job(args, variant, lambda_, recipe, images), values, args.sampler,
+                      args.validate_every or steps_an_epoch(recipe, images), args.prune_after)
+
+
+def _search_at_lambda(plan: SearchPlan, args: argparse.Namespace, images: Images, device: str) -> bool:
     """Search at one λ, telling of each trial; whether one is complete."""
-    try:
-        from bench.training.search.search import Search
-    except ModuleNotFoundError as error:
-        if error.name != "optuna":
-            raise
-        raise ConfigurationError("searching needs optuna", "install it: pip install 'bench[search]'") from None
-    lambda_ = plan.job.lambda_
-    out = (args.out or default_folder("runs") / "search" / plan.variant) / f"{lambda_:g}"
-    workers = args.workers if args.workers is not None else 8 if device.startswith("cuda") else 0
-    search = Search(plan, out, images, _start(args, plan.job, images), device, workers)
+    from bench.training.search.search import Search
+
+    job = plan.job
+    out = (args.out or default_folder("runs") / "search" / plan.variant) / f"{job.lambda_:g}"
+    start = choose_start(args, job.model, job.lambda_, images, job.recipe.crop)
+    search = Search(plan, out, images, start, device, choose_workers(args, device))
     for trial in search.run(args.trials):
-        print(f"λ {lambda_:g}  {_told(trial)}", flush=True)
-    best = min(search.complete(), key=lambda trial: math.inf if trial.loss is None else trial.loss, default=None)
-    print(f"λ {lambda_:g}: " + (f"best of all so far: {_told(best)}" if best else "no trial is complete"), flush=True)
+        print(f"λ {job.lambda_:g}  {_describe_trial(trial)}", flush=True)
+
+    best = min(search.read_complete_trials(), default=None,
+               key=lambda trial: math.inf if trial.loss is None else trial.loss)
+    outcome = f"best of all so far: {_describe_trial(best)}" if best else "no trial is complete"
+    print(f"λ {job.lambda_:g}: {outcome}", flush=True)
     return best is not None
 
 
-def _told(trial: Trial) -> str:
-    from bench.training.search.record import told
+def _describe_trial(trial: Trial) -> str:
+    from bench.training.search.record import describe_setting
 
     figures = "" if trial.loss is None else f"  loss {trial.loss:.4f}, {trial.bpp:.4f} bpp, {trial.psnr_db:.2f} dB"
     reason = f" ({trial.reason})" if trial.reason else ""
-    return f"{told(trial.setting)}{figures}  {trial.state} at step {trial.steps}{reason}"
-
-
-def _recipe(args: argparse.Namespace, variant: Variant) -> Recipe:
-    from bench.training.recipes import RECIPES
-
-    return RECIPES.get(args.recipe or variant.recipe).with_(
-        steps=args.steps, epochs=args.epochs, batch=args.batch, crop=args.crop, schedule=args.schedule,
-        warmup=args.warmup)
-
-
-def _plan(args: argparse.Namespace, variant: Variant, lambda_: float, images: int) -> Plan:
-    from bench.training.job import Job
-    from bench.training.search.plan import PUBLISHED, Plan
-
-    recipe = _recipe(args, variant)
-    epoch = max(1, images // recipe.batch)
-    recipe = recipe.with_(steps=recipe.steps or recipe.epochs * epoch)
-    given = {"gamma": args.gamma, "weight_rate": args.weight_rate, "learning_rate": args.learning_rate}
-    usual = PUBLISHED if recipe.tasks != "total" else {}
-    values = {name: tuple(own or usual[name]) for name, own in given.items() if own or name in usual}
-    options = variant.options_for(lambda_) if lambda_ in variant.lambdas else dict(variant.options)
-    seed = variant.seed if args.seed is None else args.seed
-    return Plan(variant.name, Job(variant.model, lambda_, recipe, options, variant.metric, seed), values,
-                args.sampler, args.validate_every or epoch, args.prune_after)
-
-
-def _start(args: argparse.Namespace, job: Job, images: Images) -> Prepare:
-    from bench.training.start import sweep
-
-    if args.principal_components:
-        return sweep.from_principal_components(images, job.recipe.crop, job.lambda_)
-    if args.start is not None:
-        return sweep.from_other(args.start, job.model, False, args.start.name)
-    return sweep.from_scratch
+    return f"{describe_setting(trial.setting)}{figures}  {trial.state} at step {trial.steps}{reason}"

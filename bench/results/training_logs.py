@@ -1,46 +1,75 @@
-"""Logs of trainings, ``results/training/<variant>/<λ>.jsonl``, read back as typed data; without torch.
+"""Logs of trainings, ``<λ>.jsonl``, read through a schema: one JSON object a line; without torch.
 
-A fine-tuning has the log of the training before it beside its own: ``<λ>.before.jsonl``.
+Installed logs are ``results/training/<variant>/<λ>.jsonl``. A fine-tuning has the log of the training before it beside
+its own: ``<λ>.before.jsonl``.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from bench.common.errors import ConfigurationError
-from bench.training.recipes import Recipe
+from bench.results.schema import Count, Duration, Number, Positive, convert, parse_object
 
 TRAINING = "training"  # folder within those of results and of reports
 BEFORE = ".before"
 
+if TYPE_CHECKING:
+    Logged = float
+else:
+    Logged = Number | None  # null in the log is NaN here
 
-@dataclass(frozen=True)
-class LoggedJob:
-    """What was trained, and from where.
+
+class LoggedRecipe(msgspec.Struct, frozen=True):
+    """How it was trained; logs leave out what is usual."""
+
+    name: str = "standard"
+    batch: Count = 32
+    crop: Count = 256
+    learning_rate: Positive = 1e-4
+    modulation: tuple[Number, ...] = ()
+
+
+class LoggedJob(msgspec.Struct, frozen=True):
+    """What was trained.
 
     Attributes:
         lambda_: weight of distortion.
-        recipe: how; values that the log leaves out are the usual ones.
         start: where the weights came from; empty where the log doesn't say.
         images: training images.
     """
 
     model: str
-    lambda_: float
-    recipe: Recipe
+    lambda_: Positive
+    recipe: LoggedRecipe
     metric: str
-    seed: int
-    start: str
-    images: int
+    seed: Count
+    start: str = ""
+    images: Count = 0
 
 
-@dataclass(frozen=True)
-class Step:
+class LoggedOrigin(msgspec.Struct, frozen=True):
+    """Where the weights came from."""
+
+    start: str = ""
+
+
+class LoggedBeginning(msgspec.Struct, frozen=True, tag_field="kind", tag="recipe"):
+    """The first line of a log."""
+
+    job: LoggedJob
+    images: Count
+    origin: LoggedOrigin = LoggedOrigin()
+    step: Count = 0
+
+
+class LoggedStep(msgspec.Struct, frozen=True, tag_field="kind", tag="step"):
     """A logged step, counted from 1. Task figures are empty unless tasks were balanced.
 
     Attributes:
@@ -51,16 +80,20 @@ class Step:
         tasks: loss of each task on the same batch after the step.
     """
 
-    step: int
-    elapsed_s: float
-    skipped: int = 0
-    weights: Mapping[str, float] = field(default_factory=dict)
-    gammas: Mapping[str, float] = field(default_factory=dict)
-    tasks: Mapping[str, float] = field(default_factory=dict)
+    step: Count
+    elapsed_s: Duration
+    skipped: Count = 0
+    weights: dict[str, Logged] = {}
+    gammas: dict[str, Logged] = {}
+    tasks: dict[str, Logged] = {}
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "gammas", "tasks"):
+            figures = {task: math.nan if value is None else value for task, value in getattr(self, name).items()}
+            msgspec.structs.force_setattr(self, name, figures)
 
 
-@dataclass(frozen=True)
-class Validation:
+class Validation(msgspec.Struct, frozen=True, tag_field="kind", tag="validation"):
     """Means over the held-out images after a step; NaN where the log has no number.
 
     Attributes:
@@ -68,10 +101,19 @@ class Validation:
         psnr_db: of the output, neither clamped nor rounded.
     """
 
-    step: int
-    loss: float
-    bpp: float
-    psnr_db: float
+    step: Count
+    loss: Logged
+    bpp: Logged
+    psnr_db: Logged
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "bpp", "psnr_db"):
+            if getattr(self, name) is None:
+                msgspec.structs.force_setattr(self, name, math.nan)
+
+
+LogLine = LoggedBeginning | LoggedStep | Validation
+KINDS: dict[Any, type[LogLine]] = {"recipe": LoggedBeginning, "step": LoggedStep, "validation": Validation}
 
 
 @dataclass(frozen=True)
@@ -79,13 +121,13 @@ class TrainingLog:
     """One log."""
 
     job: LoggedJob
-    steps: tuple[Step, ...] = ()
+    steps: tuple[LoggedStep, ...] = ()
     validations: tuple[Validation, ...] = ()
 
     @property
     def last_step(self) -> int:
         """How far the log goes, in steps."""
-        return max((one.step for one in (*self.steps, *self.validations)), default=0)
+        return max((line.step for line in (*self.steps, *self.validations)), default=0)
 
 
 @dataclass(frozen=True)
@@ -116,16 +158,18 @@ class Training:
         return sum(part.last_step for part in self.parts)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[LoggedStep, ...]:
         """Logged steps of all parts; those of a later part count on from the one before."""
-        return tuple(replace(one, step=one.step + offset) for offset, part in self._from() for one in part.steps)
+        return tuple(msgspec.structs.replace(step, step=step.step + offset)
+                     for offset, part in self._parts_from() for step in part.steps)
 
     @property
     def validations(self) -> tuple[Validation, ...]:
         """Validations of all parts, counted like :attr:`steps`."""
-        return tuple(replace(one, step=one.step + offset) for offset, part in self._from() for one in part.validations)
+        return tuple(msgspec.structs.replace(validation, step=validation.step + offset)
+                     for offset, part in self._parts_from() for validation in part.validations)
 
-    def _from(self) -> Iterator[tuple[int, TrainingLog]]:
+    def _parts_from(self) -> Iterator[tuple[int, TrainingLog]]:
         offset = 0
         for part in self.parts:
             yield offset, part
@@ -145,61 +189,51 @@ def read_trainings(results_dir: Path) -> list[Training]:
             continue
         before = logs.get(path.with_name(f"{path.stem}{BEFORE}.jsonl"))
         trainings.append(Training(path.parent.name, (before, log) if before else (log,)))
-    return sorted(trainings, key=lambda one: (one.variant, one.lambda_))
+    return sorted(trainings, key=lambda training: (training.variant, training.lambda_))
 
 
 def read_log(path: Path) -> TrainingLog | None:
     """Return one log, or None where it holds no whole line yet.
 
+    Raises:
+        ConfigurationError: a line is damaged, or the first one is no recipe.
+    """
+    lines = [line for _, line in read_log_lines(path)]
+    if not lines:
+        return None
+    first = lines[0]
+    if not isinstance(first, LoggedBeginning):
+        raise ConfigurationError(f"{path}:1: the log does not start with a recipe", "copy the log of the training anew")
+    job = msgspec.structs.replace(first.job, start=first.origin.start, images=first.images)
+    return TrainingLog(job, tuple(line for line in lines if isinstance(line, LoggedStep)),
+                       tuple(line for line in lines if isinstance(line, Validation)))
+
+
+def read_log_lines(path: Path) -> list[tuple[str, LogLine]]:
+    """The lines of a log, as they stand there and read.
+
     A torn last line, as a kill leaves it, is passed over, and so are lines of an unknown kind.
 
     Raises:
-        ConfigurationError: a line in the middle is damaged, or the first one is no recipe.
+        ConfigurationError: a line has not the schema of its kind; the message names file, line and field.
     """
-    lines = list(_lines(path))
-    if not lines:
-        return None
-    if lines[0].get("kind") != "recipe":
-        raise ConfigurationError(f"{path} does not start with a recipe", "copy the log of the training anew")
-    try:
-        job = _job(lines[0])
-        steps = tuple(_step(line) for line in lines if line["kind"] == "step")
-        validations = tuple(_validation(line) for line in lines if line["kind"] == "validation")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{path} is no log of a training: {error!r}",
-                                 "copy the log of the training anew") from None
-    return TrainingLog(job, steps, validations)
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = []
+    texts = path.read_bytes().splitlines()
     for number, text in enumerate(texts, start=1):
         try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
+            values = parse_object(text)
+        except ValueError as error:
             if number == len(texts):
-                return
-            raise ConfigurationError(f"{path}: line {number} is damaged", "copy the log of the training anew") from None
-        if isinstance(line, dict) and "kind" in line:
-            yield line
+                break
+            raise _refuse_line(path, number, error) from None
+        try:
+            if (kind := values.get("kind")) in KINDS:
+                lines.append((text.decode(), convert(values, KINDS[kind])))
+        except (ValueError, TypeError) as error:
+            raise _refuse_line(path, number, error) from None
+    return lines
 
 
-def _job(line: Mapping[str, Any]) -> LoggedJob:
-    job, known = line["job"], {entry.name for entry in fields(Recipe)}
-    recipe = Recipe().with_(**{key: value for key, value in job["recipe"].items() if key in known})
-    return LoggedJob(job["model"], float(job["lambda_"]), recipe, job["metric"], job["seed"],
-                     line.get("origin", {}).get("start", ""), line["images"])
-
-
-def _step(line: Mapping[str, Any]) -> Step:
-    return Step(line["step"], _number(line["elapsed_s"]), line.get("skipped", 0),
-                *({task: _number(value) for task, value in line.get(key, {}).items()}
-                  for key in ("weights", "gammas", "tasks")))
-
-
-def _validation(line: Mapping[str, Any]) -> Validation:
-    return Validation(line["step"], *(_number(line[key]) for key in ("loss", "bpp", "psnr_db")))
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _refuse_line(path: Path, number: int, error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"{path}:{number}: no line of a training's log: {error}",
+                              "copy the log of the training anew, or take the line out")

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -33,20 +34,24 @@ _LIBRARIES = ("numpy", "torch", "compressai", "pytorch-msssim", "pillow")
 
 
 def resolve_device(wanted: str) -> str:
-    """Return "cpu" or "cuda" for "cpu", "cuda" or "auto".
+    """Return "cpu", "cuda" or "cuda:N" for one of these or "auto", which falls back to "cpu".
 
     Raises:
-        ConfigurationError: "cuda" is wanted and torch finds no usable GPU.
+        ConfigurationError: there is no such device, or a GPU is wanted that torch can't use here.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise ConfigurationError(f"there is no device called '{wanted}'", "known: auto, cpu, cuda, cuda:N")
     if wanted == "cpu" or (wanted == "auto" and not any(Path(path).exists() for path in _GPU_FILES)):
         return "cpu"
     import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
-    if wanted == "cuda":
-        raise ConfigurationError("torch finds no usable GPU here", "use --device cpu or --device auto")
-    return "cpu"
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return "cuda" if gpus else "cpu"
+    if int(wanted.partition(":")[2] or 0) >= gpus:
+        missing = "no usable GPU" if not gpus else f"{gpus} usable GPUs, counted from 0, and no {wanted}"
+        raise ConfigurationError(f"torch finds {missing} here", "use --device cpu or --device auto")
+    return wanted
 
 
 @lru_cache

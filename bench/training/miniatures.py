@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import Any
 
 import torch
 
-from bench.common.whole_files import whole
-from bench.models.checkpoints import read_note, write_float16
+from bench.common.errors import ConfigurationError
+from bench.models.checkpoints import read_note
 from bench.results.schema import digest
-from bench.results.training_logs import BEFORE
+from bench.training.installation import install_result
 from bench.training.job import Job
-from bench.training.log import FILE as LOG_FILE
 from bench.training.processes import Processes
 from bench.training.recipes import FINE_TUNING, RECIPES, Recipe
 from bench.training.start.sweep import Images, Prepare, by_lambda, from_principal_components, from_weights
@@ -36,7 +34,7 @@ SHARE_BEFORE = 0.75  # of the steps, that come before a fine-tuning
 
 
 @dataclass(frozen=True)
-class Plan:
+class MiniaturePlan:
     """How all miniatures are trained.
 
     Attributes:
@@ -62,70 +60,91 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Run:
+class MiniatureFolders:
+    """Where trainings of miniatures and their results go.
+
+    Attributes:
+        runs: states and logs of the trainings.
+        logs: where logs are copied to when a training is done, by variant and λ.
+        checkpoints: weights, by variant and λ; None: where the variants say.
+    """
+
+    runs: Path
+    logs: Path
+    checkpoints: Path | None = None
+
+
+@dataclass(frozen=True)
+class MiniatureRun:
     """One training of a plan: a variant at one λ.
 
     Attributes:
         warm: the λ whose weights it starts from, None for the first.
         job: the training that gives the weights.
         before: the training that comes before a fine-tuning.
+        checkpoint: where the weights go.
     """
 
     variant: Variant
     lambda_: float
     warm: float | None
+    checkpoint: Path
     job: Job
     before: Job | None = None
 
     @property
-    def point(self) -> str:
-        return f"{self.lambda_:g}"
-
-    @property
-    def checkpoint(self) -> Path:
-        return Path(self.variant.checkpoints) / f"{self.point}.safetensors"
-
-    @property
     def digest(self) -> str:
         """Identifies the training, so that a checkpoint of another plan is made anew."""
-        parts = [job.as_plain() for job in (self.before, self.job) if job is not None]
-        return digest({"jobs": parts, "warm": self.warm})
+        return digest({"jobs": [job.as_plain() for job in self.jobs], "warm": self.warm})
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Its trainings, in their order."""
+        return [self.before, self.job] if self.before is not None else [self.job]
 
     @property
     def steps(self) -> int:
-        return self.job.recipe.steps + (self.before.recipe.steps if self.before else 0)
+        """Steps of all of its trainings."""
+        return sum(job.recipe.steps for job in self.jobs)
 
 
-def in_order(variants: dict[str, Variant]) -> list[Variant]:
+def order_miniatures(variants: dict[str, Variant]) -> list[Variant]:
     """The miniatures among ``variants``, most valuable first."""
     minis = [variant for variant in variants.values() if variant.miniature]
     rank = {name: number for number, name in enumerate(FIRST)}
     return sorted(minis, key=lambda variant: rank.get(variant.name, len(rank)))
 
 
-def runs_of(variant: Variant, plan: Plan) -> list[Run]:
-    """The trainings of one variant, in the order in which they start from each other."""
-    return [_run(variant, lambda_, warm, plan) for lambda_, warm in by_lambda(variant.lambdas)]
+def plan_runs(variant: Variant, plan: MiniaturePlan, checkpoints: Path | None = None) -> list[MiniatureRun]:
+    """The trainings of one variant, in the order in which they start from each other.
+
+    Args:
+        checkpoints: folder of all weights; None: where the variant says.
+    """
+    folder = checkpoints / variant.name if checkpoints is not None else variant.checkpoints
+    if not isinstance(folder, Path):
+        raise ConfigurationError(f"the miniature {variant.name} names files, not a folder of checkpoints")
+    return [_plan_run(variant, lambda_, warm, folder, plan) for lambda_, warm in by_lambda(variant.lambdas)]
 
 
-def _run(variant: Variant, lambda_: float, warm: float | None, plan: Plan) -> Run:
+def _plan_run(variant: Variant, lambda_: float, warm: float | None, folder: Path, plan: MiniaturePlan) -> MiniatureRun:
     steps, rate = (plan.first_steps, plan.first_rate) if warm is None else (plan.steps, plan.rate)
 
-    def job(recipe: Recipe, steps: int, rate: float) -> Job:
+    def make_job(recipe: Recipe, steps: int, rate: float) -> Job:
         recipe = recipe.with_(steps=steps, epochs=0, batch=plan.batch, crop=plan.crop, learning_rate=rate,
                               schedule="cosine", warmup=min(plan.warmup, steps // 10),
                               weight_rate=plan.weight_rate if recipe.tasks != "total" else None)
         return Job(variant.model, lambda_, recipe, variant.options_for(lambda_), variant.metric, variant.seed)
 
-    recipe = RECIPES.get(variant.recipe)
+    checkpoint, recipe = folder / f"{lambda_:g}.safetensors", RECIPES.get(variant.recipe)
     if variant.recipe not in FINE_TUNING:
-        return Run(variant, lambda_, warm, job(recipe, steps, rate))
+        return MiniatureRun(variant, lambda_, warm, checkpoint, make_job(recipe, steps, rate))
     first = round(SHARE_BEFORE * steps)
-    return Run(variant, lambda_, warm, job(recipe, steps - first, plan.fine_tuning_rate),
-               job(RECIPES.get(FINE_TUNING[variant.recipe]), first, rate))
+    return MiniatureRun(variant, lambda_, warm, checkpoint, make_job(recipe, steps - first, plan.fine_tuning_rate),
+                        make_job(RECIPES.get(FINE_TUNING[variant.recipe]), first, rate))
 
 
-def is_made(run: Run) -> bool:
+def is_made(run: MiniatureRun) -> bool:
     """Whether the run's checkpoint is here, made by this very training."""
     return read_record(run.checkpoint).get("digest") == run.digest
 
@@ -135,65 +154,50 @@ def read_record(checkpoint: Path) -> dict[str, Any]:
     return json.loads(read_note(checkpoint).get("record", "{}"))
 
 
-def make(variant: Variant, plan: Plan, images: Images, folder: Path, logs: Path, workers: int = 0,
-         device: str = "cpu") -> Iterator[Run]:
-    """Train what is not there yet of one variant; yields each run as it is done.
-
-    Args:
-        folder: states and logs of the trainings.
-        logs: where logs are copied to when a training is done, by variant and λ.
-    """
-    for run in runs_of(variant, plan):
-        if is_made(run):
-            continue
-        place = place_of(run, folder)
-        start = _start(run, plan, images, folder)
-        parts = []
-        if run.before is not None:
-            parts.append(_train(run.before, place / "before", start, images, plan, workers, device))
-            start = from_weights(place / "before" / STATE, "the training before the fine-tuning")
-        parts.append(_train(run.job, place, start, images, plan, workers, device))
-        _export(run, parts, images, logs)
-        yield run
+def train_miniature(variant: Variant, plan: MiniaturePlan, folders: MiniatureFolders, images: Images,
+                    device: str = "cpu") -> Iterator[MiniatureRun]:
+    """Train what is not there yet of one variant; yields each run as it is done."""
+    warm_state: Path | None = None
+    for run in plan_runs(variant, plan, folders.checkpoints):
+        # States of another plan lie elsewhere.
+        folder = folders.runs / variant.name / f"{run.lambda_:g}-{run.digest[:8]}"
+        if not is_made(run):
+            start = _choose_start(run, plan, warm_state, images)
+            trainers = _train_run(run, plan, folder, start, images, torch.device(device))
+            log = folders.logs / variant.name / f"{run.lambda_:g}.jsonl"
+            install_result(trainers, run.checkpoint, log, _make_note(run, trainers, images), float16=True)
+            yield run
+        warm_state = folder / STATE if (folder / STATE).exists() else run.checkpoint
 
 
-def place_of(run: Run, folder: Path) -> Path:
-    """Where a run's state and log are, below ``folder``; those of another plan lie elsewhere."""
-    return folder / run.variant.name / f"{run.point}-{run.digest[:8]}"
-
-
-def _start(run: Run, plan: Plan, images: Images, folder: Path) -> Prepare:
-    if run.warm is None:
+def _choose_start(run: MiniatureRun, plan: MiniaturePlan, warm_state: Path | None, images: Images) -> Prepare:
+    if warm_state is None:
         return from_principal_components(images, plan.crop, run.lambda_)
-    [before] = [other for other in runs_of(run.variant, plan) if other.lambda_ == run.warm]
-    state = place_of(before, folder) / STATE
-    exported = run.checkpoint.with_name(f"{run.warm:g}.safetensors")
-    return from_weights(state if state.exists() else exported, f"λ {run.warm:g}")
+    return from_weights(warm_state, f"λ {run.warm:g}")
 
 
-def _train(job: Job, folder: Path, start: Prepare, images: Images, plan: Plan, workers: int,
-           device: str) -> Trainer:
-    given = {"images": images.training.sha256}
-    trainer = Trainer(job, folder, start, Processes(device=torch.device(device)), given=given)
-    trainer.run(images.training, images.held_out, workers, save_every=plan.validate_every)
-    return trainer
+def _train_run(run: MiniatureRun, plan: MiniaturePlan, folder: Path, start: Prepare, images: Images,
+               device: torch.device) -> list[Trainer]:
+    trainers = []
+    for job in run.jobs:
+        place = folder if job is run.job else folder / "before"
+        trainer = Trainer(job, place, start, Processes(device=device), given={"images": images.training.sha256})
+        trainer.run(images.training, images.held_out, save_every=plan.validate_every)
+        trainers.append(trainer)
+        start = from_weights(trainer.state_path, "the training before the fine-tuning")
+    return trainers
 
 
-def _export(run: Run, parts: list[Trainer], images: Images, logs: Path) -> None:
-    """Write the last weights, with the record, and the logs; the log of a part that came before is named so."""
-    last = parts[-1]
+def _make_note(run: MiniatureRun, trainers: list[Trainer], images: Images) -> dict[str, str]:
+    """The record of the making of a miniature, for the metadata of its checkpoint."""
+    recipe = run.job.recipe
     record = {
         "digest": run.digest, "variant": run.variant.name, "lambda": run.lambda_, "seed": run.job.seed,
-        "recipes": [part.recipe.name for part in parts], "steps": sum(part.step for part in parts),
-        "batch": run.job.recipe.batch, "crop": run.job.recipe.crop, "learning_rate": run.job.recipe.learning_rate,
-        "start": parts[0].origin.get("start"), "images": len(images.training),
-        "images_sha256": images.training.sha256,
-        "held_out": last.latest, "minutes": round(sum(part.elapsed_s for part in parts) / 60, 1),
+        "recipes": [trainer.recipe.name for trainer in trainers], "steps": sum(trainer.step for trainer in trainers),
+        "batch": recipe.batch, "crop": recipe.crop, "learning_rate": recipe.learning_rate,
+        "start": trainers[0].origin.get("start"), "images": len(images.training),
+        "images_sha256": images.training.sha256, "held_out": trainers[-1].latest,
+        "minutes": round(sum(trainer.elapsed_s for trainer in trainers) / 60, 1),
         "torch": torch.__version__, "machine": platform.machine(), "threads": torch.get_num_threads(),
     }
-    places = [logs / run.variant.name / f"{run.point}{'' if part is last else BEFORE}.jsonl" for part in parts]
-    for part, place in zip(parts, places):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with whole(place) as temporary:
-            shutil.copyfile(part.folder / LOG_FILE, temporary)
-    write_float16(last.model, run.checkpoint, {"kind": "miniature", "record": json.dumps(record, ensure_ascii=False)})
+    return {"kind": "miniature", "record": json.dumps(record, ensure_ascii=False)}

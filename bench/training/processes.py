@@ -84,31 +84,35 @@ class Processes:
         distributed.broadcast_object_list(shared, 0, device=self.device)
         return shared[0]
 
-    def wait(self) -> None:
-        """Wait for the others, as for files that the first one writes."""
-        if self.number > 1:
+    def first_alone(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns, called by the first process before the others, as for files that it writes."""
+        if not self.leads and self.number > 1:
             distributed.barrier()
+        result = function()
+        if self.leads and self.number > 1:
+            distributed.barrier()
+        return result
 
 
-def join_processes(device: str = "auto") -> Processes:
+def join_processes(device: str) -> Processes:
     """Join the processes that torchrun started, or be the only one.
 
     Args:
-        device: "cpu", "cuda", or "auto" for GPUs where there are any.
+        device: "cpu", "cuda" for a GPU to each process, or "cuda:N" for that GPU.
 
     Raises:
-        ConfigurationError: no such device, or fewer GPUs than processes.
+        ConfigurationError: there are fewer GPUs than processes, or one GPU is given for several processes.
     """
     number = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    kind = device if device != "auto" else "cuda" if there else "cpu"
-    if kind not in ("cpu", "cuda"):
-        raise ConfigurationError(f"can't train on a device called '{kind}'", "known: auto, cpu, cuda")
-    if kind == "cuda" and local >= there:
-        raise ConfigurationError(f"process {local} finds {there} GPUs on this machine",
-                                 "start as many processes as there are GPUs, or use --device cpu")
-    chosen = torch.device(f"cuda:{local}" if kind == "cuda" else kind)
+    if device == "cuda":
+        if local >= (gpus := torch.cuda.device_count()):
+            raise ConfigurationError(f"process {local} finds {gpus} GPUs on this machine",
+                                     "start as many processes as there are GPUs, or use --device cpu")
+        device = f"cuda:{local}"
+    elif device != "cpu" and number > 1:
+        raise ConfigurationError(f"{number} processes can't share {device}", "use --device cuda, a GPU for each")
+    chosen = torch.device(device)
     if number > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     if chosen.type == "cuda":

@@ -21,7 +21,7 @@ from bench.training.balance.objectives import make_objective
 from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, batches
 from bench.training.early_stopping import Stopping
 from bench.training.job import Job
-from bench.training.log import Log
+from bench.training.log import LogWriter
 from bench.training.losses import Losses, rate_distortion, validate
 from bench.training.optimise.cautious_adam import CautiousAdam
 from bench.training.optimise.guard import Guard
@@ -83,6 +83,11 @@ class Trainer:
     def state_path(self) -> Path:
         return self.folder / STATE
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are made, or training was stopped early."""
+        return self.step >= self.recipe.steps or self.stopping.stopped
+
     def run(self, data: Decoded, held_out: Tensor | None = None, workers: int = 0, log_every: int = 50,
             save_every: int = 500, until: int | None = None) -> dict[str, float]:
         """Train to the last step, or to ``until``; returns the latest validation.
@@ -100,7 +105,7 @@ class Trainer:
         recipe, last = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
         if self.stopping.stopped or self.step >= last:
             return self.latest
-        log = Log(self.folder, self.step) if self.processes.leads else None
+        log = LogWriter(self.folder, self.step) if self.processes.leads else None
         if log and self.step == 0:
             log.write("recipe", job=self.job.as_plain(), origin=self.origin, images=len(data))
         numbers = StepNumbers(self.step, last, recipe.batch, self.processes.rank, self.processes.number)
@@ -149,7 +154,7 @@ class Trainer:
     def _again(self, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
         return self._losses(self.model, x)
 
-    def _log(self, log: Log | None, means: Tensor) -> None:
+    def _log(self, log: LogWriter | None, means: Tensor) -> None:
         loss, bpp, mse, norm = means.tolist()
         self.guard.check(self.step, loss, self.model)
         if log is None:
@@ -162,7 +167,7 @@ class Trainer:
         print(f"step {self.step}/{self.recipe.steps}  loss {loss:.4g}  {bpp:.4g} bpp  {psnr:.2f} dB"
               f"  {duration(left)} left", flush=True)
 
-    def _validate(self, log: Log | None, held_out: Tensor) -> None:
+    def _validate(self, log: LogWriter | None, held_out: Tensor) -> None:
         rates = self.stopping.needs_rates or self.objective.needs_rates
         self.latest = result = self.processes.from_first(
             lambda: validate(self.model, held_out, self.job, self.processes.device, rates))

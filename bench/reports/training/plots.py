@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from bench.reports.page.canvas import COLOURS, Figure, Layout, finish_axes, open_canvas, save_figure
 from bench.reports.training.tables import format_lambda
-from bench.results.training_logs import Step, Training
+from bench.results.training_logs import LoggedStep, Training
 
 LOSS_MINIMUM = -1.0  # the balancer's, of every task
 EPSILON = 1e-8
@@ -30,7 +30,7 @@ MULTIPLIER_NOTE = (
 )
 
 
-def find_multipliers(step: Step, modulation: Sequence[float] = ()) -> dict[str, float]:
+def find_multipliers(step: LoggedStep, modulation: Sequence[float] = ()) -> dict[str, float]:
     """λ_eff/λ of a step against each task that is a rate; empty where weights or losses are not logged.
 
     From the gradient Σ p_i ∇L_i of balanced training, p_i proportional to z_i/(L_i − m + ε) with m = −1 (FAMO, and

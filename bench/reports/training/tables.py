@@ -10,7 +10,7 @@ from operator import attrgetter
 from bench.metrics.statistics.noise import RunNoise, run_noise
 from bench.reports.page.table import Column, Table
 from bench.results.labels import BASE, SEED
-from bench.results.training_logs import Step, Training, Validation
+from bench.results.training_logs import LoggedStep, Training, Validation
 
 HELD_OUT_NOTE = (
     "Held out: means over images that no training sees, symbols rounded, no noise; loss is λ·255²·MSE + bpp (for "
@@ -60,7 +60,7 @@ def trainings_table(trainings: Sequence[Training]) -> Table:
     return Table.from_records("trainings", "Every training", columns, trainings, notes=notes)
 
 
-def _last_steps(training: Training) -> list[Step]:
+def _last_steps(training: Training) -> list[LoggedStep]:
     return [part.steps[-1] for part in training.parts if part.steps]
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from bench.common.errors import ConfigurationError
-from bench.common.whole_files import whole
+from bench.common.whole_files import write_whole
+from bench.results.schema import Number, convert, parse_object
 
-FILE = "trial.json"
-COMPLETE, PRUNED, FAILED = STATES = ("complete", "pruned", "failed")
+RECORD_NAME = "trial.json"
+COMPLETE: Literal["complete"] = "complete"
+PRUNED: Literal["pruned"] = "pruned"
+FAILED: Literal["failed"] = "failed"
 
 Setting = tuple[tuple[str, float], ...]  # names and values, in order of name
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"lambda_": "lambda"}):
     """One training of a search.
 
     Attributes:
@@ -31,43 +33,47 @@ class Trial:
         variant, metric: what was trained, and for what.
         own: the recipe's own values of ``parameters``.
         training: digest of what trials at one λ must share to be compared; empty: not known.
-        place: its folder, for tables.
+        place: its folder, for tables; not stored.
     """
 
-    lambda_: float
-    parameters: Mapping[str, float]
-    state: str
+    lambda_: Number
+    parameters: dict[str, Number]
+    state: Literal["complete", "pruned", "failed"]
     steps: int
-    loss: float | None = None
-    bpp: float | None = None
-    psnr_db: float | None = None
+    loss: Number | None = None
+    bpp: Number | None = None
+    psnr_db: Number | None = None
     reason: str = ""
     variant: str = ""
     metric: str = "mse"
-    own: Mapping[str, float] = field(default_factory=dict)
+    own: dict[str, Number] = {}
     training: str = ""
     place: str = ""
 
+    def __post_init__(self) -> None:
+        if self.state == COMPLETE and None in (self.loss, self.bpp, self.psnr_db):
+            raise ValueError(f"complete with loss {self.loss}, {self.bpp} bpp, {self.psnr_db} dB")
+
     @property
     def setting(self) -> Setting:
-        return setting_of(self.parameters)
+        """Its parameters as something that can be a key."""
+        return make_setting(self.parameters)
 
 
-def setting_of(parameters: Mapping[str, float]) -> Setting:
+def make_setting(parameters: Mapping[str, float]) -> Setting:
     """Parameters as something that can be a key."""
     return tuple(sorted((name, float(value)) for name, value in parameters.items()))
 
 
-def told(setting: Setting) -> str:
+def describe_setting(setting: Setting) -> str:
     """"gamma 0.003, weight_rate 0.025"."""
     return ", ".join(f"{name} {value:g}" for name, value in setting)
 
 
 def write_trial(folder: Path, trial: Trial) -> None:
     """Write ``trial`` to its folder, whole or not at all."""
-    plain = {"lambda" if key == "lambda_" else key: value for key, value in asdict(trial).items() if key != "place"}
-    with whole(folder / FILE) as temporary:
-        temporary.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+    stored = msgspec.json.encode(msgspec.structs.replace(trial, place=""))
+    write_whole(folder / RECORD_NAME, msgspec.json.format(stored, indent=1) + b"\n")
 
 
 def read_trial(path: Path) -> Trial:
@@ -77,20 +83,10 @@ def read_trial(path: Path) -> Trial:
         ConfigurationError: it is damaged, or lacks something.
     """
     try:
-        plain = json.loads(path.read_text())
-        known = {one.name for one in fields(Trial)} - {"place", "lambda_"}
-        trial = Trial(lambda_=float(plain["lambda"]), **{key: plain[key] for key in plain if key in known},
-                      place=str(path.parent))
-        trial.setting  # noqa: B018 - numbers, or it raises
-        if trial.state not in STATES or (trial.state == COMPLETE and not _measured(trial)):
-            raise ValueError(f"state '{trial.state}' with loss {trial.loss}, {trial.bpp} bpp, {trial.psnr_db} dB")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        trial = convert(parse_object(path.read_bytes()), Trial)
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} is no record of a trial: {error}", "repair or remove it") from None
-    return trial
-
-
-def _measured(trial: Trial) -> bool:
-    return all(value is not None and math.isfinite(value) for value in (trial.loss, trial.bpp, trial.psnr_db))
+    return msgspec.structs.replace(trial, place=str(path.parent))
 
 
 def read_trials(folder: Path) -> list[Trial]:
@@ -99,7 +95,7 @@ def read_trials(folder: Path) -> list[Trial]:
     Raises:
         ConfigurationError: there is none, or one is damaged.
     """
-    trials = [read_trial(path) for path in sorted(folder.rglob(FILE))]
+    trials = [read_trial(path) for path in sorted(folder.rglob(RECORD_NAME))]
     if not trials:
-        raise ConfigurationError(f"there is no trial below {folder}", f"trials are folders with a {FILE}")
+        raise ConfigurationError(f"there is no trial below {folder}", f"trials are folders with a {RECORD_NAME}")
     return trials

@@ -21,24 +21,23 @@ from optuna.trial import TrialState
 
 from bench.common.errors import ConfigurationError
 from bench.common.locks import FolderInUse, lock_folder
+from bench.results.training_logs import read_log
 from bench.training.balance.balancing import LossBelowMinimum
-from bench.training.log import FILE as LOG_FILE
-from bench.training.log import read_log
+from bench.training.log import LOG_NAME
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.processes import Processes
-from bench.training.search import record as trial_record
-from bench.training.search.plan import TPE, Plan
-from bench.training.search.record import COMPLETE, FAILED, PRUNED, Trial, read_trial, write_trial
+from bench.training.search.plan import TPE, SearchPlan
+from bench.training.search.record import COMPLETE, FAILED, PRUNED, RECORD_NAME, Trial, read_trial, write_trial
 from bench.training.start.sweep import Images, Prepare
 from bench.training.trainer import Trainer
 
-JOURNAL, CLAIM, OUTPUT = "journal", "claim", "output.txt"
+JOURNAL_NAME, CLAIM_NAME, OUTPUT_NAME = "journal", "claim", "output.txt"
 BEFORE_PRUNING = 4  # complete trials before a median is trusted
 BEFORE_TPE = 5  # trials drawn evenly first
 STATES = {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
-class _Grid(optuna.samplers.GridSampler):
+class ResumableGrid(optuna.samplers.GridSampler):
     """The grid, shuffled. Optuna's own ends the search in a way that only its optimize() allows."""
 
     def after_trial(self, *rest: Any) -> None:
@@ -57,21 +56,21 @@ class Search:
         ConfigurationError: no held-out images, or the folder is another plan's.
     """
 
-    def __init__(self, plan: Plan, folder: Path, images: Images, prepare: Prepare | None = None,
+    def __init__(self, plan: SearchPlan, folder: Path, images: Images, prepare: Prepare | None = None,
                  device: str = "cpu", workers: int = 0) -> None:
         if images.held_out is None:
             raise ConfigurationError("a search needs held-out images to compare trials by", "give --validation FOLDER")
         self.plan, self.folder, self.images, self.prepare = plan, folder, images, prepare
         self.device, self.workers = torch.device(device), workers
-        self.settings = plan.settings(images.held_out)
+        self.settings = plan.identify_search(images.held_out)
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with FileLock(folder / CLAIM):
-            self.storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+        with FileLock(folder / CLAIM_NAME):
+            self.storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL_NAME)))
             self.study = optuna.create_study(
-                storage=self.storage, study_name="search", sampler=self._sampler(0), load_if_exists=True,
+                storage=self.storage, study_name="search", sampler=self._make_sampler(0), load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(BEFORE_PRUNING, round(plan.prune_after * plan.job.recipe.steps)))
-            self._check_study()
+            self._claim_study()
 
     def run(self, most: int | None = None) -> Iterator[Trial]:
         """Train until there are ``most`` trials (None: the whole grid), other processes' included; yields each one."""
@@ -79,124 +78,120 @@ class Search:
             raise ConfigurationError("the sampler 'tpe' never ends by itself", "give --trials NUMBER")
         if self.plan.sampler != TPE:
             most = min(most or self.plan.points, self.plan.points)
-        while (taken := self._take(most)) is not None:
+        while (taken := self._take_trial(most)) is not None:
             trial, claim = taken
             try:
-                record = self._made(trial)
+                record = self._record_trial(trial)
                 self.study.tell(trial, record.loss if record.state == COMPLETE else None, STATES[record.state])
             finally:
                 claim.release()
             yield record
 
-    def complete(self) -> list[Trial]:
+    def read_complete_trials(self) -> list[Trial]:
         """Complete trials so far, whoever made them."""
-        records = [read_trial(path) for path in sorted(self.folder.glob(f"*/{trial_record.FILE}"))]
-        return [one for one in records if one.state == COMPLETE]
+        trials = [read_trial(path) for path in sorted(self.folder.glob(f"*/{RECORD_NAME}"))]
+        return [trial for trial in trials if trial.state == COMPLETE]
 
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """What proposes trial ``number``; draws are seeded by it, so that no process repeats another's."""
         if self.plan.sampler == TPE:
             return optuna.samplers.TPESampler(n_startup_trials=BEFORE_TPE, seed=self.plan.job.seed + number)
-        return _Grid(self.settings["values"], seed=self.plan.job.seed)
+        return ResumableGrid(self.settings["values"], seed=self.plan.job.seed)
 
-    def _check_study(self) -> None:
-        settings, known, own = self.settings, self.study.user_attrs.get("settings"), self.settings["own"]
+    def _claim_study(self) -> None:
+        """Note what a new study is for; refuse another's."""
+        known, own = self.study.user_attrs.get("settings"), self.settings["own"]
         if known is None:
-            self.study.set_user_attr("settings", settings)
-            inside = all(values[0] <= own[name] <= values[-1] for name, values in settings["values"].items())
+            self.study.set_user_attr("settings", self.settings)
+            inside = all(values[0] <= own[name] <= values[-1] for name, values in self.settings["values"].items())
             if self.plan.sampler == TPE and inside:
                 self.study.enqueue_trial(own)  # to compare the others with
-        elif known != settings:
-            other = ", ".join(key for key in settings if known.get(key) != settings[key])
+        elif known != self.settings:
+            other = ", ".join(key for key in self.settings if known.get(key) != self.settings[key])
             raise ConfigurationError(f"{self.folder} holds a search that differs in: {other}", "choose another --out")
 
-    def _take(self, most: int) -> tuple[optuna.trial.Trial, FileLock] | None:
+    def _take_trial(self, most: int | None) -> tuple[optuna.trial.Trial, FileLock] | None:
         """A trial that a killed process left, else a new one, with the lock on its folder; None where all are begun."""
-        with FileLock(self.folder / CLAIM):
-            begun = [one for one in self.study.get_trials(deepcopy=False) if one.state != TrialState.WAITING]
+        with FileLock(self.folder / CLAIM_NAME):
+            begun = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
             for left in begun:
-                if left.state == TrialState.RUNNING and (claim := _claim(self._place(left.number))) is not None:
-                    if self._known(left.number).state == TrialState.RUNNING:  # not ended just now
-                        return self._left(left.number), claim
+                if left.state == TrialState.RUNNING and (claim := self._claim_trial(left.number)) is not None:
+                    if self._find_trial(left.number).state == TrialState.RUNNING:  # not ended just now
+                        return optuna.trial.Trial(self.study, left._trial_id), claim
                     claim.release()
-            if len(begun) >= most:
+            if most is not None and len(begun) >= most:
                 return None
-            self.study.sampler = self._sampler(len(begun))
-            trial = self.study.ask()
-            return trial, _claim(self._place(trial.number))
 
-    def _known(self, number: int) -> optuna.trial.FrozenTrial:
+            self.study.sampler = self._make_sampler(len(begun))
+            trial = self.study.ask()
+            return trial, lock_folder(self._place(trial.number), "trains", CLAIM_NAME)
+
+    def _find_trial(self, number: int) -> optuna.trial.FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]
 
-    def _left(self, number: int) -> optuna.trial.Trial:
-        """A trial that was begun, to go on with."""
-        study = self.storage.get_study_id_from_name(self.study.study_name)
-        return optuna.trial.Trial(self.study, self.storage.get_trial_id_from_study_id_trial_number(study, number))
+    def _claim_trial(self, number: int) -> FileLock | None:
+        """Keep a trial for this process until what is returned is released; None where another has it."""
+        try:
+            return lock_folder(self._place(number), "trains", CLAIM_NAME)
+        except FolderInUse:
+            return None
 
     def _place(self, number: int) -> Path:
-        place = self.folder / f"trial-{number}"
-        place.mkdir(exist_ok=True)
-        return place
+        return self.folder / f"trial-{number}"
 
-    def _made(self, trial: optuna.trial.Trial) -> Trial:
+    def _record_trial(self, trial: optuna.trial.Trial) -> Trial:
         """The record of a trial, after its training; one that is there already was not told to the journal yet."""
-        place, values = self._place(trial.number), self._values(trial)
-        if (place / trial_record.FILE).exists():
-            return read_trial(place / trial_record.FILE)
-        with (place / OUTPUT).open("a") as told, redirect_stdout(told):
-            state, reason, steps = self._train(trial, place, values)
-        best, plan = _best(place / LOG_FILE), self.plan
-        record = Trial(plan.job.lambda_, values, state, steps, best.get("loss"), best.get("bpp"), best.get("psnr_db"),
-                       reason, plan.variant, plan.job.metric, self.settings["own"], self.settings["training"],
-                       str(place))
+        place, plan = self._place(trial.number), self.plan
+        if (place / RECORD_NAME).exists():
+            return read_trial(place / RECORD_NAME)
+
+        values = self._suggest_values(trial)
+        with (place / OUTPUT_NAME).open("a") as output, redirect_stdout(output):
+            trainer = Trainer(plan.job_with(values), place, self.prepare, Processes(device=self.device))
+            try:
+                state, reason = self._train(trial, trainer)
+            finally:
+                trainer.lock.release()
+        record = Trial(
+            lambda_=plan.job.lambda_, parameters=values, state=state, steps=trainer.step, reason=reason,
+            variant=plan.variant, metric=plan.job.metric, own=self.settings["own"], training=self.settings["training"],
+            place=str(place), **_read_best_figures(place / LOG_NAME))
         write_trial(place, record)
         return record
 
-    def _values(self, trial: optuna.trial.Trial) -> dict[str, float]:
-        return {name: trial.suggest_float(name, min(values), max(values), log=True)
-                for name, values in self.plan.values.items()}
+    def _suggest_values(self, trial: optuna.trial.Trial) -> dict[str, float]:
+        return {name: trial.suggest_float(name, min(numbers), max(numbers), log=True)
+                for name, numbers in self.plan.values.items()}
 
-    def _train(self, trial: optuna.trial.Trial, place: Path, values: Mapping[str, float]) -> tuple[str, str, int]:
-        """Train to the end, or until the trial is given up: state, reason, steps."""
-        trainer = Trainer(self.plan.job_with(values), place, self.prepare, Processes(device=self.device))
+    def _train(self, trial: optuna.trial.Trial, trainer: Trainer) -> tuple[str, str]:
+        """Train to the end, or until the trial is given up: state and reason."""
         try:
-            for latest in self._validations(trainer):
-                if not math.isfinite(latest["loss"]):
+            for validated in self._validations(trainer):
+                if not math.isfinite(validated["loss"]):
                     raise TrainingDiverged("the loss of held-out images is not finite", trainer.state_path)
-                if trainer.step not in self._known(trial.number).intermediate_values:  # by the process before
-                    trial.report(latest["loss"], trainer.step)
-                if not self._ends(trainer) and trial.should_prune():
-                    return PRUNED, f"worse than the median of other trials at step {trainer.step}", trainer.step
+                if trainer.step not in self._find_trial(trial.number).intermediate_values:  # by the process before
+                    trial.report(validated["loss"], trainer.step)
+                if not trainer.is_done and trial.should_prune():
+                    return PRUNED, f"worse than the median of other trials at step {trainer.step}"
         except (TrainingDiverged, LossBelowMinimum) as error:
-            return FAILED, str(error).splitlines()[0], trainer.step
-        finally:
-            trainer.lock.release()
-        return COMPLETE, "", trainer.step
+            return FAILED, str(error).splitlines()[0]
+        return COMPLETE, ""
 
     def _validations(self, trainer: Trainer) -> Iterator[Mapping[str, Any]]:
         """Train on, from validation to validation; the one that a state holds comes first."""
         every = self.plan.validate_every
         if trainer.latest:
             yield trainer.latest
-        while not self._ends(trainer):
+        while not trainer.is_done:
             yield trainer.run(self.images.training, self.images.held_out, self.workers, save_every=every,
                               until=(trainer.step // every + 1) * every)
 
-    @staticmethod
-    def _ends(trainer: Trainer) -> bool:
-        return trainer.step >= trainer.recipe.steps or trainer.stopping.stopped
 
-
-def _best(log: Path) -> dict[str, Any]:
-    """The validation of the lowest loss in a log; empty without one."""
-    lines = read_log(log) if log.exists() else ()
-    found = [line for line in lines if line["kind"] == "validation" and line["loss"] is not None]
-    return min(found, key=lambda line: line["loss"], default={})
-
-
-def _claim(place: Path) -> FileLock | None:
-    """Keep a trial for this process until what is returned is released; None where another has it."""
-    try:
-        return lock_folder(place, "trains", CLAIM)
-    except FolderInUse:
-        return None
+def _read_best_figures(path: Path) -> dict[str, float]:
+    """Loss, rate and quality of the best validation in a log; empty without one."""
+    log = read_log(path) if path.exists() else None
+    validations = [line for line in log.validations if math.isfinite(line.loss)] if log else []
+    if not validations:
+        return {}
+    best = min(validations, key=lambda line: line.loss)
+    return {"loss": best.loss, "bpp": best.bpp, "psnr_db": best.psnr_db}

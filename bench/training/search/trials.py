@@ -6,20 +6,21 @@ Losses of different λ are different functions of the same quality and rate, so 
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.common.errors import ConfigurationError
 from bench.metrics.rate.bdrate import BDResult, bd_rate
 from bench.metrics.rate.curves import MINIMUM_POINTS, Curve
-from bench.training.search.record import COMPLETE, FAILED, PRUNED, Setting, Trial, setting_of, told
+from bench.training.search.record import COMPLETE, Setting, Trial, describe_setting, make_setting
 
 NOISE = 0.001  # relative difference of losses below which two settings are tied
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedSetting:
     """A setting at one λ, by its complete trials.
 
     Attributes:
@@ -39,26 +40,25 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class AtLambda:
-    """All trials at one λ: ``ranked``, best first, and those that can't be."""
+class TrialsAtLambda:
+    """All trials at one λ, and the settings of the complete ones, best first."""
 
     lambda_: float
-    ranked: tuple[Ranked, ...]
-    pruned: tuple[Trial, ...]
-    failed: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
+    ranked: tuple[RankedSetting, ...]
+
+    def of_state(self, *states: str) -> list[Trial]:
+        """The trials that ended so."""
+        return [trial for trial in self.trials if trial.state in states]
 
     @property
-    def runs(self) -> int:
-        return sum(one.runs for one in self.ranked) + len(self.pruned) + len(self.failed)
-
-    @property
-    def recommended(self) -> tuple[Ranked, ...]:
+    def recommended(self) -> list[RankedSetting]:
         """The best setting and those tied with it, best first; empty where no trial is complete."""
-        return tuple(one for one in self.ranked if one.rank == 1)
+        return [setting for setting in self.ranked if setting.rank == 1]
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedSetting:
     """A setting's curve over ``lambdas`` against the reference's over the same; ``rank`` None without a BD-rate."""
 
     setting: Setting
@@ -68,7 +68,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Analysis:
+class SearchAnalysis:
     """What a folder of trials says.
 
     Attributes:
@@ -79,19 +79,24 @@ class Analysis:
         metric: what was trained for.
     """
 
-    by_lambda: tuple[AtLambda, ...]
+    by_lambda: tuple[TrialsAtLambda, ...]
     reference: Setting | None
-    compared: tuple[Compared, ...]
+    compared: tuple[ComparedSetting, ...]
     noise: float
     metric: str
 
     @property
-    def runs(self) -> int:
-        return sum(one.runs for one in self.by_lambda)
+    def trials(self) -> list[Trial]:
+        """All trials, in order of λ."""
+        return [trial for group in self.by_lambda for trial in group.trials]
+
+    def of_state(self, *states: str) -> list[Trial]:
+        """The trials that ended so."""
+        return [trial for trial in self.trials if trial.state in states]
 
 
-def analyse(trials: Sequence[Trial], reference: Mapping[str, float] | None = None,
-            noise: float = NOISE) -> Analysis:
+def analyse_trials(trials: Sequence[Trial], reference: Mapping[str, float] | None = None,
+                   noise: float = NOISE) -> SearchAnalysis:
     """Rank settings within each λ, and compare them across λ.
 
     Args:
@@ -104,22 +109,22 @@ def analyse(trials: Sequence[Trial], reference: Mapping[str, float] | None = Non
     """
     if not 0 <= noise < math.inf:
         raise ConfigurationError(f"the noise of losses must be 0 or more, not {noise}")
-    _comparable(trials)
+    _refuse_incomparable(trials)
+
     groups = defaultdict(list)
     for trial in trials:
         groups[trial.lambda_].append(trial)
-    by_lambda = tuple(_at_lambda(lambda_, groups[lambda_], noise) for lambda_ in sorted(groups))
-    if reference is None:
-        owns = {setting_of(trial.own) for trial in trials if trial.own}
-        against = owns.pop() if len(owns) == 1 else None
-    else:
-        against = setting_of(reference)
-    metric = trials[0].metric if trials else "mse"
-    compared = _compare(by_lambda, against, noise) if against is not None and metric == "mse" else ()
-    return Analysis(by_lambda, against, compared, noise, metric)
+    by_lambda = tuple(TrialsAtLambda(lambda_, tuple(groups[lambda_]), _rank_settings(groups[lambda_], noise))
+                      for lambda_ in sorted(groups))
+
+    own = {make_setting(trial.own) for trial in trials if trial.own}
+    against = make_setting(reference) if reference is not None else own.pop() if len(own) == 1 else None
+    metric = trials[0].metric
+    compared = _compare_settings(by_lambda, against, noise) if against is not None and metric == "mse" else ()
+    return SearchAnalysis(by_lambda, against, compared, noise, metric)
 
 
-def _comparable(trials: Sequence[Trial]) -> None:
+def _refuse_incomparable(trials: Sequence[Trial]) -> None:
     variants = sorted({f"{trial.variant} ({trial.metric})" for trial in trials})
     if len(variants) > 1:
         raise ConfigurationError(f"the trials are of several variants: {', '.join(variants)}",
@@ -134,48 +139,55 @@ def _comparable(trials: Sequence[Trial]) -> None:
                 "analyse their folders apart")
 
 
-def _at_lambda(lambda_: float, trials: Sequence[Trial], noise: float) -> AtLambda:
+def _rank_settings(trials: Sequence[Trial], noise: float) -> tuple[RankedSetting, ...]:
+    """Settings by the mean loss of their complete trials, best first."""
     groups = defaultdict(list)
     for trial in trials:
         if trial.state == COMPLETE:
-            groups[trial.setting].append(trial)
-    means = sorted((*(math.fsum(getattr(trial, name) for trial in group) / len(group)
-                      for name in ("loss", "bpp", "psnr_db")), setting, len(group))
+            groups[trial.setting].append((trial.loss, trial.bpp, trial.psnr_db))
+
+    means = sorted((*(statistics.fmean(column) for column in zip(*group)), setting, len(group))
                    for setting, group in groups.items())
-    ranks = _ranks([loss for loss, *_ in means], lambda best, loss: loss - best < noise * best)
-    ranked = tuple(Ranked(setting, rank, runs, loss, bpp, psnr_db, loss / means[0][0] - 1)
-                   for rank, (loss, bpp, psnr_db, setting, runs) in zip(ranks, means))
-    rest = {state: tuple(trial for trial in trials if trial.state == state) for state in (PRUNED, FAILED)}
-    return AtLambda(lambda_, ranked, rest[PRUNED], rest[FAILED])
+    if not means:
+        return ()
+    ranks = _rank_values([loss for loss, *_ in means], noise, relative=True)
+    least = means[0][0]
+    return tuple(RankedSetting(setting, rank, runs, loss, bpp, psnr_db, loss / least - 1)
+                 for rank, (loss, bpp, psnr_db, setting, runs) in zip(ranks, means))
 
 
-def _ranks(values: Sequence[float], tied: Callable[[float, float], bool]) -> list[int]:
+def _rank_values(values: Sequence[float], noise: float, relative: bool = False) -> list[int]:
     """Ranks of rising values, as in sports: those tied with the first of their group share its rank."""
     ranks: list[int] = []
-    for number, value in enumerate(values):
-        same = number > 0 and (value == values[ranks[-1] - 1] or tied(values[ranks[-1] - 1], value))
-        ranks.append(ranks[-1] if same else number + 1)
+    for place, value in enumerate(values, start=1):
+        best = values[ranks[-1] - 1] if ranks else -math.inf
+        is_tied = value == best or value - best < (noise * best if relative else noise)
+        ranks.append(ranks[-1] if ranks and is_tied else place)
     return ranks
 
 
-def _compare(by_lambda: Sequence[AtLambda], reference: Setting, noise: float) -> tuple[Compared, ...]:
-    """Curves of settings against the reference's, each over the λ that both have."""
-    points: dict[Setting, dict[float, Ranked]] = defaultdict(dict)
+def _compare_settings(by_lambda: Sequence[TrialsAtLambda], reference: Setting,
+                      noise: float) -> tuple[ComparedSetting, ...]:
+    """Curves of settings against the reference's, each over the λ that both have; those without a number last."""
+    points: dict[Setting, dict[float, RankedSetting]] = defaultdict(dict)
     for group in by_lambda:
-        for one in group.ranked:
-            points[one.setting][group.lambda_] = one
-    base = points.get(reference, {})
-    found = []
+        for ranked in group.ranked:
+            points[ranked.setting][group.lambda_] = ranked
+    base = points.pop(reference, {})
+
+    numbers, without = [], []
     for setting, own in points.items():
         lambdas = tuple(sorted(own.keys() & base.keys()))
-        if setting != reference and len(lambdas) >= MINIMUM_POINTS:
-            result = bd_rate(_curve(base, lambdas, reference), _curve(own, lambdas, setting))
-            found.append((setting, lambdas, result))
-    numbers = sorted((one for one in found if one[2].value is not None), key=lambda one: one[2].value)
-    without = sorted((one for one in found if one[2].value is None), key=lambda one: one[0])
-    ranks = _ranks([result.value for *_, result in numbers], lambda best, value: value - best < 100 * noise)
-    return (*(Compared(*one, rank) for one, rank in zip(numbers, ranks)), *(Compared(*one, None) for one in without))
+        if len(lambdas) >= MINIMUM_POINTS:
+            result = bd_rate(_make_curve(base, lambdas, reference), _make_curve(own, lambdas, setting))
+            (without if result.value is None else numbers).append((setting, lambdas, result))
+
+    numbers.sort(key=lambda compared: compared[2].value or 0.0)
+    ranks = _rank_values([result.value or 0.0 for *_, result in numbers], 100 * noise)
+    return (*(ComparedSetting(*compared, rank) for compared, rank in zip(numbers, ranks)),
+            *(ComparedSetting(*compared, None) for compared in sorted(without, key=lambda compared: compared[0])))
 
 
-def _curve(points: Mapping[float, Ranked], lambdas: Sequence[float], setting: Setting) -> Curve:
-    return Curve([points[one].bpp for one in lambdas], [points[one].psnr_db for one in lambdas], told(setting))
+def _make_curve(points: Mapping[float, RankedSetting], lambdas: Sequence[float], setting: Setting) -> Curve:
+    return Curve([points[lambda_].bpp for lambda_ in lambdas], [points[lambda_].psnr_db for lambda_ in lambdas],
+                 describe_setting(setting))

@@ -10,13 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.models import create
-from bench.models.checkpoints import load_weights, read_note, read_weights, write_weights
-from bench.results.schema import digest
+from bench.models.checkpoints import load_weights, read_weights
 from bench.training.data import Decoded, as_input, centres
 from bench.training.start.principal_components import principal_components
 from bench.training.start.transfer import FREEZE_EXCEPT, transfer
-from bench.training.trainer import BEST, STATE, Trainer
+from bench.training.trainer import BEST, STATE
 from bench.variants import Variant, find_checkpoints
 
 START_IMAGES = 64
@@ -46,29 +44,29 @@ def from_principal_components(images: Images, crop: int, lambda_: float) -> Prep
     return prepare
 
 
-def from_weights(path: Path, told: str) -> Prepare:
-    """Start from the weights of a file that fits the model; ``told`` is how the record calls it."""
+def from_weights(path: Path, name: str) -> Prepare:
+    """Start from the weights of a file that fits the model; ``name`` is how the record calls it."""
 
     def prepare(model: nn.Module) -> dict[str, Any]:
         load_weights(model, read_weights(path), str(path))
-        return {"start": told}
+        return {"start": name}
 
     return prepare
 
 
-def from_other(path: Path, model_name: str, freeze: bool, told: str) -> Prepare:
+def from_other(path: Path, model_name: str, freeze: bool, name: str) -> Prepare:
     """Start from what fits of a file's weights; the rest is as initialised.
 
     Args:
         freeze: let what was taken over learn no longer, but for the parts that the model's entry of ``FREEZE_EXCEPT``
             names.
-        told: how the record calls the file.
+        name: how the record calls the file.
     """
 
     def prepare(model: nn.Module) -> dict[str, Any]:
         report = transfer(model, read_weights(path), freeze, FREEZE_EXCEPT.get(model_name, ()))
-        print(f"start from {told}: {path}\n{report}", flush=True)
-        return {"start": told, "frozen": freeze}
+        print(f"start from {name}: {path}\n{report}", flush=True)
+        return {"start": name, "frozen": freeze}
 
     return prepare
 
@@ -87,35 +85,16 @@ def by_lambda(lambdas: tuple[float, ...]) -> list[tuple[float, float | None]]:
     return list(zip(ordered, [None, *ordered[:-1]]))
 
 
-def threads(number: int) -> None:
+def set_threads(number: int) -> None:
     """Let torch use ``number`` threads; 0: as it likes."""
     if number:
         torch.set_num_threads(number)
 
 
-def trained(variant: Variant, lambda_: float, runs: Path) -> Path | None:
+def find_trained_weights(variant: Variant, lambda_: float, runs: Path) -> Path | None:
     """Weights of a variant at one λ: of its training under ``runs``, else its checkpoint."""
     folder = runs / variant.name / f"{lambda_:g}"
     here = [folder / name for name in (BEST, STATE)]
-    here += [found.path for found in find_checkpoints(variant) if found.lambda_ == lambda_ and found.path]
+    here += [checkpoint.path for checkpoint in find_checkpoints(variant)
+             if checkpoint.lambda_ == lambda_ and checkpoint.path]
     return next((path for path in here if path.is_file()), None)
-
-
-def install(trainer: Trainer, variant: Variant) -> str:
-    """Write a training's best weights to where the variant's checkpoints are; says what it did.
-
-    A checkpoint that another training made, or nobody knows who, is left alone.
-    """
-    point, place = f"{trainer.job.lambda_:g}", variant.checkpoints
-    target = place / f"{point}.safetensors" if isinstance(place, Path) else place.get(trainer.job.lambda_)
-    best = trainer.folder / (BEST if (trainer.folder / BEST).is_file() else STATE)
-    if target is None or target.suffix != ".safetensors":
-        return f"the weights are in {best}; {variant.name} names no safetensors file for λ {point}"
-    made_by = digest(trainer.job.as_plain())
-    if target.exists() and read_note(target).get("training") != made_by:
-        return f"the weights are in {best}; {target} is another training's and was left alone"
-    model = create(trainer.job.model, **trainer.job.options)
-    load_weights(model, read_weights(best), str(best))
-    write_weights(model, target, {"training": made_by, "variant": variant.name, "lambda": point,
-                                  "recipe": trainer.recipe.name, "steps": str(trainer.step)})
-    return f"wrote {target}"
