@@ -8,15 +8,18 @@ import sys
 
 from bench import __version__
 from bench.common.errors import EXIT_BAD_INPUT, BenchError
+from bench.common.plugins import load_plugins
 
 VERBS = {
     "datasets": "list, verify and fetch the image sets",
     "variants": "show the models known here and the checkpoints found for them",
     "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",
+    "score": "compute quality metrics of decoded pictures or kept files",
     "profile": "measure latency, stages, memory and operations of the models",
     "anchors": "list, show, check, import and export published rate-distortion curves",
     "bdrate": "BD-rate between any two curves",
     "claims": "judge the authors' claims by stored rows, and compare with the accepted state",
+    "results": "show, migrate and tidy what is stored",
     "report": "rebuild tables, plots and the HTML page from stored rows",
     "train": "train one variant at one λ",
     "search": "search a balanced recipe's hyper-parameters, or analyse trials",
@@ -29,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the process' exit status (0 done, 1 something failed, 2 bad input)."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
+        load_plugins()
         parser = _parser(arguments[0] if arguments else "")
         args = parser.parse_args(arguments)
         if args.verb is None:

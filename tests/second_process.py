@@ -16,7 +16,8 @@ from bench.codecs.base import CodecSpec
 from bench.models.checkpoints import write_float16
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import DecoderProcess
-from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
+from bench.runners.evaluate.measure import run_unit
+from bench.runners.evaluate.unit import Unit, UnitImage
 
 
 class KeptDecoder(DecoderProcess):

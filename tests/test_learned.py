@@ -27,7 +27,8 @@ from bench.results.rows import FAILED, OK, Row
 from bench.results.store import Store
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.identity import identify
-from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
+from bench.runners.evaluate.measure import run_unit
+from bench.runners.evaluate.unit import Unit, UnitImage
 
 SIZES = [(1, 1), (33, 17), (130, 127), (64, 128), (128, 64)]
 ONE_THREAD = {"threads": 1, "deterministic": True}
@@ -83,7 +84,7 @@ def header_bytes(width: int, height: int, y_bytes: int) -> int:
 def test_second_process_decodes_the_encoders_image_from_the_file(width, height, measured, codec) -> None:
     rows, folder = measured
     row, stored = rows[f"{width}x{height}.png"], (folder / f"{width}x{height}.png.bin").read_bytes()
-    assert (row.status, row.reason, row.warnings) == (OK, None, [])
+    assert (row.status, row.reason, row.warnings) == (OK, None, ())
     assert row.decode_matches is True and (row.width, row.height) == (width, height)
     assert row.bytes_header == header_bytes(width, height, row.bytes_y) and row.bytes_y >= 8 and row.bytes_z >= 8
     assert row.bytes_total == len(stored) == row.bytes_header + row.bytes_y + row.bytes_z

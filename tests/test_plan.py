@@ -15,9 +15,10 @@ from bench.metrics.quality import METRICS
 from bench.results.provenance import Provenance
 from bench.results.rows import OK
 from bench.results.store import Store
+from bench.runners.evaluate.measure import failed_row
 from bench.runners.evaluate.plan import METRICS_S_PER_MEGAPIXEL, EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.selection import choose, choose_checkpoint
-from bench.runners.evaluate.unit import Unit, failed_row
+from bench.runners.evaluate.unit import Unit
 
 VERSIONS = {name: METRICS.get(name).version for name in METRICS}
 VARIANTS = """

@@ -23,8 +23,9 @@ from bench.metrics.quality import NoValue
 from bench.metrics.quality.ms_ssim import ms_ssim
 from bench.results.rows import FAILED, OK, Row
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
+from bench.runners.evaluate.measure import run_unit
 from bench.runners.evaluate.rates import rate_fields, rate_warning
-from bench.runners.evaluate.unit import Unit, UnitImage, run_unit
+from bench.runners.evaluate.unit import Unit, UnitImage
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
 
@@ -59,8 +60,8 @@ def test_row_of_a_known_codec_agrees_with_a_calculation_by_hand(tmp_path: Path) 
     red, green, blue = np.moveaxis(original.astype(float) - decoded, -1, 0)
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
-    assert row.status == OK and row.reason is None and row.warnings == []
-    assert (row.width, row.height, row.padding) == (30, 20, [1, 2, 3, 4])
+    assert row.status == OK and row.reason is None and row.warnings == ()
+    assert (row.width, row.height, row.padding) == (30, 20, (1, 2, 3, 4))
     assert (row.bytes_total, row.bytes_header, row.bytes_y) == (len(body) + 4, 4, len(body))
     assert row.bytes_z is None and row.bpp_of("z") is None
     assert row.bpp == pytest.approx(8 * (len(body) + 4) / 600, rel=1e-12)
@@ -168,7 +169,7 @@ def test_identical_image_has_no_psnr_but_a_valid_row(tmp_path: Path) -> None:
 
 def test_rate_beside_the_estimate_is_a_warning_that_names_the_image(tmp_path: Path) -> None:
     rows = run(tmp_path, [(300, 200), (FAULTY, 600)], step=2, fault="estimate")
-    assert rows[0].warnings == []
+    assert rows[0].warnings == ()
     assert any("image01.png" in text and "entropy model" in text for text in rows[1].warnings)
 
 

@@ -124,7 +124,7 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-FILES: dict[str, type[StoredRow]] = {"curves": CurveState, "costs": CostState, "verdicts": VerdictState}
+STATE_FILES: dict[str, type[StoredRow]] = {"curves": CurveState, "costs": CostState, "verdicts": VerdictState}
 
 
 def current_state(results: StoredResults, judgements: Iterable[Judgement]) -> State:
@@ -181,7 +181,7 @@ def accept(state: State, results: Path) -> list[Path]:
     """Store ``state`` as the accepted one and return the files; each is replaced whole."""
     folder = Path(results) / BASELINE
     paths = []
-    for name in FILES:
+    for name in STATE_FILES:
         entries = getattr(state, name)
         lines = [entries[key].to_json() for key in sorted(entries)]
         paths.append(folder / f"{name}.jsonl")
@@ -198,7 +198,7 @@ def accepted_state(results: Path) -> State | None:
     folder = Path(results) / BASELINE
     if not folder.is_dir():
         return None
-    return State(**{name: _by_key(_entries(folder / f"{name}.jsonl", kind)) for name, kind in FILES.items()})
+    return State(**{name: _by_key(_entries(folder / f"{name}.jsonl", kind)) for name, kind in STATE_FILES.items()})
 
 
 def _entries(path: Path, kind: type[T]) -> list[T]:

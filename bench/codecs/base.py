@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from bench.common.errors import ConfigurationError
 from bench.common.registry import Registry
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
@@ -114,7 +111,6 @@ class CodecEntry:
     operators: Callable[[CodecSpec], str | None] = lambda spec: None
 
 
-PLUGINS = "BENCH_PLUGINS"  # the environment's list of modules with codecs from elsewhere
 CODECS: Registry[CodecEntry] = Registry("codec")
 
 
@@ -126,20 +122,3 @@ def build_codec(spec: CodecSpec) -> Codec:
         CodecUnavailable: its program or library is missing.
     """
     return CODECS.get(spec.codec).build(spec)
-
-
-def load_plugins() -> None:
-    """Import every module of the comma-separated list in ``BENCH_PLUGINS``.
-
-    A module calls ``CODECS.add(name, CodecEntry(...))`` of ``bench.codecs.base``. The decoder's process
-    imports it too, so it has to be importable there: installed, or on ``PYTHONPATH``.
-
-    Raises:
-        ConfigurationError: a module can't be imported.
-    """
-    for name in filter(None, map(str.strip, os.environ.get(PLUGINS, "").split(","))):
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # whatever a module of the user's raises
-            raise ConfigurationError(f"{PLUGINS} names '{name}', which can't be imported: {error}",
-                                     "install it, or put its folder on PYTHONPATH") from None

@@ -1,11 +1,14 @@
-"""SHA-256 of files, remembered within the process."""
+"""SHA-256 of files, remembered within the process, and of pixels."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _known: dict[tuple[str, int, int], str] = {}
 
@@ -30,3 +33,8 @@ def sha256_of_stream(stream: BinaryIO) -> str:
     while block := stream.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of_pixels(image: np.ndarray) -> str:
+    """Return the SHA-256 of an 8-bit RGB image, uint8 (H, W, 3), row by row."""
+    return hashlib.sha256(image.tobytes()).hexdigest()

@@ -161,18 +161,29 @@ def _make_dataset(spec: DatasetSpec, location: Location) -> Dataset:
                    spec.licence, spec.citation)
 
 
-def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
-    """Return a user's folder as a set of its own, whose rows must not join those of a set in ``taken``."""
+def list_images(folder: Path) -> list[Path]:
+    """Return the losslessly coded images of a folder, by name.
+
+    Raises:
+        DatasetError: the folder can't be read or holds none.
+    """
     try:
         paths = sorted(path for path in folder.iterdir()
                        if path.suffix.lower() in LOSSLESS_SUFFIXES and not path.name.startswith("."))
     except OSError as error:
         raise DatasetError(f"{folder}: {error.strerror}", "check the folder's permissions") from None
+
     paths = [path for path in paths if path.is_file()]
     if not paths:
         raise DatasetError(f"{folder}: holds no image",
                            f"images are the files ending in {', '.join(sorted(LOSSLESS_SUFFIXES))}; "
                            "lossy ones and sub-folders are not taken")
+    return paths
+
+
+def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
+    """Return a user's folder as a set of its own, whose rows must not join those of a set in ``taken``."""
+    paths = list_images(folder)
     images = tuple(ImageFile(path.name, path, _hash_if_readable(path), None) for path in paths)
     name = folder.resolve().name
     if name.lower() in taken:

@@ -6,13 +6,14 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from bench.common.errors import BenchError
 from bench.common.files import disk_full_stops, file_name
+from bench.common.whole_files import write_whole
 from bench.results.rows import Row
 from bench.results.schema import StoredRow, digest
 
@@ -115,12 +116,24 @@ def _offset(dataset: str, series: str) -> int:
 
 @contextmanager
 def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
-    handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    """Open and lock the file that is at ``path`` once the lock is held: it may have been replaced meanwhile."""
+    while True:
+        handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(handle, lock)
+            if _is_at(path, handle):
+                yield handle
+                return
+        finally:
+            os.close(handle)  # also unlocks
+
+
+def _is_at(path: Path, handle: int) -> bool:
     try:
-        fcntl.flock(handle, lock)
-        yield handle
-    finally:
-        os.close(handle)  # also unlocks
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(handle))
 
 
 def _write_whole(handle: int, line: bytes) -> None:
@@ -184,6 +197,30 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
     if rest.strip() and not _is_whole(rest):
         _log.warning("%s: the last line is torn (a killed run); it is passed over", path)
     return rows
+
+
+def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Replace the lines of ``path`` by what ``change`` makes of them, whole or not at all; without any, remove it.
+
+    A torn last line goes. Nothing is written where nothing changes.
+
+    Raises:
+        BenchError: the file can't be read or written, or a line is no row.
+    """
+    try:
+        with disk_full_stops(path), _locked(path, os.O_RDWR, fcntl.LOCK_EX) as handle:
+            _repair_tail(handle, path)
+            before = os.pread(handle, os.fstat(handle).st_size, 0)
+            lines = [line for line in before.split(b"\n") if line.strip()]
+            after = b"".join(line + b"\n" for line in change(lines))
+            if not after:
+                path.unlink()
+            elif after != before:
+                write_whole(path, after)
+    except OSError as error:
+        raise BenchError(f"can't write {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise BenchError(f"{path}: {error}", "python -m bench results prune sets damaged lines aside") from None
 
 
 def _sync_directory(path: Path) -> None:

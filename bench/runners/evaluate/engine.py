@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
@@ -14,7 +14,8 @@ from bench.common.errors import BenchError, CodecError
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import describe_ending
 from bench.runners.evaluate.identity import identify
-from bench.runners.evaluate.unit import Unit, failed_row, run_unit
+from bench.runners.evaluate.measure import failed_row, run_unit
+from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import describe_machine
 
 _RETRY_S = 1.0  # between looks at units that another run holds
@@ -36,6 +37,23 @@ class Units(Protocol):
     @property
     def exhausted(self) -> bool:
         """Whether there will be no more."""
+
+
+class QueuedUnits:
+    """Units in the order they are given."""
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        self._waiting = list(units)
+
+    @property
+    def exhausted(self) -> bool:
+        return not self._waiting
+
+    def take(self) -> Unit | None:
+        return self._waiting.pop(0) if self._waiting else None
+
+    def release(self, unit: Unit) -> None:
+        """Nobody else could have taken it."""
 
 
 def run_units(units: Units, jobs: int) -> Generator[tuple[Unit, Row], None, None]:

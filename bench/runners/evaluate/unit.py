@@ -1,41 +1,17 @@
-"""A unit of work: one codec at one rate point on one dataset. A pure function of its specification.
-
-Nothing here knows of caches, stores, progress or other units, so a unit can run in any process anywhere.
-"""
+"""A unit of work: one codec at one rate point on one dataset, as plain values."""
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from msgspec import structs
-
-import bench.codecs  # noqa: F401  (registers the codecs)
-from bench.codecs.base import CODECS, Codec, CodecSpec, Encoding, build_codec
-from bench.common.errors import CodecError
-from bench.common.files import DiskFull, disk_full_stops, file_name, is_out_of_space
-from bench.datasets.images import read_rgb8
-from bench.metrics.quality import PSNR, available_metrics, measure_quality
-from bench.results.provenance import Provenance
-from bench.results.rows import FAILED, OK, Row, row_key
-from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S, DecoderFailure, DecoderProcess
-from bench.runners.evaluate.identity import Series, identify
-from bench.runners.evaluate.rates import rate_fields, rate_warning
-from bench.runners.machine import (
-    code_version,
-    configure_torch,
-    describe_machine,
-    free_gpu_memory,
-    keep_freed_memory,
-    timed,
-)
+from bench.codecs.base import CODECS, CodecSpec
+from bench.common.files import file_name
+from bench.metrics.quality import available_metrics
+from bench.results.rows import Row
+from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
 
 
 @dataclass(frozen=True)
@@ -61,6 +37,7 @@ class Unit:
         metrics: of quality, by name; those that can be computed here unless given.
         stored: image to its stored row, which lacks some of ``metrics`` and else stands: only these are computed, on
             what its kept file decodes to, or on what coding it again gives where that is the same picture.
+        only_kept: code nothing: an image without such a file fails.
     """
 
     spec: CodecSpec
@@ -75,222 +52,28 @@ class Unit:
     keep_streams: str | None = None
     metrics: tuple[str, ...] = field(default_factory=available_metrics)
     stored: Mapping[str, Row] = field(default_factory=dict)
+    only_kept: bool = False
 
+    @property
+    def on_device(self) -> CodecSpec:
+        """The specification, with the device where the codec runs through torch."""
+        if not CODECS.get(self.spec.codec).uses_torch:
+            return self.spec
+        return replace(self.spec, location={**self.spec.location, "device": self.device})
 
-def run_unit(unit: Unit) -> Iterator[Row]:
-    """Measure every image of ``unit`` and yield one row each, in order.
-
-    Whatever goes wrong with an image is a failed row with its reason, never an exception, and a codec
-    that can't be built fails every image.
-
-    Raises:
-        DiskFull: encoded or decoded files can't be written.
-    """
-    unit = replace(unit, spec=_on_device(unit))
-    series = identify(unit.spec)
-    provenance = Provenance()
-    with ExitStack() as stack:
-        try:
-            provenance = set_up_machine(unit)
-            run = _Run(unit, series, provenance, stack)
-        except Exception as error:
-            _stop_if_disk_is_full(error)
-            yield from (failed_row(unit, image, series, error, provenance) for image in unit.images)
-            return
-
-        for image in unit.images:
-            try:
-                row = run.measure(image)
-            except Exception as error:
-                _stop_if_disk_is_full(error)
-                row = failed_row(unit, image, series, error, provenance)
-                free_gpu_memory()
-            yield row
-
-
-def set_up_machine(unit: Unit) -> Provenance:
-    """Set torch up for ``unit``, if it runs through torch, and return what its rows say of where they are made."""
-    entry, torch = CODECS.get(unit.spec.codec), _torch_options(unit)
-    if torch is not None:
-        configure_torch(**torch)
-        keep_freed_memory()
-    return describe_machine(unit.device if entry.uses_torch else "cpu", jobs=unit.jobs, torch=torch,
-                            operators=entry.operators(unit.spec))
-
-
-def _on_device(unit: Unit) -> CodecSpec:
-    if not CODECS.get(unit.spec.codec).uses_torch:
-        return unit.spec
-    return replace(unit.spec, location={**unit.spec.location, "device": unit.device})
-
-
-def _torch_options(unit: Unit) -> dict[str, Any] | None:
-    if not CODECS.get(unit.spec.codec).uses_torch:
-        return None
-    return {"threads": unit.threads, "deterministic": unit.deterministic}
-
-
-def failed_row(unit: Unit, image: UnitImage, series: Series, error: BaseException,
-               provenance: Provenance) -> Row:
-    """Return the row that says why ``image`` could not be measured, without paths of this machine."""
-    kind = error.kind if isinstance(error, DecoderFailure) else type(error).__name__
-    lines = f"{kind}: {error}".replace(image.path, image.name).splitlines()  # what is wrong, then what to do
-    text = "; ".join(" ".join(line.split()) for line in lines if line.strip())
-    for path in unit.spec.location.values():
-        text = text.replace(path, Path(path).name)
-    return _row(unit, image, series, status=FAILED, reason=text, provenance=provenance)
-
-
-def _row(unit: Unit, image: UnitImage, series: Series, **values: Any) -> Row:
-    spec, entry = unit.spec, CODECS.get(unit.spec.codec)
-    return Row(
-        key=row_key(series.digest, unit.dataset, image.name, image.sha256), series=series.digest,
-        dataset=unit.dataset, dataset_total=unit.dataset_total,
-        image=image.name, image_sha256=image.sha256, image_verified=image.verified,
-        codec=spec.codec, name=spec.name, label=str(spec.settings.get("label", entry.label)), point=spec.point,
-        miniature=bool(spec.settings.get("miniature", False)), identity=series.values, colour=entry.colour,
-        code_version=code_version(),
-        measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        **values,
-    )
-
-
-def _stop_if_disk_is_full(error: Exception) -> None:
-    if isinstance(error, DiskFull):
-        raise error
-    if isinstance(error, OSError) and is_out_of_space(error.errno):
-        raise DiskFull(error.filename or "a temporary file") from error
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """One image encoded into a file, and decoded from it."""
-
-    encoding: Encoding
-    encode_s: float
-    bytes_total: int  # of the file as it lies on the disk
-    decoded: np.ndarray
-    decode_s: float
-
-
-class _Run:
-    """The codec, its decoder process and the folder of files, for the duration of one unit."""
-
-    def __init__(self, unit: Unit, series: Series, provenance: Provenance, stack: ExitStack) -> None:
-        if series.fault is not None:
-            raise CodecError(series.fault)
-        self.codec: Codec = build_codec(unit.spec)
-        self.unit, self.series, self.provenance = unit, series, provenance
-        self.decoder = stack.enter_context(
-            DecoderProcess(unit.spec, torch=_torch_options(unit), timeout_s=unit.decode_timeout_s))
-        self.folder = _stream_folder(unit, stack)
-        self._is_warm = False
-
-    def measure(self, image: UnitImage) -> Row:
-        """Return the row of one image."""
-        original = read_rgb8(image.path)
-        stored = self.unit.stored.get(image.name)
-        kept = None if stored is None else self._decode_kept(image, stored)
-        if stored is not None and kept is not None:
-            return self._add_metrics(stored, original, kept)
-
-        if not self._is_warm:  # the first call also loads libraries and makes tables; it is not timed
-            self._code(image, original)
-            self._is_warm = True
-        coded = self._code(image, original)
-        if coded.decoded.shape != original.shape:
-            height, width = original.shape[:2]
-            raise CodecError(f"decoded as {coded.decoded.shape[1]}x{coded.decoded.shape[0]}, not {width}x{height}")
-
-        if stored is not None and sha256_of_pixels(coded.decoded) == stored.reconstruction_sha256:
-            return self._add_metrics(stored, original, coded.decoded)
-        return self._make_row(image, original, coded)
-
-    def _make_row(self, image: UnitImage, original: np.ndarray, coded: _Coded) -> Row:
-        height, width = original.shape[:2]
-        quality = measure_quality(original, coded.decoded, self.unit.metrics)
-        values = {
-            "width": width, "height": height, "padding": coded.encoding.padding,
-            "encode_s": coded.encode_s, "decode_s": coded.decode_s,
-            "stream_sha256": hashlib.sha256(coded.encoding.stream).hexdigest(),
-            "pixels_sha256": sha256_of_pixels(original), "reconstruction_sha256": sha256_of_pixels(coded.decoded),
-            "quality": quality.values, "quality_missing": quality.missing, "quality_versions": quality.versions,
-            **rate_fields(coded.encoding, coded.bytes_total, width * height),
-            **self._compare_with_encoder(coded.encoding, coded.decoded),
-        }
-        values["warnings"] = _warnings(image.name, values)
-        return _row(self.unit, image, self.series, status=OK, provenance=self.provenance, **values)
-
-    def _add_metrics(self, stored: Row, original: np.ndarray, decoded: np.ndarray) -> Row:
-        """Return ``stored`` with the metrics that it lacks, computed on the picture that it was measured on."""
-        quality = measure_quality(original, decoded, stored.lacks(self.unit.metrics))
-        kept = {name: value for name, value in stored.quality.items() if name not in quality.versions}
-        missing = {name: reason for name, reason in stored.quality_missing.items() if name not in quality.versions}
-        return structs.replace(
-            stored, quality={**kept, **quality.values}, quality_missing={**missing, **quality.missing},
-            quality_versions={**stored.quality_versions, **quality.versions},
-        )
-
-    def _decode_kept(self, image: UnitImage, stored: Row) -> np.ndarray | None:
-        """Decode the file that an earlier run kept; None where there is none, or it gives another picture."""
-        path = self._stream_path(image)
-        if self.unit.keep_streams is None or not path.is_file():
+    @property
+    def torch_options(self) -> dict[str, Any] | None:
+        """Arguments of :func:`bench.runners.machine.configure_torch`; None where the codec needs no torch."""
+        if not CODECS.get(self.spec.codec).uses_torch:
             return None
-        try:
-            decoded, _ = self.decoder.decode(path)
-        except CodecError:
-            return None
-        return decoded if sha256_of_pixels(decoded) == stored.reconstruction_sha256 else None
-
-    def _stream_path(self, image: UnitImage) -> Path:
-        return self.folder / f"{file_name(image.name)}.bin"
-
-    def _code(self, image: UnitImage, original: np.ndarray) -> _Coded:
-        """Encode into a file and decode from it in the other process."""
-        encoding, encode_s = timed(self.codec.encode, original)
-        path = self._stream_path(image)
-        with disk_full_stops(path):
-            path.write_bytes(encoding.stream)
-
-        decoded, decode_s = self.decoder.decode(path)
-        bytes_total = path.stat().st_size
-        if self.unit.keep_streams is None:
-            path.unlink()
-        return _Coded(encoding, encode_s, bytes_total, decoded, decode_s)
-
-    def _compare_with_encoder(self, encoding: Encoding, decoded: np.ndarray) -> dict[str, Any]:
-        own = encoding.expect()
-        if own is None or not np.array_equal(own, decoded):
-            own = encoding.reconstruct()
-        if own is None:
-            own = self.codec.decode(encoding.stream)
-        if own.shape != decoded.shape:
-            raise CodecError(f"the encoder's own image is {own.shape}, the decoder's {decoded.shape}")
-        difference = int(np.abs(own.astype(np.int16) - decoded).max())
-        return {"decode_matches": difference == 0, "decode_max_abs_difference": difference}
+        return {"threads": self.threads, "deterministic": self.deterministic}
 
 
-def sha256_of_pixels(image: np.ndarray) -> str:
-    """SHA-256 of an 8-bit RGB image, uint8 (H, W, 3), row by row."""
-    return hashlib.sha256(image.tobytes()).hexdigest()
+def stream_folder(unit: Unit, root: Path) -> Path:
+    """Return the folder under ``root`` that keeps the encoded files of ``unit``."""
+    return root.joinpath(*map(file_name, (unit.dataset, unit.spec.name, unit.spec.point)))
 
 
-def _stream_folder(unit: Unit, stack: ExitStack) -> Path:
-    if unit.keep_streams is None:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-encoded-")))
-    parts = (unit.dataset, unit.spec.name, unit.spec.point)
-    folder = Path(unit.keep_streams).joinpath(*map(file_name, parts))
-    with disk_full_stops(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _warnings(image: str, values: dict[str, Any]) -> list[str]:
-    warnings = []
-    if not values["decode_matches"]:
-        warnings.append(f"{image}: the decoder's image differs from the encoder's own by up to"
-                        f" {values['decode_max_abs_difference']}")
-    if PSNR.name in values["quality_missing"]:
-        warnings.append(f"{image}: {values['quality_missing'][PSNR.name]}")
-    rate = rate_warning(image, values)
-    return warnings + [rate] if rate else warnings
+def stream_path(folder: Path, image: UnitImage) -> Path:
+    """Return the file in ``folder`` that an image is encoded into."""
+    return folder / f"{file_name(image.name)}.bin"

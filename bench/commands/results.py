@@ -1,0 +1,141 @@
+"""Show and tidy what is stored under results/.
+
+  python -m bench results list                       what is stored of what, by dataset and codec
+  python -m bench results migrate                    write rows of an older schema as rows of today's
+  python -m bench results prune                      drop superseded rows, set damaged lines aside
+  python -m bench results drop kodak jpeg --points q10   drop rows of a codec, or of some of its rate points
+
+Older rows are read as they are; migrate only spares reading them anew. It also adds the SHA-256 of the originals'
+pixels where these pictures are here. Damaged lines go to FILE.damaged beside their file.
+
+Exit status: 0 done, 2 nothing of that is stored, or a file can't be read or written.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from tabulate import tabulate
+
+from bench.claims.state import STATE_FILES
+from bench.commands.arguments import names
+from bench.common.errors import EXIT_DONE, ConfigurationError
+from bench.common.folders import BASELINE, default_folder
+from bench.common.hashing import sha256_of_pixels
+from bench.datasets import load_catalogue, read_rgb8
+from bench.datasets.locate import find_copy
+from bench.metrics.quality import METRICS
+from bench.results.rows import OK, Row
+from bench.results.store import Store, read_rows
+from bench.results.upkeep import StoredFile, Upkeep, drop_rows, find_row_files, migrate_file, prune_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions list, migrate, prune and drop."""
+    parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
+                        help="stored rows (default: BENCH_RESULTS, else results/)")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="show what is stored")
+    actions.add_parser("migrate", help="write rows of an older schema as rows of today's")
+    actions.add_parser("prune", help="drop superseded rows, set damaged lines aside")
+    drop = actions.add_parser("drop", help="drop the rows of a codec on a dataset")
+    drop.add_argument("dataset", metavar="DATASET")
+    drop.add_argument("name", metavar="CODEC", help="as `results list` calls it")
+    drop.add_argument("--points", type=names, default=[], metavar="P,Q,...", help="only these rate points")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out one action; return the exit status."""
+    if args.action == "list":
+        return _list_rows(args.results)
+    if args.action == "migrate":
+        return _migrate(args.results)
+    if args.action == "prune":
+        return _report_upkeep([prune_file(file) for file in find_row_files(args.results)], args.results)
+    return _drop(args)
+
+
+def _list_rows(root: Path) -> int:
+    table = []
+    for file in find_row_files(root):
+        if file.kind is not Row:
+            continue
+        rows = read_rows(file.path, Row)
+        latest = list({row.key: row for row in rows}.values())
+        for name in dict.fromkeys(row.name for row in latest):
+            table.append(_describe_codec([row for row in latest if row.name == name]))
+
+    headings = ("dataset", "codec", "points", "images", "rows", "failed", "metrics", "machines")
+    print(tabulate(table, headings) if table else f"nothing is stored in {root}")
+    return EXIT_DONE
+
+
+def _describe_codec(rows: list[Row]) -> tuple[str | int, ...]:
+    measured = Counter(name for row in rows for name in row.quality)
+    metrics = [name if measured[name] == len(rows) else f"{name} ({measured[name]} rows)"
+               for name in METRICS if measured[name]]
+    machines = {row.provenance.device for row in rows}
+    failed = sum(row.status != OK for row in rows)
+    return (rows[0].dataset, rows[0].name, len({row.point for row in rows}), len({row.image for row in rows}),
+            len(rows), failed, ", ".join(metrics), len(machines))
+
+
+def _migrate(root: Path) -> int:
+    hashes = _pixel_hashes(root)
+    done = []
+    for file in find_row_files(root):
+        complete = partial(_with_pixels, hashes=hashes) if file.kind is Row else (lambda row: row)
+        done.append(migrate_file(file, complete))
+
+    for name, kind in STATE_FILES.items():
+        path = root / BASELINE / f"{name}.jsonl"
+        if path.is_file():
+            done.append(migrate_file(StoredFile(path, kind)))
+    return _report_upkeep(done, root)
+
+
+def _pixel_hashes(root: Path) -> dict[str, str]:
+    """Return the SHA-256 of the pixels of every catalogued picture that is here and stored rows are about, by file."""
+    known: dict[str, str] = {}
+    for spec in load_catalogue().values():
+        location = find_copy(spec) if (root / spec.name).is_dir() else None
+        for state in location.states if location is not None else ():
+            if state.path is not None and state.sha256 is not None and state.fault is None:
+                known[state.sha256] = sha256_of_pixels(read_rgb8(state.path))
+    return known
+
+
+def _with_pixels(row: Row, hashes: dict[str, str]) -> Row:
+    if row.pixels_sha256 is not None or row.image_sha256 not in hashes:
+        return row
+    return msgspec.structs.replace(row, pixels_sha256=hashes[row.image_sha256])
+
+
+def _drop(args: argparse.Namespace) -> int:
+    path = Store(args.results).path(args.dataset, args.name)
+    if not path.is_file():
+        raise ConfigurationError(f"no rows of '{args.name}' on '{args.dataset}' are stored",
+                                 "python -m bench results list shows what is")
+    points = {row.point for row in read_rows(path, Row)}
+    unknown = [point for point in args.points if point not in points]
+    if unknown:
+        raise ConfigurationError(f"'{args.name}' has no rate point {', '.join(unknown)}",
+                                 f"it has: {', '.join(sorted(points))}")
+
+    done = drop_rows(StoredFile(path, Row), lambda row: not args.points or row.point in args.points)
+    return _report_upkeep([done], args.results)
+
+
+def _report_upkeep(done: list[Upkeep], root: Path) -> int:
+    changed = [one for one in done if one.changed]
+    for one in changed:
+        parts = [f"{number} {what}" for what, number in (
+            ("migrated", one.migrated), ("superseded dropped", one.superseded),
+            ("damaged lines set aside", one.damaged), ("dropped", one.dropped)) if number]
+        print(f"{one.path.relative_to(root)}: {', '.join(parts)}; {one.rows} rows")
+    print(f"{len(changed)} of {len(done)} files changed")
+    return EXIT_DONE

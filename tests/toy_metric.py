@@ -1,0 +1,29 @@
+"""A quality metric from elsewhere that falls with quality: the mean absolute difference of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bench.metrics.quality import METRICS, QualityMetric, Scale, add_metric
+
+
+def mean_difference(original: np.ndarray, decoded: np.ndarray) -> float:
+    return float(np.abs(original.astype(int) - decoded).mean())
+
+
+MEAN_DIFFERENCE = QualityMetric(
+    name="mae", label="MAE", compute=mean_difference, higher_is_better=False, headline=True,
+    scale=Scale("mae_levels", "MAE", "levels", digits=3, low=0, spellings=("mae",)),
+    citation="mean absolute difference of 8-bit samples",
+)
+
+
+@pytest.fixture
+def added_metric() -> Iterator[None]:
+    """The metric is registered, as a plug-in's would be, for one test."""
+    add_metric(MEAN_DIFFERENCE)
+    yield
+    del METRICS._entries["mae"]
