@@ -183,13 +183,13 @@ def load_catalogue(path: Path | None = None) -> dict[str, DatasetSpec]:
         ConfigurationError: the file can't be read or says something impossible; names file and line.
     """
     path = (path or default_file(CATALOGUE_NAME)).absolute()
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
-    return dict(_read_catalogue(path, changed))
+    about = path.stat() if path.is_file() else None
+    return dict(_read_catalogue(path, about and (about.st_mtime_ns, about.st_size)))
 
 
 @lru_cache(maxsize=4)
-def _read_catalogue(path: Path, changed_ns: int) -> dict[str, DatasetSpec]:
-    """Read a file once for each time that it changed: every published curve asks for its folder."""
+def _read_catalogue(path: Path, state: tuple[int, int] | None) -> dict[str, DatasetSpec]:
+    """Read a file once for each state that it is in: every published curve asks for its folder."""
     return read_entries(path, DatasetSpec, "dataset")
 
 

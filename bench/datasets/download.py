@@ -95,7 +95,7 @@ class Downloader:
             except _Broken as error:
                 if attempt == ATTEMPTS:
                     raise _Refused(f"the connection broke {ATTEMPTS} times ({error})") from None
-        wrong = _find_fault(source, part)
+        wrong = find_fault(source, part)
         if wrong:
             part.unlink(missing_ok=True)
             if resumed:  # what was there before may have been the wrong part
@@ -123,7 +123,7 @@ def _transfer(source: Source, part: Path, label: str) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            if source.sha256 is None or _find_fault(source, part):
+            if source.sha256 is None or find_fault(source, part):
                 part.unlink()
                 raise _Broken("the server can't resume") from None
             return
@@ -174,15 +174,22 @@ def _range_start(response: http.client.HTTPResponse) -> int:
     return int(match[1]) if match else -1
 
 
-def _find_fault(source: Source, part: Path) -> str | None:
-    """Return why ``part`` is not the file wanted, or None."""
-    if source.size is not None and _size(part) != source.size:
-        return f"gives {_size(part):,} bytes, not {source.size:,}"
+def find_fault(source: Source, path: Path) -> str | None:
+    """Return why a file is not the one that ``source`` should give, or None.
+
+    Raises:
+        DatasetError: the file can't be read.
+    """
+    if source.size is not None and _size(path) != source.size:
+        return f"has {_size(path):,} bytes, not {source.size:,}"
     if source.sha256 is None:
         return None
-    with open(part, "rb") as stream:  # just written, so a remembered hash may be that of its predecessor
-        digest = sha256_of_stream(stream)
-    return None if digest == source.sha256 else "gives a file whose SHA-256 is another"
+    try:
+        with open(path, "rb") as stream:  # just written, so a remembered hash may be that of its predecessor
+            digest = sha256_of_stream(stream)
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror}", "check the file and its permissions") from None
+    return None if digest == source.sha256 else "its SHA-256 is another"
 
 
 def _size(path: Path) -> int:

@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from bench.common.errors import DatasetError
-from bench.common.hashing import sha256_of
 from bench.datasets.archives import ArchiveError, extract_files
 from bench.datasets.catalogue import ArchiveSpec, DatasetSpec, ImageSpec, Source
-from bench.datasets.download import Downloader, DownloadFailed, explain_unwritable
+from bench.datasets.download import Downloader, DownloadFailed, explain_unwritable, find_fault
 from bench.datasets.locate import inspect_image
 
 FAILURES_BEFORE_GIVING_UP = 2
@@ -55,9 +54,8 @@ def _fetch_archive(spec: ArchiveSpec, missing: list[ImageSpec], folder: Path, do
     for source in spec.sources:
         archive = folder / archive_name(source)
         if archive.is_file():
-            if source.sha256 is not None and _hash_of(archive) != source.sha256:
-                raise DatasetError(f"{archive}: its SHA-256 is not {source.sha256}",
-                                   "delete it and fetch it again")
+            if (fault := find_fault(source, archive)) is not None:
+                raise DatasetError(f"{archive}: {fault}", "delete it and fetch it again")
             return _unpack(spec, missing, archive)
     failures = []
     for source in spec.sources:
@@ -70,13 +68,6 @@ def _fetch_archive(spec: ArchiveSpec, missing: list[ImageSpec], folder: Path, do
         finally:
             archive.unlink(missing_ok=True)
     raise DownloadFailed("\n".join(failures))
-
-
-def _hash_of(archive: Path) -> str:
-    try:
-        return sha256_of(archive)
-    except OSError as error:
-        raise DatasetError(f"{archive}: {error.strerror}", "check the file and its permissions") from None
 
 
 def archive_name(source: Source) -> str:
