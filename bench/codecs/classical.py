@@ -62,6 +62,7 @@ class ClassicalCodec:
         ))
 
     def _build(self, spec: CodecSpec) -> Codec:
+        """Build a codec; what is missing here is an error."""
         settings, value = self._merged_settings(spec), self._rate_value(spec)
         fault = self.missing()
         if fault:
@@ -69,6 +70,7 @@ class ClassicalCodec:
         return self.build(settings, value)
 
     def _identify(self, spec: CodecSpec) -> dict[str, Any]:
+        """What decides a specification's results."""
         return {
             "codec_version": self.version(),
             "revision": self.revision,
@@ -77,6 +79,7 @@ class ClassicalCodec:
         }
 
     def _default_specs(self) -> list[CodecSpec]:
+        """A specification for each default rate point."""
         return [
             CodecSpec(self.name, self.name, f"{self.rate.prefix}{value:g}", {self.rate.name: value},
                       dict(self.settings))
@@ -84,6 +87,7 @@ class ClassicalCodec:
         ]
 
     def _merged_settings(self, spec: CodecSpec) -> dict[str, Any]:
+        """Defaults and what a specification sets; an unknown setting is an error."""
         unknown = sorted(set(spec.settings) - set(self.settings))
         if unknown:
             known = ", ".join(self.settings) or "none"
@@ -93,9 +97,11 @@ class ClassicalCodec:
         return {**self.settings, **spec.settings}
 
     def _rate_value(self, spec: CodecSpec) -> Any:
+        """The rate parameter's value of a specification; an impossible one is an error."""
         given = dict(spec.point_settings)
         value: Any = given.pop(self.rate.name, None)
         lowest, highest = self.rate.limits
+
         kinds = (int, float) if self.rate.fractional else int
         number = isinstance(value, kinds) and not isinstance(value, bool)
         if given or not number or not lowest <= value <= highest:

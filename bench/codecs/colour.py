@@ -31,6 +31,7 @@ class YCbCrFormat:
     depth: int
 
     def __post_init__(self) -> None:
+        """Refuse formats that no codec here has."""
         if self.chroma not in ("444", "420") or self.depth not in (8, 10):
             raise ValueError(f"no planar format {self.chroma} with {self.depth} bits")
 
@@ -84,6 +85,7 @@ def planes_to_rgb(planes: Planes, layout: YCbCrFormat) -> np.ndarray:
     cb, cr = ((plane.astype(np.float64) - middle) * scale for plane in planes[1:])
     if layout.step == 2:
         cb, cr = double_plane(cb), double_plane(cr)
+
     red = luma + 2.0 * (1.0 - KR) * cr
     blue = luma + 2.0 * (1.0 - KB) * cb
     green = (luma - KR * red - KB * blue) / KG
@@ -104,6 +106,7 @@ def double_plane(plane: np.ndarray) -> np.ndarray:
 
 
 def _double_rows(plane: np.ndarray) -> np.ndarray:
+    """Interpolate rows, (h, w) to (2h, w)."""
     height = plane.shape[0]
     padded = np.pad(plane, [(2, 2), (0, 0)], mode="edge")
     result = np.empty((2 * height, plane.shape[1]))
@@ -127,6 +130,7 @@ def planes_from_bytes(data: bytes, height: int, width: int, layout: YCbCrFormat)
     samples = np.frombuffer(data, dtype=layout.dtype)
     if samples.size != sum(rows * columns for rows, columns in shapes):
         raise ValueError(f"{len(data)} bytes are not one frame of {width}x{height}, {layout}")
+
     planes, start = [], 0
     for rows, columns in shapes:
         planes.append(samples[start : start + rows * columns].reshape(rows, columns))

@@ -63,17 +63,20 @@ def unpack_file(data: bytes, tag: int) -> Contents:
     if len(data) <= CHECKSUM_BYTES or crc_hqx(data[CHECKSUM_BYTES:], tag) != int.from_bytes(data[:2], "big"):
         raise CodecError("the file is damaged, truncated, of another codec, or was coded with other options:"
                          " its checksum is wrong")
+
     reader = _Reader(data, CHECKSUM_BYTES)
     width, height, layout = reader.number(), reader.number(), reader.number()
     shape = tuple(reader.numbers(reader.number())) if layout % 2 else ()
     if not (width and height and layout > 1) or layout % 2 > len(shape):
         raise CodecError(f"the file's header is wrong: {width}x{height} pixels, {layout // 2} streams, shape {shape}")
+
     lengths = reader.numbers(layout // 2 - 1)
     streams = tuple(reader.take(length) for length in lengths)
     return Contents(width, height, shape, (*streams, reader.rest()))
 
 
 def _varint(number: int) -> bytes:
+    """A whole number in LEB128."""
     if not 0 <= number <= LARGEST_NUMBER:
         raise CodecError(f"the file's header can't hold {number}")
     groups = bytearray()
@@ -104,13 +107,16 @@ class _Reader:
         raise CodecError("the file's header is wrong: a number is cut off or too long")
 
     def numbers(self, count: int) -> list[int]:
+        """Next ``count`` numbers."""
         return [self.number() for _ in range(count)]
 
     def take(self, length: int) -> bytes:
+        """Next ``length`` bytes."""
         if length > len(self._data) - self._position:
             raise CodecError("the file's header is wrong: a stream reaches beyond the file's end")
         self._position += length
         return self._data[self._position - length : self._position]
 
     def rest(self) -> bytes:
+        """All bytes that are left."""
         return self._data[self._position :]

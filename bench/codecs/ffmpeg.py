@@ -59,6 +59,7 @@ def find_missing(codec: str, encoder: str) -> str | None:
         listing = list_codecs()[1]
     except BenchError as error:
         return f"{error.args[0]}\n  {INSTALL_HINT}"
+
     line = re.search(rf"^ (\S{{6}}) {codec}\s.*$", listing, re.MULTILINE)
     if line is None or line.group(1)[0] != "D":
         return f"this ffmpeg has no {codec} decoder\n  {INSTALL_HINT}"

@@ -30,21 +30,25 @@ ANNEX_B = "4 bytes with the image's size, Annex B stream"
 
 
 def _avif(settings: dict[str, Any], crf: int) -> list[str]:
+    """Options of libaom."""
     return ["-usage", "allintra", "-still-picture", "1", "-b:v", "0", "-crf", str(crf),
             "-cpu-used", str(settings["speed"]), "-tune", settings["tune"]]
 
 
 def _hevc(settings: dict[str, Any], qp: int) -> list[str]:
+    """Options of x265."""
     options = f"qp={qp}:keyint=1:ipratio=1:info=0:pools=none:frame-threads=1:wpp=0:log-level=error"
     return ["-preset", settings["preset"], "-tune", settings["tune"], "-x265-params", options]
 
 
 def _vvenc(settings: dict[str, Any], qp: int) -> list[str]:
+    """Options of VVenC."""
     return ["-preset", settings["preset"], "-qp", str(qp), "-qpa", str(int(settings["perceptual_qpa"])),
             "-vvenc-params", "intraperiod=1:gopsize=1:decodingrefreshtype=idr"]
 
 
 def _name_version(library: str) -> str:
+    """A library, and ffmpeg with its version."""
     return f"{library}, ffmpeg {list_codecs()[0]}"
 
 

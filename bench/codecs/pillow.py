@@ -48,10 +48,12 @@ class PillowCodec:
 
 
 def _name_version(library: str, feature: str) -> str:
+    """Pillow and a library, with their versions."""
     return f"Pillow {PIL.__version__}, {library} {features.version(feature)}"
 
 
 def _find_missing(name: str, feature: str) -> str | None:
+    """Say that this Pillow lacks a format; None where it has it."""
     if features.check(feature):
         return None
     return f"this Pillow has no {name}; install Pillow as a wheel from the package registry"

@@ -77,9 +77,11 @@ class PlaneCodec:
         return self._image(planes, height, width)
 
     def _pad_side(self, side: int) -> int:
+        """Length of a side once padded."""
         return max(-(-side // self.layout.step) * self.layout.step, self.smallest_side)
 
     def _image(self, data: bytes, height: int, width: int) -> np.ndarray:
+        """Image of raw planes, cropped to its size."""
         try:
             planes = planes_from_bytes(data, self._pad_side(height), self._pad_side(width), self.layout)
         except ValueError as error:

@@ -34,6 +34,7 @@ def run_program(
         raise CodecError(f"{name} did not finish within {timeout_s:g} s") from None
     except OSError as error:
         raise CodecUnavailable(f"{name} can't be started: {error.strerror}") from None
+
     if check and done.returncode != 0:
         printed = _excerpt(done.stderr) or _excerpt(done.stdout) or "it printed nothing"
         for argument in filter(os.path.isabs, command):

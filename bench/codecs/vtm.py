@@ -47,6 +47,7 @@ def find_programs() -> dict[str, str]:
         given = os.environ.get(variable, "")
         if not given:
             raise CodecUnavailable(f"VTM is not set up: {variable} is not set", HOW_TO_GET)
+
         found = shutil.which(given) if role != "config" else given
         if found is None or not Path(found).is_file():
             kind = "readable file" if role == "config" else "program"
@@ -96,6 +97,7 @@ class VtmCoder:
             f"--InputBitDepth={depth}", f"--InternalBitDepth={INTERNAL_DEPTH}", f"--OutputBitDepth={depth}",
             "--ConformanceWindowMode=1",  # pads to whole coding units and says so in the stream
         ]
+
         with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
             (Path(folder) / "source.yuv").write_bytes(planes)
             run_program(command, folder=folder, timeout_s=ENCODE_TIMEOUT_S)
@@ -112,6 +114,7 @@ class VtmCoder:
 
 
 def _read_output(folder: str, name: str, program: str) -> bytes:
+    """A file that a program must have written."""
     path = Path(folder) / name
     if not path.is_file() or path.stat().st_size == 0:
         raise CodecError(f"VTM's {program} ended without an error but wrote no {name}")
@@ -119,12 +122,14 @@ def _read_output(folder: str, name: str, program: str) -> bytes:
 
 
 def _name_version() -> str:
+    """VTM and its configuration, with version and digest."""
     paths = find_programs()
     digest = hashlib.sha256(Path(paths["config"]).read_bytes()).hexdigest()
     return f"VTM {read_version(paths['encoder'])}, {Path(paths['config']).name} {digest[:16]}"
 
 
 def _register(depth: int) -> None:
+    """Add the codec with planes of ``depth`` bits."""
     layout = YCbCrFormat("444", depth)
     ClassicalCodec(
         name=f"vtm-{depth}bit", label=f"VTM ({layout})", colour=f"BT.709 full-range {layout}, rounded",

@@ -98,6 +98,7 @@ def create(name: str, **options: Any) -> nn.Module:
     if allowed is not None and (unknown := sorted(set(options) - set(allowed))):
         has = ", ".join(allowed) or "none"
         raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {has}")
+
     expected = (Exception,) if own else (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError)
     try:
         model = entry.model(**{**entry.options, **options})
@@ -121,6 +122,7 @@ def options_of(factory: Callable[..., nn.Module]) -> list[str] | None:
     if not isinstance(factory, type):
         own = inspect.signature(factory).parameters.values()
         return None if any(p.kind == p.VAR_KEYWORD for p in own) else [p.name for p in own]
+
     names: dict[str, None] = {}
     for cls in factory.__mro__:
         if "__init__" not in vars(cls):

@@ -57,6 +57,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"there is no checkpoint file {path}")
     if not os.access(path, os.R_OK):
         raise CheckpointError(f"can't read {path}: permission denied")
+
     content: dict[Any, Any] = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for _ in WRAPPERS:
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
@@ -66,6 +67,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not content or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
         raise CheckpointError(f"{path} holds no state dict; its keys are {list_names(map(str, content)) or 'none'}",
                               f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}")
+
     twice = [key for key in content if key.startswith(PREFIX) and key.removeprefix(PREFIX) in content]
     if twice:
         raise CheckpointError(f"{path} holds entries with and without the prefix: {list_names(twice)}", PLAIN)
@@ -93,10 +95,12 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
     """
     if rename := getattr(model, "rename", None):
         weights = rename(weights)
+
     wanted = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
     constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
     missing = [name for name in wanted if name not in weights and name not in constants]
     filled = [name for name in missing if name.startswith(tuple(_fillings(model)))]
+
     problems = {
         "missing": [name for name in missing if name not in filled],
         "unexpected": [name for name in weights if name not in wanted and not is_rebuilt(model, name)],
@@ -106,12 +110,14 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
         listed = "; ".join(f"{kind}: {list_names(names)}" for kind, names in problems.items() if names)
         raise CheckpointError(f"{origin} does not fit {type(model).__name__}: {listed}",
                               "check that the variant and its options are those the file was trained with")
+
     with torch.no_grad():
         for name, value in wanted.items():
             if name in filled:
                 _fill_entry(value, model, name)
             elif name not in constants:
                 value.copy_(weights[name])
+
     if update := getattr(model, "update", None):
         update(force=True)
     absent = (*filled, *(name for name in wanted if name in constants and name not in weights))
@@ -181,6 +187,7 @@ def bare_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
+    """Write tensors and a note, the file whole or not at all."""
     with whole(path) as temporary:
         safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
 
@@ -189,8 +196,10 @@ def _find_unusable(found: dict[str, Tensor], wanted: dict[str, Tensor], constant
     """Names of the file's tensors that can't be taken over, by reason."""
     shapes = [f"{name} {tuple(value.shape)} instead of {tuple(wanted[name].shape)}"
               for name, value in found.items() if value.shape != wanted[name].shape]
+
     floating = {name: value for name, value in found.items()
                 if value.is_floating_point() and value.layout == torch.strided and not value.is_meta}
+
     return {
         "of another shape": shapes,
         "not floating-point numbers": [name for name in found if name not in floating],
@@ -208,6 +217,7 @@ def _is_rounded(value: Tensor, constant: Tensor) -> bool:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file by name."""
     try:
         return safetensors.torch.load_file(path)
     except Exception as error:  # damaged files raise many kinds
@@ -215,12 +225,14 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> dict[Any, Any]:
+    """Dictionary that ``torch.save`` wrote, without running code of the file's."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise nearly any kind
         raise _explain_refusal(path, error) from None
+
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict", PLAIN)
     return content
@@ -247,6 +259,7 @@ def is_rebuilt(model: nn.Module, name: str) -> bool:
 
 
 def _fillings(model: nn.Module) -> dict[str, float | None]:
+    """Name prefixes of entries that a file may lack, to their value."""
     return getattr(model, "fill_missing", {})
 
 

@@ -62,17 +62,21 @@ class Quantiser:
         self.scales: list[Tensor] = []
 
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
+        """As of :class:`StepCoder`; keeps what it saw."""
         residual = self._latents.flatten(1).index_select(1, source) - means
         symbols = torch.round(residual)
         if self._straight_through:
             symbols = residual + (symbols - residual).detach()
+
         self.sources.append(source)
         self.residuals.append(residual)
         self.symbols.append(symbols)
         self.scales.append(scales)
+
         return symbols + means
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
+        """As of :class:`StepCoder`; what is coded from here on is ``function`` of the latents."""
         self._latents = function(self._latents)
 
     def unpack(self, packed: list[Tensor]) -> Tensor:
@@ -102,8 +106,10 @@ class Reader:
         self._levels = levels
 
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
+        """As of :class:`StepCoder`; raises StreamError where the stream is at its end."""
         symbols = self._decoder.decode(scale_index(scales, self._levels).flatten())
         return symbols.to(means).view_as(means) + means
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Do nothing: a decoder knows only what was sent."""
         pass  # a decoder knows only what was sent

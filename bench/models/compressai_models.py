@@ -141,16 +141,19 @@ def _flat(coded: Any) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
     """Streams and shape numbers of what ``compress`` returned for one image."""
     if not isinstance(coded, Mapping) or not {"strings", "shape"} <= set(coded):
         raise CodecError(f"{EXPECTED}, not {type(coded).__name__}")
+
     strings, shape = coded["strings"], coded["shape"]
     for entry in strings:
         if not isinstance(entry, (list, tuple)) or [type(stream) for stream in entry] != [bytes]:
             raise CodecError(f"{EXPECTED}; for one image, an entry of 'strings' is {_brief(entry)}")
     if not isinstance(shape, Sequence) or not all(type(number) is int and number >= 0 for number in shape):
         raise CodecError(f"{EXPECTED}; 'shape' is {_brief(shape)}")
+
     return tuple(stream for [stream] in strings), tuple(shape)
 
 
 def _brief(value: object) -> str:
+    """A value as text of 60 letters at most."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
 

@@ -147,17 +147,21 @@ class HierarchicalContext(nn.Module):
         """
         batch = len(hyper)
         context, latents = None, hyper.new_empty(batch, 0)
+
         for number, scale in enumerate(lattice(self.M, *hyper.shape[2:], hyper.device)):
             context = self.enter_scale(number, scale, context, hyper, state)
             parameters = context
             latents = hyper.new_zeros(batch, scale.context.numel()).index_copy(1, scale.known, latents)
+
             for i, step in enumerate(scale.steps):
                 if (number, i) != (0, 0):
                     parameters = self.predict(number, i, context, latents.view(batch, *scale.shape), state)
                     if not (number == 2 and i == len(scale.steps) - 1):  # nothing reads the last context
                         context = self.next_context(number, i, parameters, context, state)
+
                 coded = coder.code(step.source + first, *self.packed(parameters, step.index))
                 latents = latents.index_copy(1, step.index, coded)
+
         return latents.view(batch, *scale.shape)
 
     def new_state(self, batch: int) -> Any:

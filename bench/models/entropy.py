@@ -98,6 +98,7 @@ class GeneralisedGaussian(nn.Module):
         beta = torch.tensor([BETA])
         centres = [math.ceil(float(scale) * TAIL) for scale in scales]
         widest = 2 * max(centres)
+
         cdf = torch.zeros(len(centres), widest + 3, dtype=torch.int32)
         for row, (centre, scale) in enumerate(zip(centres, scales)):
             edges = torch.arange(-centre, centre + 2).float() - 0.5
@@ -105,6 +106,7 @@ class GeneralisedGaussian(nn.Module):
             beyond = _Distribution.apply((torch.tensor([widest - centre]) + 0.5) / scale, beta)
             mass = torch.cat((distribution.diff(), distribution[:1] + (1 - beyond)))
             cdf[row, : 2 * centre + 3] = torch.tensor(pmf_to_quantized_cdf(mass.tolist(), PRECISION), dtype=torch.int32)
+
         lengths = torch.tensor([2 * centre + 3 for centre in centres], dtype=torch.int32)
         return CodingTables(cdf, lengths, torch.tensor([-centre for centre in centres], dtype=torch.int32))
 

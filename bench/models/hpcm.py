@@ -56,11 +56,14 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
             raise ValueError(f"M must be a multiple of 8, not {M}")
         if head_width is not None and (type(head_width) is not int or head_width < 1 or 2 * M % head_width):
             raise ValueError(f"head_width must be null or divide 2M = {2 * M} ({divisors(2 * M)}), not {head_width!r}")
+
         self.M, self.N = M, N
         self.build_context(tuple(prior_s1_s2), tuple(prior_s3), adaptor_depths, expansion, head_width)
+
         self.latent_stride = 2 ** (len(stages) + 1)
         self.hyper_stride = 4 * self.latent_stride
         self.padding_multiple = 16 * self.latent_stride  # scale 1 has windows of 4x4 on a quarter of the latents
+
         self.build_transforms(stages, hyper_blocks)
         self.build_entropy_models()
 
@@ -85,10 +88,12 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         widths = [width for width, _ in stages]
         strided = [down4(3, widths[0]), *(down2(a, b) for a, b in zip(widths, [*widths[1:], self.M]))]
         upsampling = [*(up2(b, a) for a, b in zip(widths, [*widths[1:], self.M])), up4(widths[0], 3)]
+
         analysis: list[nn.Module] = [strided[0]]
         synthesis: list[nn.Module] = []
         for stage, down in zip(stages, strided[1:]):
             analysis += [*residual_blocks(*stage), down]
+
         for stage, up in zip(reversed(stages), reversed(upsampling[:-1])):
             synthesis += [up, *residual_blocks(*stage)]
         synthesis.append(upsampling[-1])
@@ -114,6 +119,7 @@ class HPCM1B(HPCM):
     """The one-billion-parameter model (arXiv 2508.09075): the schedule of HPCM without attention, other networks."""
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
+        """As of the base, for three stages; four downsamplings by 2 under published names."""
         (a, depth), (b, deep), (c, _) = stages
         M = self.M
 
@@ -133,6 +139,7 @@ class HPCM1B(HPCM):
         return nn.Sequential(OrderedDict(analysis)), nn.Sequential(OrderedDict(synthesis))
 
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
+        """As of the base, with M channels before the hyper-latents."""
         M, N = self.M, self.N
         first, second, third, last = blocks
         h_a = nn.Sequential(*residual_blocks(M, first, 2), down2(M, M), *residual_blocks(M, second, 2), down2(M, N))

@@ -109,9 +109,12 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         y = self.analysis(x)
         centred = self.hyper_analysis(y) - self.means_hyper
         z_symbols = self._round(centred)
+
         quantiser = Quantiser(self.to_code(y), straight_through=self.training)
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
+
         y_values = quantiser.unpack(quantiser.residuals if self.training else quantiser.symbols)
+
         z_values = centred if self.training else z_symbols
         likelihoods = {
             "y": self.entropy_estimation(self._noisy(y_values), quantiser.unpack(quantiser.scales)),
@@ -120,10 +123,12 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         return {"x_hat": self.synthesis(y_hat), "likelihoods": likelihoods}
 
     def _round(self, values: Tensor) -> Tensor:
+        """Round to integers; in training mode gradients pass unchanged."""
         rounded = torch.round(values)
         return values + (rounded - values).detach() if self.training else rounded
 
     def _noisy(self, values: Tensor) -> Tensor:
+        """Add uniform noise of one quantisation step in training mode."""
         return values + torch.rand_like(values) - 0.5 if self.training else values
 
     @torch.no_grad()
@@ -142,8 +147,10 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         """
         if not force and self.scale_table.numel():
             return False
+
         device = self.means_hyper.device
         self.scale_table = (default_scale_table() if scale_table is None else scale_table.float()).to(device)
+
         for name, scales in (("y", self.scale_table), ("z", self.scales_hyper.flatten())):
             tables = self.entropy_estimation.tables(scales)
             setattr(self, f"quantized_cdf_{name}", tables.cdf.to(device))
@@ -174,6 +181,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         z_symbols = torch.round(self.hyper_analysis(y) - self.means_hyper)
         quantiser = Quantiser(self.to_code(y))
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
+
         # Coding waits for the symbols: only once all other work of a GPU is queued.
         z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:]), self.tables("z"))
         symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
@@ -218,5 +226,6 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         return self.reconstruct(self.decode_latents(y_stream, z_stream, shape))
 
     def _z_rows(self, shape: Iterable[int]) -> Tensor:
+        """Row of the tables of z for each hyper-latent of one image, in raster order."""
         height, width = shape
         return torch.arange(self.N).repeat_interleave(height * width)

@@ -106,6 +106,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         self.h_a, self.h_s = h_a, h_s  # published state dicts hold them a second time, after the codec's
 
     def _blocks(self, width: int, rate: float, number: int) -> list[nn.Module]:
+        """Make ``number`` mixing blocks of one width and hidden rate."""
         return [PreNormBlock(width, rate, **self.block_options) for _ in range(number)]
 
     def _group_context(self, k: int) -> nn.Sequential:
@@ -118,6 +119,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         wanted = 2 * self.groups[k]
         given = wanted + (wanted if k else 0) + self.M  # spatial context, channel context, hyper parameters
         inner = [max(2 * self.N, ((3 - i) * given + i * wanted) // 3) for i in (1, 2)]  # a linear ramp
+
         layers = [GatedProjection(a, b) for a, b in pairwise((given, *inner, wanted))]
         return CheckerboardLatentCodec(
             {"y": GaussianConditionalLatentCodec(quantizer="ste")},
@@ -176,6 +178,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         return self.g_s(y_hat).clamp(0, 1)
 
     def _check_coding(self) -> None:
+        """Raise RuntimeError where the model is not ready to code."""
         if self.training:
             raise RuntimeError("call eval() before compress and decompress")
         if (dtype := self.g_a[0].weight.dtype) != torch.float32:

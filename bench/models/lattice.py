@@ -118,6 +118,7 @@ def lattice(channels: int, height: int, width: int, device: torch.device) -> tup
 
 
 def _raster(*shape: int) -> np.ndarray:
+    """Plane of positions in raster order."""
     return np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
 
 

@@ -185,11 +185,13 @@ class WindowCrossAttention(nn.Module):
         return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(-1, self.heads, p * p, width_of_head)
 
     def _unwindow(self, x: Tensor, shape: tuple[int, ...], p: int) -> Tensor:
+        """Undo :meth:`_windows`: to (B, C, H, W)."""
         batch, channels, height, width = shape
         x = x.reshape(batch, height // p, width // p, self.heads, p, p, channels // self.heads)
         return x.permute(0, 3, 6, 1, 4, 2, 5).reshape(shape)
 
 
 def _pointwise(channels: int, expansion: float) -> list[nn.Module]:
+    """Layers of two 1x1 convolutions, with ``expansion`` times the width between."""
     hidden = int(channels * expansion)
     return [conv1x1(channels, hidden), nn.LeakyReLU(0.01, inplace=True), conv1x1(hidden, channels)]

@@ -1,20 +1,17 @@
-"""Memory banks of the multi-reference line (yutendo0714/LIC-HPCM-MultiRef).
+"""What the multi-reference line remembers of a pass, and the options of its banks (yutendo0714/LIC-HPCM-MultiRef).
 
 A bank (a module) holds networks only. What is remembered is in a :class:`Memory`, which belongs to one coding
-pass, so images and passes can't see each other's. Contexts are (B, C, h, w), keys and queries (B, K).
+pass, so images and passes can't see each other's.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from bench.models.layers import conv1x1, depthwise
-from bench.models.options import check_positive, check_whole, divisors
+from bench.models.options import check_positive, check_whole
 
 KERNELS = {"elu": lambda x: F.elu(x) + 1, "relu": lambda x: F.relu(x) + 1e-6}  # make features positive
 
@@ -45,6 +42,7 @@ class BankOptions:
     num_heads: int = 8
 
     def __post_init__(self) -> None:
+        """Refuse impossible values."""
         check_whole(0, max_refs=self.max_refs)
         check_whole(topk_refs=self.topk_refs, compress_ratio=self.compress_ratio,
                     value_resolution=self.value_resolution, num_heads=self.num_heads)
@@ -90,188 +88,3 @@ class Memory:
         """
         for key, value in zip(other.keys, other.values):
             self.add(key, value)
-
-
-class CosineBank(nn.Module):
-    """Bank of phase 1: cosine similarity, values at a quarter of the context's size, a gate for each channel.
-
-    Args:
-        width: channels C of a context.
-        options: of the bank.
-
-    Raises:
-        ValueError: an option does not fit the width.
-    """
-
-    query_proj: nn.Module
-    value_proj: nn.Module
-
-    def __init__(self, width: int, options: BankOptions) -> None:
-        super().__init__()
-        self.options = options
-        self.build_networks(width)
-
-    def build_networks(self, width: int) -> None:
-        """Add the networks under their published names.
-
-        Args:
-            width: channels C of a context.
-        """
-        if self.options.compress_ratio > width:
-            raise ValueError(f"compress_ratio must be at most {width}, the context's channels, "
-                             f"not {self.options.compress_ratio}")
-        length = width // self.options.compress_ratio
-        self.key_encoder = nn.Sequential(nn.Conv2d(width, length, 1, bias=False), group_norm(8, length))
-        self.query_proj = conv1x1(width, length)
-        self.value_proj = conv1x1(width, width)
-        self.fusion_gate = nn.Sequential(conv1x1(2 * width, width), nn.Sigmoid())
-
-    def add(self, memory: Memory, context: Tensor) -> None:
-        """Remember a context.
-
-        Args:
-            memory: of this pass.
-            context: (B, C, h, w).
-        """
-        key, value = self.key(context), self.value(context)
-        memory.add(*((key.detach(), value.detach()) if self.options.detach else (key, value)))
-
-    def enhance(self, memory: Memory, context: Tensor) -> Tensor:
-        """Join a context with the remembered ones that are most similar; each image has its own choice.
-
-        Args:
-            memory: of this pass, not empty.
-            context: (B, C, h, w).
-
-        Returns:
-            Tensor (B, C, h, w).
-        """
-        slots, weights = self.choose(memory, context)
-        images = torch.arange(len(context), device=context.device)[:, None]
-        values = torch.stack(memory.values, dim=1)[images, slots].flatten(0, 1)
-        resized = F.interpolate(values, context.shape[2:], mode="bilinear", align_corners=False)
-        maps = self.decode(resized).unflatten(0, slots.shape)
-        return self.fuse(context, (weights[:, :, None, None, None] * maps).sum(dim=1))
-
-    def choose(self, memory: Memory, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Choose the best matches of a context, best first; of equals the lower slot.
-
-        Args:
-            memory: of this pass, not empty.
-            context: (B, C, h, w).
-
-        Returns:
-            Slots, int64, and weights that add up to 1, (B, k) each.
-        """
-        scores = self.scores(self.query(context), torch.stack(memory.keys, dim=1))
-        scores, slots = torch.sort(scores, dim=1, descending=True, stable=True)
-        return slots[:, : self.options.topk_refs], scores[:, : self.options.topk_refs].softmax(dim=1)
-
-    def key(self, context: Tensor) -> Tensor:
-        """What a context (B, C, h, w) is found by, (B, K)."""
-        return self.key_encoder(context).mean(dim=(2, 3))
-
-    def query(self, context: Tensor) -> Tensor:
-        """What a context (B, C, h, w) looks for, (B, K)."""
-        return self.query_proj(context).mean(dim=(2, 3))
-
-    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Query (B, K) and keys (B, n, K) to the logits of their weights, (B, n)."""
-        cosines = (F.normalize(query, dim=1)[:, None] * F.normalize(keys, dim=2)).sum(dim=2)
-        return cosines / self.options.temperature
-
-    def value(self, context: Tensor) -> Tensor:
-        """What is found of a context (B, C, h, w): (B, C, r, r), here of a quarter of its height and width."""
-        height, width = context.shape[2:]
-        return F.adaptive_avg_pool2d(self.value_proj(context), (max(1, height // 4), max(1, width // 4)))
-
-    def decode(self, value: Tensor) -> Tensor:
-        """Stored values, resized to (n, C, h, w), to what is retrieved, in the same shape."""
-        return value
-
-    def fuse(self, context: Tensor, retrieved: Tensor) -> Tensor:
-        """Join a context and what was retrieved for it, (B, C, h, w) each, to a context."""
-        return torch.lerp(context, retrieved, self.fusion_gate(torch.cat((context, retrieved), dim=1)))
-
-
-class FusionBank(CosineBank):
-    """Bank of phase 2: values of fixed size through an encoder and a decoder, fused by a network."""
-
-    def build_networks(self, width: int) -> None:
-        super().build_networks(width)
-        del self.value_proj
-        self.query_proj = nn.Sequential(self.query_proj, nn.GELU())
-        self.value_encoder = nn.Sequential(depthwise(width), conv1x1(width, width), nn.GELU())
-        self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width))
-        self.fusion_net = nn.Sequential(conv1x1(2 * width, width), group_norm(32, width), nn.GELU(), depthwise(width),
-                                        conv1x1(width, width))
-        # Published, and never used.
-        length = width // self.options.compress_ratio
-        self.mha_query, self.mha_key, self.mha_value = (nn.Linear(length, length) for _ in range(3))
-
-    def value(self, context: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(self.value_encoder(context), self.options.value_resolution)
-
-    def decode(self, value: Tensor) -> Tensor:
-        return self.value_decoder(value)
-
-    def fuse(self, context: Tensor, retrieved: Tensor) -> Tensor:
-        both = torch.cat((context, retrieved), dim=1)
-        return torch.lerp(context, self.fusion_net(both), self.gate(both))
-
-    def gate(self, both: Tensor) -> Tensor:
-        """Context and retrieved map, (B, 2C, h, w), to the share of the fused one, (B, C or 1, h, w)."""
-        return self.fusion_gate(both)
-
-
-class KernelBank(FusionBank):
-    """Bank of phase 3: products of positive features with a temperature that learns, one gate for all channels."""
-
-    def build_networks(self, width: int) -> None:
-        heads = self.options.num_heads
-        self.temperature = nn.Parameter(torch.tensor([float(self.options.temperature)]))
-        # value_proj is published, and never used.
-        self.query_proj, self.key_proj, self.value_proj = (normalised(width, heads) for _ in range(3))
-        self.value_encoder = nn.Sequential(depthwise(width), conv1x1(width, width), nn.GELU(), conv1x1(width, width))
-        self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width), conv1x1(width, width))
-        self.fusion_net = nn.Sequential(
-            conv1x1(2 * width, width), group_norm(8, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
-            group_norm(8, width), nn.GELU(), conv1x1(width, width))
-        self.gate_net = nn.Sequential(conv1x1(2 * width, width // 2), nn.GELU(), conv1x1(width // 2, 1), nn.Sigmoid())
-
-    def key(self, context: Tensor) -> Tensor:
-        return KERNELS[self.options.kernel_type](self.key_proj(context)).mean(dim=(2, 3))
-
-    def query(self, context: Tensor) -> Tensor:
-        return KERNELS[self.options.kernel_type](self.query_proj(context)).mean(dim=(2, 3))
-
-    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        return (query[:, None] * keys).sum(dim=2) / (self.temperature + 1e-8)
-
-    def gate(self, both: Tensor) -> Tensor:
-        return self.gate_net(both)
-
-
-def normalised(width: int, groups: int) -> nn.Sequential:
-    """Make a 1x1 convolution and a normalisation in groups of channels.
-
-    Args:
-        width: channels.
-        groups: divides ``width``.
-
-    Raises:
-        ValueError: it does not.
-    """
-    if width % groups:
-        raise ValueError(f"num_heads must divide the context's {width} channels ({divisors(width)}), not be {groups}")
-    return nn.Sequential(conv1x1(width, width), nn.GroupNorm(groups, width))
-
-
-def group_norm(groups: int, width: int) -> nn.GroupNorm:
-    """Make a normalisation in groups of channels, at widths that they don't divide in fewer.
-
-    Args:
-        groups: wanted.
-        width: channels.
-    """
-    return nn.GroupNorm(math.gcd(groups, width), width)

@@ -14,7 +14,8 @@ from bench.models.hpcm import HPCM
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
 from bench.models.layers import conv1x1
-from bench.models.memory import BankOptions, CosineBank, FusionBank, KernelBank, Memory, normalised
+from bench.models.memory import BankOptions, Memory
+from bench.models.memory_banks import CosineBank, FusionBank, KernelBank, normalised
 from bench.models.options import check_flags
 
 State = dict[int, Memory]  # of the scales (0 to 2) that have one
@@ -75,6 +76,7 @@ class MultiReference(HPCM):
             self.add_module(BANK_NAMES[number], self.bank_type(2 * self.M, options))
 
     def new_state(self, batch: int) -> State:
+        """Empty memories of the scales that have a bank."""
         if not self.enable_multiref:
             return {}
         banks = {number: getattr(self, name).options for number, name in enumerate(BANK_NAMES) if hasattr(self, name)}
@@ -109,6 +111,7 @@ class MultiReference(HPCM):
         return getattr(self, BANK_NAMES[number]).enhance(state[number], context) if number in state else context
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:
+        """As of the base; the first context of a scale is remembered."""
         return self.remember(number, super().enter_scale(number, scale, context, hyper, state), state)
 
 
@@ -116,6 +119,7 @@ class ContextMemory(MultiReference):
     """What phases 1 and 2 share: memory changes the context of the next step, from step 1 of a scale on."""
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: State) -> Tensor:
+        """As of the base; from step 1 on the next context is joined with earlier ones, then remembered."""
         context = super().next_context(number, i, parameters, context, state)
         if i > 0:
             context = self.recall(number, context, state)
@@ -200,21 +204,26 @@ class MultiRefPhase3(MemoryAtEachScale):
         check_flags(enable_hierarchical_transfer=enable_hierarchical_transfer)
         if type(attn_s3_window) is not int or attn_s3_window not in WINDOW_SIDES:
             raise ValueError(f"attn_s3_window must be 1, 2, 4, 8 or 16, not {attn_s3_window!r}")
+
         self.windows = (*HPCM.windows[:2], attn_s3_window)
         self.enable_hierarchical_transfer = enable_hierarchical_transfer
         self.bank_options = {"kernel_type": kernel_type, "num_heads": num_heads}
         super().__init__(detach_memory=detach_memory, **options)
+
         if enable_hierarchical_transfer:  # the published networks for it, which do nothing
             for name in ("memory_manager_s1_to_s2", "memory_manager_s2_to_s3"):
                 self.add_module(name, nn.ModuleDict({"cross_proj": normalised(2 * self.M, num_heads)}))
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:
+        """As of the phases before; with transfer the scale's memory begins with that of the scale before."""
         if self.enable_hierarchical_transfer and number in state and number - 1 in state:
             state[number].copy_from(state[number - 1])
         return super().enter_scale(number, scale, context, hyper, state)
 
     def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: State) -> Tensor:
+        """As of the base, joined with what the memory finds for it."""
         return self.recall(number, super().predict(number, i, context, latents, state), state)
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: State) -> Tensor:
+        """As of the base; the next context is remembered."""
         return self.remember(number, super().next_context(number, i, parameters, context, state), state)

@@ -37,11 +37,13 @@ def import_factory(name: str) -> Callable[..., nn.Module]:
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise ConfigurationError(f"'{name}' is no import path", "write it as my_package.my_module:MyCodec")
+
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever a module of the user's raises
         raise ConfigurationError(f"can't import '{module_name}' of model '{name}': {type(error).__name__}: {error}",
                                  "install it, put its folder on PYTHONPATH, or run in its folder") from None
+
     if not hasattr(module, attribute):
         models = [key for key, value in vars(module).items() if _is_model(value)]
         raise ConfigurationError(f"module '{module_name}' has no '{attribute}'",
@@ -53,6 +55,7 @@ def import_factory(name: str) -> Callable[..., nn.Module]:
 
 
 def _is_model(value: object) -> bool:
+    """Whether a value is the class of a module."""
     return isinstance(value, type) and issubclass(value, nn.Module)
 
 
@@ -96,6 +99,7 @@ def source_sha256(name: str) -> str:
     places = [getattr(sys.modules[part], "__file__", None) for part in (own_name.partition(".")[0], own_name)]
     if not any(places):
         raise ConfigurationError(f"module '{own_name}' has no source file", EXPECTED)
+
     file = Path(next(filter(None, places)))
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     lines = [f"{path.relative_to(file.parent).as_posix()} {sha256_of(path)}" for path in files]

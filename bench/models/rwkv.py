@@ -98,23 +98,27 @@ class RWKV(HPCM):
         check_whole(fusion_blocks=fusion_blocks)
         if options.get("head_width", 20) is None:
             raise ValueError("head_width can't be None here: that leaves out the cells; give a number of channels")
+
         self.cell_rates, self.prior_rate = cell_rates, prior_rate
         self.fusion_rate, self.fusion_blocks = fusion_rate, fusion_blocks
         self.block_options: dict[str, Any] = {"runs": runs, "use_checkpoint": use_checkpoint}
         super().__init__(**options)
 
     def build_attention(self, number: int, heads: int) -> nn.Module:
+        """As of the base, or a cell where the scale has a hidden rate."""
         rate = self.cell_rates[number]
         if rate is None:
             return super().build_attention(number, heads)
         return ContextCell(2 * self.M, rate, **self.block_options)
 
     def build_fusion(self) -> nn.Module:
+        """As of the base, or mixing blocks where there is a hidden rate."""
         if self.fusion_rate is None:
             return super().build_fusion()
         return FusionNet(2 * self.M, self._blocks(2 * self.M, self.fusion_rate, self.fusion_blocks))
 
     def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
+        """As of the base, or mixing blocks where there is a hidden rate."""
         if self.prior_rate is None:
             return super().build_prior(depths)
         if len(depths) != 2:
@@ -123,4 +127,5 @@ class RWKV(HPCM):
         return SpatialPrior(before, [*after, conv1x1(3 * self.M, 2 * self.M)])
 
     def _blocks(self, width: int, rate: float, number: int) -> list[nn.Module]:
+        """Make ``number`` mixing blocks of one width and hidden rate."""
         return [MixingBlock(width, rate, **self.block_options) for _ in range(number)]

@@ -49,11 +49,13 @@ class OmniShift(nn.Module):
         return shifted.permute(0, 2, 3, 1)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Add the merged kernel, as published checkpoints have it."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         kernel = self.kernel()
         destination[prefix + MERGED] = kernel if keep_vars else kernel.detach()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Leave out a merged kernel: it is derived."""
         state_dict.pop(prefix + MERGED, None)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 

@@ -136,11 +136,13 @@ class WeConvPhase1(HPCM):
         return self.walk(parameters, coder, state, first=number * parameters[0].numel() // 2)
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: BandPass) -> Tensor:
+        """As of the base; where scale 3 is skipped its context is the hyper parameters."""
         if number == 2 and state.skips_scale_3:
             return hyper
         return super().enter_scale(number, scale, context, hyper, state)
 
     def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: BandPass) -> Tensor:
+        """As of the base, with the prior added to the latents; where scale 3 is skipped its context alone."""
         if number == 2 and state.skips_scale_3:
             return context
         if state.prior is not None:
@@ -148,6 +150,7 @@ class WeConvPhase1(HPCM):
         return super().predict(number, i, context, latents, state)
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: BandPass) -> Tensor:
+        """As of the base, unless nothing reads it."""
         if state.skips_scale_3 and (number, i) >= (1, STEPS[1] - 1):  # what follows does not read it
             return context
         return super().next_context(number, i, parameters, context, state)
@@ -181,6 +184,7 @@ class WeConvPhase2(WeConvPhase1):
         return [(self.weconv if i % 2 != weconv_first else PConvRB)(width) for i in range(number)]
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
+        """As of the base, with wavelet blocks in the innermost stage, as parts called stage1, stage2, ..."""
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1]
         analysis = [*outer_analysis(widths, depths),
@@ -202,7 +206,9 @@ class WeConvPhase3(WeConvPhase2):
         self.hyper_stride = 8 * self.latent_stride
 
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
+        """Build the hyper transforms over bands; ``blocks`` has no effect."""
         return WaveletHyperAnalysis(self.M, self.N, self.weconv), WaveletHyperSynthesis(self.M, self.N, self.weconv)
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
+        """Hyper parameters (B, 2M, h, w), the same for each band."""
         return [hyper] * 4

@@ -57,9 +57,11 @@ class WeConvPhase4(WeConvPhase2):
     def __init__(self, use_adaptive_quant: bool = True, attention_heads: int = 8, **options: Any) -> None:
         check_flags(use_adaptive_quant=use_adaptive_quant)
         super().__init__(**options)
+
         M = self.M
         if type(attention_heads) is not int or attention_heads < 1 or M % attention_heads:
             raise ValueError(f"attention_heads must divide M = {M} ({divisors(M)}), not be {attention_heads!r}")
+
         self.ll_context_encoder = LLContextEncoder(M, attention_heads)
         for band in BANDS[1:]:
             self.add_module(f"freq_attention_{band}", FrequencyAttentionFusion(M, attention_heads))
@@ -70,12 +72,14 @@ class WeConvPhase4(WeConvPhase2):
     def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
         check_stages(stages, least=2)
         check_whole(least=2, N=self.N)
+
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1] + 1
         analysis = outer_analysis(widths, depths)
         analysis.append(nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth), down2(inner, self.M)))
         synthesis = [nn.Sequential(up2(self.M, inner), *self.mixed_blocks(inner, depth))]
         synthesis += outer_synthesis(widths, depths)
+
         self.g_a_weconv, self.g_s_weconv = in_stages(analysis), in_stages(synthesis)
         self.h_a_wavelet, self.h_s_wavelet = SplitHyperAnalysis(self.M, self.N), SplitHyperSynthesis(self.M, self.N)
 
@@ -92,19 +96,23 @@ class WeConvPhase4(WeConvPhase2):
         return self.h_s_wavelet(z_hat)
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
+        """Hyper parameters of each band, (B, 2M, h, w), from (B, 8M, h, w)."""
         low, *high = hyper.chunk(4, dim=1)
         return [self.param_aggregator_ll(low), *map(self.param_aggregator_hf, high)]
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
+        """As of the phases before; the encoder first brings the low band to units of its step."""
         coder.adjust(self.scale_low_band)
         return super().code_latents(hyper, coder)
 
     def prior_of_high_bands(self, low: Tensor, coder: StepCoder) -> Tensor:
+        """The low band's context; the encoder then fuses the high bands with it."""
         context = self.ll_context_encoder(low)
         coder.adjust(lambda bands: self.fuse_high_bands(bands, context))
         return context
 
     def code_band(self, number: int, parameters: Tensor, coder: StepCoder, prior: Tensor | None) -> Tensor:
+        """As of the phases before, back in the band's own units."""
         return self.quantisation_steps()[number] * super().code_band(number, parameters, coder, prior)
 
     def quantisation_steps(self) -> list[Tensor] | tuple[int, ...]:
@@ -157,13 +165,16 @@ class WeConvPhase5(WeConvPhase4):
             raise ValueError(f"num_checkerboard_groups must be 2 or 4, not {num_checkerboard_groups!r}")
         if lightweight_context and adaptive_context:
             raise ValueError("lightweight_context and adaptive_context can't both be true")
+
         self.num_checkerboard_groups = num_checkerboard_groups
         self.use_enhanced_context, self.lightweight_context = use_enhanced_context, lightweight_context
+
         self.builder = MultiResolutionContext
         if lightweight_context:
             self.builder = LightweightMultiResolutionContext
         elif adaptive_context:
             self.builder = AdaptiveMultiResolutionContext
+
         super().__init__(**options)
 
     def build_context(self, prior_s1_s2: tuple[int, ...], prior_s3: tuple[int, ...],
@@ -181,6 +192,7 @@ class WeConvPhase5(WeConvPhase4):
         latents = hyper.new_zeros(len(hyper), hyper[0].numel() // 2)
         parameters, shape = hyper, (self.M, *hyper.shape[2:])
         groups = 2 if state.skips_scale_3 else self.num_checkerboard_groups
+
         for number, index in enumerate(checkerboard(shape, groups, hyper.device)):
             if number > 0:
                 parameters = self.predict_group(latents.view(-1, *shape), hyper, state)

@@ -31,6 +31,7 @@ class _FixedRate(CompressionModel):
         return super().decompress(strings, shape, s=self.level)
 
     def update(self, scale_table: Tensor | None = None, force: bool = False) -> bool:
+        """Build the tables of this rate."""
         with torch.no_grad():
             return super().update(scale_table, force, scale=self.Gain[self.level].abs())
 
@@ -56,10 +57,12 @@ def zoo_model(architecture: str, quality: int = 1, metric: str = "mse", padding_
         raise ValueError(f"padding_multiple must be a positive whole number, not {padding_multiple!r}")
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
+
     variable = architecture in image_vbr.cfgs
     qualities = range(1, LEVELS + 1) if variable else image.cfgs[architecture]
     if type(quality) is not int or quality not in qualities:
         raise ValueError(f"quality of {architecture} must be {min(qualities)} to {max(qualities)}, not {quality!r}")
+
     if variable:
         base = image_vbr.model_architectures[architecture]
         options = {} if architecture == "mbt2018-vbr" else {"vr_entbttlnck": True}  # as the published weights

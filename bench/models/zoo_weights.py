@@ -32,6 +32,7 @@ def fetch_weights(variant: Variant) -> None:
 
 
 def _address(variant: Variant, lambda_: float) -> str:
+    """Address of a variant's published weights at one λ."""
     from bench.models.zoo import published_weights
 
     if not variant.model.startswith(ZOO):

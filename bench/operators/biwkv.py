@@ -61,14 +61,17 @@ def biwkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int = 32) -> Tensor:
 
 
 def _check_inputs(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> None:
+    """Raise where the operator's inputs don't fit together."""
     dtypes = {x.dtype for x in (w, u, k, v)}
     if len(dtypes) > 1 or k.dtype not in DTYPES:
         found = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
         raise TypeError(f"Bi-WKV takes inputs all of float32 or all of float64, not {found}; use autocast for less")
+
     if k.dim() != 3 or k.shape != v.shape or 0 in k.shape:
         raise ValueError(f"k and v must be (B, T, C) alike and not empty, not {tuple(k.shape)} and {tuple(v.shape)}")
     if w.shape != k.shape[2:] or u.shape != k.shape[2:]:
         raise ValueError(f"w and u must be ({k.shape[2]},), not {tuple(w.shape)} and {tuple(u.shape)}")
+
     if len({x.device for x in (w, u, k, v)}) > 1:
         raise ValueError("w, u, k and v must be on one device")
     if runs < 1:
@@ -77,6 +80,7 @@ def _check_inputs(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> None
 
 @torch.library.custom_op("bench::biwkv", mutates_args=())
 def _forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
+    """The operator, compiled where it can be."""
     _check_inputs(w, u, k, v, runs)
     w, u, k, v = (x.contiguous() for x in (w, u, k, v))
     library = KERNELS.get(k.device.type)
@@ -86,6 +90,7 @@ def _forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
 @torch.library.custom_op("bench::biwkv_backward", mutates_args=())
 def _backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
               runs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of w, u, k and v, compiled where they can be."""
     _check_inputs(w, u, k, v, runs)
     grad, w, u, k, v = (x.contiguous() for x in (grad, w, u, k, v))
     library = KERNELS.get(k.device.type)
@@ -94,21 +99,25 @@ def _backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
 
 @_forward.register_fake
 def _forward_shape(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
+    """The output's shape, for tracing."""
     _check_inputs(w, u, k, v, runs)
     return torch.empty_like(k, memory_format=torch.contiguous_format)
 
 
 @_backward.register_fake
 def _backward_shapes(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> tuple[Tensor, ...]:
+    """The gradients' shapes, for tracing."""
     return tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (w, u, k, v))
 
 
 def _keep_inputs(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    """Keep what the backward pass needs."""
     *tensors, ctx.runs = inputs
     ctx.save_for_backward(*tensors)
 
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Gradients of the inputs; none of ``runs``."""
     return *torch.ops.bench.biwkv_backward(grad, *ctx.saved_tensors, ctx.runs), None
 
 

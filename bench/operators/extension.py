@@ -78,11 +78,13 @@ class Extension:
             return "no GPU"
         if self.file.exists():
             return None
+
         compiler = os.environ.get("CXX", "c++").split()[0]
         if not shutil.which(compiler):
             return f"no C++ compiler ({compiler})"
         if not (shutil.which("ninja") or importlib.util.find_spec("ninja")):
             return "no ninja"
+
         if self.device == "cuda":
             home = _cpp_extension().CUDA_HOME
             if home is None or not (Path(home) / "bin" / "nvcc").exists():
@@ -105,11 +107,13 @@ class Extension:
             raise BuildError(_first_error(str(error))) from error
 
     def _build(self) -> None:
+        """Compile in a folder of its own, then move the library into place."""
         folder = self.file.parent
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "building"), _ninja_on_path():
             if self.file.exists():
                 return
+
             for left_over in folder.glob("build-*"):  # by a process that was killed
                 shutil.rmtree(left_over, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as build:

@@ -37,6 +37,7 @@ def backward(library: ctypes.CDLL, grad: Tensor, w: Tensor, u: Tensor, k: Tensor
 
 
 def _run_count(tokens: int, runs: int) -> int:
+    """Runs that hold tokens; fewer than ``runs`` where there are few tokens."""
     return -(-tokens // -(-tokens // runs))
 
 
@@ -50,15 +51,18 @@ def _run_memory(library: ctypes.CDLL, k: Tensor, runs: int, backward: bool) -> T
 
 
 def _suffix(k: Tensor) -> str:
+    """How names of C functions say the dtype."""
     return str(k.dtype).removeprefix("torch.")
 
 
 def _call(library: ctypes.CDLL, name: str, k: Tensor, runs: int, tensors: Sequence[Tensor]) -> None:
+    """Call a kernel for its device, on the current stream of a GPU."""
     function = getattr(library, f"biwkv_{name}_{_suffix(k)}")
     arguments = c_arguments(*tensors, *k.shape, runs)
     if not k.is_cuda:
         function(*arguments)
         return
+
     with torch.cuda.device(k.device):
         stream = torch.cuda.current_stream().cuda_stream
         if code := function(*arguments, ctypes.c_void_p(stream)):

@@ -74,6 +74,7 @@ class NativeOperator:
         """The library for a device, or None: then ``plain`` must do. The first None of a device is a warning."""
         if not native_allowed() or device not in self.sources:
             return None
+
         with self._lock:
             if device not in self._libraries and device not in self._failures:
                 try:
@@ -90,6 +91,7 @@ class NativeOperator:
             return self._plain(device, f"no kernel for {device}")
         if not native_allowed():
             return self._plain(device, "BENCH_NATIVE=0")
+
         extension = self.extension(device)
         if missing := self._failures.get(device) or extension.missing():
             return self._plain(device, missing)
@@ -102,4 +104,5 @@ class NativeOperator:
         return self.status(device).identity
 
     def _plain(self, device: str, reason: str) -> Implementation:
+        """What runs where there is no compiled version, and why."""
         return Implementation(device, False, f"{self.plain} ({reason})", f"{self.name} {self.plain}")

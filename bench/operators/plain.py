@@ -82,6 +82,7 @@ def backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
     """Gradients of w, u (C,) and k, v (B, T, C) from that of the output."""
     tokens = k.shape[1]
     ks, vs, grads = _cut(k, runs, FLOOR), _cut(v, runs, 0.0), _cut(grad, runs, 0.0)
+
     length = len(ks)
     own_left, own_right, left, right = _sums(w, ks, vs, slopes=True)
     gw, gu = torch.zeros_like(ks[0]), torch.zeros_like(ks[0])
@@ -99,6 +100,7 @@ def backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
         tops.append((before.top, after.top, share))
         gs.append(g)
         hs.append(h)
+
     gk, gv, ends = _token_gradients(w, u, ks, vs, gs, hs, tops)
     grad_left, left_top, grad_right, right_top = _scan_gradients(w, length, own_left, own_right, left, right, *ends)
     for i in range(length):
@@ -121,15 +123,18 @@ def _cut(x: Tensor, runs: int, fill: float) -> list[Tensor]:
 
 
 def _uncut(parts: list[Tensor], tokens: int) -> Tensor:
+    """Undo :func:`_cut`: (B, T, C)."""
     return torch.stack(parts, 2).flatten(1, 2)[:, :tokens].contiguous()
 
 
 def _token(k: Tensor, v: Tensor, slopes: bool) -> Sum:
+    """The sums of one token for each run."""
     zero = torch.zeros_like(k)
     return Sum(v, torch.ones_like(k), k, (zero, zero, zero) if slopes else ())
 
 
 def _empty(like: Tensor, slopes: bool) -> Sum:
+    """Sums over no token, in the shape of ``like``."""
     zero = torch.zeros_like(like)
     return Sum(zero, zero, torch.full_like(like, FLOOR), (zero, zero, zero) if slopes else ())
 
@@ -143,12 +148,14 @@ def _sums(w: Tensor, ks: list[Tensor], vs: list[Tensor], slopes: bool) -> tuple[
         own_left = (own_left + _token(k, v, slopes)).faded(w)
     for k, v in zip(reversed(ks), reversed(vs)):
         own_right = own_right.faded(w) + _token(k, v, slopes)
+
     left: list[Sum] = []
     right: list[Sum] = []
     state = _empty(ks[0][:, 0], slopes)
     for r in range(count):
         left.append(state)
         state = state.faded(w, length) + own_left.of_run(r)
+
     state = _empty(ks[0][:, 0], slopes)
     for r in reversed(range(count)):
         state = state.faded(w, length) + own_right.of_run(r)
@@ -157,6 +164,7 @@ def _sums(w: Tensor, ks: list[Tensor], vs: list[Tensor], slopes: bool) -> tuple[
 
 
 def _stack(sums: Sequence[Sum]) -> Sum:
+    """Sums of single runs, (B, C) each, as (B, runs, C)."""
     parts = zip(*((each.x, each.one, each.top, *each.slopes) for each in sums))
     x, one, top, *slopes = (torch.stack(part, 1) for part in parts)
     return Sum(x, one, top, tuple(slopes))
@@ -175,6 +183,7 @@ def _walk(w: Tensor, ks: list[Tensor], vs: list[Tensor], left: Sum, right: Sum) 
 
 
 def _shares(left: Sum, right: Sum, own_top: Tensor) -> Shares:
+    """Weights of what an output is made of, from the exponents."""
     sides = torch.maximum(left.top, right.top)
     top = torch.maximum(sides, own_top)
     winner = torch.where(sides >= own_top, (right.top >= left.top).to(torch.uint8), 2)
@@ -203,6 +212,7 @@ def _token_gradients(
         kept = top_left - w >= ks[i]
         top = torch.where(kept, 0.0, left_top) + torch.where(share.winner == 2, by_top, 0.0)
         left_top = torch.where(kept, left_top, 0.0) + torch.where(share.winner == 0, by_top, 0.0)
+
         new = Sum(gs[i], hs[i], -share.top)
         left, right = left.faded(w) + new, right.faded(w, -1) + new
         right_top = right_top + torch.where(share.winner == 1, by_top, 0.0)
@@ -230,6 +240,7 @@ def _scan_gradients(
         lefts.insert(0, (state, torch.where(kept, 0.0, top)))
         state = state.faded(w, length) + grad_left.of_run(r)
         top = torch.where(kept, top, 0.0) + left_top[:, r]
+
     state, top = _empty(left.top[:, 0], slopes=False), torch.zeros_like(left.top[:, 0])
     for r in range(count):
         state = state.faded(w, length) + grad_right.of_run(r)
@@ -242,5 +253,6 @@ def _scan_gradients(
 
 
 def _stack_pairs(pairs: list[tuple[Sum, Tensor]]) -> tuple[Sum, Tensor]:
+    """As :func:`_stack`, of sums and of their gradients by the top."""
     sums, tops = zip(*pairs)
     return _stack(sums), torch.stack(tops, 1)

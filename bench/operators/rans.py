@@ -40,6 +40,7 @@ def encode(symbols: Tensor, rows: Tensor, tables: Tables) -> bytes:
         encoder = BufferedRansEncoder()
         encoder.encode_with_indexes(symbols.tolist(), rows.tolist(), *(table.tolist() for table in given))
         return encoder.flush()
+
     words = torch.empty(2 * len(symbols) + 2, dtype=torch.int32)  # no symbol takes more than two
     count = _call(library.rans_encode, symbols, rows, len(symbols), *given, *given[0].shape, words, len(words))
     if count == ROW_OUT_OF_RANGE:
@@ -59,6 +60,7 @@ class Decoder:
 
     def __init__(self, stream: bytes, tables: Tables) -> None:
         self._tables = [_int32(table) for table in tables]
+
         self._library = CODER.get("cpu")
         if self._library is None:
             self._lists = [table.tolist() for table in self._tables]
@@ -79,6 +81,7 @@ class Decoder:
         rows = _int32(rows)
         if self._library is None:
             return torch.tensor(self._decoder.decode_stream(rows.tolist(), *self._lists), dtype=torch.int32)
+
         symbols = torch.empty(len(rows), dtype=torch.int32)
         failure = _call(self._library.rans_decode, self._words, len(self._words), self._position, self._state,
                         rows, len(rows), *self._tables, *self._tables[0].shape, symbols)
@@ -91,6 +94,7 @@ class Decoder:
 
 
 def _int32(tensor: Tensor) -> Tensor:
+    """What the coder reads: int32 on the CPU, contiguous."""
     return tensor.detach().to("cpu", torch.int32).contiguous()
 
 
