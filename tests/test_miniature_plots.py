@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 from test_report import LABELS, cell, make_rows, table_of
 
 from bench.reports.rate.curves import measured_curves
-from bench.reports.rate.miniature_plots import by_line, gain_at_equal_rate, miniatures_of
+from bench.reports.rate.miniature_plots import find_gain_at_equal_rate, find_miniatures, group_by_line
 from bench.reports.rate.report import assemble
 from bench.results.row_selection import select
 
@@ -31,23 +31,23 @@ def miniatures(*names, points=4):
 
 
 def curves_of(rows):
-    return miniatures_of(measured_curves(select("kodak", rows), "psnr", 24))
+    return find_miniatures(measured_curves(select("kodak", rows), "psnr", 24))
 
 
 def test_gains_are_what_pchip_over_log_rate_gives():
     base, test = curves_of(miniatures("hpcm_base_mini", "rwkv_phase1_mini", "weconv_phase1_mini"))[:2]
-    rates, gains = gain_at_equal_rate(test, base)
+    rates, gains = find_gain_at_equal_rate(test, base)
     kept = [rate for rate in test.rate if base.rate[0] <= rate <= base.rate[-1]]
     assert rates == kept and 0 < len(kept) < len(test.rate)
     expected = [quality - PchipInterpolator(np.log10(base.rate), base.quality)(np.log10(rate))
                 for rate, quality in zip(test.rate, test.quality) if rate in kept]
     assert gains == pytest.approx(expected)
     shifted = replace(base, data=replace(base.data, label="other"))
-    assert gain_at_equal_rate(shifted, base)[1] == pytest.approx([0.0] * 4)
+    assert find_gain_at_equal_rate(shifted, base)[1] == pytest.approx([0.0] * 4)
 
 
 def test_lines_hold_their_variants_and_neither_the_baseline_nor_seeds():
-    found = by_line(curves_of(miniatures(*NAMES)))
+    found = group_by_line(curves_of(miniatures(*NAMES)))
     assert {line: [curve.name for curve in curves] for line, curves in found.items()} == {
         "rwkv": ["rwkv_phase1_mini", "rwkv_phase2_mini"], "weconv": ["weconv_phase1_mini"]}
 

@@ -13,7 +13,7 @@ from bench.curves.rd_curve import Points, RDCurve
 from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED, PUBLISHED, ReportCurve
-from bench.reports.rate.plots import FULL_RATE_BPP, MOST_CURVES, low_rate_limit, rd_plot, styles_of
+from bench.reports.rate.plots import FULL_RATE_BPP, MOST_CURVES, find_low_rate_limit, plot_rd_curves, styles_of
 
 RATES = (0.1, 0.25, 0.5, 1.0)
 COVERAGE = Coverage("kodak", "Kodak", 24, 24, 0, 0, False)
@@ -35,7 +35,7 @@ CURVES = [
 
 
 def plot(curves=CURVES, layout=COLUMN, coverage=COVERAGE, limit=None):
-    return rd_plot("rd_psnr", curves, coverage, layout, styles_of(curves), limit)
+    return plot_rd_curves("rd_psnr", curves, coverage, layout, styles_of(curves), limit)
 
 
 def test_same_curves_give_the_same_bytes():
@@ -104,9 +104,9 @@ def test_points_that_are_not_shown_are_counted():
 
 def test_zoom_only_where_miniatures_fill_a_corner():
     small = make_curve("Mini", scale=0.3, miniature=True)
-    assert low_rate_limit([small, make_curve("JPEG", scale=2)]) == pytest.approx(0.39)
-    assert low_rate_limit([make_curve("JPEG", scale=2)]) is None
-    assert low_rate_limit([small]) is None
+    assert find_low_rate_limit([small, make_curve("JPEG", scale=2)]) == pytest.approx(0.39)
+    assert find_low_rate_limit([make_curve("JPEG", scale=2)]) is None
+    assert find_low_rate_limit([small]) is None
 
 
 def test_number_of_curves_is_limited():

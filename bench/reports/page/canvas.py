@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -15,7 +16,9 @@ from matplotlib.figure import Figure as Canvas
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
-METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}  # would differ between two runs
+Across = Literal["both", "x", "y"]  # axis that lines of a grid cross
+# What would differ between two runs is left out.
+METADATA: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def open_canvas(name: str, layout: Layout, height: float | None = None) -> Itera
         name: the same in every run; from it come the identifiers in SVG files.
         height: in inches; that of ``layout`` by default.
     """
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": layout.font,
         "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5, "axes.linewidth": 0.6,
     }
@@ -78,13 +81,13 @@ def _save(canvas: Canvas, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def draw_grid(axes: Axes, along: str = "both") -> None:
-    """Draw pale grid lines behind what is plotted: "both", or across the axis "x" or "y" alone."""
-    axes.grid(True, axis=along, linewidth=0.4, color="#D9D9D9")
+def draw_grid(axes: Axes, across: Across = "both") -> None:
+    """Draw pale grid lines behind what is plotted: across both axes or one of them."""
+    axes.grid(True, axis=across, linewidth=0.4, color="#D9D9D9")
     axes.set_axisbelow(True)
 
 
-def finish_axes(axes: Axes, along: str = "both") -> None:
+def finish_axes(axes: Axes, across: Across = "both") -> None:
     """Draw the grid, and ticks as thin as the frame."""
-    draw_grid(axes, along)
+    draw_grid(axes, across)
     axes.tick_params(width=0.6, length=2.5)

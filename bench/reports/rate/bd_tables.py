@@ -34,10 +34,10 @@ INTERVAL_NOTE = (
 PUBLISHED_HEADING = "Published points, not measured here"
 ANCHOR_NAMES = ("vvenc", BASE)  # codecs measured here that others are compared with, beside VVC and HPCM-Base
 HPCM_BASE = "hpcm_base"
-CODEC = Column("codec", "Codec", of=lambda one: one.test.label)
-ORIGIN = Column("origin", "Origin", detail=True, of=lambda one: one.test.origin)
-POINTS = Column("points", "Points", digits=0, detail=True, of=lambda one: len(one.test.main.rate))
-INTERVAL = (
+CODEC: Column[Any] = Column("codec", "Codec", of=lambda one: one.test.label)
+ORIGIN: Column[Any] = Column("origin", "Origin", detail=True, of=lambda one: one.test.origin)
+POINTS: Column[Any] = Column("points", "Points", digits=0, detail=True, of=lambda one: len(one.test.main.rate))
+INTERVAL: tuple[Column[Comparison], ...] = (
     Column("bd_rate_low_percent", "95 % from", "%", digits=2, signed=True,
            of=lambda one: one.interval_percent and one.interval_percent[0]),
     Column("bd_rate_high_percent", "to", "%", digits=2, signed=True,

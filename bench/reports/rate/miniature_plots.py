@@ -6,6 +6,7 @@ Miniatures of one width lie so close together that a single plot of all would sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,13 +26,13 @@ GREY = "#9A9A9A"
 MOST_GAIN_DB = 0.75  # shown; what lies further off would hide the differences between the others
 
 
-def miniatures_of(curves: Sequence[ReportCurve]) -> list[ReportCurve]:
+def find_miniatures(curves: Sequence[ReportCurve]) -> list[ReportCurve]:
     """The measured miniatures among curves of one metric, or nothing where they need no plot of their own."""
     found = [curve for curve in curves if curve.miniature and curve.origin == MEASURED]
     return found if len(found) >= FEWEST and any(curve.name == BASE for curve in found) else []
 
 
-def by_line(curves: Sequence[ReportCurve]) -> dict[str, list[ReportCurve]]:
+def group_by_line(curves: Sequence[ReportCurve]) -> dict[str, list[ReportCurve]]:
     """Miniatures that are neither the baseline nor another seed of it, by the first word of their names."""
     lines: dict[str, list[ReportCurve]] = {}
     for curve in sorted(curves, key=lambda curve: curve.name):
@@ -40,7 +41,7 @@ def by_line(curves: Sequence[ReportCurve]) -> dict[str, list[ReportCurve]]:
     return lines
 
 
-def gain_at_equal_rate(curve: ReportCurve, base: ReportCurve) -> tuple[list[float], list[float]]:
+def find_gain_at_equal_rate(curve: ReportCurve, base: ReportCurve) -> tuple[list[float], list[float]]:
     """Rates of a curve in bpp, and what its quality in dB exceeds the baseline's by at these.
 
     The baseline is interpolated by PCHIP over the logarithm of the rate; points beyond its rates are left out.
@@ -51,21 +52,22 @@ def gain_at_equal_rate(curve: ReportCurve, base: ReportCurve) -> tuple[list[floa
     return [rate for rate, _ in points], [float(quality - at(np.log10(rate))) for rate, quality in points]
 
 
-def miniature_panels(name: str, curves: Sequence[ReportCurve], coverage: Coverage) -> Figure:
+def plot_miniatures(name: str, curves: Sequence[ReportCurve], coverage: Coverage) -> Figure:
     """Plot miniatures of one metric: above, quality over rate; below, what they gain over the baseline.
 
     Args:
-        curves: as :func:`miniatures_of` gives them, more than none.
+        curves: as :func:`find_miniatures` gives them, more than none.
     """
     [base] = [curve for curve in curves if curve.name == BASE]
     seeds = [curve for curve in curves if SEED.fullmatch(curve.name)]
-    lines = by_line(curves)
+    lines = group_by_line(curves)
     metric = base.metric
     with open_canvas(name, PANELS) as canvas:
         axes = canvas.subplots(2, max(len(lines), 1), sharex=True, sharey="row", squeeze=False)
         for column, (line, found) in enumerate((lines or {"": []}).items()):
-            _panel(axes[0, column], axes[1, column], base, seeds, found)
-            axes[0, column].set_title(_title(line, found), loc="left", fontsize=PANELS.font + 0.5, fontweight="bold")
+            _draw_panel(axes[0, column], axes[1, column], base, seeds, found)
+            axes[0, column].set_title(_find_title(line, found), loc="left", fontsize=PANELS.font + 0.5,
+                                      fontweight="bold")
             axes[1, column].set_xlabel("Rate [bpp]")
         low, high = axes[1, 0].get_ylim()
         axes[1, 0].set_ylim(max(low, -MOST_GAIN_DB), min(high, MOST_GAIN_DB))
@@ -79,24 +81,26 @@ def miniature_panels(name: str, curves: Sequence[ReportCurve], coverage: Coverag
         return save_figure(canvas, name, caption)
 
 
-def _panel(above: Axes, below: Axes, base: ReportCurve, seeds: Sequence[ReportCurve],
+def _draw_panel(above: Axes, below: Axes, base: ReportCurve, seeds: Sequence[ReportCurve],
            found: Sequence[ReportCurve]) -> None:
     below.axhline(0, color="black", linewidth=1.0)
     above.plot(base.rate, base.quality, color="black", linewidth=1.2, marker=".", zorder=2)
     for curve in seeds:
         above.plot(curve.rate, curve.quality, color=GREY, linewidth=0.8, zorder=1)
-        below.plot(*gain_at_equal_rate(curve, base), color=GREY, linewidth=0.8, zorder=1)
+        below.plot(*find_gain_at_equal_rate(curve, base), color=GREY, linewidth=0.8, zorder=1)
     for number, curve in enumerate(found):
-        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 3.2,
-                "linewidth": 1.0, "label": curve.label.removesuffix(" (miniature)"), "zorder": 3}
+        look: dict[str, Any] = {
+            "color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 3.2,
+            "linewidth": 1.0, "label": curve.label.removesuffix(" (miniature)"), "zorder": 3,
+        }
         above.plot(curve.rate, curve.quality, **look)
-        below.plot(*gain_at_equal_rate(curve, base), **look)
+        below.plot(*find_gain_at_equal_rate(curve, base), **look)
     if found:
         above.legend(frameon=False, fontsize=PANELS.font - 1, loc="lower right", labelspacing=0.3)
     for axes in (above, below):
         draw_grid(axes)
 
 
-def _title(line: str, found: Sequence[ReportCurve]) -> str:
+def _find_title(line: str, found: Sequence[ReportCurve]) -> str:
     """What the labels of a line begin with, such as "RWKV" of "RWKV-1"."""
     return found[0].label.partition("-")[0] if found else line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -63,18 +64,18 @@ def styles_of(curves: Sequence[ReportCurve]) -> dict[str, Style]:
     return styles
 
 
-def low_rate_limit(curves: Sequence[ReportCurve]) -> float | None:
+def find_low_rate_limit(curves: Sequence[ReportCurve]) -> float | None:
     """Return up to which rate a second plot should zoom in, or None where the first shows everything well."""
     rates = [max(curve.rate) for curve in curves if curve.miniature and curve.origin == MEASURED]
     limit = 1.3 * max(rates) if rates else FULL_RATE_BPP
-    return limit if limit < 0.6 * _full_limit(curves) else None
+    return limit if limit < 0.6 * _find_full_limit(curves) else None
 
 
-def _full_limit(curves: Sequence[ReportCurve]) -> float:
+def _find_full_limit(curves: Sequence[ReportCurve]) -> float:
     return min(FULL_RATE_BPP, 1.04 * max(max(curve.rate) for curve in curves))
 
 
-def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout: Layout,
+def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout: Layout,
             styles: dict[str, Style], limit: float | None = None) -> Figure:
     """Plot quality over rate.
 
@@ -87,21 +88,22 @@ def rd_plot(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout
     left_out = [curve.label for curve in curves if curve not in anchors and curve not in others]
     curves = [curve for curve in curves if curve in anchors or curve in others]
     metric = curves[0].metric
-    limit = limit if limit is not None else _full_limit(curves)
+    limit = limit if limit is not None else _find_full_limit(curves)
+
     with open_canvas(name, layout) as canvas:
-        canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        canvas.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
         axes = canvas.add_subplot()
         for curve in curves:
-            _draw(axes, curve, styles[curve.label], layout)
+            _draw_curve(axes, curve, styles[curve.label], layout)
         _mark_partial(axes, curves, coverage)
         _label_axes(axes, curves, metric, limit)
-        _title(axes, coverage, metric, layout)
-        _legend(canvas, axes, layout)
-        caption = _caption(curves, coverage, metric, limit) + _left_out(left_out)
+        _draw_title(axes, coverage, metric, layout)
+        _draw_legend(canvas, axes, layout)
+        caption = _make_caption(curves, coverage, metric, limit) + _left_out(left_out)
         return save_figure(canvas, f"{name}_{layout.name}", caption)
 
 
-def _draw(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
+def _draw_curve(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
     measured = curve.origin == MEASURED
     axes.plot(
         curve.rate, curve.quality, label=curve.label, color=style.colour, linestyle=style.line,
@@ -138,42 +140,46 @@ def _visible_quality(curve: ReportCurve, limit: float) -> list[float]:
     return values or [curve.quality[0]]
 
 
-def _title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
+def _draw_title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
     small = max(layout.font - 1.5, 5.5)
-    title = axes.set_title(coverage.short_heading, loc="left", fontsize=layout.font + 0.5, fontweight="bold",
-                           pad=1.35 * small + 3)
-    while _width_inches(title) > 0.86 * layout.width and title.get_fontsize() > small:
-        title.set_fontsize(title.get_fontsize() - 0.5)
+    size = layout.font + 0.5
+    title = axes.set_title(coverage.short_heading, loc="left", fontsize=size, fontweight="bold", pad=1.35 * small + 3)
+    while _measure_width(title, layout) > 0.86 * layout.width and size > small:
+        size -= 0.5
+        title.set_fontsize(size)
+
     axes.annotate(convention_of(metric), (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
                   textcoords="offset points", fontsize=small, color="#444444")
 
 
-def _legend(canvas: Canvas, axes: Axes, layout: Layout) -> None:
+def _draw_legend(canvas: Canvas, axes: Axes, layout: Layout) -> None:
     """Put the legend beside the axes, or below them in as many columns as fit; the page grows for it."""
     handles, labels = axes.get_legend_handles_labels()
-    options = {"frameon": False, "columnspacing": 0.8, "handletextpad": 0.4, "borderaxespad": 0.2}
+    options: dict[str, Any] = {"frameon": False, "columnspacing": 0.8, "handletextpad": 0.4, "borderaxespad": 0.2}
     size = layout.font - 0.8
     if layout.wide:
         canvas.legend(handles, labels, loc="outside right center", fontsize=size, labelspacing=0.5, **options)
         return
+
     choices = [(columns, size - less)
                for columns in range(layout.legend_columns, 0, -1) for less in (0, 0.3, 0.6)]
     for columns, size in choices:
         legend = canvas.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=size,
                                labelspacing=0.25, handlelength=2.2, **options)
-        if _width_inches(legend) <= layout.width or (columns, size) == choices[-1]:
+        if _measure_width(legend, layout) <= layout.width or (columns, size) == choices[-1]:
             break
         legend.remove()
+
     rows = -(-len(labels) // columns)
     canvas.set_size_inches(layout.width, layout.axes_height + rows * size * 1.5 / 72)
 
 
-def _width_inches(artist: Artist) -> float:
-    figure = artist.get_figure()
-    return artist.get_window_extent(figure.canvas.get_renderer()).width / figure.dpi
+def _measure_width(artist: Artist, layout: Layout) -> float:
+    """Width in inches, as it would be drawn now."""
+    return artist.get_window_extent().width / layout.dpi
 
 
-def _caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, limit: float) -> str:
+def _make_caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str, limit: float) -> str:
     text = (f"{coverage.heading}. {convention_of(metric)}. Solid lines with markers: measured here from real "
             "files; broken lines: anchors and published points.")
     anchors = [curve.label for curve in curves if curve.origin == ANCHOR]

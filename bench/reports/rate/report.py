@@ -15,7 +15,7 @@ from bench.reports.rate.bd_tables import bd_tables
 from bench.reports.rate.comparison import group_by_codec
 from bench.reports.rate.coverage import CONVENTION, Coverage, coverage_of
 from bench.reports.rate.curves import PUBLISHED, ReportCurve, measured_curves
-from bench.reports.rate.miniature_plots import miniature_panels, miniatures_of
+from bench.reports.rate.miniature_plots import find_miniatures, plot_miniatures
 from bench.reports.rate.references import reference_curves
 from bench.results.labels import BASE, MINIATURE_NOTE, label_selection
 from bench.results.row_selection import Selection
@@ -83,13 +83,13 @@ def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
         chosen = [curve for curve in curves if curve.metric == metric.name]
         if not chosen:
             continue
-        small = miniatures_of(chosen)
+        small = find_miniatures(chosen)
         chosen = [curve for curve in chosen if curve not in small or curve.name == BASE]
-        limit = plots.low_rate_limit(chosen)
+        limit = plots.find_low_rate_limit(chosen)
         views = [(stem, None)] + ([(f"{stem}_low_rate", limit)] if limit else [])
         more = f" Other miniatures are in the panels of {stem}_miniatures." if small else ""
-        drawn = [plots.rd_plot(name, chosen, coverage, layout, styles, view)
+        drawn = [plots.plot_rd_curves(name, chosen, coverage, layout, styles, view)
                  for name, view in views for layout in (WIDE, COLUMN)]
         figures += [replace(figure, caption=figure.caption + more) for figure in drawn]
-        figures += [miniature_panels(f"{stem}_miniatures", small, coverage)] if small else []
+        figures += [plot_miniatures(f"{stem}_miniatures", small, coverage)] if small else []
     return figures

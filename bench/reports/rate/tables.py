@@ -18,10 +18,10 @@ from bench.results.rows import OK, Row
 
 Rows = tuple[Row, ...]  # of one rate point, one an image
 
-CODEC = Column("codec", "Codec", of=lambda row: row.label)
-POINT = Column("point", "Point", of=lambda row: row.point)
-IMAGE = Column("image", "Image", of=lambda row: row.image)
-RATE_COLUMNS = (
+CODEC: Column[Row] = Column("codec", "Codec", of=lambda row: row.label)
+POINT: Column[Row] = Column("point", "Point", of=lambda row: row.point)
+IMAGE: Column[Row] = Column("image", "Image", of=lambda row: row.image)
+RATE_COLUMNS: tuple[Column[Row], ...] = (
     Column("bpp", "bpp", digits=4, of=lambda row: row.bpp),
     Column("bpp_y", "y", "bpp", digits=4, detail=True, of=lambda row: row.bpp_of("y")),
     Column("bpp_z", "z", "bpp", digits=4, detail=True, of=lambda row: row.bpp_of("z")),
@@ -29,11 +29,11 @@ RATE_COLUMNS = (
     Column("bpp_estimated", "estimated", "bpp", digits=4, detail=True, of=lambda row: row.bpp_estimated),
     Column("actual_over_estimated", "actual / est.", digits=4, detail=True, of=lambda row: row.actual_over_estimated),
 )
-TIME_COLUMNS = (
+TIME_COLUMNS: tuple[Column[Row], ...] = (
     Column("encode_s", "encode", "s", digits=3, of=lambda row: row.encode_s),
     Column("decode_s", "decode", "s", digits=3, of=lambda row: row.decode_s),
 )
-ORIGIN_COLUMNS = (
+ORIGIN_COLUMNS: tuple[Column[Row], ...] = (
     Column("codec_version", "Version", wide=True, of=lambda row: _version(row)),
     Column("settings", "Settings", wide=True, of=lambda row: _text(row.settings)),
     Column("colour", "Colour path", of=lambda row: row.colour),
@@ -46,19 +46,19 @@ ORIGIN_COLUMNS = (
 def summary_table(selection: Selection, coverage: Coverage) -> Table:
     """One line for each rate point: means over the images that were measured, and what went wrong."""
     columns: tuple[Column[Rows], ...] = (
-        _of_first(CODEC), _of_first(POINT),
-        Column("images_ok", "ok", digits=0, of=lambda rows: len(_measured(rows))),
+        _take_first(CODEC), _take_first(POINT),
+        Column("images_ok", "ok", digits=0, of=lambda rows: len(_select_measured(rows))),
         Column("images", "images", digits=0, of=len),
         *map(_average, _measure_columns(selection)),
         Column("mismatches", "decode mismatches", digits=0,
                of=lambda rows: sum(row.decode_matches is False for row in rows)),
-        Column("failures", "failed", digits=0, of=lambda rows: len(rows) - len(_measured(rows))),
+        Column("failures", "failed", digits=0, of=lambda rows: len(rows) - len(_select_measured(rows))),
         Column("warnings", "warnings", digits=0, detail=True, of=lambda rows: sum(len(row.warnings) for row in rows)),
     )
     notes = [CONVENTION, "Means go over the images counted under \"ok\". encode and decode are wall-clock "
              "seconds an image, not a latency benchmark."]
     for metric in headline_metrics():
-        without = {row.image for row in _measured(selection.rows) if row.quality.get(metric.name) is None}
+        without = {row.image for row in _select_measured(selection.rows) if row.quality.get(metric.name) is None}
         if without:
             notes.append(f"The means of {metric.label} leave out {format_count(len(without), 'image')} that it is not "
                          "defined for (reasons in the table of single images).")
@@ -67,7 +67,7 @@ def summary_table(selection: Selection, coverage: Coverage) -> Table:
 
 def image_table(selection: Selection, coverage: Coverage) -> Table:
     """Every chosen row."""
-    columns = (
+    columns: tuple[Column[Row], ...] = (
         CODEC, POINT, IMAGE,
         Column("width", "width", digits=0, of=lambda row: row.width),
         Column("height", "height", digits=0, of=lambda row: row.height),
@@ -82,7 +82,7 @@ def image_table(selection: Selection, coverage: Coverage) -> Table:
 
 def failure_table(selection: Selection, coverage: Coverage) -> Table:
     """Every row that failed, with its reason."""
-    columns = (CODEC, POINT, IMAGE, Column("reason", "Reason", wide=True, of=lambda row: row.reason))
+    columns: list[Column[Row]] = [CODEC, POINT, IMAGE, Column("reason", "Reason", wide=True, of=lambda row: row.reason)]
     failed = [row for row in selection.rows if row.status != OK]
     return _table("failures", "Failures", columns, failed, coverage)
 
@@ -95,14 +95,14 @@ def provenance_table(selection: Selection, coverage: Coverage) -> Table:
         groups.setdefault(tuple(column.cell(first) for column in (CODEC, *ORIGIN_COLUMNS)), []).append(first)
 
     columns: tuple[Column[Rows], ...] = (
-        _of_first(CODEC), Column("points", "Points", of=lambda rows: ", ".join(row.point for row in rows)),
-        *map(_of_first, ORIGIN_COLUMNS),
+        _take_first(CODEC), Column("points", "Points", of=lambda rows: ", ".join(row.point for row in rows)),
+        *map(_take_first, ORIGIN_COLUMNS),
     )
     table = _table("provenance", "Provenance", columns, map(tuple, groups.values()), coverage, selection.notes)
     return table.without_empty_columns()
 
 
-def _measured(rows: Iterable[Row]) -> list[Row]:
+def _select_measured(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.status == OK]
 
 
@@ -122,18 +122,18 @@ def _quality_columns(metric: QualityMetric) -> list[Column[Row]]:
                    detail=not metric.headline or scale != metric.on_curves) for scale, of in columns]
 
 
-def _of_first(column: Column[Row]) -> Column[Rows]:
+def _take_first(column: Column[Row]) -> Column[Rows]:
     """The same column for rows that all have the same in it."""
-    return replace(column, of=lambda rows: column.cell(rows[0]))
+    return column.taken_from(lambda rows: rows[0])
 
 
 def _average(column: Column[Row]) -> Column[Rows]:
     """The same column for a rate point: the mean over its measured images that have a value."""
     def mean(rows: Rows) -> float | None:
-        values = [value for row in _measured(rows) if (value := column.cell(row)) is not None]
+        values = [value for row in _select_measured(rows) if isinstance(value := column.cell(row), (int, float))]
         return fsum(values) / len(values) if values else None
 
-    return replace(column, of=mean)
+    return replace(_take_first(column), of=mean)
 
 
 def _remark(row: Row) -> str | None:
