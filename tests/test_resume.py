@@ -26,9 +26,18 @@ ROWS = 2 * IMAGES
 TIMELESS = {"encode_s": None, "decode_s": None, "measured_at": "", "provenance": Provenance(), "code_version": ""}
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return faulty_codecs.write_images(tmp_path / "pictures", [(60 + n, 50) for n in range(IMAGES)])
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return faulty_codecs.write_images(tmp_path_factory.mktemp("images") / "pictures",
+                                      [(60 + n, 50) for n in range(IMAGES)])
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
+    """What a run that nothing disturbs gives."""
+    results = tmp_path_factory.mktemp("whole")
+    assert start(folder, results).wait(60) == EXIT_DONE
+    return table(results)
 
 
 def command(folder: Path, results: Path, *options: str) -> list[str]:
@@ -72,8 +81,9 @@ def gone(process: psutil.Process) -> bool:
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_run_killed_with_signal_9_resumes_to_the_same_table(folder: Path, tmp_path: Path, jobs: str) -> None:
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
+def test_run_killed_with_signal_9_resumes_to_the_same_table(folder: Path, whole: dict[str, Row], tmp_path: Path,
+                                                             jobs: str) -> None:
+    killed = tmp_path / "killed"
     process = start(folder, killed, "--jobs", jobs, delay_s=0.15)
     wait_for_rows(process, killed, 4)
     children = psutil.Process(process.pid).children(recursive=True)
@@ -90,8 +100,7 @@ def test_run_killed_with_signal_9_resumes_to_the_same_table(folder: Path, tmp_pa
     done = start(folder, killed)
     output, _ = done.communicate(timeout=60)
     assert done.returncode == EXIT_DONE, output
-    assert start(folder, whole).wait(60) == EXIT_DONE
-    assert table(killed) == table(whole)
+    assert table(killed) == whole
     assert len(table(killed)) == ROWS
     assert len(lines_in(killed)) == ROWS, "something was measured twice"
 
