@@ -21,9 +21,9 @@ from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics import Curve, bd_rate
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED, VERDICTS
 from bench.reports.claims.junit import summary_markdown, write_junit
-from bench.reports.claims.pairs import pair_plots, rate_change
-from bench.reports.claims.plots import LOOKS, MOST_ROWS, Panel, forest_plots, labels
-from bench.reports.claims.report import assemble
+from bench.reports.claims.pairs import find_rate_change, plot_pair
+from bench.reports.claims.plots import LOOKS, MOST_ROWS, Panel, label_rows, plot_forest
+from bench.reports.claims.report import assemble_claims
 from bench.reports.claims.summary import summary_text
 from bench.reports.claims.text import MARK, Names, claimed_text, p_text, what_text
 from bench.reports.page.pages import contents_of, write_report
@@ -99,12 +99,12 @@ RESULT = ClaimsResult(JUDGEMENTS, (pair(), pair(title="Mini test against mini an
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "claims"
-    write_report(assemble(RESULT, NAMES), folder)
+    write_report(assemble_claims(RESULT, NAMES), folder)
     return folder
 
 
 def table_of(result: ClaimsResult, name: str):
-    report = assemble(result, NAMES, with_plots=False)
+    report = assemble_claims(result, NAMES, with_plots=False)
     return next(table for table in report.tables if table.name == name)
 
 
@@ -159,7 +159,7 @@ def test_latex_escapes_its_special_characters(written):
 
 
 def test_miniatures_have_tables_of_their_own_that_say_so():
-    report = assemble(RESULT, NAMES, with_plots=False)
+    report = assemble_claims(RESULT, NAMES, with_plots=False)
     tables = {table.name: table for table in report.tables}
     mini, full = tables["miniatures_rwkv"], tables["claims_rwkv"]
     assert mini.title.startswith("Miniatures, not the authors' models") and mini.warnings
@@ -173,7 +173,7 @@ def test_miniatures_have_tables_of_their_own_that_say_so():
 
 def test_without_miniatures_nothing_speaks_of_them():
     full = replace(RESULT, judgements=JUDGEMENTS[:-1], pairs=())
-    titles = [section.title for section in assemble(full, NAMES, with_plots=False).sections]
+    titles = [section.title for section in assemble_claims(full, NAMES, with_plots=False).sections]
     assert not any("Miniature" in title or "compared" in title for title in titles)
     assert "miniatures" not in [column.key for column in table_of(full, "verdicts").columns]
 
@@ -204,7 +204,7 @@ def test_changes_come_with_what_got_worse_first():
     table = table_of(RESULT, "changes")
     assert table.column("effect") == ["worse", "better"]
     assert table.column("reason") == [CHANGES[1].reason, CHANGES[0].reason]
-    report = assemble(replace(RESULT, changes=CHANGES[:1]), NAMES, with_plots=False)
+    report = assemble_claims(replace(RESULT, changes=CHANGES[:1]), NAMES, with_plots=False)
     assert not report.warnings
 
 
@@ -251,7 +251,7 @@ def has_colour(pixels: np.ndarray, colour: str) -> bool:
 
 def test_forest_plot_draws_each_verdict_in_its_colour_and_counts_what_is_left_out():
     drawn = [judged(f"c{n}", verdict, float(n)) for n, verdict in enumerate((SUPPORTED, REFUTED, UNDECIDED))]
-    figures = forest_plots("forest_rwkv", "RWKV", [*drawn, JUDGEMENTS[4], JUDGEMENTS[5]], NAMES)
+    figures = plot_forest("forest_rwkv", "RWKV", [*drawn, JUDGEMENTS[4], JUDGEMENTS[5]], NAMES)
     assert [figure.name for figure in figures] == ["forest_rwkv_wide", "forest_rwkv_column"]
     for figure in figures:
         pixels = pixels_of(figure.png)
@@ -265,19 +265,19 @@ def test_no_two_rows_of_a_panel_have_the_same_label():
     rows = (judged("a", SUPPORTED, 1.0), judged("b", SUPPORTED, 2.0, change_percent=(-40.0, -30.0)),
             judged("c", SUPPORTED, 3.0, metric="decode_time", where="cpu"), judged("c", REFUTED, 4.0, where="cuda",
                                                                                  metric="decode_time"))
-    assert labels(Panel("Time", rows), NAMES) == [
+    assert label_rows(Panel("Time", rows), NAMES) == [
         "RWKV-1 vs HPCM-Base, total (−20 to −10 %)", "RWKV-1 vs HPCM-Base, total (−40 to −30 %)",
         "RWKV-1 vs HPCM-Base, decode, cpu", "RWKV-1 vs HPCM-Base, decode, cuda"]
 
 
 def test_forest_plot_of_nothing_measured_is_left_away():
-    assert forest_plots("forest", "RWKV", [JUDGEMENTS[5]], NAMES) == []
+    assert plot_forest("forest", "RWKV", [JUDGEMENTS[5]], NAMES) == []
 
 
-def test_long_forest_plots_are_split_and_none_is_taller_than_a_page():
+def test_long_plot_forest_are_split_and_none_is_taller_than_a_page():
     many = [judged(f"c{n}", SUPPORTED, float(n % 7), metric=("total_time", "memory", "parameters")[n % 3])
             for n in range(2 * MOST_ROWS + 5)]
-    figures = [figure for figure in forest_plots("forest", "RWKV", many, NAMES) if figure.name.endswith("_wide")]
+    figures = [figure for figure in plot_forest("forest", "RWKV", many, NAMES) if figure.name.endswith("_wide")]
     assert [figure.name for figure in figures] == [f"forest_{n}_wide" for n in range(1, len(figures) + 1)]
     assert len(figures) in (3, 4)
     assert all(pixels_of(figure.png).shape[0] <= 9.7 * 200 for figure in figures)
@@ -285,7 +285,7 @@ def test_long_forest_plots_are_split_and_none_is_taller_than_a_page():
 
 def test_rate_change_of_a_constant_factor_is_that_factor():
     anchor = Curve(RATES, [30 + 5 * np.log2(rate) for rate in RATES])
-    quality, percent = rate_change(anchor, Curve([0.9 * rate for rate in RATES], anchor.quality))
+    quality, percent = find_rate_change(anchor, Curve([0.9 * rate for rate in RATES], anchor.quality))
     assert percent == pytest.approx(np.full(len(quality), -10.0))
     assert (quality[0], quality[-1]) == (min(anchor.quality), max(anchor.quality))
 
@@ -293,7 +293,7 @@ def test_rate_change_of_a_constant_factor_is_that_factor():
 def test_mean_of_the_drawn_rate_change_is_the_bd_rate():
     anchor = Curve(RATES, (30, 33, 35.5, 38, 41))
     test = Curve([0.93 * rate**1.05 for rate in RATES], (30.4, 33.2, 35.9, 38.1, 40.2))
-    quality, percent = rate_change(anchor, test)
+    quality, percent = find_rate_change(anchor, test)
     mean_log = np.trapezoid if hasattr(np, "trapezoid") else np.trapz
     mean = mean_log(np.log(1 + percent / 100), quality) / (quality[-1] - quality[0])
     assert 100 * (np.exp(mean) - 1) == pytest.approx(bd_rate(anchor, test).value, abs=0.01)
@@ -301,18 +301,18 @@ def test_mean_of_the_drawn_rate_change_is_the_bd_rate():
 
 @pytest.mark.parametrize("quality", [(50, 52, 54, 56, 58), (30, 33, 32, 38, 41)], ids=["apart", "not rising"])
 def test_no_rate_change_where_curves_cannot_be_compared(quality):
-    assert rate_change(Curve(RATES, (30, 33, 35.5, 38, 41)), Curve(RATES, quality)) is None
+    assert find_rate_change(Curve(RATES, (30, 33, 35.5, 38, 41)), Curve(RATES, quality)) is None
 
 
-def test_pair_plots_show_savings_and_losses_of_single_images():
-    figures = pair_plots(pair())
+def test_plot_pair_show_savings_and_losses_of_single_images():
+    figures = plot_pair(pair())
     assert [figure.name for figure in figures] == [f"pair_kodak_test_against_anchor_{kind}"
                                                    for kind in ("wide", "column")]
     for figure in figures:
         pixels = pixels_of(figure.png)
         assert has_colour(pixels, "#0072B2") and has_colour(pixels, "#D55E00")
         assert "BD-rates of 6 images" in figure.caption and "+5.00 % (95 % interval −3.00 % to" in figure.caption
-    better = pair_plots(pair(per_image_percent=(-1.0, -2.0, -3.0, -4.0, -5.0, float("nan"))))[0]
+    better = plot_pair(pair(per_image_percent=(-1.0, -2.0, -3.0, -4.0, -5.0, float("nan"))))[0]
     assert not has_colour(pixels_of(better.png), "#D55E00")
     assert better.caption.endswith("Without a BD-rate of their own: 1 image.")
 
@@ -321,14 +321,14 @@ def test_published_averages_have_no_panel_of_images():
     averaged = [replace(one, per_image={}, images=None) for one in (pair().anchor, pair().test)]
     published = pair(images=(), per_image_percent=(), anchor=averaged[0], test=averaged[1], per_image_mean_percent=None,
                      interval=None)
-    figures = pair_plots(published)
+    figures = plot_pair(published)
     assert not has_colour(pixels_of(figures[0].png), "#0072B2")
     assert (pixels_of(figures[0].png) < 128).any() and figures[0].caption.endswith("Single images are not known.")
 
 
 def test_same_result_gives_the_same_bytes():
     small = ClaimsResult(JUDGEMENTS[:3], (pair(3),))
-    assert contents_of(assemble(small, NAMES)) == contents_of(assemble(small, NAMES))
+    assert contents_of(assemble_claims(small, NAMES)) == contents_of(assemble_claims(small, NAMES))
 
 
 def test_folder_is_complete_and_loses_files_of_earlier_reports(written, tmp_path):
@@ -338,8 +338,8 @@ def test_folder_is_complete_and_loses_files_of_earlier_reports(written, tmp_path
             "tables/verdicts.csv"} <= names
     linked = re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", (written / "README.md").read_text(encoding="utf-8"))
     assert linked and set(linked) <= names
-    write_report(assemble(ClaimsResult(JUDGEMENTS[:3]), NAMES), tmp_path)
-    first = write_report(assemble(ClaimsResult(JUDGEMENTS[5:6]), NAMES), tmp_path)
+    write_report(assemble_claims(ClaimsResult(JUDGEMENTS[:3]), NAMES), tmp_path)
+    first = write_report(assemble_claims(ClaimsResult(JUDGEMENTS[5:6]), NAMES), tmp_path)
     assert first[0].name == "README.md" and not (tmp_path / "figures").exists()
 
 

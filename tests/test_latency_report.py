@@ -22,9 +22,9 @@ from bench.claims.judgement import judge_all
 from bench.cli import main
 from bench.common.errors import BenchError
 from bench.metrics.statistics.verdicts import NOT_MEASURED, REFUTED
-from bench.reports.claims.report import assemble as assemble_claims
+from bench.reports.claims.report import assemble_claims
 from bench.reports.claims.tables import value_table
-from bench.reports.claims.text import claimed_text, names_of
+from bench.reports.claims.text import claimed_text, find_names
 from bench.reports.latency.device import MeasuredDevice
 from bench.reports.latency.rates import RatePlot, compare_rates
 from bench.reports.latency.report import assemble_latency, make_latency_report
@@ -387,7 +387,7 @@ class TestClaims:
     def test_it_says_what_the_report_of_claims_says(self, result):
         """Whatever both show of a claim: one judge, one set of columns."""
         table = self.table(result)
-        names = names_of(load_variants().values())
+        names = find_names(load_variants().values())
         claims_report = assemble_claims(result, names, with_plots=False)
         lines = {line["claim"]: line for other in claims_report.tables if other.name.startswith("claims_")
                  for line in lines_of(other)}

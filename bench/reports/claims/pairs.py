@@ -27,7 +27,7 @@ LEGEND = {"fontsize": "small", "handlelength": 1.6, "labelspacing": 0.25, "frame
 Line = tuple[np.ndarray, np.ndarray]
 
 
-def rate_change(anchor: Curve, test: Curve) -> Line | None:
+def find_rate_change(anchor: Curve, test: Curve) -> Line | None:
     """Return qualities in dB and the rate change of ``test`` there in percent, over the common range of quality.
 
     Both curves are log10 rate over quality by PCHIP, whose mean difference is the BD-rate (Bjøntegaard, VCEG-M33,
@@ -45,30 +45,19 @@ def rate_change(anchor: Curve, test: Curve) -> Line | None:
     return quality, 100 * (10**difference - 1)
 
 
-def pair_plots(pair: PairComparison) -> list[Figure]:
+def plot_pair(pair: PairComparison) -> list[Figure]:
     """Plot one comparison in both layouts: the rate change along quality, beside it the single images."""
-    return [figure for layout in (WIDE, COLUMN) if (figure := _figure(pair, layout)) is not None]
+    averages = [one.over(pair.images) if pair.images else one for one in (pair.anchor, pair.test)]
+    line = find_rate_change(*(one.curve(METRIC) for one in averages))
+    return [] if line is None else [_draw_figure(pair, line, layout) for layout in (WIDE, COLUMN)]
 
 
-def pair_name(pair: PairComparison) -> str:
-    """Stem of a comparison's figures."""
-    return "_".join(["pair", *map(file_name, (pair.dataset, pair.test.name, "against", pair.anchor.name))])
-
-
-def _averaged(pair: PairComparison) -> Line | None:
-    """Of both curves over the images that were compared, or of published averages."""
-    curves = [one.over(pair.images) if pair.images else one for one in (pair.anchor, pair.test)]
-    return rate_change(*(one.curve(METRIC) for one in curves))
-
-
-def _figure(pair: PairComparison, layout: Layout) -> Figure | None:
-    line = _averaged(pair)
-    if line is None:
-        return None
+def _draw_figure(pair: PairComparison, line: Line, layout: Layout) -> Figure:
     values = _sorted_values(pair)
     panels = 2 if values else 1
     rows, columns, height = (1, panels, 2.7) if layout.wide else (panels, 1, 2.3 * panels)
-    name = f"{pair_name(pair)}_{layout.name}"
+    stem = map(file_name, (pair.dataset, pair.test.name, "against", pair.anchor.name))
+    name = "_".join(["pair", *stem, layout.name])
     with open_canvas(name, layout, height) as canvas:
         all_axes = canvas.subplots(rows, columns, squeeze=False).ravel()
         _draw_change(all_axes[0], pair, line)
@@ -86,8 +75,9 @@ def _sorted_values(pair: PairComparison) -> list[tuple[float, str]]:
 
 def _image_lines(pair: PairComparison) -> list[Line]:
     anchors, tests = pair.anchor.image_curves(METRIC), pair.test.image_curves(METRIC)
-    found = [rate_change(anchors[image], tests[image]) for image in pair.images if image in anchors and image in tests]
-    return [line for line in found if line is not None]
+    shared = [image for image in pair.images if image in anchors and image in tests]
+    lines = [find_rate_change(anchors[image], tests[image]) for image in shared]
+    return [line for line in lines if line is not None]
 
 
 def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
@@ -100,17 +90,18 @@ def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
     axes.plot(*line, color="#000000", linewidth=1.7, zorder=4, label="averaged curves")
     if single:
         axes.plot([], [], color=SINGLE, linewidth=0.8, label="single images")
-        _limit(axes, [*(percent for _, percent in single), line[1]])
+        _limit_axis(axes, [*(percent for _, percent in single), line[1]])
     axes.set_xlabel("PSNR (RGB) [dB]")
     axes.set_ylabel("Rate change [%]")
     axes.legend(**LEGEND)
     finish_axes(axes)
 
 
-def _limit(axes: Axes, lines: Sequence[np.ndarray]) -> None:
+def _limit_axis(axes: Axes, lines: Sequence[np.ndarray]) -> None:
     """Leave out the far ends of a few images, which would squeeze everything else; the averages are always shown."""
     values = np.concatenate(lines)
-    low, high = min(np.percentile(values, 1), lines[-1].min(), 0), max(np.percentile(values, 99), lines[-1].max(), 0)
+    low = min(np.percentile(values, 1), lines[-1].min(), 0)
+    high = max(np.percentile(values, 99), lines[-1].max(), 0)
     margin = 0.08 * (high - low) or 1.0
     axes.set_ylim(low - margin, high + margin)
 

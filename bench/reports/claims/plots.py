@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textwrap import fill
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -16,7 +17,7 @@ from bench.claims.catalogue import Claim
 from bench.claims.result import Judgement
 from bench.common.text import format_count, format_number
 from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
-from bench.reports.claims.text import METRIC_TEXTS, Names, claimed_text, grouped, is_change
+from bench.reports.claims.text import METRIC_TEXTS, Names, claimed_text, group_by, is_change
 from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
 
 LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell them apart
@@ -44,7 +45,7 @@ class Panel:
     rows: tuple[Judgement, ...]
 
 
-def forest_plots(stem: str, title: str, judgements: Sequence[Judgement], names: Names) -> list[Figure]:
+def plot_forest(stem: str, title: str, judgements: Sequence[Judgement], names: Names) -> list[Figure]:
     """Plot claimed ranges and measured intervals, in as many figures of :data:`MOST_ROWS` rows as needed.
 
     Args:
@@ -55,28 +56,28 @@ def forest_plots(stem: str, title: str, judgements: Sequence[Judgement], names: 
         every figure in both layouts; empty where nothing was measured.
     """
     shown = [one for one in judgements if one.value is not None and np.isfinite(one.value)]
-    parts = list(_parts(shown))
+    parts = list(_split_into_figures(shown))
     figures = []
     for number, panels in enumerate(parts, start=1):
         name = stem if len(parts) == 1 else f"{stem}_{number}"
         caption = _caption(title, number, len(parts), len(judgements) - len(shown))
-        figures += [_figure(name, caption, panels, names, layout) for layout in (WIDE, COLUMN)]
+        figures += [_draw_figure(name, caption, panels, names, layout) for layout in (WIDE, COLUMN)]
     return figures
 
 
-def _parts(shown: Sequence[Judgement]) -> Iterator[list[Panel]]:
+def _split_into_figures(shown: Sequence[Judgement]) -> Iterator[list[Panel]]:
     """Panels a figure; a family with more rows than fit goes on in the next one."""
-    part: list[Panel] = []
+    panels: list[Panel] = []
     room = MOST_ROWS
-    for title, rows in grouped(shown, lambda one: _axis_title(one.claim)).items():
+    for title, rows in group_by(shown, lambda one: _axis_title(one.claim)).items():
         while rows:
             if room == 0 or (len(rows) > room and room < MOST_ROWS // 2):
-                yield part
-                part, room = [], MOST_ROWS
-            part.append(Panel(title, tuple(rows[:room])))
+                yield panels
+                panels, room = [], MOST_ROWS
+            panels.append(Panel(title, tuple(rows[:room])))
             rows, room = rows[room:], room - len(rows[:room])
-    if part:
-        yield part
+    if panels:
+        yield panels
 
 
 def _axis_title(claim: Claim) -> str:
@@ -85,13 +86,13 @@ def _axis_title(claim: Claim) -> str:
     return f"{what}{change} [{claim.unit}]" if claim.unit else what
 
 
-def _figure(name: str, caption: str, panels: Sequence[Panel], names: Names, layout: Layout) -> Figure:
+def _draw_figure(name: str, caption: str, panels: Sequence[Panel], names: Names, layout: Layout) -> Figure:
     heights = [len(panel.rows) * ROW_INCHES + PANEL_INCHES for panel in panels]
     with open_canvas(name, layout, sum(heights) + 0.45) as canvas:
         all_axes = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=[len(p.rows) + 0.6 for p in panels])
         for axes, panel in zip(all_axes.ravel(), panels):
             _draw_panel(axes, panel, names, layout)
-        _legend(canvas, [one.verdict for panel in panels for one in panel.rows], layout)
+        _draw_legend(canvas, [one.verdict for panel in panels for one in panel.rows], layout)
         return save_figure(canvas, f"{name}_{layout.name}", caption)
 
 
@@ -103,9 +104,11 @@ def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
         colour, marker = LOOKS[one.verdict]
         if one.interval is not None:
             axes.plot(one.interval, (place, place), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
-        axes.plot(one.value, place, marker, color=colour, markersize=layout.font * (0.9 if marker == "*" else 0.6),
-                  markeredgecolor="white", markeredgewidth=0.4, zorder=4)
-    axes.set_yticks(range(len(panel.rows)), [fill(label, LABEL_WIDTHS[layout.name]) for label in labels(panel, names)])
+        axes.plot(_drawn_value(one), place, marker, color=colour, markeredgecolor="white", markeredgewidth=0.4,
+                  markersize=layout.font * (0.9 if marker == "*" else 0.6), zorder=4)
+
+    texts = [fill(text, LABEL_WIDTHS[layout.name]) for text in label_rows(panel, names)]
+    axes.set_yticks(range(len(panel.rows)), texts)
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
     axes.set_title(panel.title, loc="left", fontsize=layout.font, pad=3)
     finish_axes(axes, "x")
@@ -113,29 +116,39 @@ def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
     axes.use_sticky_edges = False  # bars would end at the frame
     if is_change(panel.rows[0].claim):
         axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
-        _spread(axes, panel)
+        _spread_axis(axes, panel)
     axes.margins(x=0.06)
 
 
-def _spread(axes: Axes, panel: Panel) -> None:
+def _drawn_value(one: Judgement) -> float:
+    assert one.value is not None, "only what was measured is drawn"
+    return one.value
+
+
+def _spread_axis(axes: Axes, panel: Panel) -> None:
     """Make the scale logarithmic far from zero where a few changes would squeeze all others."""
-    ends = np.abs([end for one in panel.rows for end in (*one.claim.bounds, one.value, *(one.interval or ()))])
+    ends = np.abs([end for one in panel.rows
+                   for end in (*one.claim.bounds, _drawn_value(one), *(one.interval or ()))])
     middle = float(np.median(ends))
     if middle > 0 and ends.max() > WIDE_RANGE * middle:
         axes.set_xscale("symlog", linthresh=10.0 ** np.ceil(np.log10(middle)))
         axes.xaxis.set_major_formatter(lambda value, _: format_number(value, "g"))
 
 
-def labels(panel: Panel, names: Names) -> list[str]:
+def label_rows(panel: Panel, names: Names) -> list[str]:
     """"RWKV-2 vs RWKV-1, decode, context s3"; where two would be the same, with the place and the claimed range."""
-    plain = [_label(one, names) for one in panel.rows]
-    placed = [f"{text}, {one.where}" if plain.count(text) > 1 and _in_several_places(one, panel) else text
-              for text, one in zip(plain, panel.rows)]
-    return [f"{text} ({claimed_text(one.claim)})" if placed.count(text) > 1 else text
-            for text, one in zip(placed, panel.rows)]
+    places: dict[str, set[str]] = {}
+    for one in panel.rows:
+        places.setdefault(one.claim.name, set()).add(one.where)
+
+    texts = [_label_judgement(one, names) for one in panel.rows]
+    texts = [f"{text}, {one.where}" if texts.count(text) > 1 and len(places[one.claim.name]) > 1 else text
+             for text, one in zip(texts, panel.rows)]
+    return [f"{text} ({claimed_text(one.claim)})" if texts.count(text) > 1 else text
+            for text, one in zip(texts, panel.rows)]
 
 
-def _label(one: Judgement, names: Names) -> str:
+def _label_judgement(one: Judgement, names: Names) -> str:
     claim = one.claim
     versus = f" vs {names.label(claim.versus)}" if claim.versus else ""
     about = [DIRECTION_TEXTS.get(claim.metric), claim.part, claim.setting,
@@ -143,12 +156,8 @@ def _label(one: Judgement, names: Names) -> str:
     return ", ".join([f"{names.label(claim.variant)}{versus}", *(text for text in about if text)])
 
 
-def _in_several_places(one: Judgement, panel: Panel) -> bool:
-    return any(other.claim.name == one.claim.name and other.where != one.where for other in panel.rows)
-
-
-def _legend(canvas: Canvas, verdicts: Sequence[str], layout: Layout) -> None:
-    handles = [Patch(facecolor=CLAIMED_COLOUR, edgecolor="#5B7C99", label="claimed")]
+def _draw_legend(canvas: Canvas, verdicts: Sequence[str], layout: Layout) -> None:
+    handles: list[Artist] = [Patch(facecolor=CLAIMED_COLOUR, edgecolor="#5B7C99", label="claimed")]
     handles += [Line2D([], [], color=colour, marker=marker, markersize=layout.font * 0.6, label=verdict,
                        linewidth=1.3) for verdict, (colour, marker) in LOOKS.items() if verdict in verdicts]
     canvas.legend(handles=handles, loc="outside lower center", ncols=6 if layout.wide else 3,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from bench.claims.changes import compare_with_accepted
 from bench.claims.result import ClaimsResult, Judgement
 from bench.metrics.statistics.verdicts import NOT_MEASURED
-from bench.reports.claims.pairs import pair_plots
-from bench.reports.claims.plots import forest_plots
+from bench.reports.claims.pairs import plot_pair
+from bench.reports.claims.plots import plot_forest
 from bench.reports.claims.tables import (
     MINIATURES,
     changes_table,
@@ -18,7 +18,7 @@ from bench.reports.claims.tables import (
     verdict_counts,
     worse_statement,
 )
-from bench.reports.claims.text import Names, names_of, slug
+from bench.reports.claims.text import Names, find_names, make_slug
 from bench.reports.page.canvas import Figure
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.render import to_csv, to_latex
@@ -46,54 +46,51 @@ def make_claims_report(results: StoredResults, name: str = CLAIMS) -> Report:
         BenchError: claims.yaml, variants.yaml, a file of rows or the accepted state is wrong.
     """
     result = results.derive(compare_with_accepted)
-    return assemble(result, names_of(load_variants().values()))
+    return assemble_claims(result, find_names(load_variants().values()))
 
 
-def assemble(result: ClaimsResult, names: Names, *, with_plots: bool = True) -> Report:
+def assemble_claims(result: ClaimsResult, names: Names, *, with_plots: bool = True) -> Report:
     """Make all tables, and the figures unless ``with_plots`` is False, which is quicker."""
-    full, miniature = ([one for one in result.judgements if one.miniature == wanted] for wanted in (False, True))
+    full = [one for one in result.judgements if not one.miniature]
+    measured = [one for one in result.judgements if one.miniature and one.verdict != NOT_MEASURED]
+    miniature = [one for one in result.judgements if one.miniature]
+
     sections = [
         Section("Verdicts", (verdict_counts(result, names),)),
         Section("Changes against the accepted state", (changes_table(result),)),
-        *(Section(line, (line_table(line, found, names),),
-                  _forest(f"forest_{slug(line)}", line, found, names, with_plots))
-          for line, found in names.by_line(full).items()),
-        *_pairs(result, with_plots, miniature=False),
-        *_miniatures(miniature, names, with_plots),
-        *_pairs(result, with_plots, miniature=True),
     ]
+    for line, judgements in names.by_line(full).items():
+        forest = plot_forest(f"forest_{make_slug(line)}", line, judgements, names) if with_plots else []
+        sections.append(Section(line, (line_table(line, judgements, names),), tuple(forest)))
+    sections += _pair_sections(result, with_plots, miniature=False)
+    if measured:  # claims that no miniature says anything about are left to the full models' tables
+        sections.append(_miniature_section(measured, names, with_plots))
+    sections += _pair_sections(result, with_plots, miniature=True)
+
+    tables = [*_line_tables(full, names), *_line_tables(miniature, names, miniature=True)]
     return Report(CLAIMS, "Claims and what they came to", "verdicts", (INTRO,), tuple(sections),
                   worse_statement(result), files={
                       "claims.csv": to_csv(value_table(result.judgements, names)).encode(),
-                      "claims.tex": "\n".join(map(to_latex, _line_tables(result.judgements, names))).encode()})
+                      "claims.tex": "\n".join(map(to_latex, tables)).encode()})
 
 
-def _line_tables(judgements: Sequence[Judgement], names: Names) -> list[Table]:
-    """One table a line of variants, those of miniatures last."""
-    return [line_table(line, found, names, miniature) for miniature in (False, True)
-            for line, found in names.by_line(one for one in judgements if one.miniature == miniature).items()]
+def _line_tables(judgements: Sequence[Judgement], names: Names, miniature: bool = False) -> list[Table]:
+    return [line_table(line, found, names, miniature) for line, found in names.by_line(judgements).items()]
 
 
-def _forest(stem: str, title: str, judgements: Sequence[Judgement], names: Names,
-            with_plots: bool) -> tuple[Figure, ...]:
-    return tuple(forest_plots(stem, title, judgements, names)) if with_plots else ()
+def _miniature_section(judgements: Sequence[Judgement], names: Names, with_plots: bool) -> Section:
+    """One section for all lines."""
+    figures: list[Figure] = []
+    for line, found in names.by_line(judgements).items():
+        if with_plots:
+            figures += plot_forest(f"forest_miniatures_{make_slug(line)}", f"{MINIATURES}: {line}", found, names)
+    return Section(MINIATURES, tuple(_line_tables(judgements, names, miniature=True)), tuple(figures))
 
 
-def _miniatures(judgements: Sequence[Judgement], names: Names, with_plots: bool) -> list[Section]:
-    """A section for all lines; claims that no miniature says anything about are left to the full models' tables."""
-    measured = [one for one in judgements if one.verdict != NOT_MEASURED]
-    if not measured:
-        return []
-    figures = [figure for line, found in names.by_line(measured).items()
-               for figure in _forest(f"forest_miniatures_{slug(line)}", f"{MINIATURES}: {line}", found, names,
-                                     with_plots)]
-    return [Section(MINIATURES, tuple(_line_tables(measured, names)), tuple(figures))]
-
-
-def _pairs(result: ClaimsResult, with_plots: bool, miniature: bool) -> list[Section]:
+def _pair_sections(result: ClaimsResult, with_plots: bool, miniature: bool) -> list[Section]:
     pairs = [pair for pair in result.pairs if pair.miniature == miniature]
     if not pairs:
         return []
     title = f"{MINIATURES}: curves compared" if miniature else "Curves compared"
-    figures = [figure for pair in pairs for figure in pair_plots(pair)] if with_plots else []
+    figures = [figure for pair in pairs for figure in plot_pair(pair)] if with_plots else []
     return [Section(title, (pairs_table(pairs, miniature),), tuple(figures))]

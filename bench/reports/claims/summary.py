@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 from bench.claims.judgement import is_marked
 from bench.claims.result import Change, ClaimsResult, Judgement
 from bench.metrics.statistics.verdicts import REFUTED, REPRODUCED, SUPPORTED, VERDICTS
-from bench.reports.claims.tables import MINIATURES
-from bench.reports.claims.text import MARK_NOTE, claimed_text, interval_text, measured_text, verdict_text
+from bench.reports.claims.tables import MINIATURES, claim_columns
+from bench.reports.claims.text import MARK_NOTE, Names
 from bench.reports.page.render import to_text
 from bench.reports.page.table import Column, Table
 
 DECIDED = (REPRODUCED, SUPPORTED, REFUTED)
-DECIDED_COLUMNS: tuple[Column[Judgement], ...] = (
-    Column("claim", "Claim", of=attrgetter("claim.name")),
-    Column("where", "Measured on", of=lambda one: one.where or None),
-    Column("claimed", "Claimed", of=lambda one: claimed_text(one.claim)),
-    Column("measured", "Measured", of=measured_text),
-    Column("interval", "95 % interval", of=interval_text),
-    Column("verdict", "Verdict", of=verdict_text),
-)
+DECIDED_KEYS = ("claim", "where", "claimed", "measured", "interval", "verdict")
 
 
 def counts_table(result: ClaimsResult) -> Table:
@@ -40,8 +33,9 @@ def decided_tables(result: ClaimsResult) -> list[Table]:
 
 
 def _decided_table(title: str, decided: Sequence[Judgement]) -> Table:
+    columns = [column for column in claim_columns(Names({}, {})) if column.key in DECIDED_KEYS]
     notes = (MARK_NOTE,) if any(map(is_marked, decided)) else ()
-    return Table.from_records("decided", title, DECIDED_COLUMNS, decided, notes=notes)
+    return Table.from_records("decided", title, columns, decided, notes=notes)
 
 
 def change_text(change: Change) -> str:
@@ -53,7 +47,10 @@ def summary_text(result: ClaimsResult) -> str:
     """Return the summary for a terminal: decided claims, verdicts counted, what got worse or better."""
     tables = [*decided_tables(result), counts_table(result)]
     parts = [to_text(table) for table in tables]
-    parts += ["\n".join(notes)] if (notes := dict.fromkeys(note for table in tables for note in table.notes)) else []
-    parts += [f"{'WORSE' if one.worse else 'better'}: {one.kind} of {one.what}: {change_text(one)}"
-              for one in result.changes]
+    notes = dict.fromkeys(note for table in tables for note in table.notes)
+    if notes:
+        parts.append("\n".join(notes))
+    for change in result.changes:
+        effect = "WORSE" if change.worse else "better"
+        parts.append(f"{effect}: {change.kind} of {change.what}: {change_text(change)}")
     return "\n\n".join(parts)

@@ -18,12 +18,12 @@ from bench.reports.claims.text import (
     claimed_text,
     detectable_text,
     interval_text,
+    make_slug,
     measured_text,
     over_text,
     p_text,
     percent_text,
     range_text,
-    slug,
     verdict_text,
     what_text,
 )
@@ -120,7 +120,7 @@ def verdict_counts(result: ClaimsResult, names: Names) -> Table:
     columns: list[Column[str]] = [Column("verdict", "Verdict", of=str)]
     for line, judgements in full.items():
         counts = Counter(one.verdict for one in judgements)
-        columns.append(Column(slug(line), line, digits=0, of=counts.__getitem__))
+        columns.append(Column(make_slug(line), line, digits=0, of=counts.__getitem__))
     columns.append(Column("all", "All lines", digits=0, of=result.counts.__getitem__))
     if miniatures:
         columns.append(Column("miniatures", "Miniatures, apart", digits=0, of=miniatures.__getitem__))
@@ -133,9 +133,9 @@ def verdict_counts(result: ClaimsResult, names: Names) -> Table:
 
 def line_table(line: str, judgements: Sequence[Judgement], names: Names, miniature: bool = False) -> Table:
     """The claims about one line of variants with what decided them."""
-    name, title = f"claims_{slug(line)}", f"Claims about {line}"
+    name, title = f"claims_{make_slug(line)}", f"Claims about {line}"
     if miniature:
-        name, title = f"miniatures_{slug(line)}", f"{MINIATURES}: claims about {line}"
+        name, title = f"miniatures_{make_slug(line)}", f"{MINIATURES}: claims about {line}"
     notes = (PREDICTED_NOTE, INTERVAL_NOTE, *([MARK_NOTE] if any(map(is_marked, judgements)) else []))
     warnings = (MINIATURE_NOTE,) if miniature else ()
     return Table.from_records(name, title, claim_columns(names), judgements, notes=notes,

@@ -54,12 +54,12 @@ class Names:
 
     def by_line(self, judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
         """Judgements by line, in the order of the lines in variants.yaml."""
-        found = grouped(judgements, lambda one: self.line(one.claim))
+        found = group_by(judgements, lambda one: self.line(one.claim))
         order = list(dict.fromkeys(self.lines.values()))
         return {line: found[line] for line in sorted(found, key=lambda line: _place(order, line))}
 
 
-def names_of(variants: Iterable[Variant]) -> Names:
+def find_names(variants: Iterable[Variant]) -> Names:
     """Return the names of ``variants``."""
     variants = list(variants)
     return Names({one.name: one.label for one in variants}, {one.name: one.line for one in variants})
@@ -69,7 +69,7 @@ def _place(order: Sequence[str], line: str) -> int:
     return order.index(line) if line in order else len(order)
 
 
-def grouped(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
+def group_by(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
     """Items by ``key``, keys and items in the order they come in."""
     found: dict[str, list[T]] = {}
     for item in items:
@@ -77,7 +77,7 @@ def grouped(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
     return found
 
 
-def slug(text: str) -> str:
+def make_slug(text: str) -> str:
     """``text`` as a part of a file's name: "Multi-reference" is "multi_reference"."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
