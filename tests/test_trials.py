@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
+from bench.reports.page.pages import contents_of
 from bench.reports.search.plots import find_importances
-from bench.reports.search.report import build_search_report
+from bench.reports.search.report import make_search_report
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, Trial, read_trial, read_trials, write_trial
 from bench.training.search.trials import analyse_trials
 
@@ -145,13 +146,23 @@ def test_the_verb_reports_all_trials_and_says_who_failed(tmp_path, capsys):
     assert "11 trials at 4 λ" in capsys.readouterr().out
     page = (tmp_path / "report" / "README.md").read_text()
     assert "11 runs at 4 λ: 9 complete, 1 ended early, 1 failed" in page
-    assert "−10.00" in page and "a \\| b" in page and "Recommended: **gamma 0.001, weight_rate 0.025**" in page
+    assert "−10.00" in page and "a \\| b" in page and "Recommended: gamma 0.001, weight_rate 0.025," in page
     rows = list(csv.DictReader(io.StringIO((tmp_path / "report" / "trials.csv").read_text())))
     assert len(rows) == 11 and {row["state"] for row in rows} == {"complete", "pruned", "failed"}
-    figures = {path.name for path in (tmp_path / "report").glob("*.png")}
+    figures = {path.name for path in (tmp_path / "report" / "figures").glob("*.png")}
     points = [f"{one:g}".replace(".", "_") for one in LAMBDAS]
-    assert figures == {"contour_0_013.png", *(f"slice_{point}.png" for point in points)}
-    assert all(f"({name})" in page for name in figures)
+    assert figures == {"contour_0_013_wide.png", *(f"slice_{point}_wide.png" for point in points)}
+    assert all(f"(figures/{name})" in page for name in figures)
+
+
+def test_stored_searches_are_reported_with_the_rest(tmp_path):
+    for number, one in enumerate(curve(0.003, 1.0)):
+        folder = tmp_path / "results" / "search" / "tiny" / f"{one.lambda_:g}" / f"trial-{number}"
+        folder.mkdir(parents=True)
+        write_trial(folder, one)
+    assert main(["report", "--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]) == EXIT_DONE
+    page = (tmp_path / "reports" / "search" / "tiny" / "index.html").read_text()
+    assert "4 runs at 4 λ" in page and page.count("data:image/svg+xml") == 0  # one setting alone is no figure
 
 
 def test_the_parameter_that_matters_is_the_important_one():
@@ -166,8 +177,8 @@ def test_the_parameter_that_matters_is_the_important_one():
 
 def test_the_same_trials_give_the_same_bytes():
     trials = [trial(gamma, rate, loss=1 + gamma + rate) for gamma in (0.001, 0.003) for rate in (0.01, 0.05)]
-    first, second = (build_search_report(analyse_trials(trials)) for _ in range(2))
-    assert first == second and {"contour_0_013.svg", "slice_0_013.svg"} <= first.keys()
+    first, second = (contents_of(make_search_report(analyse_trials(trials))) for _ in range(2))
+    assert first == second and {"figures/contour_0_013_wide.svg", "figures/slice_0_013_wide.svg"} <= first.keys()
 
 
 @pytest.mark.parametrize("arguments", [["--analyse", "somewhere"], ["--variant", "tiny", "--data", "a"]])

@@ -99,15 +99,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _analyse(args: argparse.Namespace) -> int:
-    from bench.reports.page.files import write_folder
-    from bench.reports.search.report import build_search_report
+    from bench.reports.page.pages import write_report
+    from bench.reports.search.report import make_search_report
     from bench.training.search.record import read_trials
     from bench.training.search.trials import analyse_trials
 
     trials = read_trials(args.analyse)
     analysis = analyse_trials(trials, args.against, args.noise / 100)
     folder = args.reports or args.analyse / "report"
-    write_folder(folder, build_search_report(analysis, args.top))
+    write_report(make_search_report(analysis, top=args.top), folder)
     print(f"{len(trials)} trials at {len(analysis.by_lambda)} λ: {folder / 'README.md'}")
     return EXIT_DONE
 

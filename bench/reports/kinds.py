@@ -15,6 +15,10 @@ from bench.reports.page.pages import Report, write_report
 from bench.reports.rate.report import make_rate_report
 from bench.reports.training.report import find_trainings, make_training_report
 from bench.results.stored import StoredResults
+from bench.training.search.record import RECORD_NAME, read_trials
+from bench.training.search.trials import analyse_trials
+
+SEARCH = "search"  # folder of stored results that holds a folder for each search
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,28 @@ class ReportKind:
     verb: str
 
 
+def find_searches(results: StoredResults) -> list[str]:
+    """Return the names of the folders in that of searches that hold trials."""
+    folder = results.root / SEARCH
+    return sorted({path.relative_to(folder).parts[0] for path in folder.rglob(RECORD_NAME)})
+
+
+def make_stored_search_report(results: StoredResults, name: str) -> Report:
+    """Return the report of the trials in one folder.
+
+    Raises:
+        ConfigurationError: there is none, or one is damaged.
+    """
+    from bench.reports.search.report import make_search_report  # Optuna, which draws its figures, is an extra
+
+    return make_search_report(analyse_trials(read_trials(results.root / SEARCH / name)), name)
+
+
 REPORTS: Registry[ReportKind] = Registry("kind of report")
 REPORTS.add("rate", ReportKind(lambda results: results.datasets, make_rate_report, "{}", "evaluate"))
 REPORTS.add("latency", ReportKind(lambda results: results.devices, make_latency_report, "latency/{}", "profile"))
 REPORTS.add("training", ReportKind(find_trainings, make_training_report, "training", "train"))
+REPORTS.add("search", ReportKind(find_searches, make_stored_search_report, "search/{}", "search"))
 REPORTS.add("claims", ReportKind(find_claims, make_claims_report, "claims", "evaluate"))
 
 

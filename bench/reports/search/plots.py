@@ -73,6 +73,6 @@ def _draw_figure(kind: str, name: str, group: TrialsAtLambda, parameters: list[s
         canvas.set_size_inches(WIDE.width, WIDE.axes_height * (1 if len(parameters) < 3 or kind == "slice" else 2))
         canvas.subplots_adjust(bottom=0.18)
         try:
-            return save_figure(canvas, name, caption)
+            return save_figure(canvas, f"{name}_{WIDE.name}", caption)
         finally:
             plt.close(canvas)

@@ -1,37 +1,37 @@
-"""The report on trials of a search, as the files of a folder."""
+"""The report on trials of a search."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.common.text import format_count
 from bench.metrics.rate.curves import MINIMUM_POINTS
-from bench.reports.page.render import escape_markdown, to_csv, to_markdown
+from bench.reports.page.pages import Report, Section
+from bench.reports.page.render import to_csv
 from bench.reports.page.table import Column, Table
 from bench.reports.search.plots import draw_figures, find_importances
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, Trial, describe_setting
 from bench.training.search.trials import RankedSetting, SearchAnalysis, TrialsAtLambda
 
 
-def build_search_report(analysis: SearchAnalysis, top: int = 5) -> dict[str, bytes]:
-    """Files by name: README.md, trials.csv and the figures.
+def make_search_report(analysis: SearchAnalysis, name: str = "search", top: int = 5) -> Report:
+    """Return the report of a search; trials.csv holds every trial.
 
     Args:
+        name: of its folder.
         top: best settings shown first at each λ.
     """
-    first, figures = analysis.trials[0], list(draw_figures(analysis))
-    names = [name for name, _ in first.setting]
-    parts = [f"# Search of hyper-parameters{f': {first.variant}' if first.variant else ''}\n", _summarise(analysis)]
-    parts += [_write_section(group, names, top) for group in analysis.by_lambda]
-    parts += ["## Across λ\n", _compare_across(analysis, names)]
-    parts += [f"![{escape_markdown(figure.caption)}]({figure.name}.png)\n" for figure in figures]
-
-    files = {"README.md": "\n".join(parts).encode(), "trials.csv": to_csv(_list_trials(analysis, names)).encode()}
-    for figure in figures:
-        files |= {f"{figure.name}.png": figure.png, f"{figure.name}.svg": figure.svg}
-    return files
+    first = analysis.trials[0]
+    names = [parameter for parameter, _ in first.setting]
+    sections = [section for group in analysis.by_lambda for section in _describe_lambda(group, names, top)]
+    sections.append(_compare_across(analysis, names))
+    if figures := tuple(draw_figures(analysis)):
+        sections.append(Section("RD cost over the parameters", figures=figures))
+    title = f"Search of hyper-parameters{f': {first.variant}' if first.variant else ''}"
+    return Report(name, title, sections[0].tables[0].name, (_summarise(analysis),), tuple(sections),
+                  files={"trials.csv": to_csv(_list_trials(analysis, names)).encode()})
 
 
 def _summarise(analysis: SearchAnalysis) -> str:
@@ -39,36 +39,38 @@ def _summarise(analysis: SearchAnalysis) -> str:
     return (f"{format_count(len(analysis.trials), 'run')} at {len(analysis.by_lambda)} λ: "
             f"{complete} complete, {pruned} ended early, {failed} failed. "
             "RD cost is D + R of held-out images at the best validation; it is compared within one λ only. Settings"
-            f" less than {100 * analysis.noise:g} % apart are tied.\n")
+            f" less than {100 * analysis.noise:g} % apart are tied.")
 
 
-def _write_section(group: TrialsAtLambda, names: Sequence[str], top: int) -> str:
-    lines = [f"## λ {group.lambda_:g}\n"]
+def _describe_lambda(group: TrialsAtLambda, names: Sequence[str], top: int) -> list[Section]:
+    """What is recommended at one λ and the best settings, then all of them where these are more."""
+    text = ["No trial is complete, so none is recommended."]
     if best := group.recommended:
-        lines.append(f"Recommended: **{escape_markdown(describe_setting(best[0].setting))}**, RD cost"
-                     f" {best[0].loss:.4f} ({format_count(best[0].runs, 'run')}).")
-        if tied := [describe_setting(ranked.setting) for ranked in best[1:]]:
-            lines.append(f"Tied with it: {'; '.join(tied)}.")
-    else:
-        lines.append("No trial is complete, so none is recommended.")
+        text = [f"Recommended: {describe_setting(best[0].setting)}, RD cost {best[0].loss:.4f}"
+                f" ({format_count(best[0].runs, 'run')})."]
+    if tied := [describe_setting(ranked.setting) for ranked in group.recommended[1:]]:
+        text.append(f"Tied with it: {'; '.join(tied)}.")
     if importances := find_importances(group):
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in importances.items())
-        lines.append(f"Importance of the parameters (PED-ANOVA): {escape_markdown(shares)}.")
+        text.append(f"Importance of the parameters (PED-ANOVA): {shares}.")
 
-    settings = format_count(len(group.ranked), "setting")
-    lines += ["", _tabulate_settings(group.ranked[:top], names, f"Best {min(top, len(group.ranked))} of {settings}")]
-    if len(group.ranked) > top:
-        table = _tabulate_settings(group.ranked, names, "All settings")
-        lines.append(f"<details><summary>All settings</summary>\n\n{table}\n</details>\n")
+    title, point = f"λ {group.lambda_:g}", f"{group.lambda_:g}".replace(".", "_")
+    heading = f"Best {min(top, len(group.ranked))} of {format_count(len(group.ranked), 'setting')}"
+    tables = [_tabulate_settings(f"settings_{point}", heading, group.ranked[:top], names)]
     if unranked := group.of_state(PRUNED, FAILED):
         columns = (*_value_columns(names), Column("state", "State", of=lambda trial: trial.state),
                    Column("steps", "Steps", digits=0, of=lambda trial: trial.steps),
                    Column("reason", "Why", wide=True, of=lambda trial: trial.reason))
-        lines.append(to_markdown(Table.from_records("unranked", "Not ranked", columns, unranked)))
-    return "\n".join(lines)
+        tables.append(Table.from_records(f"unranked_{point}", "Not ranked", columns, unranked))
+
+    sections = [Section(title, tuple(tables), text=tuple(text))]
+    if len(group.ranked) > top:
+        everything = _tabulate_settings(f"all_settings_{point}", f"{title}: all settings", group.ranked, names)
+        sections.append(Section(f"{title}: all settings", (everything,), collapsed=True))
+    return sections
 
 
-def _tabulate_settings(ranked: Iterable[RankedSetting], names: Sequence[str], title: str) -> str:
+def _tabulate_settings(name: str, title: str, ranked: Sequence[RankedSetting], names: Sequence[str]) -> Table:
     columns = (
         Column("rank", "Rank", digits=0, of=lambda setting: setting.rank), *_value_columns(names),
         Column("runs", "Runs", digits=0, of=lambda setting: setting.runs),
@@ -78,18 +80,21 @@ def _tabulate_settings(ranked: Iterable[RankedSetting], names: Sequence[str], ti
         Column("psnr_rgb_db", "PSNR", "dB", 2, of=lambda setting: setting.psnr_db))
     several = any(setting.runs > 1 for setting in ranked)
     notes = ("Settings of several runs by the means over them.",) if several else ()
-    return to_markdown(Table.from_records("settings", title, columns, ranked, notes=notes))
+    return Table.from_records(name, title, columns, ranked, notes=notes)
 
 
-def _compare_across(analysis: SearchAnalysis, names: Sequence[str]) -> str:
+def _compare_across(analysis: SearchAnalysis, names: Sequence[str]) -> Section:
+    title = "Across λ"
     if analysis.metric != "mse":
-        return f"Trainings for {analysis.metric} are not compared: trials hold PSNR only.\n"
+        return Section(title, text=(f"Trainings for {analysis.metric} are not compared: trials hold PSNR only.",))
     if analysis.reference is None:
-        return ("Nothing to compare with: the trials name no setting of the recipe's own, or several; choose one with"
-                " --against.\n")
+        return Section(title, text=("Nothing to compare with: the trials name no setting of the recipe's own, or "
+                                    "several; choose one with --against.",))
     reference = describe_setting(analysis.reference)
     if not analysis.compared:
-        return f"No setting has {MINIMUM_POINTS} λ in common with {reference}, which a BD-rate needs.\n"
+        return Section(title, text=(f"No setting has {MINIMUM_POINTS} λ in common with {reference}, which a BD-rate "
+                                    "needs.",))
+
     columns = (
         Column("rank", "Rank", digits=0, of=lambda compared: compared.rank), *_value_columns(names),
         Column("lambdas", "λ", digits=0, of=lambda compared: len(compared.lambdas)),
@@ -98,8 +103,8 @@ def _compare_across(analysis: SearchAnalysis, names: Sequence[str]) -> str:
         Column("reason", "Remarks", wide=True,
                of=lambda compared: compared.result.reason or "; ".join(compared.result.warnings)))
     note = "Of held-out rate and PSNR, over the λ that both settings have."
-    return to_markdown(Table.from_records("across", f"BD-rate against {reference}", columns, analysis.compared,
-                                          notes=(note,)))
+    return Section(title, (Table.from_records("across", f"BD-rate against {reference}", columns, analysis.compared,
+                                              notes=(note,)),))
 
 
 def _list_trials(analysis: SearchAnalysis, names: Sequence[str]) -> Table:
