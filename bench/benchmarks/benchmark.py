@@ -14,8 +14,6 @@ from tabulate import tabulate
 from bench.runners.machine import device_name
 from bench.runners.profile.protocol import Protocol, Turns
 
-LEAST_ROUNDS = 3
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -99,7 +97,7 @@ def time_together(functions: Mapping[str, Callable[[], object]], repeats: int = 
     Raises:
         Exception: whatever a function raises.
     """
-    turns = Turns(functions).measure(Protocol(repeats, budget_s, LEAST_ROUNDS, warmup_s=0))
+    turns = Turns(functions).measure(Protocol(repeats, budget_s, least=3, warmup_s=0))
     for samples in turns.values():
         if samples.failure is not None:
             raise samples.failure

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.benchmarks.benchmark import BenchmarkReport, Timing, make_report, milliseconds, time_together
+from bench.benchmarks.benchmark import BenchmarkReport, Timing, machine_line, make_report, milliseconds, time_together
 from bench.operators import kernels, plain, status
-from bench.runners.machine import device_name
 
 RUNS = 32
 # Where models call the operator for a Kodak image (768 x 512): tokens, channels.
@@ -44,10 +43,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
         tokens, channels = SHAPES[place]
         timings = time_together(_functions(library, tokens, channels, device), 5 if quick else 20)
         rows += [_row(place, tokens, channels, which, timings) for which in MOVED]
-    threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
-    head = (f"{implementation.identity}: {implementation.label}; {device_name(device)}{threads}, "
-            f"torch {torch.__version__}")
-    return make_report(head, rows, NOTES)
+    return make_report(f"{implementation.identity}: {implementation.label}; {machine_line(device)}", rows, NOTES)
 
 
 def _functions(library: ctypes.CDLL | None, tokens: int, channels: int, device: str) -> dict[str, Callable[[], object]]:

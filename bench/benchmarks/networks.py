@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
 from bench.codecs.learned import LearnedCodec
+from bench.results.latency_selection import BASE
 from bench.runners.machine import configure_torch, keep_freed_memory, memory_given_back
-from bench.runners.profile.subjects import BASELINE, make_lively_model, make_picture
+from bench.runners.profile.subjects import make_lively_model, make_picture
 
 SHAPE, QUICK_SHAPE = (768, 512), (256, 256)  # width, height
 Call = tuple[nn.Module, tuple[Tensor, ...]]
@@ -30,7 +31,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     width, height = QUICK_SHAPE if quick else SHAPE
     configure_torch(threads=None, deterministic=True)
     keep_freed_memory()
-    model = make_lively_model(BASELINE)
+    model = make_lively_model(BASE)
     bare, codec = copy.deepcopy(model).to(device), LearnedCodec(model, device)
     image = make_picture(width, height)
     stream = codec.encode(image).stream
@@ -46,7 +47,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     rows, ratios = [], []
     for direction in calls:
         codec_time, networks, kept = (timings[direction + part] for part in ("", ", networks", ", memory kept"))
-        ratios.append(SideBySide(f"{BASELINE}, {direction}, over its bare networks", codec_time.over(networks), 0.7))
+        ratios.append(SideBySide(f"{BASE}, {direction}, over its bare networks", codec_time.over(networks), 0.7))
         rows.append({"": direction, "codec": codec_time, "networks": networks, "memory kept": kept,
                      "codec / networks": codec_time.over(networks), "codec / memory kept": codec_time.over(kept)})
     notes = NOTES.format(calls=" and ".join(str(len(part)) for part in calls.values()))

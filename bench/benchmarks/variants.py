@@ -7,8 +7,9 @@ import numpy as np
 from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
 from bench.codecs.learned import LearnedCodec
 from bench.models import MODELS
+from bench.results.latency_selection import BASE
 from bench.runners.machine import configure_torch, keep_freed_memory
-from bench.runners.profile.subjects import BASELINE, ONLY_WHEN_NAMED, make_lively_model, make_picture
+from bench.runners.profile.subjects import ONLY_WHEN_NAMED, make_lively_model, make_picture
 
 SHAPE, QUICK_SHAPE = (768, 512), (256, 256)  # width, height
 NOTES = """\
@@ -22,15 +23,15 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     configure_torch(threads=None, deterministic=True)
     keep_freed_memory()
     image = make_picture(width, height)
-    baseline = LearnedCodec(make_lively_model(BASELINE), device)
+    baseline = LearnedCodec(make_lively_model(BASE), device)
     rows, ratios = [], []
     for name in MODELS:
-        if name == BASELINE or name in ONLY_WHEN_NAMED:
+        if name == BASE or name in ONLY_WHEN_NAMED:
             continue
         row, found = _time_beside_baseline(name, LearnedCodec(make_lively_model(name), device), baseline, image)
         rows.append(row)
         ratios += found
-    notes = NOTES.format(width=width, height=height, baseline=BASELINE)
+    notes = NOTES.format(width=width, height=height, baseline=BASE)
     return make_report(machine_line(device), rows, notes, ratios)
 
 
@@ -45,6 +46,6 @@ def _time_beside_baseline(name: str, codec: LearnedCodec, baseline: LearnedCodec
     ratios = []
     for direction in ("encode", "decode"):
         ratio = timings[direction].over(timings[f"base {direction}"])
-        row |= {direction: timings[direction], f"{direction} / {BASELINE}": ratio}
-        ratios.append(SideBySide(f"{name}, {direction}, over {BASELINE}", ratio))
+        row |= {direction: timings[direction], f"{direction} / {BASE}": ratio}
+        ratios.append(SideBySide(f"{name}, {direction}, over {BASE}", ratio))
     return row, ratios

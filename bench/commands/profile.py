@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 from bench.commands.arguments import names, positive
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.common.files import file_name
 from bench.common.folders import default_folder
-from bench.results.stored import StoredResults
+from bench.results.stored import LATENCY, StoredResults
 
 if TYPE_CHECKING:
     from bench.runners.profile.plan import Settings
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     rows: list[LatencyRow] = []
 
     def store(row: LatencyRow) -> None:
-        append_row(row_path(folder, row.name), row)
+        append_row(folder / f"{file_name(row.name)}.jsonl", row)
         rows.append(row)
 
     with Progress(total_s(groups, settings)) as progress:
@@ -118,14 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
 def latency_folder(results: Path, device: str) -> Path:
     """Where the rows of a device are: its name in small letters and digits."""
-    return results / "latency" / (re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") or "device")
-
-
-def row_path(folder: Path, variant: str) -> Path:
-    """The file of a variant's rows in the folder of a device."""
-    from bench.common.files import file_name
-
-    return folder / f"{file_name(variant)}.jsonl"
+    return results / LATENCY / (re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") or "device")
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -35,10 +35,10 @@ def forward_kmac_per_pixel(case: Case) -> float | None:
 
 def peak_bytes(case: Case) -> int | None:
     """The larger peak of both directions."""
-    return highest(row.peak_alloc_bytes for row in case.rows if row.status == OK)
+    return find_largest(row.peak_alloc_bytes for row in case.rows if row.status == OK)
 
 
-def highest(values: Iterable[int | None]) -> int | None:
+def find_largest(values: Iterable[int | None]) -> int | None:
     """The largest of the known values, or None."""
     return max((value for value in values if value is not None), default=None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,13 +54,9 @@ class Case:
     encode: LatencyRow | None
     decode: LatencyRow | None
 
-    def row(self, direction: str) -> LatencyRow | None:
-        """The row of a direction, measured or failed."""
-        return self.encode if direction == ENCODE else self.decode
-
     def measured(self, direction: str) -> LatencyRow | None:
         """The row of a direction, if it was measured."""
-        row = self.row(direction)
+        row = self.encode if direction == ENCODE else self.decode
         return row if row is not None and row.status == OK else None
 
     @property
@@ -129,7 +125,8 @@ def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
     ordered = sorted(stored.values(), key=lambda row: row.measured_at)
     sessions: dict[tuple, dict[str, dict[str, LatencyRow]]] = {}
     for row in ordered:
-        sessions.setdefault(_slot(row), {}).setdefault(row.session, {})[row.direction] = row
+        slot = conditions_of(row), row.name, row.configuration
+        sessions.setdefault(slot, {}).setdefault(row.session, {})[row.direction] = row
     cases = [Case(*slot, *map(_newest(found).get, DIRECTIONS)) for slot, found in sessions.items()]
     chosen = {id(row) for case in cases for row in case.rows}
     base_lines = {case.any.line for case in cases if case.name == BASE}
@@ -139,12 +136,8 @@ def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
 
 def _newest(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, LatencyRow]:
     """The rows of the session that counts, by direction; sessions are in order."""
-    whole = [found for found in sessions.values() if len(found) == len(DIRECTIONS)]
-    return (whole or list(sessions.values()))[-1]
-
-
-def _slot(row: LatencyRow) -> tuple[Conditions, str, str]:
-    return conditions_of(row), row.name, row.configuration
+    ordered = list(sessions.values())
+    return next((found for found in reversed(ordered) if len(found) == len(DIRECTIONS)), ordered[-1])
 
 
 def _order(case: Case, base_lines: set[str]) -> tuple:
@@ -154,17 +147,12 @@ def _order(case: Case, base_lines: set[str]) -> tuple:
             case.name != BASE, case.name, case.configuration != DEFAULT, case.configuration)
 
 
-def compare(row: LatencyRow | None, other: LatencyRow | None) -> Ratio | None:
-    """Ratio of the medians of two rows that took turns, paired by rounds; None where one is missing.
+def compare_rows(row: LatencyRow | None, other: LatencyRow | None) -> Ratio | None:
+    """Ratio of the medians of two rows that took turns, paired by rounds; None without any.
 
     Where one lost its last rounds, the rounds that both have are compared.
     """
     if row is None or other is None:
         return None
-    return paired_ratio(row.samples_s, other.samples_s)
-
-
-def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Ratio | None:
-    """Ratio of medians over the rounds that both series have; None without any."""
-    rounds = min(len(a), len(b))
-    return compare_medians(a[:rounds], b[:rounds], paired=True) if rounds else None
+    rounds = min(len(row.samples_s), len(other.samples_s))
+    return compare_medians(row.samples_s[:rounds], other.samples_s[:rounds], paired=True) if rounds else None

@@ -65,15 +65,9 @@ def device_name(device: str) -> str:
 
 
 def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        field, _, value = line.partition(":")
-        if field.strip() in ("model name", "Model"):
-            return value.strip()
-    return platform.processor() or platform.machine()
+    told = Path("/proc/cpuinfo")
+    found = re.search(r"^(?:model name|Model)\s*:(.*)", told.read_text(), re.MULTILINE) if told.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:

@@ -58,10 +58,7 @@ class Progress:
 
     def print_line(self, text: str) -> None:
         """Print a line without breaking the bar."""
-        if self._bar is not None:
-            self._bar.write(text, file=self._stream)
-        else:
-            print(text, file=self._stream, flush=True)
+        tqdm.write(text, file=self._stream)
 
     def left_s(self) -> float:
         """Seconds that are left, as far as is known."""

@@ -11,7 +11,7 @@ from bench.reports.latency.device import MeasuredDevice, rows_of_cases
 from bench.reports.latency.tables import REMARK, identity_columns
 from bench.reports.latency.text import condition_headings, conditions_text
 from bench.reports.page.table import Column, Table
-from bench.results.latency_figures import forward_kmac_per_pixel, highest, kmac_per_pixel, peak_bytes
+from bench.results.latency_figures import find_largest, forward_kmac_per_pixel, kmac_per_pixel, peak_bytes
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS, Case, conditions_of
 from bench.results.rows import OK
@@ -31,9 +31,9 @@ def memory_table(device: MeasuredDevice) -> Table:
         *(column for direction in DIRECTIONS for column in _peak_columns(direction)),
         Column("peak_vs_base_percent", f"peak vs {device.base_label}", "%", digits=1, signed=True, of=change_percent),
         Column("peak_rss_mb", "process peak", "MB", digits=0,
-               of=lambda case: _to_mb(highest(row.peak_rss_bytes for row in case.rows if row.status == OK))),
+               of=lambda case: _to_mb(find_largest(row.peak_rss_bytes for row in case.rows if row.status == OK))),
         Column("rss_mb", "process before", "MB", digits=0,
-               of=lambda case: _to_mb(highest(row.rss_bytes for row in case.rows if row.status == OK))),
+               of=lambda case: _to_mb(find_largest(row.rss_bytes for row in case.rows if row.status == OK))),
         REMARK,
     ]
     notes = ("Peaks are of tensors, weights included, as torch's allocator sees them for this model alone; "

@@ -25,7 +25,7 @@ from bench.reports.latency.text import (
 )
 from bench.reports.page.table import Cell, Column, Table
 from bench.results.latency_rows import LatencyRow
-from bench.results.latency_selection import BASE, DEFAULT, DIRECTIONS, Case, compare
+from bench.results.latency_selection import BASE, DEFAULT, DIRECTIONS, Case, compare_rows
 from bench.results.rows import OK
 
 REMARK: Column[Case] = Column("remark", "Remark", wide=True, of=remark_text)
@@ -100,7 +100,7 @@ def _base_ratio(device: MeasuredDevice, row: LatencyRow) -> Ratio | None:
     """A row against the base in the default configuration that took turns with it."""
     if (row.name, row.configuration) == (BASE, DEFAULT):
         return None
-    return compare(row, device.selection.in_turns(row, BASE))
+    return compare_rows(row, device.selection.in_turns(row, BASE))
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _configuration_columns(device: MeasuredDevice, direction: str) -> list[Colum
         row = case.measured(direction)
         if row is None:
             return None
-        return ratio_text(compare(row, device.selection.in_turns(row, row.name))) or "not in turns"
+        return ratio_text(compare_rows(row, device.selection.in_turns(row, row.name))) or "not in turns"
 
     return [_times_column(direction), text_column(f"{direction}_vs_default", "vs default", of=versus_default)]
 

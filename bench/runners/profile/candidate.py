@@ -131,14 +131,11 @@ class Candidate:
         """
         self._encode_picture(picture)
         self.pass_over(picture, DECODE)()
-        activities = [torch.profiler.ProfilerActivity.CPU]
-        if self._on_gpu:
-            activities.append(torch.profiler.ProfilerActivity.CUDA)
         order = "self_cuda_time_total" if self._on_gpu else "self_cpu_time_total"
         folder.mkdir(parents=True, exist_ok=True)
         files = []
         for direction in DIRECTIONS:
-            with (torch.profiler.profile(activities=activities, record_shapes=True) as profiler,
+            with (torch.profiler.profile(record_shapes=True) as profiler,
                   profiler_marks() as recorder):
                 timed(self._staged_pass(picture, direction), recorder)
             stem = file_name(f"{self._subject.name}-{self._subject.configuration}-{picture}-{direction}"

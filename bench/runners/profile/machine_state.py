@@ -37,20 +37,18 @@ def find_disturbances(before: Mapping[str, Any], after: Mapping[str, Any], busy_
     Args:
         busy_cores: cores that other processes kept busy meanwhile, see :class:`OthersLoad`.
     """
-    found = []
-    if busy_cores is not None and busy_cores > BUSY_CORES:
-        found.append(f"other processes kept {busy_cores:.1f} cores busy")
-    if after.get("cpu_throttle_count", 0) > before.get("cpu_throttle_count", 0):
-        found.append("the CPU was throttled for heat")
-    governor = before.get("governor")
-    if governor not in (None, "performance"):
-        found.append(f"the CPU's clock follows the governor '{governor}'")
-    reasons = {state["gpu"].get("throttle_reasons", 0) for state in (before, after) if "gpu" in state}
-    if any(reason & ~_BENIGN_REASONS for reason in reasons):
-        found.append("the GPU's clock was held back (" + ", ".join(hex(reason) for reason in sorted(reasons)) + ")")
-    if any(state.get("gpu", {}).get("other_processes") for state in (before, after)):
-        found.append("other processes used the GPU")
-    return found
+    states = (before, after)
+    governor = before.get("governor", "performance")
+    reasons = sorted({state["gpu"].get("throttle_reasons", 0) for state in states if "gpu" in state})
+    doubts = {
+        f"other processes kept {busy_cores or 0:.1f} cores busy": (busy_cores or 0) > BUSY_CORES,
+        "the CPU was throttled for heat": after.get("cpu_throttle_count", 0) > before.get("cpu_throttle_count", 0),
+        f"the CPU's clock follows the governor '{governor}'": governor != "performance",
+        f"the GPU's clock was held back ({', '.join(map(hex, reasons))})":
+            any(reason & ~_BENIGN_REASONS for reason in reasons),
+        "other processes used the GPU": any(state.get("gpu", {}).get("other_processes") for state in states),
+    }
+    return [text for text, holds in doubts.items() if holds]
 
 
 class OthersLoad:

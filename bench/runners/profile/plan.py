@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,11 @@ from bench.common.hashing import sha256_of
 from bench.common.text import align, duration
 from bench.datasets import read_rgb8
 from bench.results.latency_rows import DIRECTIONS
+from bench.results.latency_selection import BASE
 from bench.results.schema import digest
 from bench.runners.machine import code_version
 from bench.runners.profile.protocol import Protocol
-from bench.runners.profile.subjects import BASELINE, Subject, identify_subject, make_picture
+from bench.runners.profile.subjects import Subject, identify_subject, make_picture
 
 BYTES_PER_PIXEL = 12_000  # that a pass takes at its peak: the largest of all variants, rounded up
 HOST_BYTES = 2_000_000_000  # of the process without models, with room to spare
@@ -92,7 +94,7 @@ def group_subjects(subjects: Sequence[Subject], settings: Settings) -> list[list
     if fit_in_memory(subjects, settings):
         return [list(subjects)]
 
-    baseline = next((subject for subject in subjects if subject.name == BASELINE), None)
+    baseline = next((subject for subject in subjects if subject.name == BASE), None)
     others = [subject for subject in subjects if subject is not baseline]
     if baseline is None:
         return [[subject] for subject in others]
@@ -125,7 +127,7 @@ def select_pending(subjects: Sequence[Subject], settings: Settings, device_name:
     left = [subject for subject in subjects if any(
         digest(row_identity(subject, picture, direction, settings, device_name)) not in done
         for picture in settings.pictures for direction in DIRECTIONS)]
-    return [subject for subject in subjects if subject in left or (left and subject.name == BASELINE)]
+    return [subject for subject in subjects if subject in left or (left and subject.name == BASE)]
 
 
 def expected_s(subjects: int, settings: Settings) -> float:
@@ -175,7 +177,7 @@ def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, devic
     rows = [("variant", "configuration", "weights"),
             *dict.fromkeys((one.name, one.configuration, one.weights) for one in subjects)]
     pictures = ", ".join(str(one) + (f" ({one.file.name})" if one.file else "") for one in settings.pictures)
-    turns = "all in turns" if len(groups) == 1 else f"in turns with {BASELINE}, in {len(groups)} groups"
+    turns = "all in turns" if len(groups) == 1 else f"in turns with {BASE}, in {len(groups)} groups"
     budget = "" if protocol.budget_s == float("inf") else f" or {duration(protocol.budget_s)} of sampling"
     return "\n".join([
         f"profile on {device_name}, {torch.get_num_threads()} threads: {pictures}; batch {settings.batch}; {turns};"
@@ -190,7 +192,7 @@ def parse_picture(text: str) -> Picture:
     Raises:
         ConfigurationError: it is none.
     """
-    width, cross, height = text.strip().lower().partition("x")
-    if not cross or not width.isdigit() or not height.isdigit() or not int(width) or not int(height):
+    sides = re.fullmatch(r"\s*0*([1-9]\d*)[xX]0*([1-9]\d*)\s*", text)
+    if not sides:
         raise ConfigurationError(f"'{text}' is no shape", "write width x height, such as 768x512")
-    return Picture(int(width), int(height))
+    return Picture(int(sides[1]), int(sides[2]))

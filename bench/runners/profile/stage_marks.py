@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
+from unittest import mock  # which also restores what an object only inherits
 
 from compressai.ans import BufferedRansEncoder, RansDecoder, RansEncoder
 from compressai.entropy_models import EntropyModel
@@ -87,8 +88,7 @@ def _mark_scales(stack: ExitStack, model: Any, recorder: Recorder) -> None:
         recorder.rename(depths[-1], SCALES[number])
         return enter_scale(number, *arguments, **options)
 
-    _replace(stack, model, "walk", marked_walk)
-    _replace(stack, model, "enter_scale", marked_enter)
+    stack.enter_context(mock.patch.multiple(model, walk=marked_walk, enter_scale=marked_enter))
 
 
 def _wrap(stack: ExitStack, owner: Any, name: str, recorder: Recorder, stage: str) -> None:
@@ -103,15 +103,4 @@ def _wrap(stack: ExitStack, owner: Any, name: str, recorder: Recorder, stage: st
         finally:
             recorder.leave()
 
-    _replace(stack, owner, name, call)
-
-
-def _replace(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
-    """Set an attribute of an object, class or module; ``stack`` restores it, also to not being there at all."""
-    absent = object()
-    before = vars(owner).get(name, absent)
-    if before is absent:
-        stack.callback(delattr, owner, name)
-    else:
-        stack.callback(setattr, owner, name, before)
-    setattr(owner, name, value)
+    stack.enter_context(mock.patch.object(owner, name, call))

@@ -29,7 +29,6 @@ from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.profile.synthetic_weights import enliven_model
 from bench.variants import Variant, find_checkpoints, get_variant, load_variants, trained_otherwise
 
-BASELINE = "hpcm_base"
 ONLY_WHEN_NAMED = ("hpcm_1b", "cheng2020_attn")  # 10 GB; one value after another: each minutes of a default run
 USUAL_LAMBDA = 0.013  # of a variant with several; options, and so its cost, may depend on it
 SEED = 0
@@ -83,11 +82,7 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
     Raises:
         ConfigurationError: an unknown variant or configuration, or no configuration that the device has.
     """
-    if names:
-        variants = [get_variant(name) for name in dict.fromkeys(names)]
-    else:
-        variants = _different([variant for variant in load_variants().values()
-                               if not variant.miniature and variant.name not in ONLY_WHEN_NAMED])
+    variants = [get_variant(name) for name in dict.fromkeys(names)] or _different_variants()
     wanted = [name for name in dict.fromkeys(configurations) if device in CONFIGURATIONS.get(name).devices]
     if not wanted:
         raise ConfigurationError(f"{', '.join(configurations)} can't be measured on {device}",
@@ -96,8 +91,10 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
             for variant, configuration in itertools.product(variants, wanted)]
 
 
-def _different(variants: Sequence[Variant]) -> list[Variant]:
-    """Leave out those that would be an earlier one's model measured again with synthetic weights."""
+def _different_variants() -> list[Variant]:
+    """All at full width but those that would be an earlier one's model measured again with synthetic weights."""
+    variants = [variant for variant in load_variants().values()
+                if not variant.miniature and variant.name not in ONLY_WHEN_NAMED]
     again = trained_otherwise(variants)
     return [variant for variant in variants
             if variant.name not in again or any(one.path for one in find_checkpoints(variant))]
@@ -155,20 +152,14 @@ def make_picture(width: int, height: int, number: int = 0) -> np.ndarray:
     photographs = _photographs()
     photograph = photographs[number % len(photographs)]
     shift = 32 * (number // len(photographs))
-    rows, columns = (_mirrored(size, shift + wanted)[shift:]
-                     for size, wanted in zip(photograph.shape, (height, width)))
-    return np.ascontiguousarray(photograph[rows][:, columns])
+    missing = [(0, max(0, shift + wanted - size)) for size, wanted in zip(photograph.shape, (height, width))]
+    mirrored = np.pad(photograph, [*missing, (0, 0)], "symmetric")
+    return np.ascontiguousarray(mirrored[shift : shift + height, shift : shift + width])
 
 
 @lru_cache
 def _photographs() -> tuple[np.ndarray, ...]:
     return tuple(read_rgb8(image.path) for image in resolve_dataset(PICTURES, fetch=False).images)
-
-
-def _mirrored(size: int, wanted: int) -> np.ndarray:
-    """Indices 0, 1, ..., size - 1, size - 1, ..., 0, 0, 1, ..., ``wanted`` of them."""
-    forth = np.arange(size)
-    return np.resize(np.concatenate((forth, forth[::-1])), wanted)
 
 
 def identify_subject(subject: Subject, device: str) -> dict[str, Any]:

@@ -7,11 +7,13 @@ a rate like theirs. What it decodes is no picture.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
@@ -89,33 +91,32 @@ def _search_gain(set_gain: Callable[[float], None], rate: Callable[[], float]) -
 
 @dataclass
 class _Analysis:
-    """The analysis transform with the weights that it has at gain 1."""
+    """The analysis transform, its layers, and the weights that it has at gain 1."""
 
     transform: nn.Module
-    weights: list[tuple[Any, Tensor, Tensor | None]]  # of each layer
+    layers: list[Any]
+    weights: dict[str, Tensor]
 
     @classmethod
     def of(cls, model: nn.Module) -> _Analysis | None:
-        transforms = [child for name, child in model.named_children() if name.startswith("g_a")]
-        if not transforms:
+        transform = next((child for name, child in model.named_children() if name.startswith("g_a")), None)
+        if transform is None:
             return None
-
-        layers = [layer for layer in transforms[0].modules() if isinstance(layer, _LAYERS)]
-        biases = [None if layer.bias is None else layer.bias.clone() for layer in layers]
-        return cls(transforms[0], [(layer, layer.weight.clone(), bias) for layer, bias in zip(layers, biases)])
+        layers = [layer for layer in transform.modules() if isinstance(layer, _LAYERS)]
+        return cls(transform, layers, copy.deepcopy(transform.state_dict()))
 
     def set_gain(self, gain: float, x: Tensor) -> None:
         """Multiply the last layer's weights by ``gain`` and all others a little, then centre the latents.
 
         The others matter where the last layer's result only gates another one.
         """
-        gentle = gain ** (1 / len(self.weights))
-        for layer, weight, bias in self.weights:
-            layer.weight.copy_(weight * (gain if layer is self.weights[-1][0] else gentle))
-            if bias is not None:
-                layer.bias.copy_(bias)
+        self.transform.load_state_dict(self.weights)
+        gentle = gain ** (1 / len(self.layers))
+        for layer in self.layers:
+            layer.weight.mul_(gain if layer is self.layers[-1] else gentle)
+
         means = self.transform(x).mean(dim=(0, 2, 3))
-        fitting = [layer for layer, _, bias in self.weights if bias is not None and bias.shape == means.shape]
+        fitting = [layer for layer in self.layers if layer.bias is not None and layer.bias.shape == means.shape]
         if fitting:
             fitting[-1].bias.sub_(means)
 
@@ -189,9 +190,7 @@ def _watch_methods(model: Any, seen: _Seen, stack: ExitStack) -> None:
         return context
 
     methods = {"hyper_analysis": watched_analysis, "packed": watched_packed, "next_context": unwatched_context}
-    for name, method in methods.items():
-        setattr(model, name, method)
-        stack.callback(delattr, model, name)
+    stack.enter_context(mock.patch.multiple(model, **methods))
 
 
 def _spread_hyper_latents(model: nn.Module, x: Tensor) -> None:
