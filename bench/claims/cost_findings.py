@@ -144,7 +144,7 @@ def _exact_change(claim: Claim, case: Case, other: Case) -> Finding:
         return Finding(missing=f"{claim.part or claim.metric} is not measured apart")
     floor = MEMORY_FLOOR if claim.metric == "memory" else 0.0
     return Finding(Exact(values[0] / values[1]), is_ratio=True, floor=floor, evidence={
-        "memory": "peaks of what torch's allocator holds, of the direction that takes more",
+        "memory": "peaks of what tensors take, of the direction that takes more",
         "parameters": "counted in this suite's models", "macs": "counted while they ran, both directions",
     }[claim.metric])
 

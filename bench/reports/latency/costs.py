@@ -36,8 +36,9 @@ def memory_table(device: MeasuredDevice) -> Table:
                of=lambda case: _to_mb(find_largest(row.rss_bytes for row in case.rows if row.status == OK))),
         REMARK,
     ]
-    notes = ("Peaks are of tensors, weights included, as torch's allocator sees them for this model alone; "
-             "\"reserved\" is what the GPU's allocator held. The process holds all variants that took turns, and the "
+    notes = ("Peaks are of tensors, weights included, for this model alone: on a GPU as torch's allocator tells them, "
+             "\"reserved\" being what it held; on a CPU the running sum of what torch's profiler sees allocated and "
+             "freed. The process holds all variants that took turns, and the "
              "libraries: a pass itself takes what its peak has beyond \"before\". MB: 10⁶ bytes.",
              f"peak vs {device.base_label}: of the direction that takes more.")
     cases = device.default_cases

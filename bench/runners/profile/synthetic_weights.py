@@ -189,8 +189,8 @@ def _watch_methods(model: Any, seen: _Seen, stack: ExitStack) -> None:
         del seen.ran[before:]
         return context
 
-    methods = {"hyper_analysis": watched_analysis, "packed": watched_packed, "next_context": unwatched_context}
-    stack.enter_context(mock.patch.multiple(model, **methods))
+    stack.enter_context(mock.patch.multiple(model, hyper_analysis=watched_analysis, packed=watched_packed,
+                                            next_context=unwatched_context))
 
 
 def _spread_hyper_latents(model: nn.Module, x: Tensor) -> None:
