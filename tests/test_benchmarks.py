@@ -46,9 +46,9 @@ def test_biwkv_shows_both_implementations_and_the_floor(capsys, monkeypatch, nat
 def test_the_floor_is_the_time_of_a_copy_for_the_bytes_that_move():
     timings = {"copy": Timing((2e-3,)), "plain forward": Timing((30e-3,)), "kernel forward": Timing((6e-3,)),
                "plain forward + backward": Timing((80e-3,)), "kernel forward + backward": Timing((16e-3,))}
-    row = biwkv._row("s3", 10, 4, "forward", timings)
+    row = biwkv._make_row("s3", 10, 4, "forward", timings)
     assert (row["floor"], row["above floor"], row["faster"]) == ("3", "2.0x", "5.0x")  # 3 tensors; a copy moves 2
-    row = biwkv._row("s3", 10, 4, "forward + backward", timings)
+    row = biwkv._make_row("s3", 10, 4, "forward + backward", timings)
     assert (row["floor"], row["above floor"], row["faster"]) == ("8", "2.0x", "5.0x")
 
 
@@ -114,10 +114,10 @@ def test_variants_are_timed_in_turns_with_the_base(monkeypatch):
 
 def test_the_zoo_benchmark_says_whether_rates_and_qualities_are_the_same():
     ours = zoo.Outcome(3.0, (0.5, 0.25), (30.0, 31.0), (0.51, 0.26))
-    same = zoo._row("a", ours, zoo.Outcome(6.0, (0.5, 0.25), (30.0 + 2e-6, 31.0)))
+    same = zoo._make_row("a", ours, zoo.Outcome(6.0, (0.5, 0.25), (30.0 + 2e-6, 31.0)))
     assert same["ratio"] == "0.50" and same["eval_model's"] == "the same"
     assert same["eval_model's PSNR"] == "2e-06 dB away"
-    other = zoo._row("a", ours, zoo.Outcome(6.0, (0.5, 0.3), (30.0, 31.0)))
+    other = zoo._make_row("a", ours, zoo.Outcome(6.0, (0.5, 0.3), (30.0, 31.0)))
     assert other["eval_model's"] == "0.5000, 0.3000"
 
 

@@ -23,6 +23,7 @@ class Spread:
 
     @property
     def median(self) -> float:
+        """In the unit of the values."""
         return float(np.median(self.values))
 
     def __str__(self) -> str:

@@ -41,14 +41,15 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     rows = []
     for place in QUICK if quick else SHAPES:
         tokens, channels = SHAPES[place]
-        timings = time_together(_functions(library, tokens, channels, device), 5 if quick else 20)
-        rows += [_row(place, tokens, channels, which, timings) for which in MOVED]
+        timings = time_together(_make_functions(library, tokens, channels, device), 5 if quick else 20)
+        rows += [_make_row(place, tokens, channels, which, timings) for which in MOVED]
     return make_report(f"{implementation.identity}: {implementation.label}; {machine_line(device)}", rows, NOTES)
 
 
-def _functions(library: ctypes.CDLL | None, tokens: int, channels: int, device: str) -> dict[str, Callable[[], object]]:
+def _make_functions(library: ctypes.CDLL | None, tokens: int, channels: int,
+                    device: str) -> dict[str, Callable[[], object]]:
     """What is timed: "copy", and of plain torch and the kernel each pass."""
-    w, u, k, v, grad = _inputs(tokens, channels, device)
+    w, u, k, v, grad = _draw_inputs(tokens, channels, device)
     target = torch.empty_like(k)
     inputs = (w, u, k, v, RUNS)
     functions: dict[str, Callable[[], object]] = {
@@ -63,7 +64,7 @@ def _functions(library: ctypes.CDLL | None, tokens: int, channels: int, device: 
     return functions
 
 
-def _inputs(tokens: int, channels: int, device: str) -> list[Tensor]:
+def _draw_inputs(tokens: int, channels: int, device: str) -> list[Tensor]:
     """Values as at initialisation: decay and boost, keys, values and the output's gradient of unit spread."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(channels,)] * 2 + [(1, tokens, channels)] * 3
@@ -71,7 +72,7 @@ def _inputs(tokens: int, channels: int, device: str) -> list[Tensor]:
     return [decay / tokens, boost / tokens, *rest]
 
 
-def _row(place: str, tokens: int, channels: int, which: str, timings: dict[str, Timing]) -> dict[str, str | int]:
+def _make_row(place: str, tokens: int, channels: int, which: str, timings: dict[str, Timing]) -> dict[str, str | int]:
     floor = timings["copy"].median / 2 * MOVED[which]
     slow, kernel = timings[f"plain {which}"], timings.get(f"kernel {which}")
     return {

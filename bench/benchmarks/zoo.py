@@ -10,12 +10,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -24,9 +24,9 @@ from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, Timing, mach
 from bench.common.errors import BenchError
 from bench.common.import_paths import ZOO
 from bench.datasets import resolve_dataset
-from bench.results.rows import OK
+from bench.results.rows import OK, Row
 from bench.results.store import Store
-from bench.runners.machine import timed, usable_cores
+from bench.runners.machine import time_call, usable_cores
 from bench.runners.profile.subjects import make_lively_model, make_picture
 
 QUALITY = 3
@@ -79,7 +79,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
                 theirs = run_eval_model(architecture, folder / "images", checkpoints)
                 ours = run_suite(architecture, folder / "images", checkpoints, folder / f"{architecture}-{number}",
                                  jobs)
-                rows.append(_row(architecture, ours, theirs))
+                rows.append(_make_row(architecture, ours, theirs))
                 found.append((ours.seconds, theirs.seconds))
             ours_s, theirs_s = (Timing(times) for times in zip(*found))
             ratios.append(SideBySide(f"evaluating {architecture}, over eval_model", ours_s.over(theirs_s), GOAL))
@@ -132,11 +132,12 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
     wrong = [row.image for row in rows if row.status != OK or not row.decode_matches]
     if wrong or not rows:
         raise BenchError(f"evaluation of {architecture} failed for {', '.join(wrong) or 'all images'}")
-    points = [[row for row in rows if row.point == path.stem] for path in checkpoints]
-    return Outcome(
-        seconds, bpp=tuple(_mean((row.bpp_of("y") or 0) + (row.bpp_of("z") or 0) for row in point) for point in points),
-        psnr_db=tuple(_mean(row.quality["psnr"] for row in point) for point in points),
-        file_bpp=tuple(_mean(row.bpp for row in point) for point in points))
+
+    def average(value: Callable[[Row], float]) -> tuple[float, ...]:
+        return tuple(fmean(value(row) for row in rows if row.point == path.stem) for path in checkpoints)
+
+    return Outcome(seconds, bpp=average(lambda row: (row.bpp_of("y") or 0) + (row.bpp_of("z") or 0)),
+                   psnr_db=average(lambda row: row.quality["psnr"]), file_bpp=average(lambda row: row.bpp or 0))
 
 
 def _run_python(arguments: Sequence[str], folder: Path, **variables: str) -> tuple[str, float]:
@@ -149,26 +150,23 @@ def _run_python(arguments: Sequence[str], folder: Path, **variables: str) -> tup
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     run_python = partial(subprocess.run, cwd=folder, capture_output=True, text=True,
                          env={**os.environ, "PYTHONPATH": paths, **variables})
-    done, seconds = timed(run_python, [sys.executable, *arguments])
+    done, seconds = time_call(run_python, [sys.executable, *arguments])
     if done.returncode:
         raise BenchError(f"{' '.join(arguments[:3])} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout, seconds
 
 
-def _mean(values: Iterable[float | None]) -> float:
-    return float(np.mean([value for value in values if value is not None]))
-
-
-def _row(architecture: str, ours: Outcome, theirs: Outcome) -> dict[str, object]:
+def _make_row(architecture: str, ours: Outcome, theirs: Outcome) -> dict[str, object]:
     difference = max(abs(a - b) for a, b in zip(ours.psnr_db, theirs.psnr_db))
     return {
         "architecture": architecture, "this": f"{ours.seconds:.1f}", "eval_model": f"{theirs.seconds:.1f}",
         "ratio": f"{ours.seconds / theirs.seconds:.2f}",
-        "bpp": _numbers(ours.bpp), "eval_model's": "the same" if ours.bpp == theirs.bpp else _numbers(theirs.bpp),
-        "files' bpp": _numbers(ours.file_bpp), "PSNR, dB": _numbers(ours.psnr_db),
+        "bpp": _join_numbers(ours.bpp),
+        "eval_model's": "the same" if ours.bpp == theirs.bpp else _join_numbers(theirs.bpp),
+        "files' bpp": _join_numbers(ours.file_bpp), "PSNR, dB": _join_numbers(ours.psnr_db),
         "eval_model's PSNR": f"{difference:.0e} dB away",
     }
 
 
-def _numbers(values: Sequence[float]) -> str:
+def _join_numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.4f}" for value in values)

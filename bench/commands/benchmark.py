@@ -17,12 +17,14 @@ ALL = "all"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"which benchmark, or {ALL} (default: list them)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, fewer repeats")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
     from bench.benchmarks import BENCHMARKS
     from bench.benchmarks.benchmark import SideBySide, machine_line, ratio_table
     from bench.runners.machine import resolve_device

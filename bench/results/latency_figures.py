@@ -45,4 +45,4 @@ def find_largest(values: Iterable[int | None]) -> int | None:
 
 def round_seconds(rows: Sequence[LatencyRow]) -> list[float]:
     """Seconds of each round, of all ``rows`` together: directions of one variant in one session."""
-    return [sum(round_s) for round_s in zip(*(row.samples_s for row in rows))]
+    return list(map(sum, zip(*(row.samples_s for row in rows))))

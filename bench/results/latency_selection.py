@@ -127,20 +127,20 @@ def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
     for row in ordered:
         slot = conditions_of(row), row.name, row.configuration
         sessions.setdefault(slot, {}).setdefault(row.session, {})[row.direction] = row
-    cases = [Case(*slot, *map(_newest(found).get, DIRECTIONS)) for slot, found in sessions.items()]
+    cases = [Case(*slot, *map(_newest_rows(found).get, DIRECTIONS)) for slot, found in sessions.items()]
     chosen = {id(row) for case in cases for row in case.rows}
     base_lines = {case.any.line for case in cases if case.name == BASE}
-    return LatencySelection(tuple(sorted(cases, key=lambda case: _order(case, base_lines))),
+    return LatencySelection(tuple(sorted(cases, key=lambda case: _sort_key(case, base_lines))),
                             tuple(row for row in ordered if id(row) not in chosen), tuple(ordered))
 
 
-def _newest(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, LatencyRow]:
+def _newest_rows(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, LatencyRow]:
     """The rows of the session that counts, by direction; sessions are in order."""
     ordered = list(sessions.values())
     return next((found for found in reversed(ordered) if len(found) == len(DIRECTIONS)), ordered[-1])
 
 
-def _order(case: Case, base_lines: set[str]) -> tuple:
+def _sort_key(case: Case, base_lines: set[str]) -> tuple:
     conditions, line = case.conditions, case.any.line
     usual = (conditions.width, conditions.height) == USUAL_SHAPE
     return (conditions.batch, not usual, conditions.width * conditions.height, conditions, line not in base_lines, line,

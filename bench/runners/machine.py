@@ -162,7 +162,7 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def timed(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
+def time_call(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
     """Call ``function``; return its result and the seconds it took by the host's clock.
 
     Where a GPU is in use it is synchronised at both ends, so that queued work is counted where it belongs.

@@ -20,7 +20,7 @@ import numpy as np
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import Codec, CodecSpec, build_codec
 from bench.common.errors import CodecError
-from bench.runners.machine import configure_torch, keep_freed_memory, timed
+from bench.runners.machine import configure_torch, keep_freed_memory, time_call
 
 
 class _Codecs:
@@ -46,7 +46,7 @@ def answer(request: dict[str, Any], codecs: _Codecs) -> dict[str, Any]:
         codec = codecs.get(request["spec"])
         with open(request["stream"], "rb") as stream:
             data = stream.read()
-        pixels, decode_s = timed(codec.decode, data)
+        pixels, decode_s = time_call(codec.decode, data)
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise CodecError(f"decoded {pixels.dtype} {pixels.shape}, not uint8 (H, W, 3)")
         with open(request["pixels"], "wb") as target:

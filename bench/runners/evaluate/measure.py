@@ -36,7 +36,7 @@ from bench.runners.machine import (
     describe_machine,
     free_gpu_memory,
     keep_freed_memory,
-    timed,
+    time_call,
 )
 
 
@@ -197,7 +197,7 @@ class _Run:
 
     def _code(self, image: UnitImage, original: np.ndarray) -> _Coded:
         """Encode into a file and decode from it in the other process."""
-        encoding, encode_s = timed(self.codec.encode, original)
+        encoding, encode_s = time_call(self.codec.encode, original)
         path = stream_path(self.folder, image)
         with disk_full_stops(path):
             path.write_bytes(encoding.stream)

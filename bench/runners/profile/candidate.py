@@ -15,7 +15,7 @@ from bench.codecs.base import Encoding
 from bench.common.errors import CodecError
 from bench.common.files import file_name
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, Direction
-from bench.runners.machine import release_freed_memory, timed
+from bench.runners.machine import release_freed_memory, time_call
 from bench.runners.profile.complexity import (
     Count,
     count_macs,
@@ -74,7 +74,7 @@ class Candidate:
             for picture in settings.pictures:
                 self._encode_picture(picture)
                 passes = {direction: self.pass_over(picture, direction) for direction in DIRECTIONS}
-                counts = {direction: self._count(one_pass) for direction, one_pass in passes.items()}
+                counts = {direction: self._count_pass(one_pass) for direction, one_pass in passes.items()}
                 self._plain[picture] = self._coded[picture].streams, counts
             self._configuration.apply(self._model, settings.device)
         self._held_bytes = self._allocated_bytes() - before  # on a GPU, with what first passes leave there
@@ -88,10 +88,10 @@ class Candidate:
         images = picture.make_images(self._settings.batch)
         before = self._allocated_bytes()
         step("first encode")
-        encodings, first_encode_s = timed(self._encode, images)
+        encodings, first_encode_s = time_call(self._encode, images)
         streams = [encoding.stream for encoding in encodings]
         step("first decode")
-        decoded, first_decode_s = timed(self._decode, streams)
+        decoded, first_decode_s = time_call(self._decode, streams)
         self._held_bytes += self._allocated_bytes() - before
 
         first: dict[Direction, Fields] = {ENCODE: {"first_s": first_encode_s}, DECODE: {"first_s": first_decode_s}}
@@ -101,11 +101,11 @@ class Candidate:
         for direction, fields in coded.directions.items():
             staged_pass = self._staged_pass(picture, direction)
             step(f"stages of {direction}")
-            fields |= self._process_memory(self.pass_over(picture, direction)) | self._stages(staged_pass)
+            fields |= self._measure_process(self.pass_over(picture, direction)) | self._measure_stages(staged_pass)
             step(f"memory and operations of {direction}")
-            fields |= self._memory(staged_pass, counts, direction)
+            fields |= self._measure_memory(staged_pass, counts, direction)
 
-        for direction, found in self._complexity(counts, picture, encodings[0].padding).items():
+        for direction, found in self._complexity_fields(counts, picture, encodings[0].padding).items():
             coded.directions[direction] |= found
 
     def pass_over(self, picture: Picture, direction: Direction) -> Callable[[], object]:
@@ -137,7 +137,7 @@ class Candidate:
         for direction in DIRECTIONS:
             with (torch.profiler.profile(record_shapes=True) as profiler,
                   profiler_marks() as recorder):
-                timed(self._staged_pass(picture, direction), recorder)
+                time_call(self._staged_pass(picture, direction), recorder)
             stem = file_name(f"{self._subject.name}-{self._subject.configuration}-{picture}-{direction}"
                              f"-{self._settings.device}")
             trace, operators = folder / f"{stem}.trace.json", folder / f"{stem}.operators.txt"
@@ -186,7 +186,7 @@ class Candidate:
         return own is not None and np.array_equal(own, decoded)
 
     @staticmethod
-    def _process_memory(one_pass: Callable[[], object]) -> Fields:
+    def _measure_process(one_pass: Callable[[], object]) -> Fields:
         """Resident memory of the process before a pass and at its peak; nothing freed before is held."""
         release_freed_memory()
         before = rss_bytes()
@@ -194,12 +194,12 @@ class Candidate:
             one_pass()
         return {"rss_bytes": before, "peak_rss_bytes": peak.peak_bytes, "peak_rss_method": peak.method}
 
-    def _stages(self, staged_pass: StagedPass) -> Fields:
+    def _measure_stages(self, staged_pass: StagedPass) -> Fields:
         """Passes with stages marked."""
         passes: list[Breakdown] = []
         while len(passes) < STAGE_PASSES:
             timeline = cuda_timeline() if self._on_gpu else host_timeline()
-            _, total_s = timed(staged_pass, timeline)
+            _, total_s = time_call(staged_pass, timeline)
             passes.append(timeline.breakdown(total_s))
 
         names = dict.fromkeys(name for one in passes for name in one.seconds)
@@ -208,13 +208,13 @@ class Candidate:
             "stage_calls": passes[0].calls, "stage_totals_s": tuple(one.total_s for one in passes),
         }
 
-    def _memory(self, staged_pass: StagedPass, counts: Counts, direction: Direction) -> Fields:
+    def _measure_memory(self, staged_pass: StagedPass, counts: Counts, direction: Direction) -> Fields:
         """Peak memory of a pass; its operations, which take no memory, go to ``counts`` where they aren't known."""
         def run_counted(recorder: Recorder) -> None:
             if direction in counts:
                 staged_pass(recorder)
             else:
-                counts[direction] = self._count(partial(staged_pass, recorder))
+                counts[direction] = self._count_pass(partial(staged_pass, recorder))
 
         held_bytes = self._held_bytes if self._on_gpu else weights_bytes(self._model)
         peak = peak_memory(run_counted, self._settings.device, held_bytes)
@@ -225,13 +225,13 @@ class Candidate:
         """What a GPU's allocator has given out; 0 on a CPU."""
         return torch.cuda.memory_allocated() if self._on_gpu else 0
 
-    def _count(self, one_pass: Callable[[], object]) -> tuple[Count, set[str]]:
+    def _count_pass(self, one_pass: Callable[[], object]) -> tuple[Count, set[str]]:
         """The operations of a pass, and the parameters that it reads."""
         found: list[Count] = []
         read = read_parameters(self._model, lambda: found.append(count_macs(one_pass, self._model)))
         return found[0], read
 
-    def _complexity(self, counts: Counts, picture: Picture, padding: tuple[int, ...]) -> dict[Direction, Fields]:
+    def _complexity_fields(self, counts: Counts, picture: Picture, padding: tuple[int, ...]) -> dict[Direction, Fields]:
         """Row fields of what was counted in both directions."""
         left, top, right, bottom = padding
         skipped = skipped_macs(self._model, picture.height + top + bottom, picture.width + left + right)

@@ -50,18 +50,18 @@ def find_transforms(model: nn.Module, prefixes: tuple[str, ...] = PREFIXES) -> l
     return found
 
 
-def _channels_last(model: nn.Module, device: str) -> None:
+def _use_channels_last(model: nn.Module, device: str) -> None:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _contiguous(model: nn.Module, device: str) -> None:
+def _use_contiguous(model: nn.Module, device: str) -> None:
     """torch's usual format; the codec runs the suite's own models in channels-last format by default."""
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for transform in find_transforms(model):  # pixels arrive channels-last, and convolutions would stay with that
         transform.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
 
 
-def _half_precision(model: nn.Module, device: str) -> None:
+def _halve(model: nn.Module, device: str) -> None:
     """Analysis, synthesis and hyper-analysis in 16 bits: what gives the entropy parameters stays in float32."""
     dtype = torch.float16 if device == "cuda" else torch.bfloat16
     for transform in find_transforms(model, ("g_a", "g_s", "h_a")):
@@ -70,12 +70,12 @@ def _half_precision(model: nn.Module, device: str) -> None:
         transform.forward = halve_precision(transform.forward, device, dtype)
 
 
-def _compiled(model: nn.Module, device: str) -> None:
+def _compile(model: nn.Module, device: str) -> None:
     for transform in find_transforms(model):
         transform.forward = torch.compile(transform.forward, dynamic=False)
 
 
-def _cuda_graphs(model: nn.Module, device: str) -> None:
+def _use_cuda_graphs(model: nn.Module, device: str) -> None:
     for transform in find_transforms(model):
         transform.forward = GraphedCall(transform.forward)
 
@@ -90,13 +90,13 @@ class GraphedCall:
     def __call__(self, x: Tensor) -> Tensor:
         kind = (tuple(x.shape), tuple(x.stride()), x.dtype)
         if kind not in self._captured:
-            self._captured[kind] = self._capture(x)
+            self._captured[kind] = self._capture_graph(x)
         graph, given, result = self._captured[kind]
         given.copy_(x)
         graph.replay()
         return result.clone()  # the next replay writes over it
 
-    def _capture(self, x: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
+    def _capture_graph(self, x: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
         given = x.clone(memory_format=torch.preserve_format)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -111,8 +111,8 @@ class GraphedCall:
 
 
 CONFIGURATIONS.add(DEFAULT, Configuration("default", lambda model, device: None))
-CONFIGURATIONS.add("channels-last", Configuration("channels-last", _channels_last))
-CONFIGURATIONS.add("contiguous", Configuration("contiguous", _contiguous))
-CONFIGURATIONS.add("half-precision", Configuration("half precision", _half_precision, must_match=True))
-CONFIGURATIONS.add("compiled", Configuration("compiled", _compiled))
-CONFIGURATIONS.add("cuda-graphs", Configuration("CUDA graphs", _cuda_graphs, devices=("cuda",)))
+CONFIGURATIONS.add("channels-last", Configuration("channels-last", _use_channels_last))
+CONFIGURATIONS.add("contiguous", Configuration("contiguous", _use_contiguous))
+CONFIGURATIONS.add("half-precision", Configuration("half precision", _halve, must_match=True))
+CONFIGURATIONS.add("compiled", Configuration("compiled", _compile))
+CONFIGURATIONS.add("cuda-graphs", Configuration("CUDA graphs", _use_cuda_graphs, devices=("cuda",)))

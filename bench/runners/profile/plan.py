@@ -43,6 +43,7 @@ class Picture:
 
     @property
     def megapixels(self) -> float:
+        """Of one image."""
         return self.width * self.height / 1e6
 
     def make_images(self, batch: int) -> list[np.ndarray]:
@@ -73,6 +74,7 @@ class Settings:
     groups: int = 1
 
     def protocol_for(self, picture: Picture) -> Protocol:
+        """The protocol with this picture's part of the budget."""
         share = picture.megapixels / sum(one.megapixels for one in self.pictures) / self.groups
         return replace(self.protocol, budget_s=self.protocol.budget_s * share)
 
@@ -123,10 +125,12 @@ def _weights_bytes(subject: Subject) -> int:
 def select_pending(subjects: Sequence[Subject], settings: Settings, device_name: str,
                    done: Iterable[str]) -> list[Subject]:
     """Leave out the subjects whose rows are all among the keys ``done``; the baseline stays if anything does."""
-    done = set(done)
-    left = [subject for subject in subjects if any(
-        digest(row_identity(subject, picture, direction, settings, device_name)) not in done
-        for picture in settings.pictures for direction in DIRECTIONS)]
+    def keys(subject: Subject) -> set[str]:
+        return {digest(row_identity(subject, picture, direction, settings, device_name))
+                for picture in settings.pictures for direction in DIRECTIONS}
+
+    stored = set(done)
+    left = [subject for subject in subjects if not keys(subject) <= stored]
     return [subject for subject in subjects if subject in left or (left and subject.name == BASE)]
 
 

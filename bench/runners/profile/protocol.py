@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from bench.metrics.statistics.timing import is_stable
-from bench.runners.machine import timed
+from bench.runners.machine import time_call
 
 K = TypeVar("K", bound=Hashable)
 Timer = Callable[[Callable[[], object]], tuple[object, float]]
@@ -64,7 +64,7 @@ class Turns(Generic[K]):
         samples: of each function, as far as they got; whole rounds only after :meth:`measure` has returned.
     """
 
-    def __init__(self, functions: Mapping[K, Callable[[], object]], timer: Timer = timed,
+    def __init__(self, functions: Mapping[K, Callable[[], object]], timer: Timer = time_call,
                  clock: Callable[[], float] = time.monotonic, report: Callable[[K], None] = lambda name: None) -> None:
         self._functions, self._timer, self._clock, self._report = dict(functions), timer, clock, report
         self.samples: dict[K, Samples] = {name: Samples() for name in functions}

@@ -79,7 +79,7 @@ class Profiler:
             try:
                 candidates[subject] = self._build(subject, self._settings)
             except Exception as error:
-                self._fail(subject, pictures, error, session)
+                self._store_failure(subject, pictures, error, session)
 
         for picture in pictures:
             running = {subject: one for subject, one in candidates.items() if subject not in session.again}
@@ -98,9 +98,9 @@ class Profiler:
                     candidate.examine(picture, partial(self._tell_pass, subject, picture))
                     ready[subject] = candidate
                 except Exception as error:
-                    self._fail(subject, [picture], error, session)
+                    self._store_failure(subject, [picture], error, session)
                     _release_memory()
-            turns = self._turns(ready, picture)
+            turns = self._make_turns(ready, picture)
             try:
                 turns.measure(self._settings.protocol_for(picture))
             except KeyboardInterrupt:  # what has enough samples is worth keeping
@@ -120,17 +120,17 @@ class Profiler:
         own = {direction: turns.samples[subject, direction] for direction in DIRECTIONS}
         failure = next((one.failure for one in own.values() if one.failure is not None), None)
         if failure is not None:
-            self._fail(subject, [picture], failure, session)
+            self._store_failure(subject, [picture], failure, session)
             return
 
         for direction, samples in own.items():
             if len(samples.samples_s) >= self._settings.protocol.least:
-                self._store(self._row(
+                self._store(self._make_row(
                     subject, picture, direction, session.name, status=OK, warmup_s=tuple(samples.warmup_s),
                     warm_because=samples.warm_because, samples_s=tuple(samples.samples_s),
                     **candidate.row_fields(picture, direction, state)))
 
-    def _turns(self, ready: dict[Subject, Candidate], picture: Picture) -> Turns[tuple[Subject, Direction]]:
+    def _make_turns(self, ready: dict[Subject, Candidate], picture: Picture) -> Turns[tuple[Subject, Direction]]:
         functions = {(subject, direction): candidate.pass_over(picture, direction)
                      for subject, candidate in ready.items() for direction in DIRECTIONS}
         warm_up_s = round_s(len(ready), picture, self._settings)
@@ -147,7 +147,8 @@ class Profiler:
     def _tell_pass(self, subject: Subject, picture: Picture, what: str) -> None:
         self._step(f"{subject.title} {picture}: {what}", pass_s(picture, self._settings))
 
-    def _fail(self, subject: Subject, pictures: Sequence[Picture], error: Exception, session: _Session) -> None:
+    def _store_failure(self, subject: Subject, pictures: Sequence[Picture], error: Exception,
+                       session: _Session) -> None:
         """Store a failure for each picture and direction, unless the subject is worth another try alone."""
         full = is_out_of_memory(error)
         if full and not session.alone:
@@ -157,10 +158,11 @@ class Profiler:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         for picture in pictures:
             for direction in DIRECTIONS:
-                self._store(self._row(subject, picture, direction, session.name,
-                                      status=OUT_OF_MEMORY if full else FAILED, reason=reason))
+                self._store(self._make_row(subject, picture, direction, session.name,
+                                           status=OUT_OF_MEMORY if full else FAILED, reason=reason))
 
-    def _row(self, subject: Subject, picture: Picture, direction: Direction, session: str, **values: Any) -> LatencyRow:
+    def _make_row(self, subject: Subject, picture: Picture, direction: Direction, session: str,
+                  **values: Any) -> LatencyRow:
         identity = row_identity(subject, picture, direction, self._settings, self._provenance.device)
         return LatencyRow(
             key=digest(identity), session=session, name=subject.name, label=subject.variant.label,

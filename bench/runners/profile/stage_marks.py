@@ -43,10 +43,10 @@ def mark_stages(codec: LearnedCodec, model: nn.Module, recorder: Recorder) -> It
     """
     with ExitStack() as stack:
         for method in ("encode", "decode"):
-            _wrap(stack, codec, method, recorder, TRANSFERS)
+            _mark_method(stack, codec, method, recorder, TRANSFERS)
         _mark_model(stack, model, recorder)
         for owner, method in CODERS:
-            _wrap(stack, owner, method, recorder, CODING)
+            _mark_method(stack, owner, method, recorder, CODING)
         yield
 
 
@@ -55,17 +55,17 @@ def _mark_model(stack: ExitStack, model: nn.Module, recorder: Recorder) -> None:
     for name, stage in METHODS.items():
         found = getattr(model, name, None)
         if isinstance(found, nn.Module):
-            _wrap(stack, found, "forward", recorder, stage)
+            _mark_method(stack, found, "forward", recorder, stage)
         elif callable(found) and not (name == "walk" and has_scales):
-            _wrap(stack, model, name, recorder, stage)
+            _mark_method(stack, model, name, recorder, stage)
     if has_scales:
         _mark_scales(stack, model, recorder)
 
     for module in model.modules():
         for kinds, stage in CONTAINERS.items():
             if isinstance(module, kinds):
-                _wrap(stack, module, "compress", recorder, stage)
-                _wrap(stack, module, "decompress", recorder, stage)
+                _mark_method(stack, module, "compress", recorder, stage)
+                _mark_method(stack, module, "decompress", recorder, stage)
 
 
 def _mark_scales(stack: ExitStack, model: Any, recorder: Recorder) -> None:
@@ -91,7 +91,7 @@ def _mark_scales(stack: ExitStack, model: Any, recorder: Recorder) -> None:
     stack.enter_context(mock.patch.multiple(model, walk=marked_walk, enter_scale=marked_enter))
 
 
-def _wrap(stack: ExitStack, owner: Any, name: str, recorder: Recorder, stage: str) -> None:
+def _mark_method(stack: ExitStack, owner: Any, name: str, recorder: Recorder, stage: str) -> None:
     """Make ``owner.name`` a stage until ``stack`` is closed."""
     function = getattr(owner, name)
 

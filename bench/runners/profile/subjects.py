@@ -52,10 +52,12 @@ class Subject:
 
     @property
     def name(self) -> str:
+        """The variant's."""
         return self.variant.name
 
     @property
     def title(self) -> str:
+        """The variant's name, with the configuration where it isn't the default."""
         return self.name if self.configuration == DEFAULT else f"{self.name} ({self.configuration})"
 
     @property
@@ -87,7 +89,7 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
     if not wanted:
         raise ConfigurationError(f"{', '.join(configurations)} can't be measured on {device}",
                                  "choose another --device or other --configurations")
-    return [Subject(variant, *_weights(variant), configuration)
+    return [Subject(variant, *_nearest_weights(variant), configuration)
             for variant, configuration in itertools.product(variants, wanted)]
 
 
@@ -96,11 +98,10 @@ def _different_variants() -> list[Variant]:
     variants = [variant for variant in load_variants().values()
                 if not variant.miniature and variant.name not in ONLY_WHEN_NAMED]
     again = trained_otherwise(variants)
-    return [variant for variant in variants
-            if variant.name not in again or any(one.path for one in find_checkpoints(variant))]
+    return [variant for variant in variants if variant.name not in again or _nearest_weights(variant)[1]]
 
 
-def _weights(variant: Variant) -> tuple[float, Path | None]:
+def _nearest_weights(variant: Variant) -> tuple[float, Path | None]:
     """λ and checkpoint nearest to the usual λ; a λ without a checkpoint only where no other has one."""
     found = find_checkpoints(variant)
     here = [one for one in found if one.path is not None] or found
@@ -149,7 +150,7 @@ def make_picture(width: int, height: int, number: int = 0) -> np.ndarray:
     Args:
         number: of the picture; pictures differ in what they show or where it begins.
     """
-    photographs = _photographs()
+    photographs = _read_photographs()
     photograph = photographs[number % len(photographs)]
     shift = 32 * (number // len(photographs))
     missing = [(0, max(0, shift + wanted - size)) for size, wanted in zip(photograph.shape, (height, width))]
@@ -158,7 +159,7 @@ def make_picture(width: int, height: int, number: int = 0) -> np.ndarray:
 
 
 @lru_cache
-def _photographs() -> tuple[np.ndarray, ...]:
+def _read_photographs() -> tuple[np.ndarray, ...]:
     return tuple(read_rgb8(image.path) for image in resolve_dataset(PICTURES, fetch=False).images)
 
 

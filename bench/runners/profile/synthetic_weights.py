@@ -49,12 +49,12 @@ def enliven_model(model: Any, x: Tensor, seed: int = 0) -> float:
     analysis = _Analysis.of(model)
     if analysis:
         _shrink_means(model, x, analysis)
-        _search_gain(lambda gain: analysis.set_gain(gain, x), lambda: _rate(model, x))
+        _search_gain(lambda gain: analysis.set_gain(gain, x), lambda: _predict_bpp(model, x))
     model.update(force=True)
-    return _rate(model, x)
+    return _predict_bpp(model, x)
 
 
-def _rate(model: Any, x: Tensor) -> float:
+def _predict_bpp(model: Any, x: Tensor) -> float:
     """Bits per pixel that the entropy model predicts."""
     likelihoods = model(x)["likelihoods"].values()
     return count_bits(likelihoods) / (x.shape[-2] * x.shape[-1])
@@ -63,9 +63,9 @@ def _rate(model: Any, x: Tensor) -> float:
 def _shrink_means(model: nn.Module, x: Tensor, analysis: _Analysis) -> None:
     """Halve the weights that give means and scales until latents of nearly 0 cost less than is wanted."""
     analysis.set_gain(LEAST_GAIN, x)
-    layers = list(_watch(model, x).scale_layers)
+    layers = list(_watch_pass(model, x).scale_layers)
     for _ in range(TRIES):
-        if _rate(model, x) < TARGET_BPP:
+        if _predict_bpp(model, x) < TARGET_BPP:
             return
         for layer in layers:
             layer.weight.mul_(0.5)
@@ -141,7 +141,7 @@ class _Seen:
             self.scale_layers[layer] = scales
 
 
-def _watch(model: Any, x: Tensor) -> _Seen:
+def _watch_pass(model: Any, x: Tensor) -> _Seen:
     seen = _Seen()
 
     def gaussian(module: nn.Module, arguments: tuple, options: dict) -> None:
@@ -195,7 +195,7 @@ def _watch_methods(model: Any, seen: _Seen, stack: ExitStack) -> None:
 
 def _spread_hyper_latents(model: nn.Module, x: Tensor) -> None:
     """Scale the last layer of the hyper-analysis so that the hyper-latents have their spread, around 0."""
-    seen = _watch(model, x)
+    seen = _watch_pass(model, x)
     layer, z = seen.hyper_layer, seen.hyper_latents
     if z is None:
         return
@@ -208,6 +208,6 @@ def _spread_hyper_latents(model: nn.Module, x: Tensor) -> None:
 
 def _spread_scales(model: nn.Module, x: Tensor, generator: torch.Generator) -> None:
     """Add scales to the biases of the layers that give them."""
-    for layer, scales in _watch(model, x).scale_layers.items():
+    for layer, scales in _watch_pass(model, x).scale_layers.items():
         spread = torch.logspace(math.log10(SCALES[0]), math.log10(SCALES[1]), scales)
         layer.bias[:scales] += spread[torch.randperm(scales, generator=generator)]
