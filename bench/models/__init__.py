@@ -38,26 +38,31 @@ class ModelEntry:
 
 
 MODELS: Registry[ModelEntry] = Registry("model")
-
-MODELS.add("hpcm_base", ModelEntry(HPCM))
-MODELS.add("hpcm_large", ModelEntry(HPCM, {
-    "stages": ((96, 2), (192, 2), (384, 8)), "prior_s1_s2": (2, 2), "prior_s3": (4, 3),
-}))
-MODELS.add("hpcm_phi", ModelEntry(HPCM, {"head_width": None}))
-MODELS.add("hpcm_1b", ModelEntry(HPCM1B, {
-    "M": 512, "stages": ((192, 3), (384, 9), (768, 3)), "hyper_blocks": (4, 9, 9, 4),
-    "prior_s1_s2": (5, 3, 2), "prior_s3": (6, 4, 2), "adaptor_depths": (5, 5, 7), "head_width": None,
-}))
-MODELS.add("multiref_phase1", ModelEntry(MultiRefPhase1))
-MODELS.add("multiref_phase2", ModelEntry(MultiRefPhase2))
-MODELS.add("multiref_phase3", ModelEntry(MultiRefPhase3))
-MODELS.add("rwkv_phase1", ModelEntry(RWKV, {"cell_rates": (None, None, 4)}))
-MODELS.add("rwkv_phase2", ModelEntry(RWKV))
-MODELS.add("rwkv_phase3", ModelEntry(RWKV, {"fusion_rate": 4}))
-MODELS.add("rwkv_phase4", ModelEntry(RWKV, {"fusion_rate": 4, "prior_rate": 4}))
-for phase, model in enumerate((WeConvPhase1, WeConvPhase2, WeConvPhase3, WeConvPhase4, WeConvPhase5), 1):
-    MODELS.add(f"weconv_phase{phase}", ModelEntry(model))
-MODELS.add("lalic", ModelEntry(LALIC))
+for name, entry in {
+    "hpcm_base": ModelEntry(HPCM),
+    "hpcm_large": ModelEntry(HPCM, {
+        "stages": ((96, 2), (192, 2), (384, 8)), "prior_s1_s2": (2, 2), "prior_s3": (4, 3),
+    }),
+    "hpcm_phi": ModelEntry(HPCM, {"head_width": None}),
+    "hpcm_1b": ModelEntry(HPCM1B, {
+        "M": 512, "stages": ((192, 3), (384, 9), (768, 3)), "hyper_blocks": (4, 9, 9, 4),
+        "prior_s1_s2": (5, 3, 2), "prior_s3": (6, 4, 2), "adaptor_depths": (5, 5, 7), "head_width": None,
+    }),
+    "multiref_phase1": ModelEntry(MultiRefPhase1),
+    "multiref_phase2": ModelEntry(MultiRefPhase2),
+    "multiref_phase3": ModelEntry(MultiRefPhase3),
+    "rwkv_phase1": ModelEntry(RWKV, {"cell_rates": (None, None, 4)}),
+    "rwkv_phase2": ModelEntry(RWKV),
+    "rwkv_phase3": ModelEntry(RWKV, {"fusion_rate": 4}),
+    "rwkv_phase4": ModelEntry(RWKV, {"fusion_rate": 4, "prior_rate": 4}),
+    "weconv_phase1": ModelEntry(WeConvPhase1),
+    "weconv_phase2": ModelEntry(WeConvPhase2),
+    "weconv_phase3": ModelEntry(WeConvPhase3),
+    "weconv_phase4": ModelEntry(WeConvPhase4),
+    "weconv_phase5": ModelEntry(WeConvPhase5),
+    "lalic": ModelEntry(LALIC),
+}.items():
+    MODELS.add(name, entry)
 
 
 def find_model(name: str) -> ModelEntry:

@@ -41,6 +41,11 @@ class StepCoder(Protocol):
         """
 
 
+def round_through(values: Tensor) -> Tensor:
+    """Round to integers, any shape; gradients pass unchanged (straight-through)."""
+    return values + (torch.round(values) - values).detach()
+
+
 class Quantiser:
     """Knows the latents: rounds their residuals, and keeps what the likelihood needs.
 
@@ -64,9 +69,7 @@ class Quantiser:
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
         """As of :class:`StepCoder`; keeps what it saw."""
         residual = self._latents.flatten(1).index_select(1, source) - means
-        symbols = torch.round(residual)
-        if self._straight_through:
-            symbols = residual + (symbols - residual).detach()
+        symbols = round_through(residual) if self._straight_through else torch.round(residual)
 
         self.sources.append(source)
         self.residuals.append(residual)
@@ -112,4 +115,3 @@ class Reader:
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
         """Do nothing: a decoder knows only what was sent."""
-        pass  # a decoder knows only what was sent

@@ -12,15 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.models.coders import Quantiser, Reader, StepCoder
+from bench.models.coders import Quantiser, Reader, StepCoder, round_through
 from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
 from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
 from bench.operators import rans
 
-TABLE_BUFFERS: tuple[str, ...] = (
-    "scale_table", "quantized_cdf_z", "cdf_length_z", "offset_z", "quantized_cdf_y", "cdf_length_y", "offset_y",
-)
+TABLE_KINDS = ("quantized_cdf", "cdf_length", "offset")  # in the order of CodingTables
+TABLE_BUFFERS = ("scale_table", *(f"{kind}_z" for kind in TABLE_KINDS), *(f"{kind}_y" for kind in TABLE_KINDS))
 
 
 class HyperpriorCodec(ImageCodec, nn.Module):
@@ -108,7 +107,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         """
         y = self.analysis(x)
         centred = self.hyper_analysis(y) - self.means_hyper
-        z_symbols = self._round(centred)
+        z_symbols = round_through(centred) if self.training else torch.round(centred)
 
         quantiser = Quantiser(self.to_code(y), straight_through=self.training)
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
@@ -121,11 +120,6 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             "z": self.entropy_estimation(self._noisy(z_values), self.scales_hyper),
         }
         return {"x_hat": self.synthesis(y_hat), "likelihoods": likelihoods}
-
-    def _round(self, values: Tensor) -> Tensor:
-        """Round to integers; in training mode gradients pass unchanged."""
-        rounded = torch.round(values)
-        return values + (rounded - values).detach() if self.training else rounded
 
     def _noisy(self, values: Tensor) -> Tensor:
         """Add uniform noise of one quantisation step in training mode."""
@@ -152,10 +146,8 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         self.scale_table = (default_scale_table() if scale_table is None else scale_table.float()).to(device)
 
         for name, scales in (("y", self.scale_table), ("z", self.scales_hyper.flatten())):
-            tables = self.entropy_estimation.tables(scales)
-            setattr(self, f"quantized_cdf_{name}", tables.cdf.to(device))
-            setattr(self, f"cdf_length_{name}", tables.lengths.to(device))
-            setattr(self, f"offset_{name}", tables.offsets.to(device))
+            for kind, table in zip(TABLE_KINDS, self.entropy_estimation.tables(scales)):
+                setattr(self, f"{kind}_{name}", table.to(device))
         return True
 
     def tables(self, name: str) -> CodingTables:
@@ -172,7 +164,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             raise RuntimeError("call eval() before compress and decompress")
         if not self.scale_table.numel():
             raise RuntimeError("the coder's tables are empty: call update() after loading weights")
-        return CodingTables(*(getattr(self, f"{kind}_{name}") for kind in ("quantized_cdf", "cdf_length", "offset")))
+        return CodingTables(*(getattr(self, f"{kind}_{name}") for kind in TABLE_KINDS))
 
     @torch.no_grad()
     def encode_image(self, x: Tensor) -> EncodedImage:

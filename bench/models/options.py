@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -15,9 +16,7 @@ def check_flags(**flags: Any) -> None:
     Raises:
         ValueError: one is something else.
     """
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} must be true or false, not {value!r}")
+    _refuse(flags, lambda value: not isinstance(value, bool), "true or false")
 
 
 def check_whole(least: int = 1, **numbers: Any) -> None:
@@ -30,9 +29,7 @@ def check_whole(least: int = 1, **numbers: Any) -> None:
     Raises:
         ValueError: one is something else.
     """
-    for name, value in numbers.items():
-        if type(value) is not int or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    _refuse(numbers, lambda value: type(value) is not int or value < least, f"a whole number of at least {least}")
 
 
 def check_positive(**numbers: Any) -> None:
@@ -44,9 +41,14 @@ def check_positive(**numbers: Any) -> None:
     Raises:
         ValueError: one is something else.
     """
-    for name, value in numbers.items():
-        if type(value) not in (int, float) or not 0 < value < math.inf:
-            raise ValueError(f"{name} must be a positive number, not {value!r}")
+    _refuse(numbers, lambda value: type(value) not in (int, float) or not 0 < value < math.inf, "a positive number")
+
+
+def _refuse(values: Mapping[str, Any], is_wrong: Callable[[Any], bool], wanted: str) -> None:
+    """Raise ValueError for the first wrong value."""
+    for name, value in values.items():
+        if is_wrong(value):
+            raise ValueError(f"{name} must be {wanted}, not {value!r}")
 
 
 def check_counts(name: str, values: Any, lengths: tuple[int, ...] = (), least: int = 0) -> None:

@@ -5,7 +5,7 @@ The same sums and the same gradient as in biwkv.h and biwkv_gradient.h; their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,12 +48,9 @@ class Sum:
         weight = (k - self.top).exp()
         return Sum(self.x - weight * v, self.one - weight, self.top, self.slopes)
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Sum:
-        return Sum(function(self.x), function(self.one), function(self.top), tuple(map(function, self.slopes)))
-
     def of_run(self, r: int) -> Sum:
         """The sums of run ``r`` alone."""
-        return self.map(lambda part: part[:, r])
+        return Sum(self.x[:, r], self.one[:, r], self.top[:, r], tuple(part[:, r] for part in self.slopes))
 
 
 @dataclass
