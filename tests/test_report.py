@@ -25,7 +25,7 @@ from bench.reports.page.canvas import Figure
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.curves import PUBLISHED, ReportCurve
-from bench.reports.rate.report import assemble, make_rate_report
+from bench.reports.rate.report import assemble_report, make_rate_report
 from bench.results.provenance import Provenance
 from bench.results.row_selection import select
 from bench.results.rows import Row
@@ -72,7 +72,7 @@ def store(folder: Path, rows: list[Row]) -> Path:
 
 
 def report_of(rows: list[Row], references=()):
-    return assemble(select(rows[0].dataset, rows), references, with_plots=False)
+    return assemble_report(select(rows[0].dataset, rows), references, with_plots=False)
 
 
 def table_of(report, name: str):

@@ -21,7 +21,7 @@ from bench.cli import main
 from bench.common.errors import BenchError, ConfigurationError
 from bench.metrics import Curve, bd_rate
 from bench.metrics.statistics.noise import run_noise
-from bench.reports.rate.report import assemble
+from bench.reports.rate.report import assemble_report
 from bench.reports.training.plots import find_multipliers
 from bench.reports.training.report import MINIATURES, make_training_report
 from bench.reports.training.tables import differences_table, find_seed_noise, noise_table, trainings_table
@@ -252,7 +252,7 @@ def curve_rows(name: str, factor: float) -> list[Row]:
 
 
 def bd_tables(rows: list[Row]) -> dict:
-    report = assemble(select("kodak", rows), [], with_plots=False)
+    report = assemble_report(select("kodak", rows), [], with_plots=False)
     return {table.name: table for table in report.tables}
 
 

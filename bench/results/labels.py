@@ -11,8 +11,8 @@ import msgspec
 
 from bench.results.row_selection import Selection
 
-BASE = "hpcm_base_mini"  # the miniature that others are compared with
-SEED = re.compile(r"hpcm_base_seed\d+_mini")  # the same from other seeds
+BASE_MINIATURE = "hpcm_base_mini"  # the miniature that others are compared with
+SEED_MINIATURES = re.compile(r"hpcm_base_seed\d+_mini")  # the same from other seeds
 MINIATURE_NOTE = (
     "Models marked \"miniature\" are small models trained on a CPU to show the whole path from weights to "
     "bitstreams; they are not the authors' models and say nothing about them."

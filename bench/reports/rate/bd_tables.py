@@ -20,7 +20,7 @@ from bench.reports.rate.comparison import (
 from bench.reports.rate.coverage import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED
 from bench.reports.rate.references import HPCM_BASE_PUBLISHED
-from bench.results.labels import BASE, MINIATURE_NOTE, SEED
+from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, SEED_MINIATURES
 
 BD_NOTE = (
     "BD-rate: mean rate change at equal quality, negative where the codec needs fewer bits than the anchor; "
@@ -32,7 +32,7 @@ INTERVAL_NOTE = (
     "known; it says how much the choice of images matters, not what another training would give."
 )
 PUBLISHED_HEADING = "Published points, not measured here"
-ANCHOR_NAMES = ("vvenc", BASE)  # codecs measured here that others are compared with, beside VVC and HPCM-Base
+ANCHOR_NAMES = ("vvenc", BASE_MINIATURE)  # codecs measured here that others are compared with, beside VVC and HPCM-Base
 HPCM_BASE = "hpcm_base"
 CODEC: Column[Any] = Column("codec", "Codec", of=lambda one: one.test.label)
 ORIGIN: Column[Any] = Column("origin", "Origin", detail=True, of=lambda one: one.test.origin)
@@ -95,7 +95,7 @@ def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
     if silent:
         left_out = format_count(len(silent), "miniature")
         notes.append(f"Left out: {left_out} with too little range of quality in common with the anchor for any "
-                     f"BD-rate; they are compared with {BASE}.")
+                     f"BD-rate; they are compared with {BASE_MINIATURE}.")
     return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", columns, shown, coverage, notes,
                   anchor.label)
 
@@ -103,7 +103,7 @@ def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
 def _says_nothing(comparison: Comparison) -> bool:
     """Whether it is of a miniature other than the baseline, and without a number."""
     test = comparison.test
-    return test.main.miniature and test.name != BASE and not comparison.has_bd_rate
+    return test.main.miniature and test.name != BASE_MINIATURE and not comparison.has_bd_rate
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,12 @@ def _describe(anchor: ComparedCodec) -> str:
 
 def seed_notes(groups: Sequence[AnchorComparisons]) -> list[str]:
     """Say how far other seeds of the baseline are from it, where both were measured; else return nothing."""
-    base = next((group for group in groups if group.anchor.name == BASE and group.anchor.origin == MEASURED), None)
-    if base is None:
+    found = [group for group in groups if group.anchor.name == BASE_MINIATURE and group.anchor.origin == MEASURED]
+    if not found:
         return []
-    seeds = [one for one in base.others if SEED.fullmatch(one.test.name) and one.test.origin == MEASURED]
+
+    base = found[0]
+    seeds = [one for one in base.others if SEED_MINIATURES.fullmatch(one.test.name) and one.test.origin == MEASURED]
     if not seeds:
         return []
 

@@ -18,7 +18,7 @@ from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_gri
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import MEASURED, ReportCurve
 from bench.reports.rate.plots import convention_of
-from bench.results.labels import BASE, MINIATURE_NOTE, SEED
+from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, SEED_MINIATURES
 
 FEWEST = 3  # miniatures, below which the plots of all codecs show them well enough
 PANELS = Layout("panels", 10.5, 5.2, 7.5, 1, 200)
@@ -29,14 +29,14 @@ MOST_GAIN_DB = 0.75  # shown; what lies further off would hide the differences b
 def find_miniatures(curves: Sequence[ReportCurve]) -> list[ReportCurve]:
     """The measured miniatures among curves of one metric, or nothing where they need no plot of their own."""
     found = [curve for curve in curves if curve.miniature and curve.origin == MEASURED]
-    return found if len(found) >= FEWEST and any(curve.name == BASE for curve in found) else []
+    return found if len(found) >= FEWEST and any(curve.name == BASE_MINIATURE for curve in found) else []
 
 
 def group_by_line(curves: Sequence[ReportCurve]) -> dict[str, list[ReportCurve]]:
     """Miniatures that are neither the baseline nor another seed of it, by the first word of their names."""
     lines: dict[str, list[ReportCurve]] = {}
     for curve in sorted(curves, key=lambda curve: curve.name):
-        if curve.name != BASE and not SEED.fullmatch(curve.name):
+        if curve.name != BASE_MINIATURE and not SEED_MINIATURES.fullmatch(curve.name):
             lines.setdefault(curve.name.partition("_")[0], []).append(curve)
     return lines
 
@@ -58,8 +58,8 @@ def plot_miniatures(name: str, curves: Sequence[ReportCurve], coverage: Coverage
     Args:
         curves: as :func:`find_miniatures` gives them, more than none.
     """
-    [base] = [curve for curve in curves if curve.name == BASE]
-    seeds = [curve for curve in curves if SEED.fullmatch(curve.name)]
+    [base] = [curve for curve in curves if curve.name == BASE_MINIATURE]
+    seeds = [curve for curve in curves if SEED_MINIATURES.fullmatch(curve.name)]
     lines = group_by_line(curves)
     metric = base.metric
     with open_canvas(name, PANELS) as canvas:

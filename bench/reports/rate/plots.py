@@ -37,7 +37,7 @@ def convention_of(metric: str) -> str:
 
 
 @dataclass(frozen=True)
-class Style:
+class CurveStyle:
     """How one curve is drawn, in every plot of a report."""
 
     colour: str
@@ -46,21 +46,21 @@ class Style:
     filled: bool
 
 
-def styles_of(curves: Sequence[ReportCurve]) -> dict[str, Style]:
+def styles_of(curves: Sequence[ReportCurve]) -> dict[str, CurveStyle]:
     """Give every curve label a colour, marker and line; solid for measured ones, broken for others."""
-    styles: dict[str, Style] = {}
+    styles: dict[str, CurveStyle] = {}
     measured = list(dict.fromkeys(curve.label for curve in curves if curve.origin == MEASURED))
     first = 0 if any(curve.learned and curve.origin == MEASURED for curve in curves) else 1
     for index, label in enumerate(measured, start=first):
         again = index >= len(COLOURS)  # the first colour belongs to the first learned codec alone
         colour = COLOURS[1 + (index - len(COLOURS)) % (len(COLOURS) - 1)] if again else COLOURS[index]
-        styles[label] = Style(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
+        styles[label] = CurveStyle(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
     for metric in dict.fromkeys(curve.metric for curve in curves):
         others = [curve for curve in curves if curve.origin != MEASURED and curve.metric == metric]
         for is_anchor, looks in ((True, ANCHOR_LOOKS), (False, PUBLISHED_LOOKS)):
             labels = [curve.label for curve in others if (curve.origin == ANCHOR) == is_anchor]
             for label, (colour, marker, line) in zip(labels, itertools.cycle(looks)):
-                styles.setdefault(label, Style(colour, marker, line, filled=False))
+                styles.setdefault(label, CurveStyle(colour, marker, line, filled=False))
     return styles
 
 
@@ -76,7 +76,7 @@ def _find_full_limit(curves: Sequence[ReportCurve]) -> float:
 
 
 def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout: Layout,
-            styles: dict[str, Style], limit: float | None = None) -> Figure:
+            styles: dict[str, CurveStyle], limit: float | None = None) -> Figure:
     """Plot quality over rate.
 
     Args:
@@ -103,7 +103,7 @@ def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage,
         return save_figure(canvas, f"{name}_{layout.name}", caption)
 
 
-def _draw_curve(axes: Axes, curve: ReportCurve, style: Style, layout: Layout) -> None:
+def _draw_curve(axes: Axes, curve: ReportCurve, style: CurveStyle, layout: Layout) -> None:
     measured = curve.origin == MEASURED
     axes.plot(
         curve.rate, curve.quality, label=curve.label, color=style.colour, linestyle=style.line,

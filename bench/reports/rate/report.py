@@ -10,14 +10,15 @@ from bench.curves.anchors.catalogue import find_published
 from bench.metrics.quality import headline_metrics
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.pages import Report, Section
-from bench.reports.rate import plots, tables
 from bench.reports.rate.bd_tables import bd_tables
 from bench.reports.rate.comparison import group_by_codec
 from bench.reports.rate.coverage import CONVENTION, Coverage, coverage_of
 from bench.reports.rate.curves import PUBLISHED, ReportCurve, measured_curves
 from bench.reports.rate.miniature_plots import find_miniatures, plot_miniatures
+from bench.reports.rate.plots import CurveStyle, find_low_rate_limit, plot_rd_curves, styles_of
 from bench.reports.rate.references import reference_curves
-from bench.results.labels import BASE, MINIATURE_NOTE, label_selection
+from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
+from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, label_selection
 from bench.results.row_selection import Selection
 from bench.results.stored import StoredResults
 
@@ -33,33 +34,33 @@ def make_rate_report(results: StoredResults, dataset: str) -> Report:
         raise BenchError(f"there are no rows of '{dataset}' in {results.root}",
                          f"measure some first: python -m bench evaluate --dataset {dataset}")
     total = coverage_of(selection).total
-    return assemble(selection, reference_curves(selection.dataset, results.root, total))
+    return assemble_report(selection, reference_curves(selection.dataset, results.root, total))
 
 
-def assemble(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
+def assemble_report(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
     """Make all tables of a selection, and the figures unless ``with_plots`` is False, which is quicker."""
     selection = label_selection(selection)
     coverage = coverage_of(selection)
     measured = [curve for metric in headline_metrics()
                 for curve in measured_curves(selection, metric.name, coverage.total)]
     bd = bd_tables(group_by_codec(measured), group_by_codec(references), coverage)
-    used = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
-    figures = _figures(measured, references, coverage) if with_plots else []
-    sections = [Section("Rate-distortion curves", figures=tuple(figures))] if figures else []
-    if bd:
-        sections.insert(0, Section("BD-rate", tables=(bd[0],)))
-        sections.append(Section("BD-rate against each anchor", tables=tuple(bd[1:])))
+    figures = _draw_figures(measured, references, coverage) if with_plots else []
+
+    sections = [Section("BD-rate", tables=(bd[0],))] if bd else []
+    sections += [Section("Rate-distortion curves", figures=tuple(figures))] if figures else []
+    sections += [Section("BD-rate against each anchor", tables=tuple(bd[1:]))] if bd else []
     sections += [
-        Section("Summary of every codec", tables=(tables.summary_table(selection, coverage),)),
-        Section("Failures", tables=(tables.failure_table(selection, coverage),)),
-        Section("What was measured with what", tables=(tables.provenance_table(selection, coverage),)),
-        Section("Single images", tables=(tables.image_table(selection, coverage),), collapsed=True),
+        Section("Summary of every codec", tables=(summary_table(selection, coverage),)),
+        Section("Failures", tables=(failure_table(selection, coverage),)),
+        Section("What was measured with what", tables=(provenance_table(selection, coverage),)),
+        Section("Single images", tables=(image_table(selection, coverage),), collapsed=True),
     ]
+    sources = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
-                  _intro(coverage), tuple(sections), coverage.warnings, tuple(used))
+                  _write_intro(coverage), tuple(sections), coverage.warnings, tuple(sources))
 
 
-def _intro(coverage: Coverage) -> tuple[str, ...]:
+def _write_intro(coverage: Coverage) -> tuple[str, ...]:
     lines = [MINIATURE_NOTE] if coverage.miniatures else []
     lines.append(f"Dataset: {coverage.heading}.")
     if coverage.note:
@@ -70,26 +71,31 @@ def _intro(coverage: Coverage) -> tuple[str, ...]:
     return (*lines, CONVENTION)
 
 
-def _figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
-             coverage: Coverage) -> list[Figure]:
-    """Return the plots of both metrics, whole and low-rate, wide and for a paper's column."""
+def _draw_figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
+                  coverage: Coverage) -> list[Figure]:
+    """Draw the curves of every metric that has plots."""
     shown = find_published(coverage.dataset).plotted
-    plotted = [curve for curve in references if curve.origin != PUBLISHED or curve.name in shown]
-    curves = [*measured, *plotted]
-    styles = plots.styles_of(curves)
+    curves = [*measured, *(curve for curve in references if curve.origin != PUBLISHED or curve.name in shown)]
+    styles = styles_of(curves)
     figures = []
     for metric in headline_metrics():
-        stem = f"rd_{metric.name.replace('-', '_')}"
         chosen = [curve for curve in curves if curve.metric == metric.name]
-        if not chosen:
-            continue
-        small = find_miniatures(chosen)
-        chosen = [curve for curve in chosen if curve not in small or curve.name == BASE]
-        limit = plots.find_low_rate_limit(chosen)
-        views = [(stem, None)] + ([(f"{stem}_low_rate", limit)] if limit else [])
-        more = f" Other miniatures are in the panels of {stem}_miniatures." if small else ""
-        drawn = [plots.plot_rd_curves(name, chosen, coverage, layout, styles, view)
-                 for name, view in views for layout in (WIDE, COLUMN)]
-        figures += [replace(figure, caption=figure.caption + more) for figure in drawn]
-        figures += [plot_miniatures(f"{stem}_miniatures", small, coverage)] if small else []
+        figures += _draw_metric(f"rd_{metric.name.replace('-', '_')}", chosen, coverage, styles) if chosen else []
     return figures
+
+
+def _draw_metric(stem: str, curves: Sequence[ReportCurve], coverage: Coverage,
+                 styles: dict[str, CurveStyle]) -> list[Figure]:
+    """Draw curves of one metric, whole and at low rates, wide and for a paper's column; miniatures in their panels."""
+    miniatures = find_miniatures(curves)
+    curves = [curve for curve in curves if curve not in miniatures or curve.name == BASE_MINIATURE]
+    limit = find_low_rate_limit(curves)
+    views = {stem: None, f"{stem}_low_rate": limit} if limit else {stem: None}
+    figures = [plot_rd_curves(name, curves, coverage, layout, styles, view)
+               for name, view in views.items() for layout in (WIDE, COLUMN)]
+    if not miniatures:
+        return figures
+
+    more = f" Other miniatures are in the panels of {stem}_miniatures."
+    return [*(replace(figure, caption=figure.caption + more) for figure in figures),
+            plot_miniatures(f"{stem}_miniatures", miniatures, coverage)]

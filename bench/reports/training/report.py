@@ -10,7 +10,7 @@ from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.page.pages import Report, Section
 from bench.reports.training.plots import MULTIPLIER_NOTE, plot_balance, plot_curves
 from bench.reports.training.tables import differences_table, find_seed_noise, noise_table, trainings_table
-from bench.results.labels import BASE
+from bench.results.labels import BASE_MINIATURE
 from bench.results.stored import StoredResults
 from bench.results.training_logs import TRAINING, Training
 
@@ -20,7 +20,8 @@ MINIATURES = (
     "short time, all alike, to show differences between variants, and say nothing about the authors' models."
 )
 INTRO = "Every figure here is read from the logs of the trainings in results/training."
-NO_PAIR = (f"There are no curves side by side: that needs the logs of {BASE} and of a balanced_phase<N>_mini.")
+NO_PAIR = ("There are no curves side by side: that needs the logs of "
+           f"{BASE_MINIATURE} and of a balanced_phase<N>_mini.")
 
 
 def find_trainings(results: StoredResults) -> list[str]:
@@ -37,7 +38,7 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     trainings = results.trainings
     if not trainings:
         raise BenchError("there are no logs of trainings", "train first: python -m bench train --help")
-    standard = [one for one in trainings if one.variant == BASE]
+    standard = [one for one in trainings if one.variant == BASE_MINIATURE]
     balanced = [one for one in trainings if any(step.weights for step in one.steps)]
     pairs = [found for name, found in _group_by_variant(trainings).items() if standard and BALANCED.fullmatch(name)]
     curves = [plot_curves(standard, found, layout) for found in pairs for layout in (WIDE, COLUMN)]

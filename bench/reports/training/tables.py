@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from bench.metrics.statistics.noise import RunNoise, run_noise
 from bench.reports.page.table import Column, Table
-from bench.results.labels import BASE, SEED
+from bench.results.labels import BASE_MINIATURE, SEED_MINIATURES
 from bench.results.training_logs import LoggedStep, Training, Validation
 
 HELD_OUT_NOTE = (
@@ -82,10 +82,10 @@ def find_seed_noise(trainings: Sequence[Training]) -> dict[float, RunNoise]:
     """Spread of the last held-out loss over the seeds of the baseline, for each λ at which two or more ended alike."""
     found = {}
     for base in trainings:
-        if base.variant != BASE:
+        if base.variant != BASE_MINIATURE:
             continue
         runs = [one for one in trainings if one.lambda_ == base.lambda_ and _is_alike(one, base)
-                and (one.variant == BASE or SEED.fullmatch(one.variant))]
+                and (one.variant == BASE_MINIATURE or SEED_MINIATURES.fullmatch(one.variant))]
         losses = [last.loss for last in map(last_validation, runs) if last is not None]
         if len(losses) > 1:
             found[base.lambda_] = run_noise(losses)
@@ -110,7 +110,7 @@ def noise_table(noise: Mapping[float, RunNoise]) -> Table:
         Column("highest", "Highest", digits=4, of=lambda entry: entry[1].high),
         Column("half_width", "Half-width for a difference", digits=4, of=lambda entry: entry[1].half_width),
     ]
-    notes = (f"Held-out loss at the end of {BASE} and of its runs with other seeds, alike in all else.",
+    notes = (f"Held-out loss at the end of {BASE_MINIATURE} and of its runs with other seeds, alike in all else.",
              "Half-width: of the 95 % interval of the difference between two single runs, Student's t of one degree of "
              "freedom less than runs, times the root of two, times the standard deviation.")
     return Table.from_records("seed_noise", "Noise between seeds", columns, noise.items(), notes=notes)
@@ -134,11 +134,11 @@ class LossDifferences:
 
 def compare_losses(trainings: Sequence[Training], noise: Mapping[float, RunNoise]) -> list[LossDifferences]:
     """Compare each variant with the baseline at every λ of which the noise between seeds is known."""
-    bases = {one.lambda_: one for one in trainings if one.variant == BASE}
+    bases = {one.lambda_: one for one in trainings if one.variant == BASE_MINIATURE}
     found: dict[str, LossDifferences] = {}
     for training in trainings:
         lambda_, variant = training.lambda_, training.variant
-        if variant == BASE or SEED.fullmatch(variant) or lambda_ not in noise:
+        if variant == BASE_MINIATURE or SEED_MINIATURES.fullmatch(variant) or lambda_ not in noise:
             continue
         differences = found.setdefault(variant, LossDifferences(variant))
         last = last_validation(training)
@@ -164,7 +164,7 @@ def differences_table(trainings: Sequence[Training], noise: Mapping[float, RunNo
              "A balanced training lowers other weights of distortion and rate than λ says, so that its loss at equal λ "
              "is no verdict on it: compare its BD-rate.",
              "No difference where a training had other steps, batch, crops, images or metric than the baseline.")
-    return Table.from_records("loss_differences", f"Loss against the mean of the seeds of {BASE}", columns,
+    return Table.from_records("loss_differences", f"Loss against the mean of the seeds of {BASE_MINIATURE}", columns,
                               compare_losses(trainings, noise), notes=notes).without_empty_columns()
 
 
