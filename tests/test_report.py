@@ -339,7 +339,7 @@ class TestCommand:
     def test_a_registered_page_is_built(self, tmp_path, capsys, monkeypatch):
         """One function and one registration; text, tables and figures in one section."""
         def make_toy_report(results: StoredResults, name: str) -> Report:
-            table = Table("sizes", f"Size of {name}", (Column("size", "Size", digits=0),), ((3,),))
+            table = Table.from_records("sizes", f"Size of {name}", (Column("size", "Size", digits=0, of=int),), [3])
             figure = Figure("toy_wide", "A toy", b"png", b"<svg/>")
             section = Section("All in one", (table,), (figure,), text=("Read *this* first.",))
             return Report(name, "Toys", "sizes", ("Hello.",), (section,), files={"toys.csv": b"3"})

@@ -7,6 +7,7 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from operator import itemgetter
 
 import pytest
 from msgspec.structs import replace as replace_row
@@ -190,10 +191,10 @@ class TestCurves:
         assert list(curve.rate) == sorted(curve.rate)
 
 
-TABLE = Table(
+TABLE = Table.from_records(
     "demo_table", f"Title {NASTY}",
-    (Column("name", f"Head {NASTY}"), Column("value", "Value", "%", 2, True, "N/A"),
-     Column("remark", "Remark", wide=True)),
+    (Column("name", f"Head {NASTY}", of=itemgetter(0)), Column("value", "Value", "%", 2, True, "N/A", of=itemgetter(1)),
+     Column("remark", "Remark", wide=True, of=itemgetter(2))),
     (("plain", -1.23456789, NASTY), (NASTY, None, "line\nbreak"), ("last", 2.0, None)), notes=(NASTY,),
     warnings=(NASTY,), headings=((2, NASTY),), constants=(("coverage", "1 of 41 images"),),
 )
@@ -220,18 +221,12 @@ class Cells(HTMLParser):
 
 
 class TestRenderers:
-    def test_rows_must_fit_the_columns(self):
-        with pytest.raises(ValueError, match="1 cells for 2 columns"):
-            Table("t", "t", (Column("a", "a"), Column("b", "b")), ((1,),))
-
     def test_columns_take_their_cells_from_records(self):
         columns = (Column("length", "Length", digits=0, of=len), Column("text", "Text", of=str.upper))
         table = Table.from_records("t", "t", columns, ["a", "bcd"], notes=("n",))
         swapped = Table.from_records("t", "t", columns[::-1], ["a", "bcd"])
         assert table.rows == ((1, "A"), (3, "BCD")) and table.notes == ("n",)
         assert swapped.column("length") == table.column("length")
-        with pytest.raises(ValueError, match="column a "):
-            Table.from_records("t", "t", (Column("a", "a"),), ["x"])
 
     def test_csv_reads_back(self):
         read = list(csv.DictReader(io.StringIO(to_csv(TABLE))))

@@ -88,7 +88,7 @@ def memory_slope_table(device: MeasuredDevice) -> Table:
         *map(_slope_column, DIRECTIONS),
     ]
     notes = ["Least squares through the peaks over the pixels of a pass."]
-    if any(column.cell(rows) is None for column in columns for rows in variants.values()):
+    if any(column.of(rows) is None for column in columns for rows in variants.values()):
         notes.append("N/A: measured at one size only, so that there is no slope.")
     return device.make_table("memory_slope", "Memory per megapixel", columns, variants.values(), measured, notes)
 

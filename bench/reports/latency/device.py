@@ -84,7 +84,7 @@ class MeasuredDevice:
         table = Table.from_records(
             name, f"{subject}: {self.name}", columns, records,
             notes=(*notes, PROTOCOL_NOTE, *synthetic, *machine_notes(used)), warnings=load_warnings(used),
-            headings=tuple(headings), constants=(("device", self.name), ("protocol", SHORT_PROTOCOL)))
+            headings=headings, constants=(("device", self.name), ("protocol", SHORT_PROTOCOL)))
         return table.without_empty_columns() if table.rows else table
 
 

@@ -26,7 +26,7 @@ class Column(Generic[Record]):
         missing: what stands for None ("–" does not apply, "N/A" could not be computed).
         wide: long text; LaTeX wraps it.
         detail: left to the files, a terminal doesn't show it.
-        of: the cell of one record; None where rows are given cell by cell.
+        of: gives the cell of a record.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Column(Generic[Record]):
     missing: str = "–"
     wide: bool = False
     detail: bool = field(default=False, kw_only=True)
-    of: Callable[[Record], Cell] | None = field(default=None, kw_only=True)
+    of: Callable[[Record], Cell] = field(kw_only=True)
 
     @property
     def heading(self) -> str:
@@ -49,16 +49,10 @@ class Column(Generic[Record]):
         """True where cells are aligned to the right."""
         return self.digits is not None
 
-    def cell(self, record: Record) -> Cell:
-        """Return the value of this column for ``record``."""
-        if self.of is None:
-            raise ValueError(f"column {self.key} doesn't know how to get its cell from a record")
-        return self.of(record)
-
     def taken_from(self, part: Callable[[Whole], Record]) -> Column[Whole]:
         """Return this column for records of which the present ones are a ``part``."""
         return Column(self.key, self.title, self.unit, self.digits, self.signed, self.missing, self.wide,
-                      detail=self.detail, of=lambda whole: self.cell(part(whole)))
+                      detail=self.detail, of=lambda whole: self.of(part(whole)))
 
     def text(self, value: Cell) -> str:
         """Return one cell as readers see it, not yet escaped."""
@@ -79,7 +73,7 @@ class Table:
         name: stem of its files.
         title: what it shows, with dataset and coverage.
         columns: as in every row.
-        rows: cells as values, not text.
+        rows: cells as values, not text; :meth:`from_records` makes them.
         notes: conventions and remarks, shown below.
         warnings: shown above, prominently, and in every row of the CSV file.
         headings: (index, text): a heading before row ``index``.
@@ -96,16 +90,10 @@ class Table:
     constants: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def from_records(cls, name: str, title: str, columns: Sequence[Column[Record]], records: Iterable[Record],
-                     **remarks: Any) -> Table:
+    def from_records(cls, name: str, title: str, columns: Sequence[Column[Record]], records: Iterable[Record], *,
+                     notes: Sequence[str] = (), warnings: Sequence[str] = (),
+                     headings: Sequence[tuple[int, str]] = (), constants: Sequence[tuple[str, str]] = ()) -> Table:
         """Return a table with a row a record, each cell as its column takes it from the record.
-
-        Args:
-            name: stem of its files.
-            title: what it shows, with dataset and coverage.
-            columns: each with ``of``.
-            records: what the rows are about, in their order.
-            remarks: ``notes``, ``warnings``, ``headings`` and ``constants`` of the table.
 
         Example:
             >>> columns = (Column("codec", "Codec", of=lambda pair: pair[0]),
@@ -113,13 +101,8 @@ class Table:
             >>> Table.from_records("rates", "Rates", columns, [("jpeg", 0.5), ("webp", 0.25)]).rows
             (('jpeg', 0.5), ('webp', 0.25))
         """
-        rows = tuple(tuple(column.cell(record) for column in columns) for record in records)
-        return cls(name, title, tuple(columns), rows, **remarks)
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(f"table {self.name}: {len(row)} cells for {len(self.columns)} columns")
+        rows = tuple(tuple(column.of(record) for column in columns) for record in records)
+        return cls(name, title, tuple(columns), rows, tuple(notes), tuple(warnings), tuple(headings), tuple(constants))
 
     def column(self, key: str) -> list[Cell]:
         """Return the values of one column."""

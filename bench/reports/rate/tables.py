@@ -92,7 +92,7 @@ def provenance_table(selection: Selection, coverage: Coverage) -> Table:
     groups: dict[tuple[Cell, ...], list[Row]] = {}
     for choice in selection.choices:
         first = choice.rows[0]
-        groups.setdefault(tuple(column.cell(first) for column in (CODEC, *ORIGIN_COLUMNS)), []).append(first)
+        groups.setdefault(tuple(column.of(first) for column in (CODEC, *ORIGIN_COLUMNS)), []).append(first)
 
     columns: tuple[Column[Rows], ...] = (
         _take_first(CODEC), Column("points", "Points", of=lambda rows: ", ".join(row.point for row in rows)),
@@ -130,7 +130,7 @@ def _take_first(column: Column[Row]) -> Column[Rows]:
 def _average(column: Column[Row]) -> Column[Rows]:
     """The same column for a rate point: the mean over its measured images that have a value."""
     def mean(rows: Rows) -> float | None:
-        values = [value for row in _select_measured(rows) if isinstance(value := column.cell(row), (int, float))]
+        values = [value for row in _select_measured(rows) if isinstance(value := column.of(row), (int, float))]
         return fsum(values) / len(values) if values else None
 
     return replace(_take_first(column), of=mean)
