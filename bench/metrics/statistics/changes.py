@@ -10,16 +10,13 @@ from scipy import stats
 
 from bench.metrics.rate.bdrate import bd_rate
 from bench.metrics.rate.curves import Curve
-from bench.metrics.statistics.bootstrap import paired_bd_bootstrap
+from bench.metrics.statistics.bootstrap import QUALITY, RATE, paired_bd_bootstrap
 from bench.metrics.statistics.estimates import ratio_estimate
 from bench.metrics.statistics.timing import NOISE_FLOOR
+from bench.metrics.statistics.verdicts import LEVEL, TWO_SIDED
 
 RATE_FLOOR_PERCENT = 0.1  # smaller changes of the rate are no news, however certain
 QUALITY_FLOOR_DB = 0.005
-LEVEL = 0.95  # one-sided
-_TWO_SIDED = 2 * LEVEL - 1
-
-RATE, QUALITY = "rate", "quality"
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def rd_shift(before_rate: np.ndarray, before_quality: np.ndarray, rate: np.ndarr
     except ValueError:  # too few points, or none that rise
         shift, direction = None, _direction_of_terms(rate_percent, quality_db)
     else:
-        low, high = bd.interval(_TWO_SIDED) if len(rate) > 1 else (bd.value, bd.value)  # one image is all there is
+        low, high = bd.interval(TWO_SIDED) if len(rate) > 1 else (bd.value, bd.value)  # one image is all there is
         shift = Shift(bd.value, low, high)
         direction = int(shift.low > RATE_FLOOR_PERCENT) - int(shift.high < -RATE_FLOOR_PERCENT)
 
@@ -145,6 +142,6 @@ def time_shift(before_s: Sequence[float], after_s: Sequence[float]) -> TimeShift
     1
     """
     estimate = ratio_estimate(after_s, before_s, paired=False)
-    low, high = estimate.interval(_TWO_SIDED)
+    low, high = estimate.interval(TWO_SIDED)
     direction = int(low > 1 + NOISE_FLOOR) - int(high < 1 - NOISE_FLOOR)
     return TimeShift(Shift(estimate.value, low, high), direction)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-LEVEL = 0.95  # two-sided
+from bench.metrics.statistics.timing import LEVEL
 
 
 @dataclass(frozen=True)

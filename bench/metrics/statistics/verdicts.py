@@ -18,7 +18,7 @@ INVALID, REPRODUCED, SUPPORTED, REFUTED, UNDECIDED, NOT_MEASURED = VERDICTS = (
     "INVALID", "REPRODUCED", "SUPPORTED", "REFUTED", "UNDECIDED", "NOT MEASURED")
 
 LEVEL = 0.95  # of one-sided bounds
-_TWO_SIDED = 2 * LEVEL - 1  # the interval whose ends are those bounds
+TWO_SIDED = 2 * LEVEL - 1  # the interval whose ends are those bounds
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def decide_claim(estimate: Estimate, weaker_end: float, lower_is_better: bool, f
     >>> f"{decision.verdict}: {low:.2f} to {high:.2f}, p = {decision.p_value:.4f}"
     'SUPPORTED: -10.86 to -9.14, p = 0.0003'
     """
-    low, high = estimate.interval(_TWO_SIDED)
+    low, high = estimate.interval(TWO_SIDED)
     bounds = (low - floor, high + floor)
     right_p, wrong_p = _p_values(estimate, weaker_end, lower_is_better, floor)
 
