@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.metrics.statistics.estimates import Exact, Resampled, Student, ratio_estimate
-from bench.metrics.statistics.timing import compare_medians
+from bench.metrics.statistics.estimates import Exact, Student
+from bench.metrics.statistics.ratios import ratio_estimate
+from bench.metrics.statistics.resampled import Resampled
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
@@ -131,35 +132,6 @@ def test_an_interval_that_can_not_be_is_refused():
         median_ratio().interval(method="bca")
     with pytest.raises(ValueError, match="'basic'"):
         mean_estimate(sample()).interval(method="basic")
-
-
-@pytest.mark.parametrize("n", [(12, 12, True), (6, 9, False), (4, 4, True), (2, 5, False)])
-@pytest.mark.parametrize("level", [0.9, 0.95])
-def test_ratios_have_the_intervals_of_timings(n, level):
-    random = np.random.default_rng(6)
-    a, b = random.lognormal(0.1, 0.2, n[0]), random.lognormal(0, 0.1, n[1])
-    theirs, estimate = compare_medians(a, b, paired=n[2], level=level), ratio_estimate(a, b, n[2])
-    assert estimate.value == theirs.value and estimate.n == min(n[:2])
-    np.testing.assert_allclose(estimate.interval(level), (theirs.low, theirs.high), rtol=1e-12)
-
-
-def test_a_ratio_of_single_samples_could_be_anything():
-    estimate = ratio_estimate([2.0], [1.0], paired=True)
-    assert estimate.value == 2 and estimate.interval() == (0, math.inf) and estimate.detectable() == math.inf
-    assert estimate.p_above(1) == estimate.p_below(3) == 0.5 and estimate.p_above(0) == 0
-
-
-def test_a_ratio_that_never_varies_is_certain():
-    for times in ([1.0] * 3, [1.0] * 8):
-        estimate = ratio_estimate([2 * time for time in times], times, paired=True)
-        assert estimate.interval() == pytest.approx((2, 2))
-        assert estimate.p_above(1.9) == 0 and estimate.p_below(2.1) == 0 and estimate.p_above(2.1) == 1
-
-
-@pytest.mark.parametrize(("a", "b"), [([], [1.0]), ([0.0, 1.0], [1.0, 1.0]), ([1.0, 2.0], [1.0])])
-def test_times_that_make_no_ratio_are_refused(a, b):
-    with pytest.raises(ValueError):
-        ratio_estimate(a, b, paired=True)
 
 
 @pytest.mark.parametrize("n", [5, 24])

@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.claims.catalogue import Claim
 from bench.claims.finding import MINIATURE, Finding
-from bench.metrics.statistics.estimates import Exact, ratio_estimate
+from bench.metrics.statistics.estimates import Exact
+from bench.metrics.statistics.ratios import ratio_estimate
 from bench.metrics.statistics.timing import NOISE_FLOOR
 from bench.results.latency_figures import forward_kmac_per_pixel, kmac_per_pixel, peak_bytes, round_seconds
 from bench.results.latency_rows import LatencyRow

@@ -17,8 +17,7 @@ from bench.curves.anchors.check import TOLERANCE_POINTS
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
 from bench.metrics.statistics.bootstrap import BDBootstrap, paired_bd_bootstrap
-from bench.metrics.statistics.estimates import Resampled
-from bench.metrics.statistics.resampled import PERCENTILE
+from bench.metrics.statistics.resampled import PERCENTILE, Resampled
 
 METRICS = {"bd_rate": "rate", "bd_psnr": "quality", "psnr": "quality"}  # of claims
 USUAL_DATASET = "kodak"  # of claims that name none

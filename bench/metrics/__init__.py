@@ -1,10 +1,12 @@
-"""BD-rate, image fidelity and statistics: numpy in, frozen dataclasses out, no files and no torch."""
+"""BD-rate, image quality and statistics: numpy in, frozen dataclasses out, no files; torch in MS-SSIM alone."""
 
 from bench.metrics.rate.bdrate import METHODS, BDResult, MethodSpread, bd_quality, bd_rate, method_spread
 from bench.metrics.rate.curves import Curve
 from bench.metrics.rate.per_image import PerImageBD, per_image_bd
 from bench.metrics.statistics.bootstrap import BDBootstrap, paired_bd_bootstrap
-from bench.metrics.statistics.estimates import Estimate, Exact, Resampled, Student, ratio_estimate
+from bench.metrics.statistics.estimates import Estimate, Exact, Student
+from bench.metrics.statistics.ratios import ratio_estimate
+from bench.metrics.statistics.resampled import Resampled
 from bench.metrics.statistics.verdicts import adjust_by_holm
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.metrics.statistics.timing import Ratio, compare_medians
+from bench.metrics.statistics.ratios import Ratio, compare_rounds
 from bench.results.latency_rows import DIRECTIONS, ENCODE, LatencyRow
 from bench.results.rows import OK
 
@@ -155,4 +155,4 @@ def compare_rows(row: LatencyRow | None, other: LatencyRow | None) -> Ratio | No
     if row is None or other is None:
         return None
     rounds = min(len(row.samples_s), len(other.samples_s))
-    return compare_medians(row.samples_s[:rounds], other.samples_s[:rounds], paired=True) if rounds else None
+    return compare_rounds(row.samples_s[:rounds], other.samples_s[:rounds]) if rounds else None

@@ -10,7 +10,8 @@ import numpy as np
 from bench.metrics.rate.bdrate import MINIMUM_OVERLAP, BDResult, bd_quality, bd_rate
 from bench.metrics.rate.curves import MINIMUM_POINTS, Curve
 from bench.metrics.rate.pchip import integrate_pchip
-from bench.metrics.statistics.estimates import Resampled, Student
+from bench.metrics.statistics.estimates import Student
+from bench.metrics.statistics.resampled import Resampled
 from bench.metrics.statistics.timing import FEWEST_TO_RESAMPLE
 
 RESAMPLES, SEED = 10_000, 0

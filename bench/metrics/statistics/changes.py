@@ -11,7 +11,7 @@ from scipy import stats
 from bench.metrics.rate.bdrate import bd_rate
 from bench.metrics.rate.curves import Curve
 from bench.metrics.statistics.bootstrap import QUALITY, RATE, paired_bd_bootstrap
-from bench.metrics.statistics.estimates import ratio_estimate
+from bench.metrics.statistics.ratios import ratio_estimate
 from bench.metrics.statistics.timing import NOISE_FLOOR
 from bench.metrics.statistics.verdicts import LEVEL, TWO_SIDED
 

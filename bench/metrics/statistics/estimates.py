@@ -7,15 +7,13 @@ of 90 %, whose ends are the one-sided bounds of 95 %, and so on for each level.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from bench.metrics.statistics.resampled import POWER, Resampled
-from bench.metrics.statistics.timing import FEWEST_TO_RESAMPLE, LEVEL, check_times, estimate_log_ratio, resample_ratios
+from bench.metrics.statistics.resampled import POWER
+from bench.metrics.statistics.timing import LEVEL
 
 
 class Estimate(Protocol):
@@ -138,34 +136,3 @@ class Student:
         if self.error == 0:
             return math.copysign(math.inf, distance) if distance else 0.0
         return distance / self.error
-
-
-def ratio_estimate(a: Sequence[float], b: Sequence[float], paired: bool) -> Resampled | Student:
-    """Return the median of ``a`` over that of ``b``, with the intervals of :func:`~.timing.compare_medians`.
-
-    That is a percentile bootstrap from six samples on a side, below Student's t on logarithms, and an unbounded
-    interval with a single sample.
-
-    Args:
-        a, b: positive times in one unit.
-        paired: a[i] and b[i] are of one round of interleaved measurements.
-
-    Returns:
-        The ratio, without a unit.
-
-    Raises:
-        ValueError: no samples, a sample that is not positive and finite, or pairs without a partner.
-
-    >>> found = ratio_estimate([2.0, 2.1, 2.2], [1.0, 1.0, 1.1], paired=True)
-    >>> low, high = found.interval()
-    >>> f"{found.value:.2f} ({low:.2f} to {high:.2f}) by {found.method}"
-    "2.10 (1.90 to 2.18) by Student's t"
-    """
-    first, second = check_times(a, b, paired)
-    value, n = float(np.median(first) / np.median(second)), min(len(first), len(second))
-
-    if n >= FEWEST_TO_RESAMPLE:
-        return Resampled(value, resample_ratios(first, second, paired), n)
-    if n < 2:
-        return Student(value, math.log(value), math.inf, 1.0, n, logarithmic=True)
-    return Student(value, *estimate_log_ratio(first, second, paired), n, logarithmic=True)

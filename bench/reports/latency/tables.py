@@ -10,7 +10,8 @@ from typing import Any
 from bench.claims.catalogue import COST_UNITS
 from bench.claims.judgement import is_marked
 from bench.claims.result import Judgement
-from bench.metrics.statistics.timing import Ratio, Summary, summarise_times
+from bench.metrics.statistics.ratios import Ratio
+from bench.metrics.statistics.timing import Summary, summarise_times
 from bench.reports.claims.tables import PREDICTED_NOTE, claim_columns
 from bench.reports.claims.text import MARK_NOTE, Names
 from bench.reports.latency.device import MeasuredDevice, rows_of_cases

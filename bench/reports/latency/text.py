@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.common.text import format_count, format_number
-from bench.metrics.statistics.timing import NOISE_FLOOR, Ratio, summarise_times
+from bench.metrics.statistics.ratios import Ratio
+from bench.metrics.statistics.timing import NOISE_FLOOR, summarise_times
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import Case, Conditions
 from bench.results.rows import OK
