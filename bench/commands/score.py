@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dataset and args.streams and not args.folders:
         return _score_streams(args, metrics)
     if len(args.folders) == 2 and not (args.dataset or args.streams):
-        return _score_folders(*args.folders, metrics, args.csv)
+        originals, decoded = args.folders
+        return _score_folders(originals, decoded, metrics, args.csv)
     raise ConfigurationError("score takes two folders, or --dataset with --streams",
                              "python -m bench score originals/ decoded/")
 

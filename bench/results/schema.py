@@ -20,6 +20,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 Padding = tuple[Count, Count, Count, Count]  # left, top, right, bottom
 
 S = TypeVar("S", bound="StoredRow")
+T = TypeVar("T")
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -88,7 +89,7 @@ def parse_object(line: str | bytes) -> dict[str, Any]:
     return values
 
 
-def convert(values: Any, kind: type[S]) -> S:
+def convert(values: Any, kind: type[T]) -> T:
     """Return JSON ``values`` as ``kind``.
 
     Raises:
