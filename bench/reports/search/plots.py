@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 import optuna.visualization.matplotlib as optuna_plots
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import create_trial
 
 from bench.reports.page.canvas import WIDE, Figure, open_canvas, save_figure
@@ -24,7 +24,7 @@ def make_study(group: TrialsAtLambda) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study, trials = optuna.create_study(), group.of_state(COMPLETE)
     for trial in trials:
-        distributions = {}
+        distributions: dict[str, BaseDistribution] = {}
         for name in trial.parameters:
             values = [other.parameters[name] for other in trials]
             distributions[name] = FloatDistribution(min(values), max(values), log=True)
