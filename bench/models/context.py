@@ -56,12 +56,14 @@ class HierarchicalContext(nn.Module):
     Attributes:
         M: channels of the latents.
         head_width: channels of an attention head; None: no attention.
+        heads: of the attention, where there is one.
         attention_type: of what joins parameters and context.
         windows: side of the attention's windows at each scale.
     """
 
     M: int
     head_width: int | None
+    heads: int
     attention_type: type[WindowCrossAttention] = WindowCrossAttention
     windows: tuple[int, int, int] = (4, 8, 8)
 
@@ -97,8 +99,8 @@ class HierarchicalContext(nn.Module):
         self.adaptive_params_list = nn.ParameterList([nn.Parameter(torch.ones(1, 3 * M, 1, 1)) for _ in range(10)])
         self.context_net = nn.ModuleList([self.build_fusion() for _ in range(2)])
         if head_width is not None:
-            heads = 2 * M // head_width
-            self.attn_s1, self.attn_s2, self.attn_s3 = (self.build_attention(number, heads) for number in range(3))
+            self.heads = 2 * M // head_width
+            self.attn_s1, self.attn_s2, self.attn_s3 = (self.build_attention(number) for number in range(3))
 
     def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
         """Build a network from adapted context (B, 3M, h, w) and q to scales and means (B, 2M, h, w).
@@ -112,14 +114,13 @@ class HierarchicalContext(nn.Module):
         """Build a network over the context on its way to the next scale: (B, 2M, h, w) to the same shape."""
         return conv1x1(2 * self.M, 2 * self.M)
 
-    def build_attention(self, number: int, heads: int) -> nn.Module:
+    def build_attention(self, number: int) -> nn.Module:
         """Build what joins new parameters and running context, (B, 2M, h, w) each, to the next context.
 
         Args:
             number: of the scale, 0 to 2.
-            heads: of the attention.
         """
-        return self.attention_type(2 * self.M, self.windows[number], heads)
+        return self.attention_type(2 * self.M, self.windows[number], self.heads)
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
         """Code all latents, see :meth:`bench.models.hyperprior.HyperpriorCodec.code_latents`.

@@ -104,11 +104,11 @@ class RWKV(HPCM):
         self.block_options: dict[str, Any] = {"runs": runs, "use_checkpoint": use_checkpoint}
         super().__init__(**options)
 
-    def build_attention(self, number: int, heads: int) -> nn.Module:
+    def build_attention(self, number: int) -> nn.Module:
         """As of the base, or a cell where the scale has a hidden rate."""
         rate = self.cell_rates[number]
         if rate is None:
-            return super().build_attention(number, heads)
+            return super().build_attention(number)
         return ContextCell(2 * self.M, rate, **self.block_options)
 
     def build_fusion(self) -> nn.Module:
