@@ -27,9 +27,11 @@ from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
 from bench.common.folders import default_folder
+from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
 
 if TYPE_CHECKING:
+    from bench.results.latency_rows import LatencyRow
     from bench.runners.profile.plan import Settings
     from bench.runners.profile.subjects import Subject
 
@@ -76,13 +78,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed or a decoded image differed."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or the profiler warns of what doesn't matter here
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")
-    from bench.results.latency_rows import LatencyRow
-    from bench.results.store import append_row
     from bench.runners.machine import device_name
-    from bench.runners.profile.plan import describe_plan, group_subjects, select_pending, total_s
-    from bench.runners.profile.run import Profiler, summarise_rows
+    from bench.runners.profile.plan import describe_plan, group_subjects, select_pending
+    from bench.runners.profile.run import summarise_rows
     from bench.runners.profile.subjects import choose_subjects
-    from bench.runners.progress import Progress
 
     settings = _settings(args)
     subjects = choose_subjects(args.variants, args.configurations, settings.device)
@@ -102,6 +101,21 @@ def run(args: argparse.Namespace) -> int:
     if args.trace:
         return _write_traces(subjects, settings, args.reports / "latency" / "traces")
 
+    rows = _profile_groups(groups, settings, folder)
+    print(summarise_rows(rows), flush=True)
+    if not args.no_report:
+        report_on("latency", StoredResults(args.results), args.reports)
+    wrong = any(row.status != OK or row.decode_matches is False for row in rows)
+    return EXIT_INCOMPLETE if wrong else EXIT_DONE
+
+
+def _profile_groups(groups: list[list[Subject]], settings: Settings, folder: Path) -> list[LatencyRow]:
+    """Measure, and store each row in ``folder``."""
+    from bench.results.store import append_row
+    from bench.runners.profile.plan import total_s
+    from bench.runners.profile.run import Profiler
+    from bench.runners.progress import Progress
+
     rows: list[LatencyRow] = []
 
     def store(row: LatencyRow) -> None:
@@ -110,11 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Progress(total_s(groups, settings)) as progress:
         Profiler(settings, store, progress.start_step).run(groups)
-    print(summarise_rows(rows), flush=True)
-    if not args.no_report:
-        report_on("latency", StoredResults(args.results), args.reports)
-    wrong = any(row.status != "ok" or row.decode_matches is False for row in rows)
-    return EXIT_INCOMPLETE if wrong else EXIT_DONE
+    return rows
 
 
 def latency_folder(results: Path, device: str) -> Path:
@@ -151,7 +161,7 @@ def _stored_keys(folder: Path) -> list[str]:
     from bench.results.store import read_rows
 
     return [row.key for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)
-            if row.status == "ok"]
+            if row.status == OK]
 
 
 def _write_traces(subjects: Iterable[Subject], settings: Settings, folder: Path) -> int:

@@ -96,15 +96,12 @@ class LatencySelection:
 
     def case(self, conditions: Conditions, name: str, configuration: str = DEFAULT) -> Case | None:
         """The case, if it was measured or failed."""
-        return self._by_case.get((conditions, name, configuration))
+        wanted = (conditions, name, configuration)
+        return next((one for one in self.cases if (one.conditions, one.name, one.configuration) == wanted), None)
 
     def in_turns(self, row: LatencyRow, name: str, configuration: str = DEFAULT) -> LatencyRow | None:
         """The measured row of another variant (or configuration) that took turns with ``row``."""
         return self._by_session.get((row.session, conditions_of(row), row.direction, name, configuration))
-
-    @cached_property
-    def _by_case(self) -> dict[tuple, Case]:
-        return {(case.conditions, case.name, case.configuration): case for case in self.cases}
 
     @cached_property
     def _by_session(self) -> dict[tuple, LatencyRow]:

@@ -133,7 +133,9 @@ class _Uncounted(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if _computes(func, tree_iter(result)) and not _is_composite(func):
+        # What is made of other operators is left to these, which are counted by themselves.
+        composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+        if not composite and _computes(func, tree_iter(result)):
             self.names.add(f"{func.namespace}.{func._opname}")
         return result
 
@@ -145,11 +147,6 @@ def _computes(func: torch._ops.OpOverload, results: Iterable[Any]) -> bool:
     if func.is_view or torch.Tag.pointwise in func.tags or func._opname.rstrip("_") in _PLAIN:
         return False
     return any(isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()) for value in results)
-
-
-def _is_composite(func: torch._ops.OpOverload) -> bool:
-    """Whether it is made of other operators, which are counted by themselves."""
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
 @dataclass(eq=False)
