@@ -16,7 +16,6 @@ import argparse
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.commands.arguments import positive
 from bench.commands.training_options import (
@@ -33,13 +32,14 @@ from bench.commands.training_options import (
 )
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.folders import default_folder
-
-if TYPE_CHECKING:
-    from bench.training.recipes import Recipe
-    from bench.training.search.plan import SearchPlan
-    from bench.training.search.record import Trial
-    from bench.training.start.sweep import Images
-    from bench.variants import Variant
+from bench.reports.page.pages import write_report
+from bench.runners.machine import resolve_device
+from bench.training.recipes import Recipe
+from bench.training.search.plan import PUBLISHED_GRID, SearchPlan
+from bench.training.search.record import Trial, describe_setting, read_trials
+from bench.training.search.trials import analyse_trials
+from bench.training.start.sweep import Images, set_threads
+from bench.variants import Variant, get_variant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,10 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _analyse(args: argparse.Namespace) -> int:
-    from bench.reports.page.pages import write_report
-    from bench.reports.search.report import make_search_report
-    from bench.training.search.record import read_trials
-    from bench.training.search.trials import analyse_trials
+    from bench.reports.search.report import make_search_report  # which needs Optuna
 
     trials = read_trials(args.analyse)
     analysis = analyse_trials(trials, args.against, args.noise / 100)
@@ -113,10 +110,6 @@ def _analyse(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    from bench.runners.machine import resolve_device
-    from bench.training.start.sweep import set_threads
-    from bench.variants import get_variant
-
     if missing := [name for name in ("variant", "data", "validation") if getattr(args, name) is None]:
         raise ConfigurationError(f"a search needs --{', --'.join(missing)}", "to report on trials: --analyse FOLDER")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -134,8 +127,6 @@ def _search(args: argparse.Namespace) -> int:
 
 
 def _make_plan(args: argparse.Namespace, variant: Variant, lambda_: float, recipe: Recipe, images: int) -> SearchPlan:
-    from bench.training.search.plan import PUBLISHED_GRID, SearchPlan
-
     given = {"gamma": args.gamma, "weight_rate": args.weight_rate, "learning_rate": args.learning_rate}
     usual = PUBLISHED_GRID if recipe.tasks != "total" else {}
     values = {name: tuple(numbers or usual[name]) for name, numbers in given.items() if numbers or name in usual}
@@ -145,7 +136,7 @@ def _make_plan(args: argparse.Namespace, variant: Variant, lambda_: float, recip
 
 def _search_at_lambda(plan: SearchPlan, args: argparse.Namespace, images: Images, device: str) -> bool:
     """Search at one λ, telling of each trial; whether one is complete."""
-    from bench.training.search.search import Search
+    from bench.training.search.search import Search  # which needs Optuna
 
     job = plan.job
     out = (args.out or default_folder("runs") / "search" / plan.variant) / f"{job.lambda_:g}"
@@ -162,8 +153,6 @@ def _search_at_lambda(plan: SearchPlan, args: argparse.Namespace, images: Images
 
 
 def _describe_trial(trial: Trial) -> str:
-    from bench.training.search.record import describe_setting
-
     figures = "" if trial.loss is None else f"  loss {trial.loss:.4f}, {trial.bpp:.4f} bpp, {trial.psnr_db:.2f} dB"
     reason = f" ({trial.reason})" if trial.reason else ""
     return f"{describe_setting(trial.setting)}{figures}  {trial.state} at step {trial.steps}{reason}"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.commands.training_options import (
     add_image_arguments,
@@ -30,12 +29,14 @@ from bench.commands.training_options import (
 )
 from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
 from bench.common.folders import default_folder
-
-if TYPE_CHECKING:
-    from bench.training.processes import Processes
-    from bench.training.recipes import Recipe
-    from bench.training.start.sweep import Images, Prepare
-    from bench.variants import Variant
+from bench.runners.machine import resolve_device
+from bench.training.installation import install_best_weights
+from bench.training.processes import Processes, join_processes, leave_processes
+from bench.training.recipes import FINE_TUNING, Recipe
+from bench.training.start.sweep import Images, Prepare, find_trained_weights, from_other, set_threads
+from bench.training.state import CheckpointKeeper
+from bench.training.trainer import Trainer
+from bench.variants import Variant, get_variant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,11 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from bench.runners.machine import resolve_device
-    from bench.training.processes import join_processes, leave_processes
-    from bench.training.start.sweep import set_threads
-    from bench.variants import get_variant
-
     set_threads(args.threads)
     variant = get_variant(args.variant)
     processes = join_processes(resolve_device(args.device))
@@ -84,10 +80,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, variant: Variant, processes: Processes) -> None:
-    from bench.training.installation import install_best_weights
-    from bench.training.state import CheckpointKeeper
-    from bench.training.trainer import Trainer
-
     gammas = args.gamma and (tuple(args.gamma) if len(args.gamma) > 1 else args.gamma[0])
     recipe = choose_recipe(args, variant, gammas=gammas)
     _refuse_useless_options(args, recipe)
@@ -117,8 +109,6 @@ def _refuse_useless_options(args: argparse.Namespace, recipe: Recipe) -> None:
     Raises:
         ConfigurationError: there is such an option.
     """
-    from bench.training.recipes import FINE_TUNING
-
     starts_trained = args.from_lambda or args.from_variant or args.start
     if recipe.name in FINE_TUNING and not starts_trained:
         raise ConfigurationError(f"the recipe {recipe.name} fine-tunes trained weights, and none are given",
@@ -137,14 +127,11 @@ def _refuse_useless_options(args: argparse.Namespace, recipe: Recipe) -> None:
 
 
 def _choose_start(args: argparse.Namespace, variant: Variant, images: Images, crop: int) -> Prepare:
-    from bench.training.start import sweep
-    from bench.variants import get_variant
-
     if args.from_lambda is None and args.from_variant is None:
         return choose_start(args, variant.model, args.lambda_, images, crop, args.freeze)
     other = get_variant(args.from_variant) if args.from_variant else variant
     lambda_ = args.from_lambda or args.lambda_
-    path = sweep.find_trained_weights(other, lambda_, default_folder("runs"))
+    path = find_trained_weights(other, lambda_, default_folder("runs"))
     if path is None:
         raise CheckpointError(f"there are no weights of {other.name} at λ {lambda_:g}", "train it first")
-    return sweep.from_other(path, variant.model, args.freeze, f"{other.name} at λ {lambda_:g}")
+    return from_other(path, variant.model, args.freeze, f"{other.name} at λ {lambda_:g}")

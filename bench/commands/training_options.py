@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.folders import default_folder
-
-if TYPE_CHECKING:
-    from bench.training.job import Job
-    from bench.training.recipes import Recipe
-    from bench.training.start.sweep import Images, Prepare
-    from bench.variants import Variant
+from bench.training.data import centres, decode_folders
+from bench.training.job import Job
+from bench.training.recipes import RECIPES, Recipe
+from bench.training.start.sweep import Images, Prepare, from_other, from_principal_components, from_scratch
+from bench.variants import Variant
 
 
 def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -57,9 +56,6 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_images(args: argparse.Namespace, crop: int) -> Images:
     """Decode training images, and the centres of held-out ones."""
-    from bench.training.data import centres, decode_folders
-    from bench.training.start.sweep import Images
-
     cache = args.cache or default_folder("runs") / "decoded"
     held_out_folders = [args.validation] if args.validation else []
     if missing := [str(folder) for folder in (*args.data, *held_out_folders) if not folder.is_dir()]:
@@ -74,16 +70,12 @@ def choose_recipe(args: argparse.Namespace, variant: Variant, **changes: Any) ->
     Args:
         changes: in place of what the options of the same names say; None leaves the recipe's own.
     """
-    from bench.training.recipes import RECIPES, Recipe
-
     given = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
     return RECIPES.get(args.recipe or variant.recipe).with_(**{**given, **changes})
 
 
 def make_job(args: argparse.Namespace, variant: Variant, lambda_: float, recipe: Recipe, images: int) -> Job:
     """The training of a variant at one λ, over as many steps as its epochs of ``images`` images are."""
-    from bench.training.job import Job
-
     recipe = recipe.with_(steps=recipe.steps or recipe.epochs * steps_an_epoch(recipe, images))
     options = variant.options_for(lambda_) if lambda_ in variant.lambdas else dict(variant.options)
     seed = variant.seed if args.seed is None else args.seed
@@ -98,13 +90,11 @@ def steps_an_epoch(recipe: Recipe, images: int) -> int:
 def choose_start(args: argparse.Namespace, model: str, lambda_: float, images: Images, crop: int,
                  freeze: bool = False) -> Prepare:
     """The start that is given: principal components, a file, or random weights."""
-    from bench.training.start import sweep
-
     if args.principal_components:
-        return sweep.from_principal_components(images, crop, lambda_)
+        return from_principal_components(images, crop, lambda_)
     if args.start is not None:
-        return sweep.from_other(args.start, model, freeze, args.start.name)
-    return sweep.from_scratch
+        return from_other(args.start, model, freeze, args.start.name)
+    return from_scratch
 
 
 def choose_workers(args: argparse.Namespace, device: str) -> int:

@@ -54,18 +54,12 @@ class LoggedJob(msgspec.Struct, frozen=True):
     images: Count = 0
 
 
-class LoggedOrigin(msgspec.Struct, frozen=True):
-    """Where the weights came from."""
-
-    start: str = ""
-
-
 class LoggedBeginning(msgspec.Struct, frozen=True, tag_field="kind", tag="recipe"):
     """The first line of a log."""
 
     job: LoggedJob
     images: Count
-    origin: LoggedOrigin = LoggedOrigin()
+    origin: dict[str, str | bool] = {}
     step: Count = 0
 
 
@@ -204,7 +198,7 @@ def read_log(path: Path) -> TrainingLog | None:
     first = lines[0]
     if not isinstance(first, LoggedBeginning):
         raise ConfigurationError(f"{path}:1: the log does not start with a recipe", "copy the log of the training anew")
-    job = msgspec.structs.replace(first.job, start=first.origin.start, images=first.images)
+    job = msgspec.structs.replace(first.job, start=str(first.origin.get("start", "")), images=first.images)
     return TrainingLog(job, tuple(line for line in lines if isinstance(line, LoggedStep)),
                        tuple(line for line in lines if isinstance(line, Validation)))
 
@@ -217,23 +211,16 @@ def read_log_lines(path: Path) -> list[tuple[str, LogLine]]:
     Raises:
         ConfigurationError: a line has not the schema of its kind; the message names file, line and field.
     """
-    lines = []
-    texts = path.read_bytes().splitlines()
+    content, lines = path.read_bytes(), []
+    texts = content.splitlines()
     for number, text in enumerate(texts, start=1):
         try:
             values = parse_object(text)
+            if kind := KINDS.get(str(values.get("kind"))):
+                lines.append((text.decode(), convert(values, kind)))
         except ValueError as error:
-            if number == len(texts):
+            if number == len(texts) and not content.endswith(b"\n"):
                 break
-            raise _refuse_line(path, number, error) from None
-        try:
-            if (kind := values.get("kind")) in KINDS:
-                lines.append((text.decode(), convert(values, KINDS[kind])))
-        except (ValueError, TypeError) as error:
-            raise _refuse_line(path, number, error) from None
+            raise ConfigurationError(f"{path}:{number}: no line of a training's log: {error}",
+                                     "copy the log of the training anew, or take the line out") from None
     return lines
-
-
-def _refuse_line(path: Path, number: int, error: Exception) -> ConfigurationError:
-    return ConfigurationError(f"{path}:{number}: no line of a training's log: {error}",
-                              "copy the log of the training anew, or take the line out")

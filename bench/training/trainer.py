@@ -140,7 +140,7 @@ class Trainer:
         self.optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
-        if self.guard.allows(norm):
+        if self.guard.allows_step(norm):
             self.optimiser.step()
             self.objective.finish_step(lambda: self._again(x), self.model)
         self.step += 1
@@ -156,7 +156,7 @@ class Trainer:
 
     def _log(self, log: LogWriter | None, means: Tensor) -> None:
         loss, bpp, mse, norm = means.tolist()
-        self.guard.check(self.step, loss, self.model)
+        self.guard.check_loss(self.step, loss, self.model)
         if log is None:
             return
         psnr = -10 * math.log10(max(mse, 1e-12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ def make_search_report(analysis: SearchAnalysis, name: str = "search", top: int 
 
 
 def _summarise(analysis: SearchAnalysis) -> str:
-    complete, pruned, failed = (len(analysis.of_state(state)) for state in (COMPLETE, PRUNED, FAILED))
+    counts = Counter(trial.state for trial in analysis.trials)
     return (f"{format_count(len(analysis.trials), 'run')} at {len(analysis.by_lambda)} λ: "
-            f"{complete} complete, {pruned} ended early, {failed} failed. "
+            f"{counts[COMPLETE]} complete, {counts[PRUNED]} ended early, {counts[FAILED]} failed. "
             "RD cost is D + R of held-out images at the best validation; it is compared within one λ only. Settings"
             f" less than {100 * analysis.noise:g} % apart are tied.")
 

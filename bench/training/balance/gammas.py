@@ -108,13 +108,6 @@ class AdaptiveGammas(CosineGammas):
                      for gamma, first, last in zip(gammas, self.first, self.last))
 
 
-class FixedScaleGammas(GammaSchedule):
-    """The first γ for ever."""
-
-    def values(self, step: float) -> Gammas:
-        return self.first
-
-
 class AdaptiveScaleGammas(GammaSchedule):
     """γ of each scale falls by 5 % a validation while its last 50 rates hardly change, and rises by 2 % while they vary
     much; nothing changes before."""
@@ -160,7 +153,7 @@ for _name, _kind in {"linear": GammaSchedule, "cosine": CosineGammas, "step": St
                      "adaptive": AdaptiveGammas}.items():
     RATE_SCHEDULES.add(_name, _kind)
 SCALE_SCHEDULES: Registry[type[GammaSchedule]] = Registry("schedule of the scales' gammas")
-for _name, _kind in {"fixed": FixedScaleGammas, "linear": GammaSchedule, "cosine": CosineGammas,
+for _name, _kind in {"fixed": GammaSchedule, "linear": GammaSchedule, "cosine": CosineGammas,
                      "adaptive": AdaptiveScaleGammas, "hierarchical": HierarchicalGammas}.items():
     SCALE_SCHEDULES.add(_name, _kind)
 
@@ -174,8 +167,9 @@ def make_gamma_schedule(recipe: Recipe, total: int) -> GammaSchedule:
     name, gammas = recipe.gamma_schedule, recipe.gammas
     if recipe.tasks == "scales":
         distortion, *scales, z = gammas if isinstance(gammas, Sequence) else [gammas] * (len(SCALES) + 2)
-        halves = [FINAL_SHARE_OF_SCALES * gamma for gamma in scales]
-        return SCALE_SCHEDULES.get(name)(total, (distortion, *scales, z), (distortion, *halves, z))
+        share = 1 if name == "fixed" else FINAL_SHARE_OF_SCALES
+        lower = [share * gamma for gamma in scales]
+        return SCALE_SCHEDULES.get(name)(total, (distortion, *scales, z), (distortion, *lower, z))
 
     kind = RATE_SCHEDULES.get(name)
     if isinstance(gammas, Sequence):

@@ -18,14 +18,14 @@ class TrainingDiverged(BenchError):
     """A training's loss is no longer a number, or has grown out of bounds."""
 
     def __init__(self, message: str, state: Path) -> None:
-        self.told = message, state
+        self._arguments = message, state
         kept = f"the last good state is {state}" if state.exists() else "no state was saved yet"
         super().__init__(message, f"{kept}; go on with a lower learning rate or a stronger clip of the gradient"
                          " (--learning-rate, --clip) in another folder, with --start", EXIT_INCOMPLETE)
 
     def __reduce__(self) -> tuple:
         """Let it pass from one process to another."""
-        return TrainingDiverged, self.told
+        return TrainingDiverged, self._arguments
 
 
 class Guard:
@@ -39,7 +39,7 @@ class Guard:
         self.state = state
         self.skipped, self._in_a_row, self._least = 0, 0, math.inf
 
-    def allows(self, norm: Tensor) -> bool:
+    def allows_step(self, norm: Tensor) -> bool:
         """Whether a step with this norm of the gradient may be taken.
 
         Raises:
@@ -53,7 +53,7 @@ class Guard:
             raise TrainingDiverged(f"the gradient was not finite in {MOST_SKIPPED} steps in a row", self.state)
         return False
 
-    def check(self, step: int, loss: float, model: nn.Module) -> None:
+    def check_loss(self, step: int, loss: float, model: nn.Module) -> None:
         """Check the mean loss up to ``step``; single steps that were skipped may spoil it, weights may not.
 
         Raises:

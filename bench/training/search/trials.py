@@ -90,10 +90,6 @@ class SearchAnalysis:
         """All trials, in order of λ."""
         return [trial for group in self.by_lambda for trial in group.trials]
 
-    def of_state(self, *states: str) -> list[Trial]:
-        """The trials that ended so."""
-        return [trial for trial in self.trials if trial.state in states]
-
 
 def analyse_trials(trials: Sequence[Trial], reference: Mapping[str, float] | None = None,
                    noise: float = NOISE) -> SearchAnalysis:
