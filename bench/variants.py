@@ -47,11 +47,12 @@ class Variant(Entry, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "label", self.label or self.name)
         if len({f"{lambda_:g}" for lambda_ in self.lambdas}) < len(self.lambdas):  # a label names files
             raise WrongKey("'lambdas' must be a list of different positive numbers", "lambdas")
+        lambdas = _join_lambdas(self.lambdas)
         if isinstance(self.files, dict) and set(self.files) != set(self.lambdas):
-            raise WrongKey(f"'checkpoints' names files for λ {_listed(self.files)},"
-                           f" but 'lambdas' are {_listed(self.lambdas)}", "checkpoints")
+            raise WrongKey(f"'checkpoints' names files for λ {_join_lambdas(self.files)}, but 'lambdas' are {lambdas}",
+                           "checkpoints")
         if strange := [lambda_ for lambda_ in self.options_at if lambda_ not in self.lambdas]:
-            raise WrongKey(f"'options_at' has λ {_listed(strange)}, but 'lambdas' are {_listed(self.lambdas)}",
+            raise WrongKey(f"'options_at' has λ {_join_lambdas(strange)}, but 'lambdas' are {lambdas}",
                            "options_at", strange[0])
 
     @property
@@ -89,12 +90,12 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
             raise variants.error(name, WrongKey(f"comes after '{variant.after}', which is no other variant", "after",
                                                 hint=f"known: {', '.join(variants)}"))
     for name, variant in variants.items():
-        if name in _predecessors(name, variants):
+        if name in _list_predecessors(name, variants):
             raise variants.error(name, WrongKey(f"comes after itself, by way of '{variant.after}'", "after"))
     return variants
 
 
-def _predecessors(name: str, variants: Mapping[str, Variant]) -> list[str]:
+def _list_predecessors(name: str, variants: Mapping[str, Variant]) -> list[str]:
     """The variant that ``name`` comes after, the one before that, and so on, each once."""
     found: list[str] = []
     while (before := variants[name].after) is not None and before not in found:
@@ -115,7 +116,7 @@ def get_variant(name: str, path: Path | None = None) -> Variant:
     return variants[name]
 
 
-def trained_otherwise(variants: Iterable[Variant]) -> dict[str, str]:
+def find_trained_otherwise(variants: Iterable[Variant]) -> dict[str, str]:
     """Variants that have the model and options of an earlier one, to that one's name."""
     first: list[Variant] = []
     found = {}
@@ -143,5 +144,5 @@ def find_checkpoints(variant: Variant) -> list[Checkpoint]:
     return found
 
 
-def _listed(lambdas: Iterable[float]) -> str:
+def _join_lambdas(lambdas: Iterable[float]) -> str:
     return ", ".join(f"{lambda_:g}" for lambda_ in lambdas)

@@ -27,7 +27,7 @@ from bench.metrics.statistics.verdicts import (
 )
 from bench.results.latency_selection import LatencySelection
 from bench.results.stored import StoredResults
-from bench.variants import load_variants, trained_otherwise
+from bench.variants import find_trained_otherwise, load_variants
 
 SIGNIFICANT = 0.05
 
@@ -68,7 +68,7 @@ def judge_results(results: StoredResults) -> ClaimsResult:
         BenchError: claims.yaml, variants.yaml or a file of rows is wrong.
     """
     variants = load_variants()
-    return judge_all(load_claims(variants=variants).values(), results, trained_otherwise(variants.values()))
+    return judge_all(load_claims(variants=variants).values(), results, find_trained_otherwise(variants.values()))
 
 
 def select_devices(results: StoredResults) -> dict[str, LatencySelection]:

@@ -66,50 +66,51 @@ def run(args: argparse.Namespace) -> int:
     if args.action is None:
         args.parser.print_help()
         return EXIT_BAD_INPUT
-    actions = {"list": _list, "show": _show, "check": _check, "import": _import, "export": _export}
+    actions = {"list": _list_curves, "show": _show_curve, "check": _check_anchors, "import": _import_curve,
+               "export": _export_curve}
     return actions[args.action](args)
 
 
-def _list(args: argparse.Namespace) -> int:
-    wanted = [args.dataset] if args.dataset else _all_datasets(args.results)
+def _list_curves(args: argparse.Namespace) -> int:
+    wanted = [args.dataset] if args.dataset else _list_datasets(args.results)
     rows = []
     for dataset in wanted:
         roles = {anchor.name: f"{anchor.role} anchor" for anchor in list_anchors(dataset)}
-        known = [load_curve(dataset, name) for name in list_curves(dataset)]
-        for curve, note in [(curve, roles.get(curve.name, "")) for curve in known] + [
-                (curve, "imported") for curve in read_imported(args.results, dataset)]:
+        noted = [(load_curve(dataset, name), roles.get(name, "")) for name in list_curves(dataset)]
+        noted += [(curve, "imported") for curve in read_imported(args.results, dataset)]
+        for curve, note in noted:
             rows.append((dataset, curve.name, curve.label, ", ".join(curve.points.metrics), len(curve.bpp),
                          f"{min(curve.bpp):.3f} to {max(curve.bpp):.3f}", note))
     if not rows:
         raise ConfigurationError(f"there are no published curves of dataset '{args.dataset}'",
-                                 f"there are some of: {', '.join(_all_datasets(args.results))}")
+                                 f"there are some of: {', '.join(_list_datasets(args.results))}")
     print(tabulate(rows, headers=("dataset", "name", "label", "metrics", "points", "bpp", "")))
     return EXIT_DONE
 
 
-def _all_datasets(results: Path) -> list[str]:
+def _list_datasets(results: Path) -> list[str]:
     """Return the suite's datasets with curves, then the other folders, then what only the user has."""
     own = sorted(path.parent.name for path in results.glob("*/published") if path.is_dir())
     others = [folder for folder in list_folders() if folder not in find_folders().values()]
     return list(dict.fromkeys([*find_folders(), *others, *own]))
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show_curve(args: argparse.Namespace) -> int:
     own = {curve.name: curve for curve in read_imported(args.results, args.dataset)}
     curve = own.get(args.name) or load_curve(args.dataset, args.name)
     roles = [anchor.role for anchor in list_anchors(args.dataset) if anchor.name == curve.name]
     facts = {"label": curve.label, "description": curve.description, "source": curve.source,
              "anchor": ", ".join(roles), "images": str(curve.images or "not stated"),
-             **{key: _short(value) for key, value in curve.meta.items() if key != "images"}}
+             **{key: _shorten(value) for key, value in curve.meta.items() if key != "images"}}
     width = max(map(len, facts))
     for key, value in facts.items():
         if value:
             print(f"{key:<{width}}  {value}")
-    print("\n" + tabulate(_point_columns(curve), headers="keys", floatfmt=".4f", missingval="-"))
+    print("\n" + tabulate(_make_columns(curve), headers="keys", floatfmt=".4f", missingval="-"))
     return EXIT_DONE
 
 
-def _point_columns(curve: RDCurve) -> dict[str, Values]:
+def _make_columns(curve: RDCurve) -> dict[str, Values]:
     """Rates, and every quality that is known: of images, and along the curve where that is another number."""
     columns = {"bpp": curve.bpp}
     for metric in known_metrics():
@@ -121,13 +122,13 @@ def _point_columns(curve: RDCurve) -> dict[str, Values]:
     return columns
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
     return str(value)
 
 
-def _check(args: argparse.Namespace) -> int:
+def _check_anchors(args: argparse.Namespace) -> int:
     from bench.claims import load_claims
 
     claims = load_claims().values()
@@ -147,7 +148,7 @@ def _check(args: argparse.Namespace) -> int:
     return EXIT_INCOMPLETE if any(row.agrees is False for row in rows) else EXIT_DONE
 
 
-def _import(args: argparse.Namespace) -> int:
+def _import_curve(args: argparse.Namespace) -> int:
     readers = {".json": read_json, ".csv": read_csv}
     if args.file.suffix not in readers:
         raise ConfigurationError(f"can't tell what {args.file} is", "expected a name ending in .json or .csv")
@@ -165,7 +166,7 @@ def _import(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _export(args: argparse.Namespace) -> int:
+def _export_curve(args: argparse.Namespace) -> int:
     path, _, name = args.rows.partition("#")
     if not path.endswith(".jsonl"):
         raise ConfigurationError(f"{path} is no file of rows", "expected a name ending in .jsonl")

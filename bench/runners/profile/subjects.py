@@ -27,7 +27,7 @@ from bench.operators import identity as operator_identity
 from bench.operators import rans
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.profile.synthetic_weights import enliven_model
-from bench.variants import Variant, find_checkpoints, get_variant, load_variants, trained_otherwise
+from bench.variants import Variant, find_checkpoints, find_trained_otherwise, get_variant, load_variants
 
 ONLY_WHEN_NAMED = ("hpcm_1b", "cheng2020_attn")  # 10 GB; one value after another: each minutes of a default run
 USUAL_LAMBDA = 0.013  # of a variant with several; options, and so its cost, may depend on it
@@ -97,7 +97,7 @@ def _different_variants() -> list[Variant]:
     """All at full width but those that would be an earlier one's model measured again with synthetic weights."""
     variants = [variant for variant in load_variants().values()
                 if not variant.miniature and variant.name not in ONLY_WHEN_NAMED]
-    again = trained_otherwise(variants)
+    again = find_trained_otherwise(variants)
     return [variant for variant in variants if variant.name not in again or _nearest_weights(variant)[1]]
 
 
