@@ -44,6 +44,11 @@ class Panel:
     title: str
     rows: tuple[Judgement, ...]
 
+    @property
+    def values(self) -> list[float]:
+        """The measured ones, which all rows have."""
+        return [one.value for one in self.rows if one.value is not None]
+
 
 def plot_forest(stem: str, title: str, judgements: Sequence[Judgement], names: Names) -> list[Figure]:
     """Plot claimed ranges and measured intervals, in as many figures of :data:`MOST_ROWS` rows as needed.
@@ -97,14 +102,14 @@ def _draw_figure(name: str, caption: str, panels: Sequence[Panel], names: Names,
 
 
 def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
-    for place, one in enumerate(panel.rows):
+    for place, (one, value) in enumerate(zip(panel.rows, panel.values)):
         low, high = one.claim.bounds
         axes.barh(place, high - low, left=low, height=0.62, color=CLAIMED_COLOUR, edgecolor="#5B7C99", linewidth=0.9,
                   zorder=2)
         colour, marker = LOOKS[one.verdict]
         if one.interval is not None:
             axes.plot(one.interval, (place, place), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
-        axes.plot(_drawn_value(one), place, marker, color=colour, markeredgecolor="white", markeredgewidth=0.4,
+        axes.plot(value, place, marker, color=colour, markeredgecolor="white", markeredgewidth=0.4,
                   markersize=layout.font * (0.9 if marker == "*" else 0.6), zorder=4)
 
     texts = [fill(text, LABEL_WIDTHS[layout.name]) for text in label_rows(panel, names)]
@@ -120,15 +125,9 @@ def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
     axes.margins(x=0.06)
 
 
-def _drawn_value(one: Judgement) -> float:
-    assert one.value is not None, "only what was measured is drawn"
-    return one.value
-
-
 def _spread_axis(axes: Axes, panel: Panel) -> None:
     """Make the scale logarithmic far from zero where a few changes would squeeze all others."""
-    ends = np.abs([end for one in panel.rows
-                   for end in (*one.claim.bounds, _drawn_value(one), *(one.interval or ()))])
+    ends = np.abs([*panel.values, *(end for one in panel.rows for end in (*one.claim.bounds, *(one.interval or ())))])
     middle = float(np.median(ends))
     if middle > 0 and ends.max() > WIDE_RANGE * middle:
         axes.set_xscale("symlog", linthresh=10.0 ** np.ceil(np.log10(middle)))

@@ -133,13 +133,11 @@ def verdict_counts(result: ClaimsResult, names: Names) -> Table:
 
 def line_table(line: str, judgements: Sequence[Judgement], names: Names, miniature: bool = False) -> Table:
     """The claims about one line of variants with what decided them."""
-    name, title = f"claims_{make_slug(line)}", f"Claims about {line}"
-    if miniature:
-        name, title = f"miniatures_{make_slug(line)}", f"{MINIATURES}: claims about {line}"
+    stem, subject = ("miniatures", f"{MINIATURES}: claims") if miniature else ("claims", "Claims")
     notes = (PREDICTED_NOTE, INTERVAL_NOTE, *([MARK_NOTE] if any(map(is_marked, judgements)) else []))
-    warnings = (MINIATURE_NOTE,) if miniature else ()
-    return Table.from_records(name, title, claim_columns(names), judgements, notes=notes,
-                              warnings=warnings).without_empty_columns()
+    table = Table.from_records(f"{stem}_{make_slug(line)}", f"{subject} about {line}", claim_columns(names), judgements,
+                               notes=notes, warnings=(MINIATURE_NOTE,) if miniature else ())
+    return table.without_empty_columns()
 
 
 def value_table(judgements: Iterable[Judgement], names: Names) -> Table:
@@ -160,9 +158,7 @@ def pairs_table(pairs: Sequence[PairComparison], miniature: bool = False) -> Tab
     notes = ("BD-rate of the averaged curves, by PCHIP over the common interval of quality, and the mean of single "
              "images' BD-rates; negative: fewer bits. \"One λ left out\": lowest and highest BD-rate without one of "
              "the rate points.",)
-    name, title = "pairs", "Curves compared"
-    if miniature:
-        name, title = "pairs_miniatures", f"{MINIATURES}: curves compared"
+    name, title = ("pairs_miniatures", f"{MINIATURES}: curves compared") if miniature else ("pairs", "Curves compared")
     return Table.from_records(name, title, PAIR_COLUMNS, pairs, notes=notes,
                               warnings=(MINIATURE_NOTE,) if miniature else ()).without_empty_columns()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -54,19 +54,14 @@ class Names:
 
     def by_line(self, judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
         """Judgements by line, in the order of the lines in variants.yaml."""
-        found = group_by(judgements, lambda one: self.line(one.claim))
-        order = list(dict.fromkeys(self.lines.values()))
-        return {line: found[line] for line in sorted(found, key=lambda line: _place(order, line))}
+        groups = group_by(judgements, lambda one: self.line(one.claim))
+        return {line: groups[line] for line in (*self.lines.values(), *groups) if line in groups}
 
 
 def find_names(variants: Iterable[Variant]) -> Names:
     """Return the names of ``variants``."""
     variants = list(variants)
     return Names({one.name: one.label for one in variants}, {one.name: one.line for one in variants})
-
-
-def _place(order: Sequence[str], line: str) -> int:
-    return order.index(line) if line in order else len(order)
 
 
 def group_by(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:

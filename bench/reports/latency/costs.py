@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 import numpy as np
@@ -21,15 +21,12 @@ MB, MEGAPIXEL = 1e6, 1e6
 
 def memory_table(device: MeasuredDevice) -> Table:
     """Peaks of both directions under all conditions."""
-    def change_percent(case: Case) -> float | None:
-        base = device.find_base(case)
-        return None if base is None else _change_percent(peak_bytes(case), peak_bytes(base))
-
     columns: list[Column[Case]] = [
         *identity_columns(device, ["variant"], attrgetter("any")),
         Column("weights_mb", "weights", "MB", digits=1, of=lambda case: _to_mb(case.any.weights_bytes)),
         *(column for direction in DIRECTIONS for column in _peak_columns(direction)),
-        Column("peak_vs_base_percent", f"peak vs {device.base_label}", "%", digits=1, signed=True, of=change_percent),
+        Column("peak_vs_base_percent", f"peak vs {device.base_label}", "%", digits=1, signed=True,
+               of=lambda case: _change_percent(device, case, peak_bytes)),
         Column("peak_rss_mb", "process peak", "MB", digits=0,
                of=lambda case: _to_mb(find_largest(row.peak_rss_bytes for row in case.rows if row.status == OK))),
         Column("rss_mb", "process before", "MB", digits=0,
@@ -47,29 +44,25 @@ def memory_table(device: MeasuredDevice) -> Table:
 
 
 def _peak_columns(direction: str) -> list[Column[Case]]:
-    def largest_stage(case: Case) -> str | None:
-        row = case.measured(direction)
-        peaks = row.stage_peak_alloc_bytes if row else {}
+    def find_largest_stage(case: Case) -> str | None:
+        peaks = getattr(case.measured(direction), "stage_peak_alloc_bytes", {})
         return max(peaks, key=peaks.__getitem__, default=None)
 
-    def peak_mb(case: Case) -> float | None:
-        row = case.measured(direction)
-        return _to_mb(row.peak_alloc_bytes if row else None)
-
-    def reserved_mb(case: Case) -> float | None:
-        row = case.measured(direction)
-        return _to_mb(row.peak_reserved_bytes if row else None)
-
-    return [Column(f"{direction}_peak_mb", f"{direction} peak", "MB", digits=1, of=peak_mb),
-            Column(f"{direction}_reserved_mb", "reserved", "MB", digits=1, of=reserved_mb),
-            Column(f"{direction}_peak_stage", "in stage", of=largest_stage)]
+    return [Column(f"{direction}_peak_mb", f"{direction} peak", "MB", digits=1,
+                   of=lambda case: _to_mb(getattr(case.measured(direction), "peak_alloc_bytes", None))),
+            Column(f"{direction}_reserved_mb", "reserved", "MB", digits=1,
+                   of=lambda case: _to_mb(getattr(case.measured(direction), "peak_reserved_bytes", None))),
+            Column(f"{direction}_peak_stage", "in stage", of=find_largest_stage)]
 
 
 def _to_mb(size: int | None) -> float | None:
     return None if size is None else size / MB
 
 
-def _change_percent(value: float | None, reference: float | None) -> float | None:
+def _change_percent(device: MeasuredDevice, case: Case, value_of: Callable[[Case], float | None]) -> float | None:
+    """What ``value_of`` a case differs by from that of the base."""
+    base = device.find_base(case)
+    value, reference = value_of(case), None if base is None else value_of(base)
     return None if value is None or not reference else 100 * (value / reference - 1)
 
 
@@ -114,15 +107,11 @@ def slope_mb_per_megapixel(rows: Sequence[LatencyRow]) -> float | None:
 
 def complexity_table(device: MeasuredDevice) -> Table:
     """Parameters and operations of every variant."""
-    def parameters_change(case: Case) -> float | None:
-        base = device.find_base(case)
-        return _change_percent(case.any.parameters, base.any.parameters if base else None)
-
     columns: list[Column[Case]] = [
         *identity_columns(device, ["variant"], attrgetter("any")),
         Column("parameters", "Parameters", digits=0, of=attrgetter("any.parameters")),
         Column("parameters_vs_base_percent", f"vs {device.base_label}", "%", digits=1, signed=True,
-               of=parameters_change),
+               of=lambda case: _change_percent(device, case, attrgetter("any.parameters"))),
         Column("unused_parameters", "unused", digits=0, of=attrgetter("any.unused_parameters")),
         *(column for direction in DIRECTIONS for column in _operation_columns(device, direction)),
         Column("forward_kmac_per_pixel", "forward", "kMAC/pixel", digits=2, of=forward_kmac_per_pixel),
@@ -144,10 +133,6 @@ def _operation_columns(device: MeasuredDevice, direction: str) -> list[Column[Ca
     def count(case: Case) -> float | None:
         return kmac_per_pixel(case.measured(direction))
 
-    def change_percent(case: Case) -> float | None:
-        base = device.find_base(case)
-        return _change_percent(count(case), count(base) if base else None)
-
     return [Column(f"{direction}_kmac_per_pixel", direction, "kMAC/pixel", digits=2, of=count),
             Column(f"{direction}_kmac_vs_base_percent", f"vs {device.base_label}", "%", digits=1, signed=True,
-                   of=change_percent)]
+                   of=lambda case: _change_percent(device, case, count))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +25,8 @@ SYNTHETIC_NOTE = (
     "result."
 )
 SYNTHETIC = "synthetic"
+ALGORITHMS = {True: "deterministic algorithms", False: "any algorithms", None: ""}
+TF32 = {True: "TF32", False: "no TF32", None: ""}
 MOST_WARNINGS = 3
 
 Record = TypeVar("Record")
@@ -100,24 +102,21 @@ def machine_notes(rows: Iterable[LatencyRow]) -> tuple[str, ...]:
 
 def _machine_text(row: LatencyRow) -> str:
     made = row.provenance
-    driver = row.state.get("before", {}).get("gpu", {}).get("driver")
-    parts = [row.device]
+    threads = None
     if made.threads is not None:
-        parts.append(f"{format_count(made.threads, 'thread')} of {format_count(made.cpus or 0, 'CPU')}")
-    if made.deterministic is not None:
-        parts.append("deterministic algorithms" if made.deterministic else "any algorithms")
-    if made.system:
-        parts.append(made.system)
+        threads = f"{format_count(made.threads, 'thread')} of {format_count(made.cpus or 0, 'CPU')}"
+    software = {"Python": made.python, **{name: made.libraries.get(name) for name in ("torch", "compressai")}}
+    hardware = {"CUDA": made.cuda, "cuDNN": made.cudnn}
+    rest = {"driver": row.state.get("before", {}).get("gpu", {}).get("driver"), "coder": row.identity.get("coder")}
 
-    versions = {"Python": made.python, **{name: made.libraries.get(name) for name in ("torch", "compressai")}}
-    parts += [f"{name} {version}" for name, version in versions.items() if version]
-    if made.freed_memory_kept:
-        parts.append("freed memory kept")
-    parts += [f"{name} {version}" for name, version in (("CUDA", made.cuda), ("cuDNN", made.cudnn)) if version]
-    if made.tf32 is not None:
-        parts.append("TF32" if made.tf32 else "no TF32")
-    parts += [f"{name} {value}" for name, value in (("driver", driver), ("coder", row.identity.get("coder"))) if value]
-    return ", ".join(parts)
+    parts = [row.device, threads, ALGORITHMS[made.deterministic], made.system, *_name_known(software),
+             "freed memory kept" if made.freed_memory_kept else None, *_name_known(hardware), TF32[made.tf32],
+             *_name_known(rest)]
+    return ", ".join(part for part in parts if part)
+
+
+def _name_known(values: Mapping[str, object]) -> list[str]:
+    return [f"{name} {value}" for name, value in values.items() if value]
 
 
 def load_warnings(rows: Iterable[LatencyRow]) -> tuple[str, ...]:

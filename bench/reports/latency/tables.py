@@ -78,13 +78,10 @@ def _time_columns(device: MeasuredDevice, direction: str) -> list[Column[Case]]:
             return None
         return "1" if case.name == BASE else ratio_text(_base_ratio(device, row)) or "not in turns"
 
-    def first_ms(case: Case) -> float | None:
-        row = case.measured(direction)
-        return None if row is None else _to_ms(row.first_s)
-
     return [_times_column(direction),
             text_column(f"{direction}_vs_base", f"vs {device.base_label}", of=versus_base),
-            Column(f"{direction}_first_ms", "first call", "ms", digits=0, of=first_ms)]
+            Column(f"{direction}_first_ms", "first call", "ms", digits=0,
+                   of=lambda case: _to_ms(getattr(case.measured(direction), "first_s", None)))]
 
 
 def _times_column(direction: str) -> Column[Case]:
