@@ -2,7 +2,7 @@
 
 A line is ``row | subject versus metric figure...; ...``. Subjects are phases of the line of variants, "base" and
 "large" of HPCM, or codecs; a figure is "low..high" or single, in percent or dB where it says so, "@" a dataset ("all"
-three of them) or, of PSNR, a rate in bits per pixel. Rows without any figure say so.
+three of them) or, of a quality, a rate in bits per pixel. Rows without any figure say so.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ WECONV = """
 24 | 5 3 macs 18%; 5 3 parameters 12%; 5 3 memory 20%; 5 4 macs 7%; 5 4 parameters 4%; 5 4 memory 5%
 25 | 5 4 training_time 7%
 26 | 1 - other -9.11%@kodak -9.46%@tecnick -9.2%@clic2020
-27 | 1 - other 0.2..0.25dB 0.25..0.3dB
+27 | 1 - other 0.2..0.25 0.25..0.3
 28 | HPCM's own
 """
 
@@ -146,10 +146,11 @@ BALANCED = """
 21 | no figure
 22 | 4 - other 500; base - other 3000; 4 - training_time 20; base - training_time 120
 22 | 4 base training_time -83% -66.7..-80%
-23 | 4 bpg bd_psnr 0.3dB; 4 bpg bd_rate -6.8%; 4 - other 0.987 0.44; 4 base bd_psnr 0.3dB; 4 base bd_rate -6.8%
-24 | 4 bpg bd_psnr 0.32dB; 4 bpg bd_rate -7%; 4 - other 0.988 0.43 400; 4 - training_time 15
-25 | 4 bpg bd_psnr 0.31dB; 4 bpg bd_rate -6.9%; 4 - other 0.987 0.44
-26 | 3 bpg bd_psnr 0.28dB; 3 bpg bd_rate -6.2%; 3 - other 0.985 0.45
+23 | 4 bpg bd_psnr 0.3dB; 4 bpg bd_rate -6.8%; 4 - ms-ssim 0.987@0.44; 4 - other 0.44
+23 | 4 base bd_psnr 0.3dB; 4 base bd_rate -6.8%
+24 | 4 bpg bd_psnr 0.32dB; 4 bpg bd_rate -7%; 4 - ms-ssim 0.988@0.43; 4 - other 0.43 400; 4 - training_time 15
+25 | 4 bpg bd_psnr 0.31dB; 4 bpg bd_rate -6.9%; 4 - ms-ssim 0.987@0.44; 4 - other 0.44
+26 | 3 bpg bd_psnr 0.28dB; 3 bpg bd_rate -6.2%; 3 - ms-ssim 0.985@0.45; 3 - other 0.45
 27 | 4 - other 0.042; base - other 0.045
 28 | 4 base bd_psnr 0.26dB 0.28dB 0.3dB 0.27dB; 4 base bd_rate -6% -6.4% -6.8% -6.2%
 29 | 4 base bd_psnr 0.25dB 0.3dB 0.29dB; 4 base bd_rate -5.8% -6.8% -6.6%; 4 - other 800 500 600

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from figures import undrawn_figures
+from toy_metric import registered_metric
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and numpy read it, and for the processes that tests start
 
@@ -22,4 +23,11 @@ def pytest_xdist_auto_num_workers(config) -> int:
 def undrawn() -> Iterator[None]:
     """Figures are files of a few bytes."""
     with undrawn_figures():
+        yield
+
+
+@pytest.fixture
+def added_metric() -> Iterator[None]:
+    """A metric of quality that falls with it, "mae", is known."""
+    with registered_metric():
         yield

@@ -32,8 +32,8 @@ def test_an_entry_is_read(tmp_path):
 
 
 RATE = GOOD.replace("decode_time", "bd_rate")
-PSNR = "claims:\n  a:\n    variant: hpcm_large\n    metric: psnr\n    value: [31, 32]\n" + REST
-SEVERAL = "must have one of 'change_percent', 'change_db' and 'value'"
+PSNR = "claims:\n  a:\n    variant: hpcm_large\n    metric: quality\n    value: [31, 32]\n" + REST
+SEVERAL = "must have one of 'change_percent', 'change' and 'value'"
 
 
 @pytest.mark.parametrize(("text", "line", "said"), [
@@ -50,7 +50,7 @@ SEVERAL = "must have one of 'change_percent', 'change_db' and 'value'"
     (GOOD + "    contradicts: [a]\n", 9, "contradicts 'a', which is no other claim"),
     (GOOD + "    value: [1, 2]\n", 2, SEVERAL),
     (START + REST, 2, SEVERAL),
-    (GOOD.replace("change_percent", "change_db"), 6, "decode_time is given as 'change_percent' or 'value', not"),
+    (GOOD.replace("change_percent", "change"), 6, "decode_time is given as 'change_percent' or 'value', not"),
     (GOOD.replace("change_percent", "value"), 6, "an absolute figure has no 'versus'"),
     (RATE.replace("change_percent", "value"), 6, "bd_rate is given as 'change_percent', not 'value'"),
     (GOOD.replace("    versus: hpcm_base\n", ""), 5, "is a change, so it needs 'versus'"),
@@ -64,9 +64,9 @@ SEVERAL = "must have one of 'change_percent', 'change_db' and 'value'"
     (RATE + "    published: hpcm-large-mse\n", 9, "a published curve is of a 'dataset'"),
     (RATE + "    at_bpp: 0.5\n", 9, "bd_rate has no 'at_bpp'"),
     (RATE + "    what: bits\n", 9, "bd_rate has no 'what'"),
-    (PSNR, 2, "psnr needs 'at_bpp'"),
+    (PSNR, 2, "quality needs 'at_bpp'"),
     (PSNR + "    at_bpp: 0\n", 8, "'at_bpp' must be a positive number"),
-    (PSNR.replace("psnr", "other"), 2, "other needs 'what'"),
+    (PSNR.replace("quality", "other"), 2, "other needs 'what'"),
     (GOOD + "  b: 3\n", 9, "claim 'b': must be a mapping"),
 ])
 def test_mistakes_name_file_and_line(tmp_path, text, line, said):
@@ -87,8 +87,8 @@ def test_contradictions_are_linked_both_ways(tmp_path):
 
 
 @pytest.mark.parametrize(("metric", "figures", "unit", "lower_is_better", "weaker_end"), [
-    ("bd_rate", "change_percent: [-3, -2]", "%", True, -2), ("bd_psnr", "change_db: [0.1, 0.2]", "dB", False, 0.1),
-    ("memory", "change_percent: [5, 8]", "%", True, 8), ("other", "change_db: [1, 2]\n    what: gain", "dB", True, 2),
+    ("bd_rate", "change_percent: [-3, -2]", "%", True, -2), ("bd_quality", "change: [0.1, 0.2]", "dB", False, 0.1),
+    ("memory", "change_percent: [5, 8]", "%", True, 8), ("other", "change: [1, 2]\n    what: gain", "", True, 2),
 ])
 def test_changes_have_a_unit_and_an_end_that_is_easier_to_satisfy(tmp_path, metric, figures, unit, lower_is_better,
                                                                   weaker_end):
@@ -103,7 +103,7 @@ def test_absolute_figures_and_datasets(tmp_path):
     assert (claim.bounds, claim.unit, claim.weaker_end, claim.at_bpp) == ((31, 32), "dB", 31, 0.5)
     assert claim.datasets == ("kodak", "tecnick") and load_claims(written(tmp_path, RATE))["a"].datasets == ()
     for metric, unit in (("encode_time", "ms"), ("parameters", "M"), ("other", "")):
-        text = PSNR.replace("psnr", metric) + ("    what: epochs\n" if metric == "other" else "")
+        text = PSNR.replace("quality", metric) + ("    what: epochs\n" if metric == "other" else "")
         assert load_claims(written(tmp_path, text))["a"].unit == unit
 
 
@@ -135,8 +135,10 @@ def figure(claim: Claim) -> tuple:
     subjects = [None if one is None else re.sub(r"^\w+_phase|^hpcm_", "", one) for one in (claim.variant, claim.versus)]
     unit = "" if claim.value is not None else claim.unit
     datasets = "all" if len(claim.datasets) == 3 else "".join(claim.datasets)
-    in_figure = claim.metric != "psnr"  # which has its rate there
-    return (*subjects, claim.metric, *claim.bounds, unit, datasets if in_figure else f"{claim.at_bpp:g}")
+    in_figure = claim.metric != "quality"  # which has its rate there
+    metric = {"quality": claim.quality_metric.name, "bd_quality": f"bd_{claim.quality_metric.name}"}.get(
+        claim.metric, claim.metric)
+    return (*subjects, metric, *claim.bounds, unit, datasets if in_figure else f"{claim.at_bpp:g}")
 
 
 def test_contradictions_of_the_suite(suite):

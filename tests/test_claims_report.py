@@ -86,7 +86,8 @@ def pair(count: int = 6, **values) -> PairComparison:
     test = rd_curve("test", {name: 0.8 + 0.1 * index for index, name in enumerate(names)})
     percents = tuple(100 * (0.8 + 0.1 * index - 1) for index in range(count))
     return PairComparison(**{
-        "title": "Codec test against Codec anchor", "dataset": "kodak", "anchor": anchor, "test": test,
+        "title": "Codec test against Codec anchor", "dataset": "kodak", "metric": "psnr", "anchor": anchor,
+        "test": test,
         "value_percent": 5.0, "images": tuple(names), "per_image_percent": percents, "interval": (-3.0, 12.5),
         "per_image_mean_percent": float(np.mean(percents)), "per_image_interval": (-4.0, 11.0),
         "drop_one": (4.0, 6.0), "share_improved": 0.25, **values})

@@ -11,6 +11,8 @@ from bench.claims.catalogue import Claim, load_claims
 from bench.claims.judgement import is_marked, judge_all
 from bench.claims.result import ClaimsResult, Judgement
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
+from bench.results.rows import Row
+from bench.results.store import read_rows
 from bench.results.stored import StoredResults
 from tests import latency_samples, row_samples
 
@@ -67,7 +69,7 @@ def test_quality_at_equal_rate(tmp_path):
     store_rates(tmp_path, BASE)
     store_rates(tmp_path, VARIANT, -4)
     gain = 2 * np.log2(1 / 0.96)  # a doubling of the rate is worth 2 dB
-    low, high = (only(judge_all([claim(metric="bd_psnr", change_db=(end, end + 1))], StoredResults(tmp_path)))
+    low, high = (only(judge_all([claim(metric="bd_quality", change=(end, end + 1))], StoredResults(tmp_path)))
                  for end in (gain - 0.01, gain + 0.01))
     assert (low.verdict, high.verdict) == (SUPPORTED, REFUTED) and low.value == pytest.approx(gain)
 
@@ -232,3 +234,54 @@ def test_power_and_false_alarms(tmp_path):
     assert verdicts[-4.0].count(SUPPORTED) >= 34 and verdicts[-4.0].count(REFUTED) == 0
     assert verdicts[-2.0].count(REFUTED) >= 34 and verdicts[-2.0].count(SUPPORTED) == 0
     assert verdicts[-3.0].count(SUPPORTED) <= 7 and verdicts[-3.0].count(REFUTED) <= 7  # 99.5 % of binomial(40, 0.05)
+
+
+def by_similarity(**values) -> Claim:
+    return claim(by="ms-ssim", **values)
+
+
+def test_a_claim_goes_by_the_quality_metric_that_it_names(tmp_path):
+    """The anchor's MS-SSIM in dB is 10 log10 of its PSNR (row_samples); by PSNR alone nothing changes."""
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT)
+    path = tmp_path / "kodak" / f"{VARIANT}.jsonl"
+    rows = [row_samples.with_quality(row, ms_ssim=1 - 10 ** -0.01 * (1 - row.quality["ms-ssim"]))
+            for row in read_rows(path, Row)]
+    row_samples.write(path, rows)
+
+    results = StoredResults(tmp_path)
+    assert only(judge_all([claim(change_percent=(0, 0))], results)).value == pytest.approx(0, abs=1e-9)
+    gain = only(judge_all([by_similarity(metric="bd_quality", change=(0.05, 0.15))], results))
+    assert gain.verdict == SUPPORTED and gain.value == pytest.approx(0.1) and "0.1" in gain.reason
+    assert only(judge_all([by_similarity(change_percent=(-60, -5))], results)).value < -5
+    assert {pair.metric for pair in judge_all([by_similarity(change_percent=(-60, -5))], results).pairs} == {"ms-ssim"}
+
+    at_rate = by_similarity(metric="quality", versus=None, value=(0.9, 0.95), at_bpp=row_samples.RATES["q3"])
+    measured = [row.quality["ms-ssim"] for row in rows if row.point == "q3"]
+    assert only(judge_all([at_rate], results)).value == pytest.approx(np.mean(measured))
+
+
+def test_a_metric_that_rows_do_not_hold_is_not_measured(tmp_path, added_metric):
+    for name in (BASE, VARIANT):
+        store_rates(tmp_path, name, -19 if name == VARIANT else 0)
+    found = only(judge_all([claim(by="mae", change_percent=(-20, -10))], StoredResults(tmp_path)))
+    assert found.verdict == NOT_MEASURED and "hold no MAE" in found.reason and "--metrics mae" in found.reason
+
+
+def test_a_metric_that_falls_with_quality_is_judged_by_its_negation(tmp_path, added_metric):
+    """With half the error everywhere, the test reaches at each rate what the anchor reaches at twice that rate."""
+    errors = {"q1": 16.0, "q2": 8.0, "q3": 4.0, "q4": 2.0, "q5": 1.0}
+    for name, factor in ((BASE, 1.0), (VARIANT, 0.5)):
+        store_rates(tmp_path, name)
+        path = tmp_path / "kodak" / f"{name}.jsonl"
+        row_samples.write(path, [row_samples.with_quality(row, mae=factor * errors[row.point])
+                                 for row in read_rows(path, Row)])
+
+    results = StoredResults(tmp_path)
+    saving = only(judge_all([claim(by="mae", change_percent=(-60, -40))], results))
+    assert saving.verdict == SUPPORTED and saving.value == pytest.approx(-50)
+    worse = only(judge_all([claim(by="mae", variant=BASE, versus=VARIANT, change_percent=(-60, -40))], results))
+    assert worse.verdict == REFUTED and worse.value == pytest.approx(100)
+    absolute = claim(metric="quality", by="mae", versus=None, value=(2, 3), at_bpp=0.8)
+    assert absolute.lower_is_better and absolute.unit == "levels"
+    assert only(judge_all([absolute], results)).value == pytest.approx(2)

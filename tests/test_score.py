@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 from PIL import Image
-from toy_metric import added_metric, mean_difference
+from toy_metric import mean_difference
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.datasets import read_rgb8
 from bench.results.rows import Row
 from bench.results.store import Store
-
-__all__ = ["added_metric"]
 
 SIZES = [(30, 20), (20, 30)]
 
@@ -100,7 +98,7 @@ def test_a_kept_file_of_another_picture_gives_nothing(folder: Path, tmp_path: Pa
 
 
 def test_two_folders_are_scored_pair_by_pair(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
-                                             added_metric: None) -> None:  # noqa: F811
+                                             added_metric: None) -> None:
     decoded, table = tmp_path / "decoded", tmp_path / "values.csv"
     decoded.mkdir()
     expected = {}

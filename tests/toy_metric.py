@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
-import pytest
 
 from bench.metrics.quality import METRICS, QualityMetric, Scale, add_metric
 
@@ -21,9 +21,11 @@ MEAN_DIFFERENCE = QualityMetric(
 )
 
 
-@pytest.fixture
-def added_metric() -> Iterator[None]:
-    """The metric is registered, as a plug-in's would be, for one test."""
+@contextmanager
+def registered_metric() -> Iterator[None]:
+    """The metric is registered, as a plug-in's would be."""
     add_metric(MEAN_DIFFERENCE)
-    yield
-    del METRICS._entries["mae"]
+    try:
+        yield
+    finally:
+        del METRICS._entries["mae"]

@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.folders import default_file
 from bench.datasets.catalogue import load_catalogue
+from bench.metrics.quality import METRICS, PSNR, QualityMetric
 
 PREDICTED, MEASURED = "predicted", "measured"  # by the authors
 CODECS = ("vtm", "bpg", "jpeg2000")  # that claims of rate are about, or compare with, beside variants
@@ -21,16 +22,17 @@ COST_UNITS = {  # metric: the unit of its absolute values
     "parameters": "M", "macs": "kMAC/pixel",
 }
 RANGES = {  # metric: how its figures may be given
-    "bd_rate": ("change_percent",), "bd_psnr": ("change_db",), "psnr": ("value",),
+    "bd_rate": ("change_percent",), "bd_quality": ("change",), "quality": ("value",),
     **dict.fromkeys(COST_UNITS, ("change_percent", "value")),
-    OTHER: ("change_percent", "change_db", "value"),
+    OTHER: ("change_percent", "change", "value"),
 }
-COMPARED_RATES = ("bd_rate", "bd_psnr")
-HIGHER_IS_BETTER = ("bd_psnr", "psnr")
+COMPARED_RATES = ("bd_rate", "bd_quality")
+OF_QUALITY = (*COMPARED_RATES, "quality")  # claims that go by a quality metric
 ONLY_OF = {  # key: the metrics that have it
-    "at_bpp": ("psnr",), "what": (OTHER,), "published": ("bd_rate",), "dataset": (*COMPARED_RATES, "psnr", OTHER),
+    "at_bpp": ("quality",), "what": (OTHER,), "published": ("bd_rate",), "dataset": (*OF_QUALITY, OTHER),
+    "by": OF_QUALITY,
 }
-NEEDS = {"psnr": "at_bpp", OTHER: "what"}
+NEEDS = {"quality": "at_bpp", OTHER: "what"}
 Text = Annotated[str, Meta(pattern=r"\S", description="text")]
 Subject = Annotated[str, Meta(description="the name of a variant or a codec")]
 Range = Annotated[tuple[float, float], Meta(description="[low, high], two numbers")]
@@ -39,7 +41,7 @@ Range = Annotated[tuple[float, float], Meta(description="[low, high], two number
 class Claim(Entry, frozen=True, kw_only=True):
     """One entry of claims.yaml; its keys are explained at the top of that file.
 
-    Exactly one of ``change_percent``, ``change_db`` and ``value`` is given: (low, high), which are equal for a
+    Exactly one of ``change_percent``, ``change`` and ``value`` is given: (low, high), which are equal for a
     single figure.
     """
 
@@ -47,8 +49,9 @@ class Claim(Entry, frozen=True, kw_only=True):
     versus: Subject | None = None
     metric: Annotated[str, Meta(pattern=rf"\A({'|'.join(RANGES)})\Z", description=f"one of {', '.join(RANGES)}")]
     change_percent: Range | None = None
-    change_db: Range | None = None
+    change: Range | None = None
     value: Range | None = None
+    by: Annotated[str, Meta(description="the name of a quality metric")] | None = None
     at_bpp: Annotated[float, Meta(gt=0, description="a positive number")] | None = None
     datasets: Annotated[Text | tuple[Text, ...], Meta(description="one or a list of datasets")] = field(
         default=(), name="dataset")  # none: the authors name none
@@ -74,7 +77,7 @@ class Claim(Entry, frozen=True, kw_only=True):
         """Check that there is one range, in a form that the metric has, against something if it is a change."""
         given = {key: bounds for key in RANGES[OTHER] if (bounds := getattr(self, key)) is not None}
         if len(given) != 1:
-            raise WrongKey("must have one of 'change_percent', 'change_db' and 'value'")
+            raise WrongKey("must have one of 'change_percent', 'change' and 'value'")
         (key, (low, high)), = given.items()
         if low > high:
             raise WrongKey(f"'{key}' must be [low, high], two numbers", key)
@@ -88,33 +91,45 @@ class Claim(Entry, frozen=True, kw_only=True):
 
     def _check_keys(self) -> None:
         """Check that a claim has the keys that its metric needs, and none of other metrics."""
-        given = {"at_bpp": self.at_bpp, "what": self.what, "published": self.published, "dataset": self.datasets}
+        given = {"at_bpp": self.at_bpp, "what": self.what, "published": self.published, "dataset": self.datasets,
+                 "by": self.by}
         for key, metrics in ONLY_OF.items():
             if given[key] and self.metric not in metrics:
                 raise WrongKey(f"{self.metric} has no '{key}'", key, hint=f"only {', '.join(metrics)}")
         if self.metric in NEEDS and not given[NEEDS[self.metric]]:
             raise WrongKey(f"{self.metric} needs '{NEEDS[self.metric]}'")
+        if self.by is not None and self.by not in METRICS:
+            raise WrongKey(f"'{self.by}' is no quality metric", "by", hint=f"known: {', '.join(METRICS)}")
         if self.published and not self.datasets:
             raise WrongKey("a published curve is of a 'dataset'", "published")
 
     @property
     def bounds(self) -> tuple[float, float]:
         """The claimed range, (low, high)."""
-        return next(one for one in (self.change_percent, self.change_db, self.value) if one is not None)
+        return next(one for one in (self.change_percent, self.change, self.value) if one is not None)
+
+    @property
+    def quality_metric(self) -> QualityMetric:
+        """The quality metric that a claim of rate or quality goes by; PSNR unless it names another."""
+        return METRICS.get(self.by or PSNR.name)
 
     @property
     def unit(self) -> str:
         """That of the claimed range; empty where ``what`` says what is counted."""
         if self.change_percent is not None:
             return "%"
-        if self.change_db is not None or self.metric in HIGHER_IS_BETTER:
-            return "dB"
+        if self.metric == "bd_quality":
+            return self.quality_metric.on_curves.unit
+        if self.metric == "quality":
+            return self.quality_metric.scale.unit
         return COST_UNITS.get(self.metric, "")
 
     @property
     def lower_is_better(self) -> bool:
         """Whether less of the metric is a gain."""
-        return self.metric not in HIGHER_IS_BETTER
+        if self.metric == "quality":
+            return not self.quality_metric.higher_is_better
+        return self.metric != "bd_quality"
 
     @property
     def weaker_end(self) -> float:

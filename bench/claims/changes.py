@@ -11,7 +11,7 @@ from bench.claims.judgement import judge_results
 from bench.claims.result import Change, ClaimsResult
 from bench.claims.state import CostState, CurveState, State, VerdictState, accepted_state, current_state
 from bench.common.text import format_number
-from bench.metrics.quality import METRICS
+from bench.metrics.quality import METRICS, QualityMetric
 from bench.metrics.statistics import verdicts
 from bench.metrics.statistics.changes import RATE, RDShift, TimeShift, rd_shift, time_shift
 from bench.results.stored import StoredResults
@@ -82,7 +82,7 @@ def _curve_changes(before: CurveState, now: CurveState) -> list[Change]:
             continue
         shift = rd_shift(*arrays[0], *arrays[1])
         if shift.direction:
-            found.append(_rd_change(f"{what}, {METRICS.get(metric).label}", shift, images, points))
+            found.append(_rd_change(what, METRICS.get(metric), shift, images, points))
     return found
 
 
@@ -95,10 +95,12 @@ def _taken(state: CurveState, metric: str, points: Sequence[str],
     return np.array(state.bpp)[rows], np.array(state.quality[metric])[rows]
 
 
-def _rd_change(what: str, shift: RDShift, images: Sequence[str], points: Sequence[str]) -> Change:
-    term, unit = ("rate", "%") if shift.term == RATE else ("quality", "dB")
+def _rd_change(what: str, metric: QualityMetric, shift: RDShift, images: Sequence[str],
+               points: Sequence[str]) -> Change:
+    what = f"{what}, {metric.label}"
+    term, unit = ("rate", "%") if shift.term == RATE else ("quality", metric.on_curves.unit)
     moved = shift.rate_percent if shift.term == RATE else shift.quality_db
-    spec = "+.2f" if unit == "%" else "+.3f"
+    spec = "+.2f" if shift.term == RATE else "+.3f"
     bad = shift.direction * (1 if shift.term == RATE else -1)  # the sign of the images that made it so
     worst = sorted(zip(shift.per_image, images), key=lambda pair: -bad * pair[0])
     listed = ", ".join(f"{name} {format_number(value, spec)} {unit}" for value, name in worst[:NAMED])

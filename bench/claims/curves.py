@@ -13,6 +13,7 @@ from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import find_published, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, from_rows
+from bench.metrics.quality import METRICS
 from bench.results.rows import OK, Row
 from bench.results.stored import StoredResults
 
@@ -28,12 +29,14 @@ class Measured:
         missing: why, where nothing was measured.
         fault: what makes the rows unfit to decide a claim.
         published: the curve is a published one, not this suite's rows.
+        lacks_metric: there are rows, but none holds the quality metric that was asked for.
     """
 
     curve: RDCurve | None = None
     missing: str = ""
     fault: str = ""
     published: bool = False
+    lacks_metric: bool = False
 
 
 class Curves:
@@ -43,37 +46,49 @@ class Curves:
         self._results = results
         self.measured = lru_cache(maxsize=None)(self._measured)
 
-    def codec(self, dataset: str, name: str) -> Measured:
+    def codec(self, dataset: str, name: str, metric: str) -> Measured:
         """A codec that claims compare with: its rows, else its published points; "vtm" is the dataset's anchor."""
         for rows in ROWS.get(name, (name,)):
-            if (own := self.measured(dataset, rows)).curve is not None:
+            if (own := self.measured(dataset, rows, metric)).curve is not None:
                 return own
         if name == "vtm":
             known = list_anchors(dataset)
             if not known:
                 return Measured(missing=f"no VTM on {dataset}")
-            return Measured(load_anchor(dataset, known[0]), published=True)
+            return _as_published(load_anchor(dataset, known[0]), metric)
         stand_in = find_published(dataset).codecs.get(name)
         if stand_in is not None:
-            return Measured(load_curve(dataset, stand_in), published=True)
+            return _as_published(load_curve(dataset, stand_in), metric)
         return Measured(missing=f"{name} has neither rows nor published points on {dataset}")
 
     @staticmethod
-    def published(dataset: str, name: str) -> RDCurve | None:
-        """A published curve, if the dataset has it."""
-        return load_curve(dataset, name) if name in list_curves(dataset) else None
+    def published(dataset: str, name: str, metric: str) -> RDCurve | None:
+        """A published curve, if the dataset has it, with values of ``metric``."""
+        if name not in list_curves(dataset):
+            return None
+        curve = load_curve(dataset, name)
+        return curve if curve.has(metric) else None
 
-    def _measured(self, dataset: str, name: str) -> Measured:
+    def _measured(self, dataset: str, name: str, metric: str) -> Measured:
         rows = [row for row in self._results.rows(dataset) if row.name == name]
         if not rows:
             return Measured(missing=f"no rows of {name} on {dataset}")
+        if not any(metric in row.quality for row in rows) and any(row.status == OK for row in rows):
+            return Measured(missing=f"the rows of {name} on {dataset} hold no {METRICS.get(metric).label}; python -m "
+                                    f"bench evaluate with --metrics {metric} adds it", lacks_metric=True)
         try:
-            curve = from_rows(rows)
+            curve = from_rows(rows, (metric,))
         except NoCommonImage as error:
             return Measured(fault=str(error))
         if any(row.miniature != name.endswith(MINIATURE) for row in rows):
             return Measured(fault=f"rows called {name} mix miniatures with full-width models, or have the other's name")
         return Measured(curve, fault=fault_of(curve, rows))
+
+
+def _as_published(curve: RDCurve, metric: str) -> Measured:
+    if curve.has(metric):
+        return Measured(curve, published=True)
+    return Measured(missing=f"{curve.label} has no published {METRICS.get(metric).label}")
 
 
 def fault_of(curve: RDCurve, rows: Sequence[Row]) -> str:
@@ -94,14 +109,14 @@ def fault_of(curve: RDCurve, rows: Sequence[Row]) -> str:
     return ""
 
 
-def image_arrays(curve: RDCurve, images: Sequence[str], metric: str = "psnr") -> tuple[np.ndarray, np.ndarray]:
-    """Rates and qualities in dB, each (images, points)."""
+def image_arrays(curve: RDCurve, images: Sequence[str], metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rates in bpp and qualities along the curve, each (images, points)."""
     members = [curve.per_image[image] for image in images]
     return (np.array([one.bpp for one in members]),
             np.array([one.on_curve(metric) for one in members]))
 
 
-def shared_images(first: RDCurve, second: RDCurve, metric: str = "psnr") -> list[str]:
+def shared_images(first: RDCurve, second: RDCurve, metric: str) -> list[str]:
     """Images of which both curves know ``metric``.
 
     Raises:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.claims.catalogue import CODECS, Claim, load_claims
+from bench.claims.catalogue import CODECS, OF_QUALITY, Claim, load_claims
 from bench.claims.cost_findings import find_cost
 from bench.claims.curves import Curves
 from bench.claims.finding import Finding
-from bench.claims.rate_findings import METRICS, USUAL_DATASET, RateFindings
+from bench.claims.rate_findings import USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Judgement
 from bench.claims.wording import reason_of, rounding_of
 from bench.metrics.statistics.estimates import Exact
@@ -80,7 +80,7 @@ def select_devices(results: StoredResults) -> dict[str, LatencySelection]:
 
 def _judge(claim: Claim, sources: _Sources, miniature: bool) -> list[Judgement]:
     """One judgement a dataset, or a device."""
-    if claim.metric in METRICS:
+    if claim.metric in OF_QUALITY:
         datasets = claim.datasets or (USUAL_DATASET,)
         findings = [one for dataset in datasets for one in sources.rates.find(claim, dataset, miniature)]
     elif claim.metric == "other":

@@ -1,8 +1,11 @@
-"""What stored curves say about claims of rate and quality."""
+"""What stored curves say about claims of rate and quality, by any quality metric."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -16,11 +19,41 @@ from bench.common.text import format_number
 from bench.curves.anchors.check import TOLERANCE_POINTS
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
+from bench.metrics.rate.curves import Curve
 from bench.metrics.statistics.bootstrap import BDBootstrap, paired_bd_bootstrap
 from bench.metrics.statistics.resampled import PERCENTILE, Resampled
 
-METRICS = {"bd_rate": "rate", "bd_psnr": "quality", "psnr": "quality"}  # of claims
+Measure = Literal["rate", "quality"]
+
+MEASURES: dict[str, Measure] = {"bd_rate": "rate", "bd_quality": "quality"}  # of claims that compare curves
+FUNCTIONS: dict[Measure, Callable[[Curve, Curve], BDResult]] = {"rate": bd_rate, "quality": bd_quality}
 USUAL_DATASET = "kodak"  # of claims that name none
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of the stored curves: a claim on one dataset, of full-width models or of miniatures."""
+
+    claim: Claim
+    dataset: str
+    suffix: str
+
+    @property
+    def metric(self) -> str:
+        """Name of the quality metric."""
+        return self.claim.quality_metric.name
+
+    @property
+    def command(self) -> str:
+        """What measures it; empty where that is nothing of this suite's."""
+        sides = (self.claim.variant, self.claim.versus)
+        names = ",".join(name + self.suffix for name in sides if name is not None and name not in CODECS)
+        return f"python -m bench evaluate --dataset {self.dataset} --codecs {names} --report" if names else ""
+
+    @property
+    def blank(self) -> Finding:
+        """A finding that says nothing yet."""
+        return Finding(place=self.dataset, where=self.dataset, command=self.command)
 
 
 class RateFindings:
@@ -28,8 +61,8 @@ class RateFindings:
 
     def __init__(self, curves: Curves) -> None:
         self._curves = curves
-        self.pairs: dict[tuple[str, str, str], PairComparison] = {}
-        self._bootstraps: dict[tuple[str, str, str, str], BDBootstrap] = {}
+        self.pairs: dict[tuple[str, str, str, str], PairComparison] = {}
+        self._bootstraps: dict[tuple[str, str, str, str, Measure], BDBootstrap] = {}
 
     def find(self, claim: Claim, dataset: str, miniature: bool = False) -> list[Finding]:
         """Compare what a claim of rate or quality names, on one dataset: published points, rows, or both.
@@ -37,136 +70,150 @@ class RateFindings:
         Args:
             miniature: compare the miniatures of both.
         """
-        suffix = MINIATURE if miniature else ""
-        names = self._codecs(claim, suffix)
-        command = f"python -m bench evaluate --dataset {dataset} --codecs {names} --report" if names else ""
+        question = _Question(claim, dataset, MINIATURE if miniature else "")
         if claim.setting is not None:
-            return [Finding(missing=f"no variant with {claim.setting} is measured", place=dataset, where=dataset,
+            return [replace(question.blank, missing=f"no variant with {claim.setting} is measured",
                             command="add a variant with this option to variants.yaml")]
-        found = [self._published(claim, dataset)] if claim.published is not None and not miniature else []
-        test = self._side(dataset, claim.variant, suffix)
+
+        found = [self._find_published(question)] if claim.published is not None and not miniature else []
+        test = self._side(question, claim.variant)
         if test.curve is None and found:
             return found
-        return [*found, self._measured(claim, dataset, test, suffix, command)]
+        return [*found, self._find_measured(question, test)]
 
-    def _measured(self, claim: Claim, dataset: str, test: Measured, suffix: str, command: str) -> Finding:
+    def _find_measured(self, question: _Question, test: Measured) -> Finding:
+        claim = question.claim
         if test.curve is None:
-            return self._nothing(claim.variant + suffix, dataset, test, command)
-        if claim.metric == "psnr":
-            return self._at_rate(claim, dataset, test, command)
-        anchor = self._side(dataset, claim.versus, suffix)
+            return self._find_nothing(question, claim.variant + question.suffix, test)
+        if claim.metric == "quality":
+            return self._find_at_rate(question, test, test.curve)
+
+        versus = claim.versus or ""
+        anchor = self._side(question, versus)
         if anchor.curve is None:
-            return self._nothing(claim.versus, dataset, anchor, command)
-        return self._compared(claim, dataset, anchor, test, command)
+            return self._find_nothing(question, versus, anchor)
+        return self._compare(question, anchor, anchor.curve, test, test.curve)
 
-    def _side(self, dataset: str, name: str, suffix: str) -> Measured:
+    def _side(self, question: _Question, name: str) -> Measured:
         if name in CODECS:
-            return self._curves.codec(dataset, name)
-        return self._curves.measured(dataset, name + suffix)
+            return self._curves.codec(question.dataset, name, question.metric)
+        return self._curves.measured(question.dataset, name + question.suffix, question.metric)
 
     @staticmethod
-    def _codecs(claim: Claim, suffix: str) -> str:
-        names = [name + suffix for name in (claim.variant, claim.versus) if name is not None and name not in CODECS]
-        return ",".join(names)
-
-    @staticmethod
-    def _nothing(name: str, dataset: str, side: Measured, command: str) -> Finding:
+    def _find_nothing(question: _Question, name: str, side: Measured) -> Finding:
         """Why a side has no curve, and what would give one."""
-        common = {"place": dataset, "where": dataset}
         if side.fault:
-            return Finding(fault=side.fault, command=command, **common)
-        if name in CODECS:
-            return Finding(missing=side.missing, command=command, **common)
-        return Finding(missing=f"no checkpoints of {name} were measured on {dataset}",
-                       command=f"{command} (with trained checkpoints in checkpoints/{name})", **common)
+            return replace(question.blank, fault=side.fault)
+        if side.lacks_metric or name in CODECS:
+            return replace(question.blank, missing=side.missing)
+        return replace(question.blank, missing=f"no checkpoints of {name} were measured on {question.dataset}",
+                       command=f"{question.command} (with trained checkpoints in checkpoints/{name})")
 
-    def _published(self, claim: Claim, dataset: str) -> Finding:
+    def _find_published(self, question: _Question) -> Finding:
         """The published points of the claim's variant against the published anchor."""
-        test, anchor = self._curves.published(dataset, claim.published), self._curves.codec(dataset, claim.versus)
-        if test is None or anchor.curve is None:
-            return Finding(missing=f"no published points on {dataset}", place=dataset, where=dataset)
-        result = _measure(claim)(anchor.curve.curve("psnr"), test.curve("psnr"))
+        claim, dataset = question.claim, question.dataset
+        test = self._curves.published(dataset, claim.published or "", question.metric)
+        anchor = self._curves.codec(dataset, claim.versus or "", question.metric).curve
+        blank = replace(question.blank, command="")
+        if test is None or anchor is None:
+            return replace(blank, missing=f"no published points on {dataset}")
+
+        result = _compare_averages(question, anchor, test)
         if result.value is None:
-            return Finding(fault=result.reason or "", place=dataset, where=dataset)
-        self._keep_averages(dataset, claim, anchor.curve, test, result)
-        return Finding(value=result.value, tolerance=TOLERANCE_POINTS, published=True, place=dataset, where=dataset,
-                       evidence=f"published points of {test.label} against {anchor.curve.label}",
+            return replace(blank, fault=result.reason or "")
+        self._keep_averages(question, anchor, test, result.value)
+        return replace(blank, value=result.value, tolerance=TOLERANCE_POINTS, published=True,
+                       evidence=f"published points of {test.label} against {anchor.label}",
                        command="python -m bench anchors check")
 
-    def _compared(self, claim: Claim, dataset: str, anchor: Measured, test: Measured, command: str) -> Finding:
+    def _compare(self, question: _Question, anchor: Measured, anchor_curve: RDCurve, test: Measured,
+                 test_curve: RDCurve) -> Finding:
         fault = test.fault or anchor.fault
         if fault:
-            return Finding(fault=fault, place=dataset, where=dataset, command=command)
-        evidence = " against ".join(f"{'published points' if side.published else 'rows'} of {side.curve.label}"
-                                    for side in (test, anchor))
-        common = {"place": dataset, "where": dataset, "evidence": evidence, "command": command,
-                  "tolerance": TOLERANCE_POINTS if claim.published else None}
-        if not anchor.curve.per_image:
-            result = _measure(claim)(anchor.curve.curve("psnr"), test.curve.curve("psnr"))
-            if result.value is None:
-                return Finding(fault=result.reason or "", **common)
-            self._keep_averages(dataset, claim, anchor.curve, test.curve, result)
-            return Finding(value=result.value, **common)
-        try:
-            found = self._bootstrap(dataset, anchor, test, METRICS[claim.metric])
-        except (BenchError, ValueError) as error:
-            return Finding(fault=str(error), **common)
-        self._keep(dataset, claim, anchor, test)
-        return Finding(estimate=found.averaged, what_n="images", **common)
+            return replace(question.blank, fault=fault)
+        sides = [f"{'published points' if side.published else 'rows'} of {curve.label}"
+                 for side, curve in ((test, test_curve), (anchor, anchor_curve))]
+        blank = replace(question.blank, evidence=" against ".join(sides),
+                        tolerance=TOLERANCE_POINTS if question.claim.published else None)
 
-    def _bootstrap(self, dataset: str, anchor: Measured, test: Measured, measure: str) -> BDBootstrap:
-        key = (dataset, anchor.curve.name, test.curve.name, measure)
+        if not anchor_curve.per_image:
+            result = _compare_averages(question, anchor_curve, test_curve)
+            if result.value is None:
+                return replace(blank, fault=result.reason or "")
+            self._keep_averages(question, anchor_curve, test_curve, result.value)
+            return replace(blank, value=result.value)
+
+        try:
+            found = self._bootstrap(question, anchor_curve, test_curve, MEASURES[question.claim.metric])
+        except (BenchError, ValueError) as error:
+            return replace(blank, fault=str(error))
+        self._keep(question, anchor_curve, test_curve)
+        return replace(blank, estimate=found.averaged, what_n="images")
+
+    def _bootstrap(self, question: _Question, anchor: RDCurve, test: RDCurve, measure: Measure) -> BDBootstrap:
+        metric = question.metric
+        key = (question.dataset, anchor.name, test.name, metric, measure)
         if key not in self._bootstraps:
-            images = shared_images(anchor.curve, test.curve)
+            images = shared_images(anchor, test, metric)
             self._bootstraps[key] = paired_bd_bootstrap(
-                *image_arrays(anchor.curve, images), *image_arrays(test.curve, images), measure=measure)
+                *image_arrays(anchor, images, metric), *image_arrays(test, images, metric), measure=measure)
         return self._bootstraps[key]
 
-    def _keep(self, dataset: str, claim: Claim, anchor: Measured, test: Measured) -> None:
-        key = (dataset, anchor.curve.name, test.curve.name)
+    def _keep(self, question: _Question, anchor: RDCurve, test: RDCurve) -> None:
+        key = (question.dataset, anchor.name, test.name, question.metric)
         if key in self.pairs:
             return
         try:
-            found = self._bootstrap(dataset, anchor, test, "rate")
+            found = self._bootstrap(question, anchor, test, "rate")
         except ValueError:  # a claim of quality needs none
             return
+
         single = found.per_image
         self.pairs[key] = PairComparison(
-            _title(anchor.curve, test.curve), dataset, anchor.curve, test.curve, found.averaged.value,
-            tuple(shared_images(anchor.curve, test.curve)), tuple(found.per_image_values.tolist()),
-            found.averaged.interval(), single and single.value, single and single.interval(), found.drop_one,
-            found.share_improved, _remarks(anchor.curve, test.curve, found),
-            claim.variant + MINIATURE == test.curve.name)
+            title=_title(anchor, test), dataset=question.dataset, metric=question.metric, anchor=anchor, test=test,
+            value_percent=found.averaged.value, images=tuple(shared_images(anchor, test, question.metric)),
+            per_image_percent=tuple(found.per_image_values.tolist()), interval=found.averaged.interval(),
+            per_image_mean_percent=None if single is None else single.value,
+            per_image_interval=None if single is None else single.interval(),
+            drop_one=found.drop_one, share_improved=found.share_improved,
+            remarks=_remarks(question, anchor, test, found),
+            miniature=question.claim.variant + MINIATURE == test.name)
 
-    def _keep_averages(self, dataset: str, claim: Claim, anchor: RDCurve, test: RDCurve, result: BDResult) -> None:
-        if claim.metric == "bd_rate":
-            key = (dataset, anchor.name, test.name)
-            self.pairs.setdefault(key, PairComparison(
-                _title(anchor, test), dataset, anchor, test, result.value, remarks=_remarks(anchor, test),
-                miniature=claim.variant + MINIATURE == test.name))
+    def _keep_averages(self, question: _Question, anchor: RDCurve, test: RDCurve, value: float) -> None:
+        if question.claim.metric != "bd_rate":
+            return
+        self.pairs.setdefault((question.dataset, anchor.name, test.name, question.metric), PairComparison(
+            title=_title(anchor, test), dataset=question.dataset, metric=question.metric, anchor=anchor, test=test,
+            value_percent=value, remarks=_remarks(question, anchor, test),
+            miniature=question.claim.variant + MINIATURE == test.name))
 
-    def _at_rate(self, claim: Claim, dataset: str, test: Measured, command: str) -> Finding:
-        """Quality at a rate that the claim names, between the measured points."""
-        if test.fault:
-            return Finding(fault=test.fault, place=dataset, where=dataset, command=command)
-        rates, qualities = np.array(test.curve.bpp), np.array(test.curve.curve("psnr").quality)
-        where = f"{dataset}, {claim.at_bpp:g} bpp"
-        if not rates.min() <= claim.at_bpp <= rates.max():
-            return Finding(fault=f"{claim.at_bpp:g} bpp is outside the measured {rates.min():.3f} to {rates.max():.3f}",
-                           place=dataset, where=where, command=command)
+    @staticmethod
+    def _find_at_rate(question: _Question, test: Measured, curve: RDCurve) -> Finding:
+        """Quality at a rate that the claim names, between the measured points: the mean over images of their values."""
+        at_bpp = question.claim.at_bpp or math.nan
+        qualities = curve.points.quality.get(question.metric)
+        if test.fault or qualities is None:
+            label = question.claim.quality_metric.label
+            return replace(question.blank, fault=test.fault or f"{curve.label} has no {label} of single images")
+
+        rates = np.array(curve.bpp)
+        blank = replace(question.blank, where=f"{question.dataset}, {at_bpp:g} bpp")
+        if not rates.min() <= at_bpp <= rates.max():
+            return replace(blank, fault=f"{at_bpp:g} bpp is outside the measured {rates.min():.3f} to "
+                                        f"{rates.max():.3f}")
         order = np.argsort(rates)
-        value = float(PchipInterpolator(np.log(rates[order]), qualities[order])(math.log(claim.at_bpp)))
-        return Finding(value=value, place=dataset, where=where, command=command,
-                       evidence=f"the averaged curve of {test.curve.label}, read at this rate,")
+        value = float(PchipInterpolator(np.log(rates[order]), np.array(qualities)[order])(math.log(at_bpp)))
+        return replace(blank, value=value, evidence=f"the averaged curve of {curve.label}, read at this rate,")
 
 
-def _measure(claim: Claim):
-    return bd_rate if METRICS[claim.metric] == "rate" else bd_quality
+def _compare_averages(question: _Question, anchor: RDCurve, test: RDCurve) -> BDResult:
+    measure = FUNCTIONS[MEASURES[question.claim.metric]]
+    return measure(anchor.curve(question.metric), test.curve(question.metric))
 
 
-def _remarks(anchor: RDCurve, test: RDCurve, found: BDBootstrap | None = None) -> tuple[str, ...]:
+def _remarks(question: _Question, anchor: RDCurve, test: RDCurve, found: BDBootstrap | None = None) -> tuple[str, ...]:
     """Overlap, what makes the number doubtful, and how the interval was made."""
-    spread = method_spread(anchor.curve("psnr"), test.curve("psnr"))
+    spread = method_spread(anchor.curve(question.metric), test.curve(question.metric))
     result = spread.results[DEFAULT_METHOD]
     texts = [f"{100 * (result.overlap or 0):.0f} % overlap in quality", *result.warnings, *spread.warnings,
              *anchor.remarks, *test.remarks]

@@ -58,6 +58,7 @@ class PairComparison:
     """Two curves over the same images, or published averages, of which single images are not known.
 
     Attributes:
+        metric: name of the quality metric that both are compared by.
         images: names, in the order of ``per_image_percent`` (NaN where an image has no BD-rate); empty where single
             images are not known, and then there are no intervals, no mean over images and no share.
         value_percent: BD-rate of the averaged curves; ``interval``: 95 %, over images.
@@ -68,6 +69,7 @@ class PairComparison:
 
     title: str
     dataset: str
+    metric: str
     anchor: RDCurve
     test: RDCurve
     value_percent: float

@@ -14,7 +14,7 @@ from bench.claims.result import Judgement
 from bench.common.errors import BenchError
 from bench.common.folders import BASELINE
 from bench.common.whole_files import write_whole
-from bench.metrics.quality import METRICS
+from bench.metrics.quality import METRICS, PSNR
 from bench.results.latency_selection import DIRECTIONS, Case, LatencySelection
 from bench.results.schema import Count, Duration, Name, Number, StoredRow
 from bench.results.stored import StoredResults
@@ -148,14 +148,14 @@ def _by_key(entries: Iterable[T]) -> dict[tuple[str, ...], T]:
 
 
 def _curve(curves: Curves, dataset: str, name: str) -> CurveState | None:
-    curve = curves.measured(dataset, name).curve
+    curve = curves.measured(dataset, name, PSNR.name).curve
     if curve is None:
         return None
-    images = sorted(curve.images_with("psnr"))
+    images = sorted(curve.images_with(PSNR.name))
     whole = [metric for metric in METRICS if curve.images_with(metric) >= set(images)]
     quality = {metric: image_arrays(curve, images, metric)[1].tolist() for metric in whole}
     return CurveState(dataset=dataset, name=name, label=curve.label, points=tuple(curve.meta["points"]),
-                      images=tuple(images), bpp=image_arrays(curve, images)[0].tolist(), quality=quality)
+                      images=tuple(images), bpp=image_arrays(curve, images, PSNR.name)[0].tolist(), quality=quality)
 
 
 def _costs(device: str, selection: LatencySelection) -> Iterable[CostState]:

@@ -7,8 +7,7 @@ from bench.claims.result import Judgement
 from bench.common.text import format_number
 from bench.metrics.statistics.verdicts import REFUTED, REPRODUCED, SUPPORTED
 
-DIGITS = {"%": 1, "dB": 2, "M": 2, "GB": 2, "kMAC/pixel": 2, "ms": 1, "h": 1}  # of measured values
-SIGNED = ("%", "dB")
+DIGITS = {"%": 1, "M": 2, "GB": 2, "kMAC/pixel": 2, "ms": 1, "h": 1}  # of measured values
 
 
 def format_measured(claim: Claim, value: float) -> str:
@@ -29,8 +28,14 @@ def format_claimed(claim: Claim, *figures: float) -> str:
 
 
 def _format_value(claim: Claim, value: float) -> str:
-    digits = 2 if claim.metric == "bd_rate" else DIGITS.get(claim.unit, 3)
-    sign = "+" if claim.unit in SIGNED and claim.versus is not None else ""
+    if claim.metric == "bd_rate":
+        digits = 2
+    elif claim.metric in ("bd_quality", "quality"):
+        scale = claim.quality_metric.scale if claim.metric == "quality" else claim.quality_metric.on_curves
+        digits = scale.digits
+    else:
+        digits = DIGITS.get(claim.unit, 3)
+    sign = "+" if claim.value is None else ""
     return format_number(value, f"{sign}.{digits}f")
 
 

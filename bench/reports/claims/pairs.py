@@ -13,11 +13,11 @@ from scipy.interpolate import PchipInterpolator
 from bench.claims.result import PairComparison
 from bench.common.files import file_name
 from bench.common.text import format_count
+from bench.metrics.quality import METRICS, PSNR
 from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 from bench.reports.claims.text import percent_text, range_text
 from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
 
-METRIC = "psnr"
 LESS, MORE, SINGLE = "#0072B2", "#D55E00", "#9FB8CC"
 SAMPLES = 60  # positions along quality
 TITLE_WIDTHS = {WIDE.name: 85, COLUMN.name: 46}  # characters of a line
@@ -28,7 +28,7 @@ Line = tuple[np.ndarray, np.ndarray]
 
 
 def find_rate_change(anchor: Curve, test: Curve) -> Line | None:
-    """Return qualities in dB and the rate change of ``test`` there in percent, over the common range of quality.
+    """Return qualities and the rate change of ``test`` there in percent, over the common range of quality.
 
     Both curves are log10 rate over quality by PCHIP, whose mean difference is the BD-rate (Bjøntegaard, VCEG-M33,
     2001). None where a curve is unusable or there is no common range.
@@ -48,7 +48,7 @@ def find_rate_change(anchor: Curve, test: Curve) -> Line | None:
 def plot_pair(pair: PairComparison) -> list[Figure]:
     """Plot one comparison in both layouts: the rate change along quality, beside it the single images."""
     averages = [one.over(pair.images) if pair.images else one for one in (pair.anchor, pair.test)]
-    line = find_rate_change(*(one.curve(METRIC) for one in averages))
+    line = find_rate_change(*(one.curve(pair.metric) for one in averages))
     return [] if line is None else [_draw_figure(pair, line, layout) for layout in (WIDE, COLUMN)]
 
 
@@ -56,7 +56,8 @@ def _draw_figure(pair: PairComparison, line: Line, layout: Layout) -> Figure:
     values = _sorted_values(pair)
     panels = 2 if values else 1
     rows, columns, height = (1, panels, 2.7) if layout.wide else (panels, 1, 2.3 * panels)
-    stem = map(file_name, (pair.dataset, pair.test.name, "against", pair.anchor.name))
+    by = () if pair.metric == PSNR.name else ("by", pair.metric)
+    stem = map(file_name, (pair.dataset, pair.test.name, "against", pair.anchor.name, *by))
     name = "_".join(["pair", *stem, layout.name])
     with open_canvas(name, layout, height) as canvas:
         all_axes = canvas.subplots(rows, columns, squeeze=False).ravel()
@@ -74,7 +75,7 @@ def _sorted_values(pair: PairComparison) -> list[tuple[float, str]]:
 
 
 def _image_lines(pair: PairComparison) -> list[Line]:
-    anchors, tests = pair.anchor.image_curves(METRIC), pair.test.image_curves(METRIC)
+    anchors, tests = pair.anchor.image_curves(pair.metric), pair.test.image_curves(pair.metric)
     shared = [image for image in pair.images if image in anchors and image in tests]
     lines = [find_rate_change(anchors[image], tests[image]) for image in shared]
     return [line for line in lines if line is not None]
@@ -91,7 +92,7 @@ def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
     if single:
         axes.plot([], [], color=SINGLE, linewidth=0.8, label="single images")
         _limit_axis(axes, [*(percent for _, percent in single), line[1]])
-    axes.set_xlabel("PSNR (RGB) [dB]")
+    axes.set_xlabel(METRICS.get(pair.metric).on_curves.axis_label)
     axes.set_ylabel("Rate change [%]")
     axes.legend(**LEGEND)
     finish_axes(axes)
@@ -126,7 +127,8 @@ def _draw_images(axes: Axes, pair: PairComparison, values: Sequence[tuple[float,
 
 def _caption(pair: PairComparison, shown: int) -> str:
     interval = range_text(pair.interval)
-    text = f"{pair.title}, {pair.dataset}: rate change at equal PSNR over the common range, BD-rate "
+    label = METRICS.get(pair.metric).label
+    text = f"{pair.title}, {pair.dataset}: rate change at equal {label} over the common range, BD-rate "
     text += percent_text(pair.value_percent) + (f" (95 % interval {interval})" if interval else "") + "."
     if not pair.images:
         return f"{text} Single images are not known."

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bench.claims.catalogue import Claim
+from bench.claims.catalogue import OF_QUALITY, Claim
 from bench.claims.result import Judgement
 from bench.common.text import format_count, format_number
 from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
-from bench.reports.claims.text import METRIC_TEXTS, Names, claimed_text, group_by, is_change
+from bench.reports.claims.text import Names, claimed_text, group_by, is_change, metric_text
 from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
 
 LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell them apart
@@ -33,7 +33,6 @@ FAMILIES = {  # metrics that share an axis
     "encode_time": "Time", "decode_time": "Time", "total_time": "Time", "macs": "Operations",
     "memory": "Peak memory", "parameters": "Parameters", "training_time": "Training time",
 }
-QUALITY_METRICS = ("bd_rate", "bd_psnr", "psnr")
 DIRECTION_TEXTS = {"encode_time": "encode", "decode_time": "decode", "total_time": "total"}
 
 
@@ -86,7 +85,7 @@ def _split_into_figures(shown: Sequence[Judgement]) -> Iterator[list[Panel]]:
 
 
 def _axis_title(claim: Claim) -> str:
-    what = FAMILIES.get(claim.metric) or METRIC_TEXTS.get(claim.metric) or "Other"
+    what = FAMILIES.get(claim.metric) or metric_text(claim) or "Other"
     change = ", change" if is_change(claim) and claim.metric in FAMILIES else ""
     return f"{what}{change} [{claim.unit}]" if claim.unit else what
 
@@ -151,7 +150,7 @@ def _label_judgement(one: Judgement, names: Names) -> str:
     claim = one.claim
     versus = f" vs {names.label(claim.versus)}" if claim.versus else ""
     about = [DIRECTION_TEXTS.get(claim.metric), claim.part, claim.setting,
-             one.where if claim.metric in QUALITY_METRICS else None]
+             one.where if claim.metric in OF_QUALITY else None]
     return ", ".join([f"{names.label(claim.variant)}{versus}", *(text for text in about if text)])
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench.claims.catalogue import CODECS, Claim
+from bench.claims.catalogue import CODECS, OF_QUALITY, Claim
 from bench.claims.judgement import is_marked
 from bench.claims.result import Interval, Judgement
 from bench.claims.wording import format_claimed, format_measured, format_range
 from bench.common.text import format_number
+from bench.metrics.quality import PSNR
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.variants import Variant
 
@@ -24,9 +25,8 @@ MEANINGS = {
     NOT_MEASURED: "no checkpoint, or nothing here that measures it",
 }
 METRIC_TEXTS = {
-    "bd_rate": "BD-rate", "bd_psnr": "BD-PSNR", "psnr": "PSNR", "encode_time": "encode time",
-    "decode_time": "decode time", "total_time": "encode and decode time", "training_time": "training time",
-    "memory": "peak memory", "parameters": "parameters", "macs": "operations",
+    "encode_time": "encode time", "decode_time": "decode time", "total_time": "encode and decode time",
+    "training_time": "training time", "memory": "peak memory", "parameters": "parameters", "macs": "operations",
 }
 CODEC_LABELS = {"vtm": "VTM", "bpg": "BPG", "jpeg2000": "JPEG 2000"}
 CODECS_LINE, OTHER_LINE = "Classical codecs", "Other"
@@ -82,9 +82,19 @@ def is_change(claim: Claim) -> bool:
     return claim.value is None
 
 
+def metric_text(claim: Claim) -> str | None:
+    """How readers know what a claim measures: "BD-rate", "BD-rate (MS-SSIM)", "BD-PSNR"; None for others."""
+    if claim.metric not in OF_QUALITY:
+        return METRIC_TEXTS.get(claim.metric)
+    label = claim.quality_metric.label
+    if claim.metric == "bd_rate":
+        return "BD-rate" if claim.quality_metric is PSNR else f"BD-rate ({label})"
+    return f"BD-{label}" if claim.metric == "bd_quality" else label
+
+
 def what_text(claim: Claim) -> str:
     """"decode time of context s3, with 2 groups"."""
-    text = METRIC_TEXTS.get(claim.metric) or claim.what or claim.metric
+    text = metric_text(claim) or claim.what or claim.metric
     part = f" of {claim.part}" if claim.part else ""
     at_rate = f" at {claim.at_bpp:g} bpp" if claim.at_bpp is not None else ""
     return f"{text}{part}{at_rate}" + (f", with {claim.setting}" if claim.setting else "")
