@@ -122,7 +122,7 @@ def test_the_published_bd_rates_of_hpcm_are_reproduced_from_published_points(tmp
 
 def test_a_wrong_published_figure_is_refuted(tmp_path):
     wrong = claim(variant="hpcm_base", versus="vtm", published="hpcm-base-mse", kind="measured",
-                  change_percent=(-17, -17), datasets=("kodak",))
+                  change_percent=(-17, -17), dataset="kodak")
     assert only(judge_all([wrong], StoredResults(tmp_path))).verdict == REFUTED
 
 

@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
-from msgspec import Meta, field
+from msgspec import Meta
 
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.folders import default_file
@@ -53,8 +52,7 @@ class Claim(Entry, frozen=True, kw_only=True):
     value: Range | None = None
     by: Annotated[str, Meta(description="the name of a quality metric")] | None = None
     at_bpp: Annotated[float, Meta(gt=0, description="a positive number")] | None = None
-    datasets: Annotated[Text | tuple[Text, ...], Meta(description="one or a list of datasets")] = field(
-        default=(), name="dataset")  # none: the authors name none
+    dataset: Annotated[Text | tuple[Text, ...], Meta(description="one or a list of datasets")] = ()
     what: Text = ""
     part: Text | None = None
     setting: Text | None = None
@@ -65,8 +63,6 @@ class Claim(Entry, frozen=True, kw_only=True):
     note: Text = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.datasets, str):
-            msgspec.structs.force_setattr(self, "datasets", (self.datasets,))
         for key, names in (("dataset", self.datasets), ("contradicts", self.contradicts)):
             if len(set(names)) < len(names):
                 raise WrongKey(f"'{key}' names one twice", key)
@@ -102,6 +98,11 @@ class Claim(Entry, frozen=True, kw_only=True):
             raise WrongKey(f"'{self.by}' is no quality metric", "by", hint=f"known: {', '.join(METRICS)}")
         if self.published and not self.datasets:
             raise WrongKey("a published curve is of a 'dataset'", "published")
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Those that the claim is about; none where the authors name none."""
+        return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
 
     @property
     def bounds(self) -> tuple[float, float]:
