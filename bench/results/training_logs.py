@@ -121,7 +121,7 @@ class TrainingLog:
     @property
     def last_step(self) -> int:
         """How far the log goes, in steps."""
-        return max((line.step for line in (*self.steps, *self.validations)), default=0)
+        return max([*(line.step for line in self.steps), *(line.step for line in self.validations)], default=0)
 
 
 @dataclass(frozen=True)

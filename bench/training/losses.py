@@ -65,7 +65,8 @@ def rate_distortion(output: Mapping[str, Any], x: Tensor, lambda_: float, metric
         raise ConfigurationError(f"there is no metric '{metric}' to train for", f"known: {', '.join(LAMBDAS)}")
     mse = torch.mean((output["x_hat"] - x) ** 2)
     pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    bpp = sum(_bits(likelihoods).sum() for likelihoods in output["likelihoods"].values()) / pixels
+    bits = [_bits(likelihoods).sum() for likelihoods in output["likelihoods"].values()]
+    bpp = sum(bits[1:], bits[0]) / pixels
     if metric == "mse":
         return Losses(lambda_ * 255**2 * mse, bpp, mse, mse, pixels)
     if min(x.shape[2:]) <= MS_SSIM_SIDE:
@@ -115,7 +116,8 @@ def scale_positions(
     """
     starts = torch.arange(planes, device=device)[:, None] * (channels * height * width)
     scales = lattice(channels, height, width, device)
-    return tuple((torch.cat([step.source for step in scale.steps]) + starts).flatten() for scale in scales)
+    s1, s2, s3 = ((torch.cat([step.source for step in scale.steps]) + starts).flatten() for scale in scales)
+    return s1, s2, s3
 
 
 @torch.no_grad()

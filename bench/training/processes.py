@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -80,7 +80,8 @@ class Processes:
         """What ``function`` returns in the first process, in all of them, so that all decide alike."""
         if self.number == 1:
             return function()
-        shared = [function() if self.leads else None]
+
+        shared: list[Any] = [function() if self.leads else None]
         distributed.broadcast_object_list(shared, 0, device=self.device)
         return shared[0]
 

@@ -121,5 +121,7 @@ def _list_trials(analysis: SearchAnalysis, names: Sequence[str]) -> Table:
 
 
 def _value_columns(names: Sequence[str]) -> tuple[Column[Any], ...]:
-    return tuple(Column(name, name, of=lambda record, place=place: f"{record.setting[place][1]:.6g}")
-                 for place, name in enumerate(names))
+    def value_column(place: int, name: str) -> Column[Any]:
+        return Column(name, name, of=lambda record: f"{record.setting[place][1]:.6g}")
+
+    return tuple(value_column(place, name) for place, name in enumerate(names))

@@ -81,4 +81,4 @@ class Guard:
         return {"skipped": self.skipped, "in_a_row": self._in_a_row, "least": self._least}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        self.skipped, self._in_a_row, self._least = state["skipped"], state["in_a_row"], state["least"]
+        self.skipped, self._in_a_row, self._least = int(state["skipped"]), int(state["in_a_row"]), state["least"]

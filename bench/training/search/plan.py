@@ -94,7 +94,8 @@ class SearchPlan:
 
     def job_with(self, values: Mapping[str, float]) -> Job:
         """The training with these values. "gamma" is the first task's where each has its own; all keep their ratios."""
-        recipe, changes = self.job.recipe, {FIELDS[name]: value for name, value in values.items()}
+        recipe = self.job.recipe
+        changes: dict[str, Any] = {FIELDS[name]: value for name, value in values.items()}
         if "gamma" in values and isinstance(recipe.gammas, Sequence):
             changes["gammas"] = tuple(gamma * values["gamma"] / recipe.gammas[0] for gamma in recipe.gammas)
         return replace(self.job, recipe=recipe.with_(**changes))

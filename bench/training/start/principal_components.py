@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from bench.models.layers import PConvRB
 from bench.models.wavelets import WeConvSimple
 
+STRIDED = (nn.Conv2d, nn.ConvTranspose2d)
 NAMES = (("g_a", "g_s"), ("g_a_weconv", "g_s_weconv"))
 
 
@@ -35,19 +37,21 @@ def principal_components(model: nn.Module, images: Tensor, lambda_: float) -> No
         raise TypeError(f"{type(model).__name__} has no transforms g_a and g_s")
     analysis, synthesis = (list(_layers(getattr(model, name))) for name in found[0])
     for block in (*analysis, *synthesis):
-        if not _is_strided(block):
+        if not isinstance(block, STRIDED):
             _silence(block)
-    down = [layer for layer in analysis if _is_strided(layer)]
-    up = [layer for layer in synthesis if _is_strided(layer)]
+    down = [layer for layer in analysis if isinstance(layer, STRIDED)]
+    up = [layer for layer in synthesis if isinstance(layer, STRIDED)]
+
     x = images
     for first, last in zip(down, reversed(up)):
         mean, components = _components(x, first.out_channels)
         _set_taps(first, components, -components @ mean)
         _set_taps(last, components, mean.view(-1, 4).mean(1))
         x = first(x)
+
     step = math.sqrt(6 * 3 / (lambda_ * 255**2 * math.log(2)))
     down[-1].weight.div_(step)
-    down[-1].bias.div_(step)
+    _bias(down[-1]).div_(step)
     up[0].weight.mul_(step)
 
 
@@ -63,19 +67,17 @@ def _layers(module: nn.Module) -> Iterator[nn.Module]:
 
 def _silence(block: nn.Module) -> None:
     """Make a residual block the identity, by layers from which it can learn again at once."""
+    last: list[Any]
     if isinstance(block, PConvRB):
         last = [block.branch[-1]]
     elif isinstance(block, WeConvSimple):
         last = [block.ll_conv, block.hf_conv]
     else:
         raise TypeError(f"no start from principal components is known for {type(block).__name__}")
+
     for layer in last:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-
-
-def _is_strided(layer: nn.Module) -> bool:
-    return isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
 
 
 def _components(x: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -92,9 +94,16 @@ def _set_taps(layer: nn.Conv2d | nn.ConvTranspose2d, components: Tensor, bias: T
     taps = components.view(len(components), -1, 2, 2)
     margin = (layer.kernel_size[0] - 2) // 2
     nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
     layer.weight[: len(taps), :, margin : margin + 2, margin : margin + 2] = taps
+
+    own = nn.init.zeros_(_bias(layer))
     if isinstance(layer, nn.ConvTranspose2d):
-        layer.bias.copy_(bias)
+        own.copy_(bias)
     else:
-        layer.bias[: len(bias)] = bias
+        own[: len(bias)] = bias
+
+
+def _bias(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+    if layer.bias is None:
+        raise TypeError("a start from principal components needs layers with biases")
+    return layer.bias
