@@ -77,7 +77,7 @@ def laughs(line: str) -> str:
     (HARMLESS % ("{a: " * 9999), 2, "nested more than"), ("a:\n" + "- " * 9999, 2, "nested more than"),
     (laughs("[%s]"), 6, "aliases counted"), (laughs("{<<: [%s]}"), 6, "aliases counted"),
     (HARMLESS % "{}" + "---\na: 1\n", 3, "a second document"), ("a: 1\nb: \0\n", 2, "not allowed"),
-    ("a: 1\n\ufeffb: 1\n", 2, "expected"), ("x" * (1 << 24), 1, "has more than"), ("", 1, "must hold a mapping"),
+    ("x" * (1 << 24), 1, "has more than"), ("", 1, "must hold a mapping"),
 ])
 def test_damaged_and_hostile_files_name_the_line(tmp_path, text, line, said):
     path = tmp_path / "variants.yaml"
@@ -129,7 +129,7 @@ claims:
     kind: measured
     source: s
     contradicts: [b]
-  b: {variant: w, metric: psnr, value: [1, 2], at_bpp: 1, kind: predicted, source: s, contradicts: [a]}
+  b: {variant: w, metric: quality, by: ms-ssim, value: [1, 2], at_bpp: 1, kind: predicted, source: s, contradicts: [a]}
 """,
     load_catalogue: """\
 birds:
