@@ -108,6 +108,11 @@ class QualityMetric:
         return (self.scale, self.on_curves) if self.has_own_curve_scale else (self.scale,)
 
     @property
+    def slug(self) -> str:
+        """The name as a part of columns' and files' names: "ms_ssim"."""
+        return self.name.replace("-", "_")
+
+    @property
     def convention(self) -> str:
         """How a curve's quality is averaged, for captions."""
         mean = f"mean of per-image {self.on_curves.unit}" if self.to_curve is not None else "mean over images"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.common.text import format_count, format_number
+from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.metrics.statistics.noise import run_noise
 from bench.reports.page.table import Column, Table
@@ -43,7 +44,7 @@ INTERVAL: tuple[Column[Comparison], ...] = (
     Column("bd_rate_high_percent", "to", "%", digits=2, signed=True,
            of=lambda one: one.interval_percent and one.interval_percent[1]),
 )
-DETAIL_COLUMNS: tuple[Column[Comparison], ...] = (
+RATE_COLUMNS: tuple[Column[Comparison], ...] = (
     CODEC, ORIGIN, POINTS,
     Column("images", "Images", digits=0, missing="?", of=lambda one: one.images),
     Column("bd_rate_percent", "BD-rate", "%", digits=2, signed=True, missing="N/A", of=lambda one: one.bd_rate_percent),
@@ -51,12 +52,34 @@ DETAIL_COLUMNS: tuple[Column[Comparison], ...] = (
     Column("bd_rate_per_image_mean_percent", "BD-rate, mean of images", "%", digits=2, signed=True, missing="N/A",
            of=lambda one: one.per_image_percent),
     Column("bd_rate_per_image_count", "over images", digits=0, of=lambda one: one.per_image_count or None),
-    Column("bd_psnr_db", "BD-PSNR", "dB", digits=3, signed=True, missing="N/A", of=lambda one: one.bd_psnr_db),
-    Column("overlap_percent", "Overlap", "%", digits=1, missing="N/A", of=lambda one: one.overlap_percent),
-    Column("bd_rate_ms_ssim_percent", "BD-rate MS-SSIM", "%", digits=2, signed=True, missing="N/A",
-           of=lambda one: one.ms_ssim_percent),
-    Column("remarks", "Remarks", wide=True, of=lambda one: "; ".join(one.remarks) or None),
 )
+
+
+OVERLAP: Column[Comparison] = Column("overlap_percent", "Overlap", "%", digits=1, missing="N/A",
+                                    of=lambda one: one.overlap_percent)
+REMARKS: Column[Comparison] = Column("remarks", "Remarks", wide=True, of=lambda one: "; ".join(one.remarks) or None)
+
+
+def _detail_columns(metrics: Sequence[QualityMetric]) -> tuple[Column[Comparison], ...]:
+    """Every detail of the leading metric of ``metrics``, and the BD-rate of each other."""
+    leading, *others = metrics
+    scale = leading.on_curves
+    quality: Column[Comparison] = Column(
+        f"bd_{leading.slug}_{scale.unit.lower()}".rstrip("_"), f"BD-{leading.label}", scale.unit,
+        digits=scale.digits + 1, signed=True, missing="N/A", of=lambda one: one.bd_quality)
+    return (*RATE_COLUMNS, quality, OVERLAP, *map(_other_column, others), REMARKS)
+
+
+def _other_column(metric: QualityMetric) -> Column[Comparison]:
+    return Column(f"bd_rate_{metric.slug}_percent", f"BD-rate {metric.label}", "%", digits=2, signed=True,
+                  missing="N/A", of=lambda one: one.other_percent.get(metric.name))
+
+
+def _compared_metrics(codecs: Iterable[ComparedCodec]) -> list[QualityMetric]:
+    """The leading headline metric, and the others that any codec has."""
+    codecs = list(codecs)
+    leading, *others = headline_metrics()
+    return [leading, *(metric for metric in others if any(metric.name in codec.curves for codec in codecs))]
 
 
 def bd_tables(measured: Sequence[ComparedCodec], references: Sequence[ComparedCodec],
@@ -88,7 +111,8 @@ def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
     shown = [replace(one, interval_percent=find_interval(anchor, one.test))
              for one in group.others if one not in silent]
     known = any(one.interval_percent is not None for one in shown)
-    columns = [column for column in DETAIL_COLUMNS if known or column not in INTERVAL]
+    metrics = _compared_metrics([anchor, *(one.test for one in shown)])
+    columns = [column for column in _detail_columns(metrics) if known or column not in INTERVAL]
 
     notes = [BD_NOTE, *([INTERVAL_NOTE] if known else []), CONVENTION, f"Anchor: {_describe(anchor)}",
              *seed_notes([group])]
@@ -115,29 +139,32 @@ class _OverviewRow:
 
 
 def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[ComparedCodec], coverage: Coverage) -> Table:
-    """BD-rates of averaged curves, a column for every anchor; MS-SSIM only against VVC, if there is one."""
+    """BD-rates of averaged curves, a column for every anchor; by other metrics only against VVC, if there is one."""
     anchors = [group.anchor for group in groups]
     vvc = [anchor for anchor in anchors if anchor.origin == ANCHOR]
-    columns = [CODEC, ORIGIN, POINTS, *map(_psnr_column, anchors), *map(_ms_ssim_column, vvc or anchors)]
+    metrics = _compared_metrics([*tests, *anchors])
+    columns = [CODEC, ORIGIN, POINTS, *map(_leading_column, anchors),
+               *(_metric_column(metric, anchor) for metric in metrics[1:] for anchor in vvc or anchors)]
     rows = [_OverviewRow(test, {group.anchor.name: group.comparisons[place] for group in groups})
             for place, test in enumerate(tests)]
 
     notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_describe(anchor)}" for anchor in anchors),
              "Reasons for N/A, overlaps and means over single images are in the table of each anchor.",
              *seed_notes(groups)]
-    table = _table("bd_rate", "BD-rate of averaged PSNR and MS-SSIM curves", columns, rows, coverage, notes,
+    by = " and ".join(metric.label for metric in metrics)
+    table = _table("bd_rate", f"BD-rate of averaged {by} curves", columns, rows, coverage, notes,
                    "; ".join(anchor.label for anchor in anchors))
     return table.without_empty_columns()
 
 
-def _psnr_column(anchor: ComparedCodec) -> Column[_OverviewRow]:
+def _leading_column(anchor: ComparedCodec) -> Column[_OverviewRow]:
     return Column(f"bd_rate_vs_{anchor.name}_percent", f"vs {anchor.label}", "%", 2, True, "N/A",
                   of=lambda row: row.against[anchor.name].bd_rate_percent)
 
 
-def _ms_ssim_column(anchor: ComparedCodec) -> Column[_OverviewRow]:
-    return Column(f"bd_rate_ms_ssim_vs_{anchor.name}_percent", f"MS-SSIM vs {anchor.label}", "%", 2, True, "N/A",
-                  of=lambda row: row.against[anchor.name].ms_ssim_percent)
+def _metric_column(metric: QualityMetric, anchor: ComparedCodec) -> Column[_OverviewRow]:
+    return Column(f"bd_rate_{metric.slug}_vs_{anchor.name}_percent", f"{metric.label} vs {anchor.label}", "%", 2, True,
+                  "N/A", of=lambda row: row.against[anchor.name].other_percent.get(metric.name))
 
 
 def _describe(anchor: ComparedCodec) -> str:

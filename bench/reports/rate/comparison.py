@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bench import metrics
 from bench.common.text import format_count
 from bench.curves.rd_curve import over_shared_images
-from bench.metrics.quality import METRICS
+from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.metrics.statistics.bootstrap import paired_bd_bootstrap
 from bench.reports.rate.curves import ReportCurve
 
-PSNR, MS_SSIM = "psnr", "ms-ssim"
 LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of the easiest ones
 
 
@@ -30,8 +29,8 @@ class ComparedCodec:
 
     @property
     def main(self) -> ReportCurve:
-        """The PSNR curve, else the MS-SSIM curve."""
-        return self.curves.get(PSNR) or self.curves[MS_SSIM]
+        """The curve of the first headline metric that it has."""
+        return next(self.curves[metric.name] for metric in headline_metrics() if metric.name in self.curves)
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,13 @@ class Comparison:
 
     Attributes:
         images: how many images the averaged curves go over; None where the sources do not say.
-        bd_rate_percent: of the averaged PSNR curves.
+        bd_rate_percent: of the averaged curves of the leading metric, PSNR.
         interval_percent: of the BD-rate at 95 %, over images; None where single images are not known or not asked for.
         per_image_percent: mean of the BD-rates of single images; None if less than half of them have one.
         per_image_count: how many images have a BD-rate.
-        bd_psnr_db: quality change at equal rate, averaged curves.
-        overlap_percent: common part of the two PSNR intervals, of their union.
-        ms_ssim_percent: BD-rate of the averaged MS-SSIM curves.
+        bd_quality: change of the leading metric at equal rate, averaged curves.
+        overlap_percent: common part of both ranges of the leading metric, of their union.
+        other_percent: BD-rates of the averaged curves by every other headline metric that has one.
         remarks: why a value is missing, and warnings.
     """
 
@@ -56,15 +55,15 @@ class Comparison:
     interval_percent: tuple[float, float] | None = None
     per_image_percent: float | None = None
     per_image_count: int = 0
-    bd_psnr_db: float | None = None
+    bd_quality: float | None = None
     overlap_percent: float | None = None
-    ms_ssim_percent: float | None = None
+    other_percent: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property
     def has_bd_rate(self) -> bool:
-        """Whether there is a BD-rate by either metric."""
-        return self.bd_rate_percent is not None or self.ms_ssim_percent is not None
+        """Whether there is a BD-rate by any metric."""
+        return self.bd_rate_percent is not None or bool(self.other_percent)
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class AnchorComparisons:
 
 
 def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
-    """Group curves of both metrics by codec, in order of appearance."""
+    """Group curves of all metrics by codec, in order of appearance."""
     grouped: dict[tuple[str, str], dict[str, ReportCurve]] = {}
     for curve in curves:
         grouped.setdefault((curve.origin, curve.name), {})[curve.metric] = curve
@@ -114,35 +113,39 @@ def compare_with_all(anchor: ComparedCodec, tests: Iterable[ComparedCodec]) -> A
 
 
 def compare_codecs(anchor: ComparedCodec, test: ComparedCodec) -> Comparison:
-    """Compare ``test`` with ``anchor`` in both metrics; an anchor differs from itself by nothing."""
+    """Compare ``test`` with ``anchor`` by every headline metric; an anchor differs from itself by nothing."""
+    leading, *others = headline_metrics()
     result = Comparison(test, test.main.images, remarks=test.main.remarks)
     if test is anchor:
-        psnr, ms_ssim = (0.0 if metric in test.curves else None for metric in (PSNR, MS_SSIM))
-        return replace(result, bd_rate_percent=psnr, ms_ssim_percent=ms_ssim)
+        return replace(result, bd_rate_percent=0.0 if leading.name in test.curves else None,
+                       other_percent={metric.name: 0.0 for metric in others if metric.name in test.curves})
 
-    for metric, add in ((PSNR, _with_psnr), (MS_SSIM, _with_ms_ssim)):
-        if metric not in test.curves or metric not in anchor.curves:
-            owner = "" if metric not in test.curves else "the anchor has "
-            result = _add_remarks(result, [f"{owner}no {METRICS.get(metric).label} values"])
+    for metric in (leading, *others):
+        if metric.name not in test.curves or metric.name not in anchor.curves:
+            owner = "" if metric.name not in test.curves else "the anchor has "
+            result = _add_remarks(result, [f"{owner}no {metric.label} values"])
             continue
 
-        aligned = align_curves(anchor.curves[metric], test.curves[metric])
+        aligned = align_curves(anchor.curves[metric.name], test.curves[metric.name])
         if isinstance(aligned, str):
-            result = _add_remarks(result, [f"{METRICS.get(metric).label} N/A: {aligned}"])
+            result = _add_remarks(result, [f"{metric.label} N/A: {aligned}"])
+        elif metric is leading:
+            result = _with_leading(result, metric, *aligned)
         else:
-            result = add(result, *aligned)
+            result = _with_other(result, metric, *aligned)
     return result
 
 
 def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, float] | None:
-    """95 % interval of the BD-rate by PSNR in percent, from resampled images; None where images are not known.
+    """95 % interval of the BD-rate by the leading metric in percent; None where single images are not known.
 
     Images are resampled for both codecs alike (:func:`~bench.metrics.paired_bd_bootstrap`): the interval says
     how much the choice of images matters, not what another training would have given.
     """
-    if not all(PSNR in side.curves and side.curves[PSNR].image_curves for side in (anchor, test)):
+    leading = headline_metrics()[0].name
+    if not all(leading in side.curves and side.curves[leading].image_curves for side in (anchor, test)):
         return None
-    aligned = align_curves(anchor.curves[PSNR], test.curves[PSNR])
+    aligned = align_curves(anchor.curves[leading], test.curves[leading])
     if isinstance(aligned, str):
         return None
 
@@ -162,15 +165,15 @@ def _image_arrays(curve: ReportCurve, images: Sequence[str]) -> tuple[np.ndarray
     return np.array([one.rate for one in curves]), np.array([one.quality for one in curves])
 
 
-def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
+def _with_leading(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> Comparison:
     spread = metrics.method_spread(anchor.curve, test.curve)
     rate = spread.results["pchip"]
     quality = metrics.bd_quality(anchor.curve, test.curve)
     remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_name_small_overlap(rate), *spread.warnings]
     if quality.value is None and quality.reason != rate.reason:
-        remarks.append(f"BD-PSNR N/A: {quality.reason}")
+        remarks.append(f"BD-{metric.label} N/A: {quality.reason}")
     result = replace(result, images=test.images or anchor.images, bd_rate_percent=rate.value,
-                     bd_psnr_db=quality.value,
+                     bd_quality=quality.value,
                      overlap_percent=None if rate.overlap is None else 100 * rate.overlap)
 
     if anchor.image_curves and test.image_curves:
@@ -183,12 +186,17 @@ def _with_psnr(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Co
     return _add_remarks(result, remarks)
 
 
-def _with_ms_ssim(result: Comparison, anchor: ReportCurve, test: ReportCurve) -> Comparison:
+def _with_other(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> Comparison:
     rate = metrics.bd_rate(anchor.curve, test.curve)
-    remarks = [f"MS-SSIM N/A: {rate.reason}"] if rate.value is None else _name_small_overlap(rate, " of MS-SSIM")
+    if rate.value is None:
+        remarks = [f"{metric.label} N/A: {rate.reason}"]
+    else:
+        remarks = _name_small_overlap(rate, f" of {metric.label}")
+        result = replace(result, other_percent={**result.other_percent, metric.name: rate.value})
+
     if test.images not in (None, result.images):
-        remarks.append(f"MS-SSIM over {test.images} images")
-    return _add_remarks(replace(result, ms_ssim_percent=rate.value), remarks)
+        remarks.append(f"{metric.label} over {test.images} images")
+    return _add_remarks(result, remarks)
 
 
 def _name_small_overlap(rate: metrics.BDResult, subject: str = "") -> list[str]:

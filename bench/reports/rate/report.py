@@ -80,7 +80,7 @@ def _draw_figures(measured: Sequence[ReportCurve], references: Sequence[ReportCu
     figures = []
     for metric in headline_metrics():
         chosen = [curve for curve in curves if curve.metric == metric.name]
-        figures += _draw_metric(f"rd_{metric.name.replace('-', '_')}", chosen, coverage, styles) if chosen else []
+        figures += _draw_metric(f"rd_{metric.slug}", chosen, coverage, styles) if chosen else []
     return figures
 
 
