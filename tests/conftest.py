@@ -31,3 +31,13 @@ def added_metric() -> Iterator[None]:
     """A metric of quality that falls with it, "mae", is known."""
     with registered_metric():
         yield
+
+
+@pytest.fixture
+def measured_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What `evaluate` encodes is encoded in this process, and decoded in one that other tests use too."""
+    from second_process import kept_decoder, run_units_here
+
+    monkeypatch.setattr("bench.runners.evaluate.run.run_units", run_units_here)
+    with kept_decoder():
+        yield

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -16,22 +19,43 @@ from bench.codecs.base import CodecSpec
 from bench.models.checkpoints import write_float16
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import DecoderProcess
+from bench.runners.evaluate.engine import Units
 from bench.runners.evaluate.measure import run_unit
 from bench.runners.evaluate.unit import Unit, UnitImage
 
 
 class KeptDecoder(DecoderProcess):
-    """One process for the models of many tests: each request names its codec anew, and a start takes seconds."""
+    """One process for the codecs of many tests: each request names its codec anew, and a start takes seconds."""
 
-    _kept: subprocess.Popen[bytes] | None = None
+    _kept: dict[tuple[str | None, ...], subprocess.Popen[bytes]] = {}
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if KeptDecoder._kept is None or KeptDecoder._kept.poll() is not None:
-            KeptDecoder._kept = super()._start()
-        return KeptDecoder._kept
+        knows = tuple(os.environ.get(name) for name in ("BENCH_PLUGINS", "PYTHONPATH"))
+        if knows not in self._kept or self._kept[knows].poll() is not None:
+            self._kept[knows] = super()._start()
+        return self._kept[knows]
 
     def _stop(self) -> None:
         self._process = None  # it ends when its input does, with the tests
+
+
+@contextmanager
+def kept_decoder() -> Iterator[None]:
+    """Decode in a process that is already there, and undo what measuring sets of torch."""
+    threads = torch.get_num_threads()
+    try:
+        with mock.patch("bench.runners.evaluate.measure.DecoderProcess", KeptDecoder):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+
+
+def run_units_here(units: Units, jobs: int) -> Generator[tuple[Unit, Row], None, None]:
+    """As ``run_units``, but in this process, which a crash would end."""
+    while (unit := units.take()) is not None:
+        yield from ((unit, row) for row in run_unit(unit))
+        units.release(unit)
 
 
 def measure_with_second_process(model: nn.Module, name: str, options: dict, sizes: list[tuple[int, int]],
@@ -47,10 +71,5 @@ def measure_with_second_process(model: nn.Module, name: str, options: dict, size
         path = folder / f"{width}x{height}.png"
         Image.fromarray(picture(width, height)).save(path)
         images.append(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
-    threads = torch.get_num_threads()
-    try:
-        with mock.patch("bench.runners.evaluate.unit.DecoderProcess", KeptDecoder):
-            return list(run_unit(Unit(spec, "set", None, tuple(images), threads=1)))
-    finally:  # measuring sets torch's threads and algorithms
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
+    with kept_decoder():
+        return list(run_unit(Unit(spec, "set", None, tuple(images), threads=1)))

@@ -45,6 +45,7 @@ def rows_in(folder: Path, dataset: str = "pictures") -> list[Row]:
     return Store(folder).read(dataset)
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_second_run_measures_nothing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert bench("--dataset", folder) == EXIT_DONE
     first = capsys.readouterr()
@@ -61,6 +62,7 @@ def test_second_run_measures_nothing(folder: Path, tmp_path: Path, capsys: pytes
     assert len(rows_in(tmp_path / "results")) == 6
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_rows_of_a_folder_do_not_join_those_of_a_set(folder: Path, tmp_path: Path) -> None:
     own = folder.rename(folder.with_name("kodak"))
     assert bench("--dataset", own) == EXIT_DONE
@@ -68,6 +70,7 @@ def test_rows_of_a_folder_do_not_join_those_of_a_set(folder: Path, tmp_path: Pat
     assert {row.dataset for row in rows_in(tmp_path / "results", "folder-kodak")} == {"folder-kodak"}
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_summary_averages_are_those_of_the_rows(folder: Path, tmp_path: Path,
                                                 capsys: pytest.CaptureFixture) -> None:
     bench("--dataset", folder, "--points", "s16")
@@ -84,6 +87,7 @@ def test_plan_stores_nothing(folder: Path, tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.usefixtures("measured_here")
 @pytest.mark.parametrize(("fault", "status"), [("encode", FAILED), ("mismatch", OK)])
 def test_failures_and_mismatches_give_exit_code_1(folder: Path, tmp_path: Path, fault: str, status: str,
                                                   monkeypatch: pytest.MonkeyPatch,
@@ -97,6 +101,7 @@ def test_failures_and_mismatches_give_exit_code_1(folder: Path, tmp_path: Path, 
     assert "nothing to run" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_failed_rows_are_tried_again(folder: Path, tmp_path: Path) -> None:
     path = folder / "image00.png"
     whole = path.read_bytes()
@@ -107,6 +112,7 @@ def test_failed_rows_are_tried_again(folder: Path, tmp_path: Path) -> None:
     assert sum(row.status == OK for row in rows_in(tmp_path / "results")) == 6
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_what_is_missing_counts_only_where_it_was_named(folder: Path, capsys: pytest.CaptureFixture) -> None:
     arguments = ["evaluate", "--dataset", str(folder), "--points", "s4"]
     assert main([*arguments, "--codecs", "absent,deflate"]) == EXIT_INCOMPLETE
@@ -157,6 +163,7 @@ def test_dying_encoder_costs_its_own_images_only(folder: Path, tmp_path: Path, j
     assert rows["deflate", "image01.png"].provenance.jobs == int(jobs)
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_sample_takes_the_place_of_a_set_that_can_not_be_had(folder: Path, tmp_path: Path,
                                                              monkeypatch: pytest.MonkeyPatch,
                                                              capsys: pytest.CaptureFixture) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from second_process import KeptDecoder
 from tiny_models import TINY, picture, tiny_model, write_variants
 
 from bench import operators
@@ -25,7 +26,7 @@ from bench.models.checkpoints import write_float16
 from bench.models.image_codec import EncodedImage
 from bench.results.rows import FAILED, OK, Row
 from bench.results.store import Store
-from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
+from bench.runners.evaluate.decoder_client import DecoderFailure
 from bench.runners.evaluate.identity import identify
 from bench.runners.evaluate.measure import run_unit
 from bench.runners.evaluate.unit import Unit, UnitImage
@@ -201,7 +202,7 @@ def test_damage_costs_the_decoder_process_one_file_only(spec, codec, stream, tmp
     files = {"whole": stream, "cut": stream[:-4], "other": b"GIF89a" + bytes(50)}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with DecoderProcess(spec, torch=ONE_THREAD, timeout_s=120) as decoder:
+    with KeptDecoder(spec, torch=ONE_THREAD, timeout_s=120) as decoder:
         for name in ("cut", "other"):
             with pytest.raises(DecoderFailure) as caught:
                 decoder.decode(tmp_path / name)
@@ -319,6 +320,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -
     return code, {row.point: row for row in Store(results).read("pictures")} if results.exists() else {}
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_a_variants_good_checkpoint_is_measured_and_its_bad_one_fails(spec, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
     folder = tmp_path / "checkpoints" / "tiny"
@@ -335,6 +337,7 @@ def test_a_variants_good_checkpoint_is_measured_and_its_bad_one_fails(spec, tmp_
     assert re.search(r"tiny \(miniature\) +0.01 +1/1 +0 ", shown) and bad.reason[:60] in shown
 
 
+@pytest.mark.usefixtures("measured_here")
 def test_a_bad_checkpoint_by_name_gives_exit_code_1(tmp_path, monkeypatch) -> None:
     (tmp_path / "0.0067.pth").write_bytes(b"")
     code, rows = evaluate(tmp_path, monkeypatch, "--variant", "hpcm_base_mini",

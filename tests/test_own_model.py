@@ -51,7 +51,7 @@ def test_the_readmes_variant_is_measured_by_copying_it(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (row,) = Store(tmp_path / "results").read("pictures")
-    assert (row.status, row.name, row.decode_matches, row.warnings) == (OK, name, True, [])
+    assert (row.status, row.name, row.decode_matches, row.warnings) == (OK, name, True, ())
     assert re.fullmatch("[0-9a-f]{64}", row.identity["source_sha256"])
     stored = (tmp_path / "streams" / "pictures" / name / "0.013" / "a.png.bin").read_bytes()
     base = LearnedCodec(tiny_model(), "cpu").encode(image).stream
