@@ -17,7 +17,7 @@ from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.models import MODELS, create
 from bench.models.checkpoints import read_weights
-from bench.training.data import centres, decode_folders
+from bench.training.data import crop_centres, decode_folders
 from bench.training.job import Job
 from bench.training.miniatures import MiniaturePlan, is_made, order_miniatures, plan_runs, read_record
 from bench.training.optimise.guard import TrainingDiverged
@@ -62,7 +62,7 @@ def test_one_epoch_of_every_recipe_and_on_every_architecture(model, recipe, imag
         return
     trainer = Trainer(job, tmp_path)
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
-    last = trainer.run(images, centres(images, crop, most=1))
+    last = trainer.run(images, crop_centres(images, crop, most=1))
     assert trainer.step == 2 and trainer.guard.skipped == 0
     assert all(np.isfinite([last["loss"], last["bpp"], last["psnr_db"]]))
     learning = {name: value for name, value in trainer.model.named_parameters() if value.requires_grad}

@@ -306,7 +306,7 @@ def test_noise_differs_by_step_process_and_seed():
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from bench.training.data import centres, decode_folders
+from bench.training.data import crop_centres, decode_folders
 from bench.training.processes import join_processes, leave_processes
 from bench.training.trainer import Trainer
 sys.path.insert(0, "tests")
@@ -317,7 +317,7 @@ processes = join_processes("cpu")
 images = decode_folders([folder / "photographs"], CROP, folder / "cache")
 for recipe in sys.argv[2:]:
     trainer = Trainer(job(recipe, steps=6, patience=2), folder / recipe, None, processes)
-    trainer.run(images, centres(images, CROP), save_every=3)
+    trainer.run(images, crop_centres(images, CROP), save_every=3)
     torch.save({"weights": dict(trainer.model.named_parameters()), "objective": trainer.objective.state_dict()},
                folder / f"{recipe}-{processes.rank}.pt")
 leave_processes()

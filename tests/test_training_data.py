@@ -8,7 +8,7 @@ from tiny_models import picture
 from training_samples import CROP, decoded, photographs  # noqa: F401
 
 from bench.common.errors import DatasetError
-from bench.training.data import RandomCrops, StepNumbers, as_input, batches, centres, decode_folders
+from bench.training.data import RandomCrops, StepNumbers, as_input, crop_centres, decode_folders, load_batches
 
 
 def numbered(tmp_path, *sizes):
@@ -102,10 +102,10 @@ def test_a_crop_depends_on_seed_and_number_alone(decoded):
 
 def test_worker_processes_give_the_same_batches_in_the_same_order(decoded):
     crops, numbers = RandomCrops(decoded, CROP, seed=0), StepNumbers(2, 6, 4)
-    alone = list(batches(crops, numbers, workers=0))
+    alone = list(load_batches(crops, numbers, workers=0))
     assert len(alone) == 4 and alone[0].shape == (4, 3, CROP, CROP) and alone[0].dtype == torch.uint8
     assert torch.equal(alone[0][1], crops[2 * 4 + 1])
-    for a, b in zip(alone, batches(crops, numbers, workers=2), strict=True):
+    for a, b in zip(alone, load_batches(crops, numbers, workers=2), strict=True):
         assert torch.equal(a, b)
 
 
@@ -116,11 +116,11 @@ def test_processes_share_a_batch(decoded):
 
 
 def test_centres_and_input_range(tmp_path):
-    parts = centres(numbered(tmp_path, (9, 8), (6, 5)), 5)
+    parts = crop_centres(numbered(tmp_path, (9, 8), (6, 5)), 5)
     assert parts.shape == (2, 3, 5, 5)
     assert parts[0, 0].min() == 2 and parts[0, 1].min() == 1  # (9 - 5) // 2, (8 - 5) // 2
     assert parts[1, 0].min() == 0 and parts[1, 1].min() == 0
-    assert len(centres(numbered_more(tmp_path), 5, most=3)) == 3
+    assert len(crop_centres(numbered_more(tmp_path), 5, most=3)) == 3
     x = as_input(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
     assert x.dtype == torch.float32 and x.flatten().tolist() == [0.0, 1.0]
 

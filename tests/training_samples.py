@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_models import TINY, picture
 
-from bench.training.data import Decoded, centres, decode_folders
+from bench.training.data import Decoded, crop_centres, decode_folders
 from bench.training.job import Job
 from bench.training.recipes import RECIPES, Recipe
 
@@ -51,4 +51,4 @@ def decoded(photographs: Path, tmp_path: Path) -> Decoded:
 
 @pytest.fixture()
 def held_out(decoded: Decoded):
-    return centres(decoded, CROP)
+    return crop_centres(decoded, CROP)

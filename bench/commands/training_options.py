@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.folders import default_folder
-from bench.training.data import centres, decode_folders
+from bench.training.data import crop_centres, decode_folders
 from bench.training.job import Job
 from bench.training.recipes import RECIPES, Recipe
 from bench.training.start.sweep import Images, Prepare, from_other, from_principal_components, from_scratch
@@ -60,7 +60,7 @@ def load_images(args: argparse.Namespace, crop: int) -> Images:
     held_out_folders = [args.validation] if args.validation else []
     if missing := [str(folder) for folder in (*args.data, *held_out_folders) if not folder.is_dir()]:
         raise ConfigurationError(f"there is no folder {', '.join(missing)}", "name folders of images that are there")
-    held_out = centres(decode_folders(held_out_folders, crop, cache), crop) if held_out_folders else None
+    held_out = crop_centres(decode_folders(held_out_folders, crop, cache), crop) if held_out_folders else None
     return Images(decode_folders(args.data, crop, cache), held_out)
 
 

@@ -74,7 +74,7 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     index, file = stem.with_suffix(".json"), stem.with_suffix(".rgb")
     listed = _read_index(index, file)
     if listed is None:
-        listed = _decode(paths, file)
+        listed = _decode_images(paths, file)
         write_whole(index, json.dumps(listed))
     shapes = [tuple(shape) for shape in listed["shapes"]]
     starts = [0, *itertools.accumulate(3 * height * width for height, width in shapes)]
@@ -97,13 +97,13 @@ def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _decode(paths: list[Path], file: Path) -> dict[str, Any]:
+def _decode_images(paths: list[Path], file: Path) -> dict[str, Any]:
     """Write the pixels of all images; the file appears whole or not at all, whoever else writes the same."""
     shapes, hashed = [], hashlib.sha256()
     try:
         with whole(file) as temporary, temporary.open("wb") as pixels:
             for path in tqdm(paths, "decoding", unit="image", disable=None):
-                image = _read(path)
+                image = _read_image(path)
                 data = image.tobytes()
                 pixels.write(data)
                 hashed.update(data)
@@ -114,7 +114,7 @@ def _decode(paths: list[Path], file: Path) -> dict[str, Any]:
     return {"shapes": shapes, "names": [path.name for path in paths], "sha256": hashed.hexdigest()}
 
 
-def _read(path: Path) -> np.ndarray:
+def _read_image(path: Path) -> np.ndarray:
     """One image, uint8 (H, W, 3)."""
     try:
         with Image.open(path) as image:
@@ -171,7 +171,7 @@ class StepNumbers:
             yield list(range(start, start + share))
 
 
-def batches(crops: RandomCrops, numbers: StepNumbers, workers: int, pinned: bool = False) -> DataLoader:
+def load_batches(crops: RandomCrops, numbers: StepNumbers, workers: int, pinned: bool = False) -> DataLoader:
     """Batches of crops as uint8 (B, 3, crop, crop), made ahead of time by ``workers`` processes (0: by this one)."""
     ahead = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
     return DataLoader(crops, batch_sampler=numbers, num_workers=workers, pin_memory=pinned, **ahead)
@@ -182,7 +182,7 @@ def as_input(crops: Tensor, device: torch.device | str = "cpu") -> Tensor:
     return crops.to(device, non_blocking=True).float() / 255
 
 
-def centres(decoded: Decoded, crop: int, most: int = VALIDATION_IMAGES) -> Tensor:
+def crop_centres(decoded: Decoded, crop: int, most: int = VALIDATION_IMAGES) -> Tensor:
     """The centre of at most ``most`` images, evenly chosen: uint8 (n, 3, crop, crop)."""
     images = decoded.images()
     chosen = [images[i * len(images) // min(most, len(images))] for i in range(min(most, len(images)))]

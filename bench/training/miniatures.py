@@ -23,7 +23,7 @@ from bench.training.installation import install_result
 from bench.training.job import Job
 from bench.training.processes import Processes
 from bench.training.recipes import FINE_TUNING, RECIPES, Recipe
-from bench.training.start.sweep import Images, Prepare, by_lambda, from_principal_components, from_weights
+from bench.training.start.sweep import Images, Prepare, from_principal_components, from_weights, order_lambdas
 from bench.training.trainer import STATE, Trainer
 from bench.variants import Variant
 
@@ -124,7 +124,7 @@ def plan_runs(variant: Variant, plan: MiniaturePlan, checkpoints: Path | None = 
     folder = checkpoints / variant.name if checkpoints is not None else variant.checkpoints
     if not isinstance(folder, Path):
         raise ConfigurationError(f"the miniature {variant.name} names files, not a folder of checkpoints")
-    return [_plan_run(variant, lambda_, warm, folder, plan) for lambda_, warm in by_lambda(variant.lambdas)]
+    return [_plan_run(variant, lambda_, warm, folder, plan) for lambda_, warm in order_lambdas(variant.lambdas)]
 
 
 def _plan_run(variant: Variant, lambda_: float, warm: float | None, folder: Path, plan: MiniaturePlan) -> MiniatureRun:

@@ -18,7 +18,7 @@ from bench.common.text import duration
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights
 from bench.training.balance.objectives import make_objective
-from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, batches
+from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, load_batches
 from bench.training.early_stopping import Stopping
 from bench.training.job import Job
 from bench.training.log import LogWriter
@@ -32,6 +32,8 @@ from bench.training.state import CheckpointKeeper, read_state, write_state
 OPTIMISERS = {"adam": torch.optim.Adam, "cautious": CautiousAdam}
 USUAL_CROP = 256  # of published trainings; every model of the family takes it
 STATE, BEST = "state.pt", "best.pt"
+COUNTERS = ("step", "elapsed_s", "origin", "best_loss", "latest")  # attributes that a state holds as they are
+STATEFUL = ("optimiser", "objective", "stopping", "guard")  # those with a state of their own
 
 
 class Trainer:
@@ -57,25 +59,27 @@ class Trainer:
             raise ConfigurationError(f"a batch of {self.recipe.batch} can't be split over {self.processes.number}"
                                      " processes", "choose a multiple")
         self.lock = lock_folder(folder, "trains") if self.processes.leads else None
+
         torch.manual_seed(job.seed)
         self.model = create(job.model, **job.options)
         side = min(self.model.padding_multiple, USUAL_CROP)
         if self.recipe.crop % side:
             raise ConfigurationError(f"crops of {self.recipe.crop} pixels don't fit the model",
                                      f"their side must be a multiple of {side}")
-        self.step, self.elapsed_s, self.best_loss = 0, 0.0, math.inf
-        self.latest: dict[str, Any] = {}
         state = read_state(self.state_path, job, self.given) if self.state_path.exists() else None
         self.origin = dict(prepare(self.model)) if state is None and prepare else {}
         weights = dict(self.model.named_parameters())
         self.frozen = state["frozen"] if state else [name for name in weights if not weights[name].requires_grad]
         set_trainable((weights[name] for name in self.frozen), False)
+
         self.net = self.processes.wrap(self.model, self.recipe.half)
         self.parts = LearningParts(self.model, self.recipe)
         self.optimiser = OPTIMISERS[self.recipe.optimiser](self.parts.groups, lr=self.recipe.learning_rate)
         self.objective = make_objective(self.recipe, self.recipe.steps, self.processes)
         self.stopping = Stopping(self.recipe, self.parts.freeze_scale if self.recipe.freeze_converged else None)
         self.guard = Guard(self.state_path)
+        self.step, self.elapsed_s, self.best_loss = 0, 0.0, math.inf
+        self.latest: dict[str, Any] = {}
         if state is not None:
             self._restore(state)
 
@@ -103,17 +107,19 @@ class Trainer:
             TrainingDiverged: the loss is no longer a number or has grown out of bounds; the last good state is kept.
         """
         recipe, last = self.recipe, min(until or self.recipe.steps, self.recipe.steps)
-        if self.stopping.stopped or self.step >= last:
+        if self.is_done or self.step >= last:
             return self.latest
         log = LogWriter(self.folder, self.step) if self.processes.leads else None
         if log and self.step == 0:
             log.write("recipe", job=self.job.as_plain(), origin=self.origin, images=len(data))
         numbers = StepNumbers(self.step, last, recipe.batch, self.processes.rank, self.processes.number)
         crops = RandomCrops(data, recipe.crop, self.job.seed)
+
         started, window = time.monotonic() - self.elapsed_s, []
-        for batch in batches(crops, numbers, workers, self.processes.device.type == "cuda"):
+        for batch in load_batches(crops, numbers, workers, self.processes.device.type == "cuda"):
             window.append(self._step(as_input(batch, self.processes.device)))
             self.elapsed_s = time.monotonic() - started
+
             due = self.step % save_every == 0 or self.step == last
             if self.step % log_every == 0 or due:
                 self._log(log, self.processes.mean(torch.stack(window).mean(0)))
@@ -135,24 +141,25 @@ class Trainer:
         self.objective.start_step(self.step)
         self.net.train()
         torch.manual_seed(noise_seed(self.job.seed, self.step, self.processes.rank))
-        losses, output = self._losses(self.net, x)
+
+        losses, output = self._compute_losses(self.net, x)
         loss = self.objective.loss(self.model, losses, output)
         self.optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
         if self.guard.allows_step(norm):
             self.optimiser.step()
-            self.objective.finish_step(lambda: self._again(x), self.model)
+            self.objective.finish_step(lambda: self._compute_losses_again(x), self.model)
         self.step += 1
         return torch.stack([losses.total.detach(), losses.bpp.detach(), losses.mse.detach(), norm.detach()])
 
-    def _losses(self, net: nn.Module, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
+    def _compute_losses(self, net: nn.Module, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
         output = net(x)
         return rate_distortion(output, x, self.job.lambda_, self.job.metric), output
 
     @torch.no_grad()
-    def _again(self, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
-        return self._losses(self.model, x)
+    def _compute_losses_again(self, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
+        return self._compute_losses(self.model, x)
 
     def _log(self, log: LogWriter | None, means: Tensor) -> None:
         loss, bpp, mse, norm = means.tolist()
@@ -173,9 +180,10 @@ class Trainer:
             lambda: validate(self.model, held_out, self.job, self.processes.device, rates))
         self.objective.record(result)
         self.stopping.record(self.step, result)
+
         is_best = result["loss"] < self.best_loss
         self.best_loss = min(self.best_loss, result["loss"])
-        if log:
+        if log is not None:
             log.write("validation", step=self.step, **result)
             print(f"  held out: loss {result['loss']:.4g}  {result['bpp']:.4g} bpp  {result['psnr_db']:.2f} dB"
                   f"{'  best' if is_best else ''}", flush=True)
@@ -187,24 +195,18 @@ class Trainer:
     def _save(self) -> None:
         """Write all that the next step depends on; a state with weights that are not finite is never written."""
         self.guard.check_weights(self.model)
-        if not self.processes.leads:
-            return
-        write_state(self.state_path, {
-            "job": self.job.as_plain(), "given": self.given, "origin": self.origin, "frozen": self.frozen,
-            "step": self.step, "elapsed_s": self.elapsed_s, "best_loss": self.best_loss, "latest": self.latest,
-            "model": bare_weights(self.model), "optimiser": self.optimiser.state_dict(),
-            "objective": self.objective.state_dict(), "stopping": self.stopping.state_dict(),
-            "guard": self.guard.state_dict(),
-        })
+        if self.processes.leads:
+            write_state(self.state_path, {
+                "job": self.job.as_plain(), "given": self.given, "frozen": self.frozen,
+                "model": bare_weights(self.model), **{name: getattr(self, name) for name in COUNTERS},
+                **{name: getattr(self, name).state_dict() for name in STATEFUL}})
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.model, state["model"], str(self.state_path))
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.objective.load_state_dict(state["objective"])
-        self.stopping.load_state_dict(state["stopping"])
-        self.guard.load_state_dict(state["guard"])
-        self.step, self.elapsed_s, self.origin = state["step"], state["elapsed_s"], state["origin"]
-        self.best_loss, self.latest = state["best_loss"], state["latest"]
+        for name in COUNTERS:
+            setattr(self, name, state[name])
+        for name in STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
 
 
 def noise_seed(seed: int, step: int, process: int = 0) -> int:

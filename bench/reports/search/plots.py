@@ -58,11 +58,9 @@ def draw_figures(analysis: SearchAnalysis) -> Iterator[Figure]:
 
 def _varied_parameters(group: TrialsAtLambda) -> list[str]:
     """Parameters of which the complete trials have several values."""
-    values: dict[str, set[float]] = {}
-    for trial in group.of_state(COMPLETE):
-        for name, value in trial.parameters.items():
-            values.setdefault(name, set()).add(value)
-    return [name for name, seen in values.items() if len(seen) > 1]
+    trials = group.of_state(COMPLETE)
+    names = trials[0].parameters if trials else {}
+    return [name for name in names if len({trial.parameters[name] for trial in trials}) > 1]
 
 
 def _draw_figure(kind: str, name: str, group: TrialsAtLambda, parameters: list[str], caption: str) -> Figure:

@@ -190,8 +190,6 @@ class Search:
 def _read_best_figures(path: Path) -> dict[str, float]:
     """Loss, rate and quality of the best validation in a log; empty without one."""
     log = read_log(path) if path.exists() else None
-    validations = [line for line in log.validations if math.isfinite(line.loss)] if log else []
-    if not validations:
-        return {}
-    best = min(validations, key=lambda line: line.loss)
-    return {"loss": best.loss, "bpp": best.bpp, "psnr_db": best.psnr_db}
+    finite = [validation for validation in log.validations if math.isfinite(validation.loss)] if log else []
+    best = min(finite, key=lambda validation: validation.loss, default=None)
+    return {"loss": best.loss, "bpp": best.bpp, "psnr_db": best.psnr_db} if best else {}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.checkpoints import load_weights, read_weights
-from bench.training.data import Decoded, as_input, centres
+from bench.training.data import Decoded, as_input, crop_centres
 from bench.training.start.principal_components import principal_components
 from bench.training.start.transfer import FREEZE_EXCEPT, transfer
 from bench.training.trainer import BEST, STATE
@@ -38,7 +38,7 @@ def from_principal_components(images: Images, crop: int, lambda_: float) -> Prep
     """Start the transforms from principal components of the training images."""
 
     def prepare(model: nn.Module) -> dict[str, Any]:
-        principal_components(model, as_input(centres(images.training, crop, START_IMAGES)), lambda_)
+        principal_components(model, as_input(crop_centres(images.training, crop, START_IMAGES)), lambda_)
         return {"start": "principal components of the training images"}
 
     return prepare
@@ -76,7 +76,7 @@ def from_scratch(model: nn.Module) -> dict[str, Any]:
     return {"start": "random weights"}
 
 
-def by_lambda(lambdas: tuple[float, ...]) -> list[tuple[float, float | None]]:
+def order_lambdas(lambdas: tuple[float, ...]) -> list[tuple[float, float | None]]:
     """The λ in the order of training, from the largest, each with the one whose weights it starts from.
 
     Downwards, because a model for a high rate holds all that one for a lower rate needs.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -90,11 +90,12 @@ def transfer(
     constants = {name for name, buffer in model.named_buffers() if buffer.numel() == 1}
     wanted = {name: value for name, value in state.items() if name not in constants}
     parameters = [name for name, _ in model.named_parameters()]
-    sources = _sources(wanted, weights, set(parameters))
+    sources = _find_sources(wanted, weights, set(parameters))
     if not any(name in sources for name in parameters):
         raise ConfigurationError(f"none of the weights fit {type(model).__name__}; they have {list_names(weights)}",
                                  "check the variant, its options and the file to start from")
-    frozen = _to_freeze(parameters, sources, except_parts) if freeze else ()
+
+    frozen = _choose_frozen(parameters, sources, except_parts) if freeze else ()
     known = {name: weights.pop(name) for name in constants & set(weights)}  # loading compares them
     taken = {name: weights[source] for name, source in sources.items()}
     load_weights(model, {**state, **known, **taken}, "the start")
@@ -112,17 +113,13 @@ def _report(
     fresh = tuple(name for name in state if name not in sources)
     taken = set(sources.values())
     unused = tuple(name for name in weights if name not in taken)
-    return TransferReport(loaded, renamed, fresh, unused, frozen, parameters={
-        "loaded": _size(state, loaded), "renamed": _size(state, [new for _, new in renamed]),
-        "fresh": _size(state, fresh), "unused": _size(weights, unused), "frozen": _size(state, frozen),
-    })
+    sorted_names = {"loaded": loaded, "renamed": [new for _, new in renamed], "fresh": fresh, "frozen": frozen}
+    parameters = {kind: sum(state[name].numel() for name in names) for kind, names in sorted_names.items()}
+    parameters["unused"] = sum(weights[name].numel() for name in unused)
+    return TransferReport(loaded, renamed, fresh, unused, frozen, parameters)
 
 
-def _size(tensors: Mapping[str, Tensor], names: Iterable[str]) -> int:
-    return sum(tensors[name].numel() for name in names)
-
-
-def _to_freeze(parameters: list[str], sources: Mapping[str, str], except_parts: Sequence[str]) -> tuple[str, ...]:
+def _choose_frozen(parameters: list[str], sources: Mapping[str, str], except_parts: Sequence[str]) -> tuple[str, ...]:
     frozen = tuple(name for name in parameters if name in sources and not name.startswith(tuple(except_parts)))
     if len(frozen) == len(parameters):
         raise ConfigurationError("freezing all that was taken over would leave nothing to train",
@@ -130,22 +127,25 @@ def _to_freeze(parameters: list[str], sources: Mapping[str, str], except_parts: 
     return frozen
 
 
-def _sources(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], parameters: set[str]) -> dict[str, str]:
+def _find_sources(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], parameters: set[str]) -> dict[str, str]:
     """The model's tensors to the weights' that they take over."""
     moved = {}
     for transform in ("g_a", "g_s"):
-        moved.update(_matched_layers(_layers(weights, transform), _layers(parameters, transform)))
+        moved.update(_match_layers(_list_layers(weights, transform), _list_layers(parameters, transform)))
+
     layers = defaultdict(list)  # the model's tensors by the layer they belong to; a tensor of the model itself, alone
-    found = {}
+    source_of = {}
     for name in wanted:
         layers[name.rpartition(".")[0] or name].append(name)
         match = LAYER.match(name)
-        found[name] = name if match is None else moved.get(match[0], "") + name.removeprefix(match[0])
-    fits = {name: found[name] in weights and weights[found[name]].shape == wanted[name].shape for name in wanted}
-    return {name: found[name] for names in layers.values() if all(fits[name] for name in names) for name in names}
+        source_of[name] = name if match is None else moved.get(match[0], "") + name.removeprefix(match[0])
+    shapes = {name: value.shape for name, value in weights.items()}
+    whole_layers = [names for names in layers.values()
+                    if all(shapes.get(source_of[name]) == wanted[name].shape for name in names)]
+    return {name: source_of[name] for names in whole_layers for name in names}
 
 
-def _layers(names: Mapping[str, Tensor] | set[str], transform: str) -> dict[str, set[str]]:
+def _list_layers(names: Mapping[str, Tensor] | set[str], transform: str) -> dict[str, set[str]]:
     """The layers of g_a or g_s in their order, with the names of their tensors within the layer."""
     layers: dict[tuple[tuple[int, ...], str], set[str]] = {}
     for name in names:
@@ -155,7 +155,7 @@ def _layers(names: Mapping[str, Tensor] | set[str], transform: str) -> dict[str,
     return {layer: layers[place, layer] for place, layer in sorted(layers)}
 
 
-def _matched_layers(old: Mapping[str, set[str]], new: Mapping[str, set[str]]) -> dict[str, str]:
+def _match_layers(old: Mapping[str, set[str]], new: Mapping[str, set[str]]) -> dict[str, str]:
     """New layers to the old ones that they continue.
 
     Strided layers match by their number. Between two of them, each old layer goes to the next new layer of its kind,
@@ -163,7 +163,7 @@ def _matched_layers(old: Mapping[str, set[str]], new: Mapping[str, set[str]]) ->
     """
     known = set().union(*new.values())  # parameters: what else old files hold of a layer does not tell its kind
     pairs: dict[str, str] = {}
-    for olds, news in zip(_between_strides(old, known), _between_strides(new, known)):
+    for olds, news in zip(_split_at_strides(old, known), _split_at_strides(new, known)):
         start = 0
         for layer in olds:
             alike = (i for i in range(start, len(news)) if new[news[i]] == old[layer] & known)
@@ -172,7 +172,7 @@ def _matched_layers(old: Mapping[str, set[str]], new: Mapping[str, set[str]]) ->
     return pairs
 
 
-def _between_strides(layers: Mapping[str, set[str]], known: set[str]) -> list[list[str]]:
+def _split_at_strides(layers: Mapping[str, set[str]], known: set[str]) -> list[list[str]]:
     """The layers in runs of which each but the first begins with a strided one."""
     runs: list[list[str]] = [[]]
     for layer, tensors in layers.items():
