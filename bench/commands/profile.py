@@ -88,7 +88,9 @@ def run(args: argparse.Namespace) -> int:
     device = device_name(settings.device)
     folder = latency_folder(args.results, device)
     if args.resume:
-        subjects = select_pending(subjects, settings, device, _stored_keys(folder))
+        stored = StoredResults(args.results).latencies(folder.name).stored
+        done = [row.key for row in stored if row.status == OK]  # failures are tried again
+        subjects = select_pending(subjects, settings, device, done)
     if not subjects:
         print("all of it is stored; leave --resume away to measure it again")
         return EXIT_DONE
@@ -153,15 +155,6 @@ def _settings(args: argparse.Namespace) -> Settings:
     budget_s = args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S)
     protocol = Protocol(repeats, budget_s, least=min(LEAST, repeats))
     return Settings(device, tuple(dict.fromkeys(pictures)), args.batch, protocol, torch_options)
-
-
-def _stored_keys(folder: Path) -> list[str]:
-    """Keys of the rows that are stored; failures are tried again."""
-    from bench.results.latency_rows import LatencyRow
-    from bench.results.store import read_rows
-
-    return [row.key for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)
-            if row.status == OK]
 
 
 def _write_traces(subjects: Iterable[Subject], settings: Settings, folder: Path) -> int:

@@ -79,11 +79,10 @@ def _children_counted(model: nn.Module | None, total: Callable[[], int]) -> Iter
         for name, child in () if model is None else model.named_children():
             for module in child if isinstance(child, nn.ModuleList) else [child]:
                 starts: list[int] = []
-                enter = module.register_forward_pre_hook(lambda *_, starts=starts: starts.append(total()))
-                leave = module.register_forward_hook(
-                    lambda *_, starts=starts, name=name: flops.update({name: total() - starts.pop()}))
-                stack.callback(enter.remove)
-                stack.callback(leave.remove)
+                stack.enter_context(module.register_forward_pre_hook(
+                    lambda *_, starts=starts: starts.append(total())))
+                stack.enter_context(module.register_forward_hook(
+                    lambda *_, starts=starts, name=name: flops.update({name: total() - starts.pop()})))
         yield flops
 
 

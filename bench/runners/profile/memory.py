@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity
 
 from bench.results.stages import REST
 from bench.runners.profile.stages import PROFILER_PREFIX, Recorder, profiler_marks
@@ -79,8 +78,12 @@ def _gpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
 
 
 def _cpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
-    with _quiet_profiler() as profiler, profiler_marks() as recorder:
-        staged_pass(recorder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with (torch.profiler.profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler,
+              profiler_marks() as recorder):
+            staged_pass(recorder)
+
     events = sorted(profiler.profiler.kineto_results.events(), key=lambda event: event.start_ns())
     stage, level = REST, 0
     stages: dict[str, int] = {}
@@ -93,15 +96,6 @@ def _cpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
 
     peaks = {stage: held_bytes + level for stage, level in stages.items()}
     return PeakMemory(max(peaks.values()), None, peaks)
-
-
-@contextmanager
-def _quiet_profiler() -> Iterator[Any]:
-    """The profiler with nothing but memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
-            yield profiler
 
 
 def rss_bytes() -> int:

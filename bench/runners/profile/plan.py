@@ -17,6 +17,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.text import align, duration
 from bench.datasets import read_rgb8
+from bench.models import create
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE
 from bench.results.schema import digest
@@ -116,7 +117,7 @@ def _weights_bytes(subject: Subject) -> int:
     """Bytes of a subject's parameters; 0 where the model can't be built, which is then found out."""
     try:
         with torch.device("meta"):
-            model = subject.create_model()
+            model = create(subject.variant.model, **subject.options)
     except Exception:
         return 0
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
@@ -125,12 +126,13 @@ def _weights_bytes(subject: Subject) -> int:
 def select_pending(subjects: Sequence[Subject], settings: Settings, device_name: str,
                    done: Iterable[str]) -> list[Subject]:
     """Leave out the subjects whose rows are all among the keys ``done``; the baseline stays if anything does."""
-    def keys(subject: Subject) -> set[str]:
-        return {digest(row_identity(subject, picture, direction, settings, device_name))
-                for picture in settings.pictures for direction in DIRECTIONS}
-
     stored = set(done)
-    left = [subject for subject in subjects if not keys(subject) <= stored]
+
+    def is_stored(subject: Subject) -> bool:
+        return all(digest(row_identity(subject, picture, direction, settings, device_name)) in stored
+                   for picture in settings.pictures for direction in DIRECTIONS)
+
+    left = [subject for subject in subjects if not is_stored(subject)]
     return [subject for subject in subjects if subject in left or (left and subject.name == BASE)]
 
 

@@ -70,10 +70,6 @@ class Subject:
         """The model's."""
         return self.variant.options_for(self.lambda_)
 
-    def create_model(self) -> nn.Module:
-        """The model as it is initialised."""
-        return create(self.variant.model, **self.options)
-
 
 def choose_subjects(names: Sequence[str], configurations: Sequence[str], device: str) -> list[Subject]:
     """Return what to profile: the named variants, or all at full width that are not huge.
@@ -117,7 +113,7 @@ def build_codec(subject: Subject, device: str) -> tuple[LearnedCodec, nn.Module]
     if subject.checkpoint is None:
         model = make_lively_model(subject.variant.model, subject.options)
     else:
-        model = subject.create_model()
+        model = create(subject.variant.model, **subject.options)
         load_weights(model, read_weights(subject.checkpoint), subject.checkpoint.name)
     tag = spec_tag({"model": subject.variant.model, "options": subject.options})
     return LearnedCodec(model, device, tag), model

@@ -153,14 +153,12 @@ def _watch_pass(model: Any, x: Tensor) -> _Seen:
     with ExitStack() as stack:
         for module in model.modules():
             if isinstance(module, _LAYERS):
-                handle = module.register_forward_hook(lambda layer, *_: seen.ran.append(layer))
+                stack.enter_context(module.register_forward_hook(lambda layer, *_: seen.ran.append(layer)))
             elif isinstance(module, EntropyBottleneck):
-                handle = module.register_forward_pre_hook(lambda _, inputs: seen.on_hyper_latents(inputs[0]))
+                stack.enter_context(module.register_forward_pre_hook(
+                    lambda _, inputs: seen.on_hyper_latents(inputs[0])))
             elif isinstance(module, GaussianConditional):
-                handle = module.register_forward_pre_hook(gaussian, with_kwargs=True)
-            else:
-                continue
-            stack.callback(handle.remove)
+                stack.enter_context(module.register_forward_pre_hook(gaussian, with_kwargs=True))
         if isinstance(model, HierarchicalContext):
             _watch_methods(model, seen, stack)
         model(x)
