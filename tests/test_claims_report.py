@@ -26,7 +26,7 @@ from bench.reports.claims.plots import LOOKS, MOST_ROWS, Panel, label_rows, plot
 from bench.reports.claims.report import assemble_claims
 from bench.reports.claims.summary import summary_text
 from bench.reports.claims.text import MARK, Names, claimed_text, p_text, what_text
-from bench.reports.page.pages import contents_of, write_report
+from bench.reports.page.files import contents_of, write_report
 
 NAMES = Names({"rwkv_phase1": "RWKV-1", "hpcm_base": "HPCM-Base", "multiref_phase1": "MultiRef-1"},
               {"hpcm_base": "HPCM", "multiref_phase1": "Multi-reference", "rwkv_phase1": "RWKV"})

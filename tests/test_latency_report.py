@@ -28,7 +28,7 @@ from bench.reports.claims.text import claimed_text, find_names
 from bench.reports.latency.device import MeasuredDevice
 from bench.reports.latency.rates import RatePlot, compare_rates
 from bench.reports.latency.report import assemble_latency, make_latency_report
-from bench.reports.page.pages import contents_of
+from bench.reports.page.files import contents_of
 from bench.results.latency_selection import compare_rows, select_latency
 from bench.results.rows import FAILED
 from bench.results.stored import StoredResults

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigurationError
-from bench.reports.page.pages import contents_of
+from bench.reports.page.files import contents_of
 from bench.reports.search.plots import find_importances
 from bench.reports.search.report import make_search_report
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, Trial, read_trial, read_trials, write_trial

@@ -32,7 +32,7 @@ from bench.commands.training_options import (
 )
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.folders import default_folder
-from bench.reports.page.pages import write_report
+from bench.reports.page.files import write_report
 from bench.runners.machine import resolve_device
 from bench.training.recipes import Recipe
 from bench.training.search.plan import PUBLISHED_GRID, SearchPlan

@@ -11,7 +11,8 @@ from bench.common.files import file_name
 from bench.common.registry import Registry
 from bench.reports.claims.report import find_claims, make_claims_report
 from bench.reports.latency.report import make_latency_report
-from bench.reports.page.pages import Report, write_report
+from bench.reports.page.files import write_report
+from bench.reports.page.pages import Report
 from bench.reports.rate.report import make_rate_report
 from bench.reports.training.report import find_trainings, make_training_report
 from bench.results.stored import StoredResults

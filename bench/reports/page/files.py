@@ -1,4 +1,4 @@
-"""Writing a report's folder: every file whole or not at all, files of earlier reports cleared."""
+"""The files of a report: each written whole or not at all, those of earlier reports cleared."""
 
 from __future__ import annotations
 
@@ -8,8 +8,32 @@ from pathlib import Path
 
 from bench.common.errors import BenchError
 from bench.common.whole_files import write_whole
+from bench.reports.page.pages import FIGURES, TABLES, Report, render_html, render_readme
+from bench.reports.page.render import to_csv, to_latex, to_markdown
 
 MANIFEST = "files.json"
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write every file of ``report`` into ``folder`` and return their paths, README.md first.
+
+    Raises:
+        BenchError: the folder can't be written.
+    """
+    return write_folder(folder, contents_of(report))
+
+
+def contents_of(report: Report) -> dict[str, bytes]:
+    """Return every file of the report: path within its folder to bytes."""
+    contents = {"README.md": render_readme(report).encode(), "index.html": render_html(report).encode()}
+    for figure in report.figures:
+        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
+        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
+    for table in report.tables:
+        contents[f"{TABLES}/{table.name}.csv"] = to_csv(table).encode()
+        contents[f"{TABLES}/{table.name}.md"] = to_markdown(table, level=1).encode()
+        contents[f"{TABLES}/{table.name}.tex"] = to_latex(table).encode()
+    return {**contents, **report.files}
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:

@@ -6,14 +6,12 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
 from bench.reports.page.canvas import Figure
-from bench.reports.page.files import write_folder
-from bench.reports.page.render import escape_markdown, to_csv, to_html, to_latex, to_markdown
+from bench.reports.page.render import escape_markdown, to_html, to_markdown
 from bench.reports.page.table import Table
 
 FIGURES, TABLES = "figures", "tables"  # folders beside the README
@@ -78,29 +76,7 @@ class Report:
         return [figure for section in self.sections for figure in section.figures]
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write every file of ``report`` into ``folder`` and return their paths, README.md first.
-
-    Raises:
-        BenchError: the folder can't be written.
-    """
-    return write_folder(folder, contents_of(report))
-
-
-def contents_of(report: Report) -> dict[str, bytes]:
-    """Return every file of the report: path within its folder to bytes."""
-    contents = {"README.md": readme(report).encode(), "index.html": html_page(report).encode()}
-    for figure in report.figures:
-        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
-        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
-    for table in report.tables:
-        contents[f"{TABLES}/{table.name}.csv"] = to_csv(table).encode()
-        contents[f"{TABLES}/{table.name}.md"] = to_markdown(table, level=1).encode()
-        contents[f"{TABLES}/{table.name}.tex"] = to_latex(table).encode()
-    return {**contents, **report.files}
-
-
-def html_page(report: Report) -> str:
+def render_html(report: Report) -> str:
     """Return the whole report as one HTML document; plots are embedded as SVG."""
     environment = Environment(loader=PackageLoader("bench.reports.page"), autoescape=True, trim_blocks=True,
                               keep_trailing_newline=True)
@@ -125,7 +101,7 @@ def _linked(text: str) -> Markup:
     return Markup("").join([*parts, escape(text[end:])])
 
 
-def readme(report: Report) -> str:
+def render_readme(report: Report) -> str:
     """Return the report as Markdown that links the figures and tables beside it."""
     lines = [f"# {escape_markdown(report.title)}", ""]
     for line in report.intro:
