@@ -134,7 +134,7 @@ def test_an_edited_model_is_measured_again(modules: Path) -> None:
         write(modules, file, (modules / file).read_text() + "# another line\n")
         assert digest(model) != first
     settings_only = identify(CodecSpec("learned", "own", "1", {}, {"model": "own_none:X", "options": {}, "label": "",
-                                       "miniature": False, "metric": "mse"}, {"checkpoint": f"{modules}/1.pth"}), "cpu")
+                                       "miniature": False, "metric": "mse"}, {"checkpoint": f"{modules}/1.pth"}))
     assert "can't import 'own_none'" in settings_only.fault
 
 
