@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 
 from bench.common.errors import BenchError
 from bench.reports.page.canvas import COLUMN, WIDE
@@ -63,8 +65,6 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     return Report(name, "Trainings", "trainings", tuple(intro), tuple(sections))
 
 
-def _group_by_variant(trainings: Sequence[Training]) -> dict[str, list[Training]]:
-    groups: dict[str, list[Training]] = {}
-    for training in trainings:
-        groups.setdefault(training.variant, []).append(training)
-    return groups
+def _group_by_variant(trainings: Iterable[Training]) -> dict[str, list[Training]]:
+    """Trainings, which come in the order of variants, by variant."""
+    return {variant: list(members) for variant, members in groupby(trainings, attrgetter("variant"))}
