@@ -77,10 +77,11 @@ def _curve_changes(before: CurveState, now: CurveState) -> list[Change]:
     if not points or not images:
         return found
     for metric in METRICS:
-        arrays = [_taken(state, metric, points, images) for state in (before, now)]
-        if None in arrays or all(np.array_equal(a, b) for a, b in zip(*arrays)):
+        old_values, new_values = (_taken(state, metric, points, images) for state in (before, now))
+        if old_values is None or new_values is None or np.array_equal(old_values, new_values):
             continue
-        shift = rd_shift(*arrays[0], *arrays[1])
+
+        shift = rd_shift(*old_values, *new_values)
         if shift.direction:
             found.append(_rd_change(what, METRICS.get(metric), shift, images, points))
     return found

@@ -92,9 +92,14 @@ def _complete(case: Case | None) -> bool:
     return case is not None and all(case.measured(direction) is not None for direction in DIRECTIONS)
 
 
+def _measured_rows(case: Case, directions: Sequence[str] = DIRECTIONS) -> list[LatencyRow]:
+    """The rows of ``directions``; of a complete case, all of them."""
+    return [row for direction in directions if (row := case.measured(direction)) is not None]
+
+
 def _absolute(claim: Claim, case: Case) -> Finding:
     if claim.metric in OF_DIRECTION:
-        seconds = round_seconds([case.measured(direction) for direction in OF_DIRECTION[claim.metric]])
+        seconds = round_seconds(_measured_rows(case, OF_DIRECTION[claim.metric]))
         return Finding(missing="a time in ms is that of the authors' own machine; here it is "
                                f"{1000 * float(np.median(seconds)):.4g} ms, which neither confirms nor refutes it")
     value = forward_kmac_per_pixel(case) if claim.part == FORWARD else _value(claim, case)
@@ -105,18 +110,20 @@ def _absolute(claim: Claim, case: Case) -> Finding:
 
 
 def _time(claim: Claim, selection: LatencySelection, case: Case, versus: str) -> Finding:
-    own = [case.measured(direction) for direction in OF_DIRECTION[claim.metric]]
-    others = [selection.in_turns(row, versus) for row in own]
-    if None in others:
+    own = _measured_rows(case, OF_DIRECTION[claim.metric])
+    others = [other for row in own if (other := selection.in_turns(row, versus)) is not None]
+    if len(others) < len(own):
         return Finding(missing=f"not timed in turns with {versus}")
+
     differing = [row.label for row in (*own, *others) if row.decode_matches is False]
     if differing:
         return Finding(fault=f"decoded images of {differing[0]} differ from the encoder's own")
     warnings = [text for row in (*own, *others) for text in row.state.get("warnings", ()) if not is_harmless(text)]
     if warnings:
         return Finding(fault=f"while it was timed, {warnings[0]}")
+
     if claim.part is not None:
-        return _stage(claim, own, others)
+        return _compare_stage(claim.part, own, others)
     a, b = round_seconds(own), round_seconds(others)
     rounds = min(len(a), len(b))
     return Finding(ratio_estimate(a[:rounds], b[:rounds], paired=True), is_ratio=True, floor=NOISE_FLOOR,
@@ -128,23 +135,24 @@ def is_harmless(warning: str) -> bool:
     return warning.startswith(GOVERNOR)
 
 
-def _stage(claim: Claim, own: Sequence[LatencyRow], others: Sequence[LatencyRow]) -> Finding:
+def _compare_stage(stage: str, own: Sequence[LatencyRow], others: Sequence[LatencyRow]) -> Finding:
     """Times of one stage, from the passes in which stages were marked."""
-    series = []
-    for rows in (own, others):
-        if any(claim.part not in row.stages_s for row in rows):
-            return Finding(missing=f"{claim.part} is not measured apart")
-        series.append([sum(values) for values in zip(*(row.stages_s[claim.part] for row in rows))])
-    return Finding(ratio_estimate(*series, paired=False), is_ratio=True, floor=NOISE_FLOOR, what_n="passes",
-                   evidence=f"passes with stages marked, {claim.part}")
+    if any(stage not in row.stages_s for row in (*own, *others)):
+        return Finding(missing=f"{stage} is not measured apart")
+
+    a, b = ([sum(values) for values in zip(*(row.stages_s[stage] for row in rows))] for rows in (own, others))
+    return Finding(ratio_estimate(a, b, paired=False), is_ratio=True, floor=NOISE_FLOOR, what_n="passes",
+                   evidence=f"passes with stages marked, {stage}")
 
 
-def _exact_change(claim: Claim, case: Case, other: Case) -> Finding:
-    values = [_value(claim, one) for one in (case, other)]
-    if None in values or not values[1]:
+def _exact_change(claim: Claim, case: Case, other: Case | None) -> Finding:
+    value = _value(claim, case)
+    versus = None if other is None else _value(claim, other)
+    if value is None or not versus:
         return Finding(missing=f"{claim.part or claim.metric} is not measured apart")
+
     floor = MEMORY_FLOOR if claim.metric == "memory" else 0.0
-    return Finding(Exact(values[0] / values[1]), is_ratio=True, floor=floor, evidence={
+    return Finding(Exact(value / versus), is_ratio=True, floor=floor, evidence={
         "memory": "peaks of what tensors take, of the direction that takes more",
         "parameters": "counted in this suite's models", "macs": "counted while they ran, both directions",
     }[claim.metric])
@@ -152,19 +160,20 @@ def _exact_change(claim: Claim, case: Case, other: Case) -> Finding:
 
 def _value(claim: Claim, case: Case) -> float | None:
     """Numbers, bytes at the peak, or kMAC/pixel of both directions; of a part where the claim names one."""
-    rows = [case.measured(direction) for direction in DIRECTIONS]
-    if claim.part is None:
-        return {"parameters": lambda: rows[0].parameters, "memory": lambda: peak_bytes(case),
-                "macs": lambda: _sum(kmac_per_pixel(row) for row in rows)}[claim.metric]()
+    rows = _measured_rows(case)
     if claim.metric == "memory":
+        if claim.part is None:
+            return peak_bytes(case)
         return max((row.stage_peak_alloc_bytes[claim.part] for row in rows
                     if claim.part in row.stage_peak_alloc_bytes), default=None)
+    if claim.part is None:
+        return rows[0].parameters if claim.metric == "parameters" else _sum([kmac_per_pixel(row) for row in rows])
+
     modules = MODULES.get(claim.part, ())
     counts = [row.module_macs for row in rows] if claim.metric == "macs" else [rows[0].module_parameters]
-    values = [one.get(name) for one in counts for name in modules]
-    return _sum(values) if modules else None
+    return _sum([count.get(name) for count in counts for name in modules]) if modules else None
 
 
-def _sum(values) -> float | None:
-    values = list(values)
-    return None if None in values else float(sum(values))
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(sum(known)) if len(known) == len(values) else None

@@ -106,7 +106,7 @@ def judge(claim: Claim, finding: Finding, miniature: bool = False) -> Judgement:
         return replace(blank, verdict=INVALID, reason=finding.fault)
     value = finding.value if finding.estimate is None else _in_unit(finding, finding.estimate.value)
     judged = replace(blank, value=value)
-    if finding.tolerance is not None and is_reproduced(value, claim.bounds, finding.tolerance):
+    if finding.tolerance is not None and value is not None and is_reproduced(value, claim.bounds, finding.tolerance):
         verdict, decision = REPRODUCED, None
     elif finding.estimate is not None:
         decision = decide_claim(finding.estimate, *_weaker_end(claim, finding))
@@ -127,8 +127,8 @@ def _with_uncertainty(judged: Judgement, finding: Finding, decision: Decision | 
     if decision is None:
         return judged
     scale = 100 if finding.is_ratio else 1
-    bounds = tuple(_in_unit(finding, bound) for bound in decision.bounds)
-    return replace(judged, p_value=decision.p_value, detectable=scale * decision.detectable, bounds=bounds,
+    below, above = (_in_unit(finding, bound) for bound in decision.bounds)
+    return replace(judged, p_value=decision.p_value, detectable=scale * decision.detectable, bounds=(below, above),
                    floor=scale * finding.floor)
 
 
@@ -157,12 +157,12 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
     """Add p values corrected for all tested claims of a kind of models, and say what that changes."""
     result, statements = list(judgements), []
     for miniature in (False, True):
-        tested = [index for index, one in enumerate(result) if one.miniature == miniature and one.p_value is not None]
-        adjusted = adjust_by_holm([result[index].p_value for index in tested])
-        for index, p_value in zip(tested, adjusted):
+        tested = {index: one.p_value for index, one in enumerate(result)
+                  if one.miniature == miniature and one.p_value is not None}
+        for index, p_value in zip(tested, adjust_by_holm(list(tested.values()))):
             result[index] = _marked(replace(result[index], adjusted_p=float(p_value)), len(tested))
         decided = [result[index] for index in tested if result[index].verdict in (SUPPORTED, REFUTED)]
-        left = sum(one.adjusted_p >= SIGNIFICANT for one in decided)
+        left = sum(one.adjusted_p is not None and one.adjusted_p >= SIGNIFICANT for one in decided)
         if tested:
             statements.append(
                 f"{len(tested)} claims about {'miniatures' if miniature else 'full-width models'} were tested on "

@@ -15,11 +15,10 @@ from bench.common.errors import BenchError
 from bench.common.folders import BASELINE
 from bench.common.whole_files import write_whole
 from bench.metrics.quality import METRICS, PSNR
+from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS, Case, LatencySelection
 from bench.results.schema import Count, Duration, Name, Number, StoredRow
 from bench.results.stored import StoredResults
-
-T = TypeVar("T", bound=StoredRow)
 
 Table = tuple[tuple[Number, ...], ...]  # images by points
 
@@ -111,6 +110,9 @@ class VerdictState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, for
         return {**_without_none(values), "schema": STATE_SCHEMA}
 
 
+Entry = TypeVar("Entry", CurveState, CostState, VerdictState)
+
+
 @dataclass(frozen=True)
 class State:
     """Everything that is compared."""
@@ -143,7 +145,7 @@ def _verdict(judgement: Judgement) -> VerdictState:
                         verdict=judgement.verdict, value=judgement.value, evidence=evidence)
 
 
-def _by_key(entries: Iterable[T]) -> dict[tuple[str, ...], T]:
+def _by_key(entries: Iterable[Entry]) -> dict[tuple[str, ...], Entry]:
     return {one.key: one for one in entries}
 
 
@@ -161,18 +163,19 @@ def _curve(curves: Curves, dataset: str, name: str) -> CurveState | None:
 def _costs(device: str, selection: LatencySelection) -> Iterable[CostState]:
     for case in selection.cases:
         for direction in DIRECTIONS:
-            if case.measured(direction) is not None:
-                yield _cost(device, case, direction)
+            row = case.measured(direction)
+            if row is not None:
+                yield _cost(device, case, row)
 
 
-def _cost(device: str, case: Case, direction: str) -> CostState:
-    row, conditions = case.measured(direction), case.conditions
+def _cost(device: str, case: Case, row: LatencyRow) -> CostState:
+    conditions = case.conditions
     setting = f"batch {conditions.batch}, {conditions.image}, {conditions.threads} threads, " + (
         "deterministic" if conditions.deterministic else "any algorithm")
     warnings = [text for text in row.state.get("warnings", ()) if not is_harmless(text)]
     return CostState(
         device=device, shape=conditions.shape, setting=setting, name=case.name, configuration=case.configuration,
-        direction=direction, samples_s=row.samples_s, session=row.session, weights=row.weights,
+        direction=row.direction, samples_s=row.samples_s, session=row.session, weights=row.weights,
         warnings=tuple(warnings), stages_s=dict(row.stages_s), peak_alloc_bytes=row.peak_alloc_bytes,
         parameters=row.parameters, macs=row.macs)
 
@@ -198,10 +201,12 @@ def accepted_state(results: Path) -> State | None:
     folder = Path(results) / BASELINE
     if not folder.is_dir():
         return None
-    return State(**{name: _by_key(_entries(folder / f"{name}.jsonl", kind)) for name, kind in STATE_FILES.items()})
+    return State(_by_key(_read_entries(folder / "curves.jsonl", CurveState)),
+                 _by_key(_read_entries(folder / "costs.jsonl", CostState)),
+                 _by_key(_read_entries(folder / "verdicts.jsonl", VerdictState)))
 
 
-def _entries(path: Path, kind: type[T]) -> list[T]:
+def _read_entries(path: Path, kind: type[Entry]) -> list[Entry]:
     hint = "restore it, or accept the present state: python -m bench claims --accept"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
