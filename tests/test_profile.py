@@ -60,6 +60,13 @@ def profile(tmp_path: Path, *arguments: str) -> tuple[int, list[LatencyRow]]:
                     for row in read_rows(path, LatencyRow)]
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out stages, memory and operations, for tests of what is measured when."""
+    for part in ("_measure_stages", "_measure_memory", "_complexity_fields"):
+        monkeypatch.setattr(Candidate, part, lambda *rest: {})
+
+
 def add_to(variants: Path, entries: str) -> None:
     variants.write_text(variants.read_text() + entries)
 
@@ -90,6 +97,7 @@ def test_both_directions_become_rows_with_everything(tmp_path, capsys):
     assert "expected time" in shown.out and "tiny" in shown.out and "left" in shown.err
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_second_run_adds_rows_and_resuming_measures_nothing_twice(tmp_path):
     _, first = profile(tmp_path)
     _, resumed = profile(tmp_path, "--resume")
@@ -100,6 +108,7 @@ def test_a_second_run_adds_rows_and_resuming_measures_nothing_twice(tmp_path):
     assert len(larger) == 8 and {row.width for row in larger[4:]} == {64, 128}  # one session, so that sizes compare
 
 
+@pytest.mark.usefixtures("hasty")
 def test_checkpoints_take_the_place_of_synthetic_weights(tmp_path):
     folder = tmp_path / "checkpoints" / "tiny"
     folder.mkdir(parents=True)
@@ -136,6 +145,7 @@ def test_configurations_are_rows_of_their_own(tmp_path, monkeypatch, capsys):
     assert status == EXIT_DONE and "half precision) writes other bytes" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("hasty")
 def test_half_precision_that_decodes_otherwise_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(Candidate, "_matches", staticmethod(lambda encoding, decoded: False))
     status, rows = profile(tmp_path, "--configurations", "default,half-precision")
@@ -145,6 +155,7 @@ def test_half_precision_that_decodes_otherwise_is_a_failure(tmp_path, monkeypatc
     assert by_label["default"].status == "ok" and by_label["default"].decode_matches is False
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_model_that_fails_is_a_row_and_the_others_go_on(tmp_path, variants):
     add_to(variants, "  broken:\n    model: hpcm_base\n    lambdas: [0.01]\n    options: {M: 7}\n")
     status, rows = profile(tmp_path, "broken", "tiny")
@@ -167,6 +178,7 @@ class Greedy(Candidate):
         super().examine(picture, step)
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("refusals", "statuses"), [(1, ["ok", "ok"]), (2, [OUT_OF_MEMORY] * 2)])
 def test_out_of_memory_beside_others_is_tried_alone_and_then_a_row(refusals, statuses, variants, monkeypatch):
     add_to(variants, "  other:\n    model: hpcm_base\n    lambdas: [0.01]\n    options: {M: 16, N: 4, stages: [[8, 1]],"
@@ -181,6 +193,7 @@ def test_out_of_memory_beside_others_is_tried_alone_and_then_a_row(refusals, sta
     assert statuses[0] == "ok" or "20.00 GiB" in found[0].reason
 
 
+@pytest.mark.usefixtures("hasty")
 def test_sizes_measured_beside_others_are_kept_when_a_larger_one_does_not_fit(variants, monkeypatch):
     add_to(variants, "  other:\n    model: hpcm_base\n    lambdas: [0.01]\n    options: {M: 16, N: 4, stages: [[8, 1]],"
                      " hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1], head_width: 8}\n")
@@ -203,6 +216,7 @@ def test_sizes_measured_beside_others_are_kept_when_a_larger_one_does_not_fit(va
     assert tiny[128].state["in_turns"] == tiny[192].state["in_turns"] == ["tiny"]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_an_interrupted_run_keeps_what_has_enough_samples(monkeypatch):
     rows: list[LatencyRow] = []
 

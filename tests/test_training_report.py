@@ -200,6 +200,7 @@ class TestMultipliers:
 
 
 class TestPages:
+    @pytest.mark.usefixtures("undrawn")
     def test_first_line_says_what_miniatures_are_not(self, results, tmp_path):
         paths = build("training", results, tmp_path)
         assert paths[0].read_text().splitlines()[2].startswith("Miniatures")
@@ -221,12 +222,14 @@ class TestPages:
         report = make_training_report(StoredResults(tmp_path))
         assert not report.figures and "no curves side by side" in report.intro[-1]
 
+    @pytest.mark.usefixtures("undrawn")
     def test_single_balanced_run_has_no_partner_but_its_weights(self, tmp_path):
         report = make_training_report(StoredResults(store(tmp_path, "balanced_phase1_mini", balanced(1.5))))
         assert {figure.name for figure in report.figures} == {
             f"training_balance_balanced_phase1_mini_{layout}" for layout in ("wide", "column")}
         assert [table.name for table in report.tables] == ["trainings"]
 
+    @pytest.mark.usefixtures("undrawn")
     def test_training_that_has_just_begun(self, tmp_path):
         store(store(tmp_path, "hpcm_base_mini", [recipe_line()]), "balanced_phase1_mini", [recipe_line()])
         report = make_training_report(StoredResults(tmp_path))
