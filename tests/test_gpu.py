@@ -92,7 +92,7 @@ def test_training_on_a_gpu_lowers_the_loss_and_goes_on_from_its_state(recipe, ha
     trainer = Trainer(wanted, tmp_path / "run", processes=processes)
     before = validate(trainer.model, held_out, wanted, processes.device)["loss"]
     trainer.run(decoded, held_out, workers=2, log_every=10, save_every=10, until=20)
-    trainer.lock.release()
+    trainer.close()
     resumed = Trainer(wanted, tmp_path / "run", processes=processes)
     assert resumed.step == 20 and next(resumed.model.parameters()).device.type == "cuda"
     last = resumed.run(decoded, held_out, workers=2, log_every=10, save_every=10)

@@ -70,7 +70,7 @@ def test_a_log_begins_once_even_if_the_first_start_was_killed_before_it_saved(de
     first._save = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         first.run(decoded, None, log_every=2, save_every=4)
-    first.lock.release()
+    first.close()
     Trainer(job(), tmp_path / "run").run(decoded, None, log_every=2, save_every=4)
     assert [line["kind"] for line in lines(tmp_path / "run")] == ["recipe"] + ["step"] * 6
 
@@ -135,7 +135,7 @@ def test_an_interrupted_training_goes_on_exactly(recipe, decoded, held_out, tmp_
     monkeypatch.setattr(broken, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         broken.run(decoded, held_out, log_every=2, save_every=4)
-    broken.lock.release()
+    broken.close()
     torch.rand(5)  # whatever happens in between must not matter
     resumed = Trainer(wanted, tmp_path / "broken")
     assert resumed.step == 4
@@ -161,7 +161,7 @@ def test_a_balanced_training_logs_weights_losses_and_gammas(decoded, held_out, t
 def test_state_of_another_job_is_refused_by_what_differs(decoded, tmp_path):
     trainer = Trainer(job(), tmp_path / "run")
     trainer.run(decoded, None, save_every=12)
-    trainer.lock.release()
+    trainer.close()
     with pytest.raises(ConfigurationError, match=r"lambda_ 0.01, not 0.02"):
         Trainer(job(lambda_=0.02), tmp_path / "run")
     (tmp_path / "run" / "state.pt").write_bytes(b"torn")
@@ -173,8 +173,8 @@ def test_two_trainings_in_one_folder_are_refused(tmp_path):
     first = Trainer(job(), tmp_path / "run")
     with pytest.raises(ConfigurationError, match="another process"):
         Trainer(job(), tmp_path / "run")
-    first.lock.release()
-    Trainer(job(), tmp_path / "run").lock.release()
+    first.close()
+    Trainer(job(), tmp_path / "run").close()
 
 
 def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
@@ -236,7 +236,7 @@ def test_training_ends_early_when_the_loss_stays(decoded, held_out, tmp_path, mo
     trainer = Trainer(job(steps=100, patience=3), tmp_path / "run")
     trainer.run(decoded, held_out, save_every=2)
     assert trainer.step == 10
-    trainer.lock.release()
+    trainer.close()
     again = Trainer(trainer.job, tmp_path / "run")
     assert again.run(decoded, held_out, save_every=2) == trainer.latest and again.step == 10
 

@@ -76,15 +76,15 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     if listed is None:
         listed = _decode_images(paths, file)
         write_whole(index, json.dumps(listed))
-    shapes = [tuple(shape) for shape in listed["shapes"]]
+    shapes = [(height, width) for height, width in listed["shapes"]]
     starts = [0, *itertools.accumulate(3 * height * width for height, width in shapes)]
     kept = [number for number, shape in enumerate(shapes) if min(shape) >= crop]
     if not kept:
         raise DatasetError(
             f"no training images of at least {crop}x{crop} pixels below {', '.join(map(str, folders))}"
             f" ({len(paths)} images seen)", "name a folder of photographs with --data")
-    return Decoded(file, *(tuple(column[number] for number in kept) for column in (starts, shapes, listed["names"])),
-                   listed["sha256"])
+    return Decoded(file, tuple(starts[number] for number in kept), tuple(shapes[number] for number in kept),
+                   tuple(listed["names"][number] for number in kept), listed["sha256"])
 
 
 def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
@@ -173,7 +173,7 @@ class StepNumbers:
 
 def load_batches(crops: RandomCrops, numbers: StepNumbers, workers: int, pinned: bool = False) -> DataLoader:
     """Batches of crops as uint8 (B, 3, crop, crop), made ahead of time by ``workers`` processes (0: by this one)."""
-    ahead = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
+    ahead: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
     return DataLoader(crops, batch_sampler=numbers, num_workers=workers, pin_memory=pinned, **ahead)
 
 

@@ -62,7 +62,8 @@ class Trainer:
 
         torch.manual_seed(job.seed)
         self.model = create(job.model, **job.options)
-        side = min(self.model.padding_multiple, USUAL_CROP)
+        multiple: Any = self.model.padding_multiple
+        side = min(multiple, USUAL_CROP)
         if self.recipe.crop % side:
             raise ConfigurationError(f"crops of {self.recipe.crop} pixels don't fit the model",
                                      f"their side must be a multiple of {side}")
@@ -91,6 +92,11 @@ class Trainer:
     def is_done(self) -> bool:
         """Whether all steps are made, or training was stopped early."""
         return self.step >= self.recipe.steps or self.stopping.stopped
+
+    def close(self) -> None:
+        """Let another process, or another trainer, train in the folder."""
+        if self.lock is not None:
+            self.lock.release()
 
     def run(self, data: Decoded, held_out: Tensor | None = None, workers: int = 0, log_every: int = 50,
             save_every: int = 500, until: int | None = None) -> dict[str, float]:

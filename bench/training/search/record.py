@@ -13,6 +13,7 @@ from bench.common.whole_files import write_whole
 from bench.results.schema import Number, convert, parse_object
 
 RECORD_NAME = "trial.json"
+TrialEnd = Literal["complete", "pruned", "failed"]
 COMPLETE: Literal["complete"] = "complete"
 PRUNED: Literal["pruned"] = "pruned"
 FAILED: Literal["failed"] = "failed"
@@ -38,7 +39,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 
     lambda_: Number
     parameters: dict[str, Number]
-    state: Literal["complete", "pruned", "failed"]
+    state: TrialEnd
     steps: int
     loss: Number | None = None
     bpp: Number | None = None

@@ -27,7 +27,7 @@ from bench.training.log import LOG_NAME
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.processes import Processes
 from bench.training.search.plan import TPE, SearchPlan
-from bench.training.search.record import COMPLETE, FAILED, PRUNED, RECORD_NAME, Trial, read_trial, write_trial
+from bench.training.search.record import COMPLETE, FAILED, PRUNED, RECORD_NAME, Trial, TrialEnd, read_trial, write_trial
 from bench.training.start.sweep import Images, Prepare
 from bench.training.trainer import Trainer
 
@@ -151,7 +151,7 @@ class Search:
             try:
                 state, reason = self._train(trial, trainer)
             finally:
-                trainer.lock.release()
+                trainer.close()
         record = Trial(
             lambda_=plan.job.lambda_, parameters=values, state=state, steps=trainer.step, reason=reason,
             variant=plan.variant, metric=plan.job.metric, own=self.settings["own"], training=self.settings["training"],
@@ -163,7 +163,7 @@ class Search:
         return {name: trial.suggest_float(name, min(numbers), max(numbers), log=True)
                 for name, numbers in self.plan.values.items()}
 
-    def _train(self, trial: optuna.trial.Trial, trainer: Trainer) -> tuple[str, str]:
+    def _train(self, trial: optuna.trial.Trial, trainer: Trainer) -> tuple[TrialEnd, str]:
         """Train to the end, or until the trial is given up: state and reason."""
         try:
             for validated in self._validations(trainer):

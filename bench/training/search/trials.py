@@ -9,7 +9,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.common.errors import ConfigurationError
 from bench.metrics.rate.bdrate import BDResult, bd_rate
@@ -142,14 +142,12 @@ def _rank_settings(trials: Sequence[Trial], noise: float) -> tuple[RankedSetting
         if trial.state == COMPLETE:
             groups[trial.setting].append((trial.loss, trial.bpp, trial.psnr_db))
 
-    means = sorted((*(statistics.fmean(column) for column in zip(*group)), setting, len(group))
-                   for setting, group in groups.items())
-    if not means:
-        return ()
-    ranks = _rank_values([loss for loss, *_ in means], noise, relative=True)
-    least = means[0][0]
-    return tuple(RankedSetting(setting, rank, runs, loss, bpp, psnr_db, loss / least - 1)
-                 for rank, (loss, bpp, psnr_db, setting, runs) in zip(ranks, means))
+    means = {setting: [statistics.fmean(column) for column in zip(*group)] for setting, group in groups.items()}
+    order = sorted(means, key=lambda setting: (means[setting], setting))
+    losses = [means[setting][0] for setting in order]
+    ranks = _rank_values(losses, noise, relative=True)
+    return tuple(RankedSetting(setting, rank, len(groups[setting]), loss, bpp, psnr_db, loss / losses[0] - 1)
+                 for setting, rank, (loss, bpp, psnr_db) in zip(order, ranks, (means[setting] for setting in order)))
 
 
 def _rank_values(values: Sequence[float], noise: float, relative: bool = False) -> list[int]:
@@ -171,17 +169,17 @@ def _compare_settings(by_lambda: Sequence[TrialsAtLambda], reference: Setting,
             points[ranked.setting][group.lambda_] = ranked
     base = points.pop(reference, {})
 
-    numbers, without = [], []
+    compared = []
     for setting, own in points.items():
         lambdas = tuple(sorted(own.keys() & base.keys()))
         if len(lambdas) >= MINIMUM_POINTS:
             result = bd_rate(_make_curve(base, lambdas, reference), _make_curve(own, lambdas, setting))
-            (without if result.value is None else numbers).append((setting, lambdas, result))
+            compared.append(ComparedSetting(setting, lambdas, result, None))
 
-    numbers.sort(key=lambda compared: compared[2].value or 0.0)
-    ranks = _rank_values([result.value or 0.0 for *_, result in numbers], 100 * noise)
-    return (*(ComparedSetting(*compared, rank) for compared, rank in zip(numbers, ranks)),
-            *(ComparedSetting(*compared, None) for compared in sorted(without, key=lambda compared: compared[0])))
+    without = sorted((other for other in compared if other.result.value is None), key=lambda other: other.setting)
+    numbers = sorted((other.result.value, other.setting, other) for other in compared if other.result.value is not None)
+    ranks = _rank_values([value for value, *_ in numbers], 100 * noise)
+    return (*(replace(other, rank=rank) for (*_, other), rank in zip(numbers, ranks)), *without)
 
 
 def _make_curve(points: Mapping[float, RankedSetting], lambdas: Sequence[float], setting: Setting) -> Curve:

@@ -84,8 +84,8 @@ def transfer(
 
     After an error the model is unchanged.
     """
-    weights = model.rename(dict(weights)) if hasattr(model, "rename") else dict(weights)
-    weights = {name: value for name, value in weights.items() if not is_rebuilt(model, name)}
+    rename = getattr(model, "rename", dict)
+    weights = {name: value for name, value in rename(dict(weights)).items() if not is_rebuilt(model, name)}
     state = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
     constants = {name for name, buffer in model.named_buffers() if buffer.numel() == 1}
     wanted = {name: value for name, value in state.items() if name not in constants}
