@@ -32,7 +32,8 @@ def as_schema1(row: StoredRow) -> dict:
         values.pop("quality_missing", None)
         values.pop("quality_versions", None)
         values["identity"] = {"name": row.name, "point": row.point, "device": "cpu: earlier",
-                              "operators": "biwkv C++ 0", "codec_version": "torch 2.11.0, compressai 1.2.8 rANS", "codec": "learned"}
+                              "operators": "biwkv C++ 0", "codec": "learned",
+                              "codec_version": "torch 2.11.0, compressai 1.2.8 rANS"}
     if isinstance(row, CurveState):
         quality = values.pop("quality")
         values |= {"psnr_rgb_db": quality["psnr"], "ms_ssim_db": quality.get("ms-ssim")}
