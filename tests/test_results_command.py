@@ -1,0 +1,71 @@
+"""``python -m bench results``: what is stored is shown, tidied and dropped, and nothing else is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import latency_samples
+import pytest
+import row_samples
+from msgspec.structs import replace
+
+from bench.cli import main
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
+from bench.results.latency_rows import LatencyRow
+from bench.results.rows import Row
+from bench.results.store import Store, read_rows
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    store = Store(tmp_path)
+    for row in row_samples.rows_of():
+        store.append(row)
+    store.append(row_samples.failed(row_samples.row("0.png", "q1", 0.1, 30, name="webp"), "no"))
+    return latency_samples.store(tmp_path, latency_samples.both("hpcm_base"))
+
+
+def results(root: Path, *arguments: str) -> int:
+    return main(["results", "--results", str(root), *arguments])
+
+
+def test_list_counts_rows_failures_and_metrics(root: Path, capsys: pytest.CaptureFixture) -> None:
+    assert results(root, "list") == EXIT_DONE
+    jpeg, webp = (line.split() for line in capsys.readouterr().out.splitlines()[2:])
+    assert jpeg[:6] == ["kodak", "jpeg", "5", "3", "15", "0"] and jpeg[6:8] == ["psnr,", "ms-ssim"]
+    assert webp[:6] == ["kodak", "webp", "1", "1", "1", "1"]
+
+
+def test_prune_keeps_the_last_row_of_a_key_and_sets_damaged_lines_aside(
+        root: Path, capsys: pytest.CaptureFixture) -> None:
+    path = root / "kodak" / "jpeg.jsonl"
+    rows = read_rows(path, Row)
+    newer = replace(rows[0], bpp=9.0)
+    text = path.read_text()
+    path.write_text("{damaged\n" + text + newer.to_json() + "\n" + '{"schema": 2, "torn')
+    assert main(["bdrate", str(path), str(path)]) == EXIT_BAD_INPUT and "line 1" in capsys.readouterr().err
+
+    assert results(root, "prune") == EXIT_DONE
+    assert "1 superseded dropped, 1 damaged lines set aside; 15 rows" in capsys.readouterr().out
+    assert read_rows(path, Row) == [*rows[1:], newer]
+    assert path.with_name("jpeg.jsonl.damaged").read_text() == "{damaged\n"
+    others = {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
+    assert results(root, "prune") == EXIT_DONE and "0 of" in capsys.readouterr().out
+    assert others == {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
+
+
+def test_drop_takes_a_point_or_a_codec(root: Path, capsys: pytest.CaptureFixture) -> None:
+    assert results(root, "drop", "kodak", "jpeg", "--points", "q1,q2") == EXIT_DONE
+    assert {row.point for row in Store(root).read("kodak", "jpeg")} == {"q3", "q4", "q5"}
+    assert results(root, "drop", "kodak", "webp") == EXIT_DONE
+    assert not (root / "kodak" / "webp.jsonl").exists()
+    assert len(read_rows(root / "latency" / "cpu-test" / "hpcm_base.jsonl", LatencyRow)) == 2
+
+    capsys.readouterr()
+    assert results(root, "drop", "kodak", "webp") == EXIT_BAD_INPUT
+    assert results(root, "drop", "kodak", "jpeg", "--points", "q1") == EXIT_BAD_INPUT
+    assert "results list" in (error := capsys.readouterr().err) and "it has: q3, q4, q5" in error
+
+
+def test_an_empty_place_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert results(tmp_path, "list") == EXIT_DONE and "nothing is stored" in capsys.readouterr().out
