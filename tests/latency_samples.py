@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.common.hashing import digest_json
 from bench.results.latency_rows import LatencyRow
 from bench.results.provenance import Provenance
 from bench.results.rows import OK
-from bench.results.schema import digest
 
 DEVICE = "cpu: Test <CPU> & Co_1"
 LABELS = {"hpcm_base": "HPCM-Base", "hpcm_large": "HPCM-Large", "rwkv_phase1": "RWKV-1", "hpcm_base_mini": "Mini"}
@@ -43,7 +43,7 @@ def row(name: str, direction: str, median_s: float = 0.1, *, shape=(768, 512), s
             "state": {"before": {"load_1min": 0.5, "governor": "performance", "cpu_mhz": 3000},
                       "other_busy_cores": 0.1, "warnings": []},
         }
-    return LatencyRow(key=digest(identity), session=session, name=name, direction=direction, width=shape[0],
+    return LatencyRow(key=digest_json(identity), session=session, name=name, direction=direction, width=shape[0],
                       height=shape[1], configuration=configuration, measured_at=measured_at, **{**defaults, **values})
 
 

@@ -12,13 +12,13 @@ from figures import undrawn_figures
 from row_samples import quality_of
 
 from bench.commands.bdrate import align, deltas
+from bench.common.hashing import digest_json
 from bench.curves.anchors import load_curve
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate
 from bench.reports.rate.report import make_rate_report
 from bench.results.rows import Row
-from bench.results.schema import digest
 from bench.results.stored import StoredResults
 
 ANCHORS = ("kodak/anchor", "kodak/strict-anchor")
@@ -33,11 +33,11 @@ def rows_of(name: str, seed: int, images=IMAGES) -> list[Row]:
     for image in images:
         offset, complexity, ratio = rng.uniform(-4, 4), rng.uniform(0.5, 1.5), rng.uniform(0.3, 0.6)
         for step in range(6):
-            series = digest({"name": name, "step": step})
+            series = digest_json({"name": name, "step": step})
             psnr = 29 + 2.7 * step + offset
             db = ratio * psnr
             rows.append(Row(
-                key=digest({"series": series, "image": image}), series=series, status="ok", dataset="kodak",
+                key=digest_json({"series": series, "image": image}), series=series, status="ok", dataset="kodak",
                 image=image, image_sha256=image, codec=name, name=name, label=name.upper(), point=f"p{step}",
                 dataset_total=24, bpp=complexity * 0.09 * 1.7**step, width=768, height=512,
                 **quality_of(psnr=psnr, ms_ssim=1 - 10 ** (-db / 10)), measured_at="2026-01-01T00:00:00+00:00",

@@ -11,9 +11,9 @@ import pytest
 from bench.claims.state import STATE_FILES
 from bench.cli import main
 from bench.codecs.base import CodecSpec
+from bench.common.hashing import digest_json
 from bench.results.latency_rows import LatencyRow
 from bench.results.rows import Row, row_key
-from bench.results.schema import digest
 from bench.results.store import read_rows
 
 SCHEMA1 = Path(__file__).parent / "schema1"
@@ -76,7 +76,7 @@ def test_keys_hold_what_decides_a_result_alone(old: dict) -> None:
         elsewhere["identity"]["codec_version"] = elsewhere["identity"]["codec_version"].replace("2.11.0", "2.12.0")
     here, there = (Row.from_json(json.dumps(one)) for one in (old, elsewhere))
 
-    assert here.key == there.key and here.series == digest(here.identity)
+    assert here.key == there.key and here.series == digest_json(here.identity)
     assert here.key == row_key(here.series, here.dataset, here.image, here.image_sha256)
     assert here.provenance != there.provenance
 

@@ -14,6 +14,7 @@ from tiny_models import TINY, tiny_model, write_variants
 from bench.cli import main
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.hashing import digest_json
 from bench.models import create
 from bench.results.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
 from bench.results.stages import REST
@@ -310,7 +311,7 @@ def test_a_model_trained_otherwise_is_profiled_when_named_or_with_checkpoints(tm
 def test_what_is_done_is_left_out_but_the_base_stays(monkeypatch):
     monkeypatch.delenv("BENCH_VARIANTS")
     subjects = choose_subjects(["hpcm_base", "hpcm_phi", "hpcm_large"], ["default"], "cpu")
-    keys = {subject.name: [profiling.digest(row_identity(subject, SETTINGS.pictures[0], direction, SETTINGS, "cpu: x"))
+    keys = {subject.name: [digest_json(row_identity(subject, SETTINGS.pictures[0], direction, SETTINGS, "cpu: x"))
                            for direction in (ENCODE, DECODE)] for subject in subjects}
 
     def left(*done: str) -> list[str]:
@@ -347,7 +348,7 @@ def test_resuming_knows_an_image_by_what_it_holds(tmp_path):
         (tmp_path / name).mkdir()
         path = tmp_path / name / "x.png"
         Image.fromarray(make_picture(64, 64, shift)).save(path)
-        keys.append(profiling.digest(row_identity(subject, Picture(64, 64, path), ENCODE, SETTINGS, "cpu: x")))
+        keys.append(digest_json(row_identity(subject, Picture(64, 64, path), ENCODE, SETTINGS, "cpu: x")))
     assert keys[0] != keys[1]
 
 

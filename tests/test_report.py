@@ -19,6 +19,7 @@ from row_samples import failed, quality_of
 
 from bench.cli import _parser, main
 from bench.common.errors import BenchError
+from bench.common.hashing import digest_json
 from bench.curves.rd_curve import Points, RDCurve
 from bench.reports.kinds import REPORTS, ReportKind
 from bench.reports.page.canvas import Figure
@@ -29,7 +30,6 @@ from bench.reports.rate.report import assemble_report, make_rate_report
 from bench.results.provenance import Provenance
 from bench.results.row_selection import select
 from bench.results.rows import Row
-from bench.results.schema import digest
 from bench.results.stored import StoredResults
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
@@ -48,12 +48,12 @@ def make_rows(name: str, rate_factor: float = 1.0, images=tuple(IMAGES), dataset
         number = IMAGES.index(image) if image in IMAGES else index
         complexity = 0.15 * (1 + number / 20)
         for step in range(points):
-            series = digest({"name": name, "step": step})
+            series = digest_json({"name": name, "step": step})
             bpp = complexity * 2.0**step / 2 * rate_factor
             quality = 27 + 3.5 * step + number / 50 + gain_db
             rows.append(Row(
-                key=digest({"series": series, "image": image}), series=series, status="ok", dataset=dataset,
-                image=image, image_sha256=digest({"image": image}), codec="learned" if miniature else name,
+                key=digest_json({"series": series, "image": image}), series=series, status="ok", dataset=dataset,
+                image=image, image_sha256=digest_json({"image": image}), codec="learned" if miniature else name,
                 name=name, label=LABELS[name], point=f"p{step}", dataset_total=total, image_verified=True,
                 miniature=miniature, identity={"codec_version": "1.0"}, width=768, height=512,
                 bytes_total=round(bpp * 49152), bpp=bpp, encode_s=1.0, decode_s=0.1,

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace as replace_row
 from row_samples import failed, quality_of, with_quality
 
+from bench.common.hashing import digest_json
 from bench.reports.page.render import escape_latex, to_csv, to_html, to_latex, to_markdown, to_text
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.coverage import coverage_of
@@ -22,16 +23,15 @@ from bench.results.labels import label_selection
 from bench.results.provenance import Provenance
 from bench.results.row_selection import select
 from bench.results.rows import Row
-from bench.results.schema import digest
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
 NASTY = r"50% of $x_1 & {y} #2 ~ ^ \ <b>|</b> [z]"
 
 
 def make_row(image="kodim01.png", name="webp", point="q50", series="s", **values) -> Row:
-    sha = digest({"image": image})
+    sha = digest_json({"image": image})
     defaults = dict(
-        key=digest({"series": series, "name": name, "point": point, "image": sha}), series=series,
+        key=digest_json({"series": series, "name": name, "point": point, "image": sha}), series=series,
         status="ok", dataset="kodak", image=image, image_sha256=sha, codec=name, name=name,
         label=name.upper(), point=point, dataset_total=24, image_verified=True, width=768, height=512,
         bytes_total=49152, bpp=1.0, encode_s=0.5, **quality_of(psnr=35.0, ms_ssim=0.99),

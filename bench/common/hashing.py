@@ -1,11 +1,13 @@
-"""SHA-256 of files, remembered within the process, and of pixels."""
+"""SHA-256 of files, remembered within the process, of pixels and of plain data."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,3 +40,9 @@ def sha256_of_stream(stream: BinaryIO) -> str:
 def sha256_of_pixels(image: np.ndarray) -> str:
     """Return the SHA-256 of an 8-bit RGB image, uint8 (H, W, 3), row by row."""
     return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def digest_json(values: Mapping[str, Any]) -> str:
+    """Return 32 hex digits that identify ``values`` (JSON data, independent of key order)."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.common.hashing import digest_json
 from bench.metrics.quality import METRICS
 from bench.results.latency_rows import LATENCY_SCHEMA
 from bench.results.rows import OK, SCHEMA, row_key
-from bench.results.schema import digest
 
 FIELDS = {"psnr_rgb_db": "psnr", "psnr_y_db": "psnr-y", "psnr_cb_db": "psnr-cb", "psnr_cr_db": "psnr-cr",
           "ms_ssim": "ms-ssim"}
@@ -38,7 +38,7 @@ def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
     for name in (*FIELDS, "ms_ssim_reason", "machine"):
         old.pop(name, None)
 
-    series = digest(identity)
+    series = digest_json(identity)
     place = [_text(old, name) for name in ("dataset", "image", "image_sha256")]
     return {**old, "identity": identity, "provenance": machine, "series": series, "key": row_key(series, *place),
             "schema": SCHEMA}

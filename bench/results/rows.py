@@ -6,9 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from bench.common.hashing import digest_json
 from bench.metrics.quality import METRICS
 from bench.results.provenance import Provenance
-from bench.results.schema import Count, Duration, Name, Number, Padding, Positive, Size, StoredRow, digest
+from bench.results.schema import Count, Duration, Name, Number, Padding, Positive, Size, StoredRow
 
 SCHEMA = 2
 
@@ -116,4 +117,4 @@ def row_key(series: str, dataset: str, image: str, image_sha256: str | None) -> 
 
     The image's name belongs to it because a folder may hold the same picture twice.
     """
-    return digest({"series": series, "dataset": dataset, "image": image, "image_sha256": image_sha256})
+    return digest_json({"series": series, "dataset": dataset, "image": image, "image_sha256": image_sha256})

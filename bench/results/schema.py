@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import msgspec
@@ -21,12 +20,6 @@ Padding = tuple[Count, Count, Count, Count]  # left, top, right, bottom
 
 S = TypeVar("S", bound="StoredRow")
 T = TypeVar("T")
-
-
-def digest(values: Mapping[str, Any]) -> str:
-    """Return 32 hex digits that identify ``values`` (JSON data, independent of key order)."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

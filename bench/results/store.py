@@ -13,9 +13,10 @@ from typing import TypeVar
 
 from bench.common.errors import BenchError
 from bench.common.files import disk_full_stops, file_name
+from bench.common.hashing import digest_json
 from bench.common.whole_files import write_whole
 from bench.results.rows import Row
-from bench.results.schema import StoredRow, digest
+from bench.results.schema import StoredRow
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def append_row(path: Path, row: StoredRow) -> None:
 
 
 def _offset(dataset: str, series: str) -> int:
-    return int(digest({"dataset": dataset, "series": series})[:14], 16)
+    return int(digest_json({"dataset": dataset, "series": series})[:14], 16)
 
 
 @contextmanager

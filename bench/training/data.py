@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from bench.common.errors import DatasetError
+from bench.common.hashing import digest_json
 from bench.common.whole_files import whole, write_whole
-from bench.results.schema import digest
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 WIDE_MODES = ("I", "F")  # Pillow's modes of more than 8 bits, which would be clipped
@@ -70,7 +70,7 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     """
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     stamps = [[str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in paths]
-    stem = cache / digest({"files": stamps})
+    stem = cache / digest_json({"files": stamps})
     index, file = stem.with_suffix(".json"), stem.with_suffix(".rgb")
     listed = _read_index(index, file)
     if listed is None:

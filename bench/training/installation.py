@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.common.hashing import digest_json
 from bench.common.whole_files import whole
 from bench.models.checkpoints import load_weights, read_note, read_weights, write_float16, write_weights
-from bench.results.schema import digest
 from bench.results.training_logs import BEFORE, TRAINING
 from bench.training.log import LOG_NAME
 from bench.training.trainer import BEST, STATE, Trainer
@@ -46,7 +46,7 @@ def install_best_weights(trainer: Trainer, variant: Variant, results: Path) -> s
         best = trainer.folder / STATE
     if checkpoint is None or checkpoint.suffix != ".safetensors":
         return f"the weights are in {best}; {variant.name} names no safetensors file for λ {point}"
-    made_by = digest(trainer.job.as_plain())
+    made_by = digest_json(trainer.job.as_plain())
     if checkpoint.exists() and read_note(checkpoint).get("training") != made_by:
         return f"the weights are in {best}; {checkpoint} is another training's and was left alone"
 

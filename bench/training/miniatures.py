@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from bench.common.errors import ConfigurationError
+from bench.common.hashing import digest_json
 from bench.models.checkpoints import read_note
-from bench.results.schema import digest
 from bench.training.installation import install_result
 from bench.training.job import Job
 from bench.training.processes import Processes
@@ -95,7 +95,7 @@ class MiniatureRun:
     @property
     def digest(self) -> str:
         """Identifies the training, so that a checkpoint of another plan is made anew."""
-        return digest({"jobs": [job.as_plain() for job in self.jobs], "warm": self.warm})
+        return digest_json({"jobs": [job.as_plain() for job in self.jobs], "warm": self.warm})
 
     @property
     def jobs(self) -> list[Job]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.common.errors import BenchError
-from bench.results.schema import digest
+from bench.common.hashing import digest_json
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,4 @@ def identify(spec: CodecSpec) -> Series:
     except (BenchError, OSError) as error:
         fault = f"{type(error).__name__}: {error}"
         values |= {"settings": dict(spec.settings), "unidentified": True}
-    return Series(digest(values), values, fault)
+    return Series(digest_json(values), values, fault)

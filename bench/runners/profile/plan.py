@@ -14,13 +14,12 @@ import psutil
 import torch
 
 from bench.common.errors import ConfigurationError
-from bench.common.hashing import sha256_of
+from bench.common.hashing import digest_json, sha256_of
 from bench.common.text import align, duration
 from bench.datasets import read_rgb8
 from bench.models import create
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE
-from bench.results.schema import digest
 from bench.runners.machine import code_version
 from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.subjects import Subject, identify_subject, make_picture
@@ -129,7 +128,7 @@ def select_pending(subjects: Sequence[Subject], settings: Settings, device_name:
     stored = set(done)
 
     def is_stored(subject: Subject) -> bool:
-        return all(digest(row_identity(subject, picture, direction, settings, device_name)) in stored
+        return all(digest_json(row_identity(subject, picture, direction, settings, device_name)) in stored
                    for picture in settings.pictures for direction in DIRECTIONS)
 
     left = [subject for subject in subjects if not is_stored(subject)]

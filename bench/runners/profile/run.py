@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 
+from bench.common.hashing import digest_json
 from bench.common.text import align
 from bench.metrics.statistics.timing import summarise_times
 from bench.results.latency_figures import kmac_per_pixel
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, OUT_OF_MEMORY, Direction, LatencyRow
 from bench.results.rows import FAILED, OK
-from bench.results.schema import digest
 from bench.runners.machine import code_version, describe_machine, free_gpu_memory, keep_freed_memory
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.configurations import CONFIGURATIONS
@@ -165,7 +165,7 @@ class Profiler:
                   **values: Any) -> LatencyRow:
         identity = row_identity(subject, picture, direction, self._settings, self._provenance.device)
         return LatencyRow(
-            key=digest(identity), session=session, name=subject.name, label=subject.variant.label,
+            key=digest_json(identity), session=session, name=subject.name, label=subject.variant.label,
             direction=direction, device=self._provenance.device, width=picture.width, height=picture.height,
             batch=self._settings.batch, configuration=CONFIGURATIONS.get(subject.configuration).label,
             line=subject.variant.line, miniature=subject.variant.miniature, weights=subject.weights,

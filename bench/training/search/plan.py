@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.common.errors import ConfigurationError
-from bench.results.schema import digest
+from bench.common.hashing import digest_json
 from bench.training.job import Job
 
 GRID, TPE = "grid", "tpe"
@@ -83,7 +83,7 @@ class SearchPlan:
         for name in ("name", *(FIELDS[name] for name in self.values)):
             plain["recipe"].pop(name, None)
         del plain["seed"]
-        return digest({**plain, "held_out": hashlib.sha256(held_out.numpy().tobytes()).hexdigest()})
+        return digest_json({**plain, "held_out": hashlib.sha256(held_out.numpy().tobytes()).hexdigest()})
 
     def identify_search(self, held_out: Tensor) -> dict[str, Any]:
         """What a search's folder is made for, as JSON data."""
