@@ -14,7 +14,6 @@ Exit status: 0 done, 2 nothing of that is stored, or a file can't be read or wri
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from bench.common.folders import BASELINE, default_folder
 from bench.common.hashing import sha256_of_pixels
 from bench.datasets import load_catalogue, read_rgb8
 from bench.datasets.locate import find_copy
-from bench.metrics.quality import METRICS
+from bench.metrics.quality import known_metrics
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
 from bench.results.upkeep import StoredFile, Upkeep, drop_rows, find_row_files, migrate_file, prune_file
@@ -60,28 +59,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_rows(root: Path) -> int:
-    table = []
-    for file in find_row_files(root):
-        if file.kind is not Row:
-            continue
-        rows = read_rows(file.path, Row)
-        latest = list({row.key: row for row in rows}.values())
-        for name in dict.fromkeys(row.name for row in latest):
-            table.append(_describe_codec([row for row in latest if row.name == name]))
+    from bench.results.frame import make_frame
 
-    headings = ("dataset", "codec", "points", "images", "rows", "failed", "metrics", "machines")
-    print(tabulate(table, headings) if table else f"nothing is stored in {root}")
+    rows = [row for file in find_row_files(root) if file.kind is Row for row in read_rows(file.path, Row)]
+    if not rows:
+        print(f"nothing is stored in {root}")
+        return EXIT_DONE
+
+    frame = make_frame({row.key: row for row in rows}.values())
+    frame["failed"] = frame["status"] != OK
+    groups = frame.groupby(["dataset", "name"], as_index=False)
+    table = groups.agg(points=("point", "nunique"), images=("image", "nunique"), rows=("key", "size"),
+                       failed=("failed", "sum"), machines=("device", "nunique"))
+
+    counts = groups.count()
+    for metric in known_metrics():
+        if metric.scale.column in frame:
+            table[metric.label] = counts[metric.scale.column]
+    print(tabulate(table.to_dict("list"), "keys"))
     return EXIT_DONE
-
-
-def _describe_codec(rows: list[Row]) -> tuple[str | int, ...]:
-    measured = Counter(name for row in rows for name in row.quality)
-    metrics = [name if measured[name] == len(rows) else f"{name} ({measured[name]} rows)"
-               for name in METRICS if measured[name]]
-    machines = {row.provenance.device for row in rows}
-    failed = sum(row.status != OK for row in rows)
-    return (rows[0].dataset, rows[0].name, len({row.point for row in rows}), len({row.image for row in rows}),
-            len(rows), failed, ", ".join(metrics), len(machines))
 
 
 def _migrate(root: Path) -> int:
