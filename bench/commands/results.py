@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from tabulate import tabulate
@@ -31,6 +32,11 @@ from bench.metrics.quality import known_metrics
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
 from bench.results.upkeep import StoredFile, Upkeep, drop_rows, find_row_files, migrate_file, prune_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLAIN = ("dataset", "name", "point", "image", "key", "status")  # fields of a row that are listed or counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,14 +65,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_rows(root: Path) -> int:
-    from bench.results.frame import make_frame
-
     rows = [row for file in find_row_files(root) if file.kind is Row for row in read_rows(file.path, Row)]
     if not rows:
         print(f"nothing is stored in {root}")
         return EXIT_DONE
 
-    frame = make_frame({row.key: row for row in rows}.values())
+    frame = _make_frame(list({row.key: row for row in rows}.values()))
     frame["failed"] = frame["status"] != OK
     groups = frame.groupby(["dataset", "name"], as_index=False)
     table = groups.agg(points=("point", "nunique"), images=("image", "nunique"), rows=("key", "size"),
@@ -78,6 +82,17 @@ def _list_rows(root: Path) -> int:
             table[metric.label] = counts[metric.scale.column]
     print(tabulate(table.to_dict("list"), "keys"))
     return EXIT_DONE
+
+
+def _make_frame(rows: list[Row]) -> pd.DataFrame:
+    """Return one line a row: where it belongs, and the columns of every quality metric that any row holds."""
+    import pandas as pd
+
+    measured = {name for row in rows for name in row.quality}
+    metrics = [metric for metric in known_metrics() if metric.name in measured]
+    return pd.DataFrame.from_records([
+        {**{name: getattr(row, name) for name in PLAIN}, "device": row.provenance.device,
+         **{metric.scale.column: row.quality.get(metric.name) for metric in metrics}} for row in rows])
 
 
 def _migrate(root: Path) -> int:
