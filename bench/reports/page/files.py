@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.common.errors import BenchError
 from bench.common.whole_files import write_whole
-from bench.reports.page.pages import FIGURES, TABLES, Report, render_html, render_readme
-from bench.reports.page.render import to_csv, to_latex, to_markdown
+from bench.reports.page.pages import Report
+from bench.reports.page.render import render_html, render_readme, to_csv, to_latex, to_markdown
 
 MANIFEST = "files.json"
 
@@ -27,12 +27,12 @@ def contents_of(report: Report) -> dict[str, bytes]:
     """Return every file of the report: path within its folder to bytes."""
     contents = {"README.md": render_readme(report).encode(), "index.html": render_html(report).encode()}
     for figure in report.figures:
-        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
-        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
+        contents[f"figures/{figure.name}.png"] = figure.png
+        contents[f"figures/{figure.name}.svg"] = figure.svg
     for table in report.tables:
-        contents[f"{TABLES}/{table.name}.csv"] = to_csv(table).encode()
-        contents[f"{TABLES}/{table.name}.md"] = to_markdown(table, level=1).encode()
-        contents[f"{TABLES}/{table.name}.tex"] = to_latex(table).encode()
+        contents[f"tables/{table.name}.csv"] = to_csv(table).encode()
+        contents[f"tables/{table.name}.md"] = to_markdown(table, level=1).encode()
+        contents[f"tables/{table.name}.tex"] = to_latex(table).encode()
     return {**contents, **report.files}
 
 

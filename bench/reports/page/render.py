@@ -1,15 +1,26 @@
-"""A Table as Markdown, CSV, LaTeX or HTML. Every renderer escapes what its format gives a meaning to."""
+"""Tables and pages as Markdown, HTML, CSV, LaTeX and text; each escapes what its format gives a meaning to.
+
+Markdown and HTML are written by the templates beside this module.
+"""
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
 import io
 import math
+import re
 
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from tabulate import tabulate
 
-from bench.reports.page.table import Cell, Column, Table
+from bench.reports.page.pages import Report
+from bench.reports.page.table import Cell, Table
+
+TEMPLATES = Environment(loader=PackageLoader("bench.reports.page"), autoescape=lambda name: ".html." in (name or ""),
+                        trim_blocks=True, keep_trailing_newline=True)
 
 LATEX_SPECIALS = {
     "\\": r"\textbackslash{}",
@@ -36,33 +47,30 @@ def to_csv(table: Table) -> str:
 def _csv_cell(value: Cell) -> str:
     if value is None:
         return ""
-    if isinstance(value, float) and not isinstance(value, bool):
+    if isinstance(value, float):
         return repr(round(value, 6)) if math.isfinite(value) else ""
     return str(value)
 
 
+def render_html(report: Report) -> str:
+    """Return the whole report as one HTML document that needs no other file; plots are embedded as SVG."""
+    return TEMPLATES.get_template("report.html.j2").render(report=report)
+
+
+def render_readme(report: Report) -> str:
+    """Return the report as Markdown that links the figures and tables beside it, as hosting sites show it."""
+    text = TEMPLATES.get_template("readme.md.j2").render(report=report)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def to_html(table: Table) -> str:
+    """Return a <section> with title, warnings, table and notes."""
+    return TEMPLATES.get_template("table.html.j2").render(table=table)
+
+
 def to_markdown(table: Table, level: int = 3) -> str:
     """Return title, warnings, table and notes as GitHub's Markdown."""
-    lines = [f"{'#' * level} {escape_markdown(table.title)}", ""]
-    for warning in table.warnings:
-        lines += [f"> **Warning:** {escape_markdown(warning)}", ""]
-    if table.rows:
-        lines.append(_markdown_line([escape_markdown(column.heading) for column in table.columns]))
-        lines.append(_markdown_line(["---:" if column.numeric else "---" for column in table.columns]))
-        headings = dict(table.headings)
-        for index, row in enumerate(table.rows):
-            if index in headings:
-                blanks = [""] * (len(table.columns) - 1)
-                lines.append(_markdown_line([f"***{escape_markdown(headings[index])}***", *blanks]))
-            lines.append(_markdown_line([escape_markdown(text) for text in _texts(table, row)]))
-    else:
-        lines.append("None.")
-    lines += [""] + [f"- {escape_markdown(note)}" for note in table.notes]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _markdown_line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return TEMPLATES.get_template("table.md.j2").render(table=table, level=level).rstrip() + "\n"
 
 
 def escape_markdown(text: str) -> str:
@@ -73,44 +81,18 @@ def escape_markdown(text: str) -> str:
     return text
 
 
-def to_html(table: Table) -> str:
-    """Return a <section> with title, warnings, table and notes."""
-    parts = [f'<section id="{html.escape(table.name)}">', f"<h3>{html.escape(table.title)}</h3>"]
-    parts += [f'<p class="warning"><strong>Warning:</strong> {html.escape(text)}</p>'
-              for text in table.warnings]
-    if table.rows:
-        parts += ['<div class="scroll"><table>', _html_head(table), "<tbody>"]
-        headings = dict(table.headings)
-        for index, row in enumerate(table.rows):
-            if index in headings:
-                parts.append(f'<tr class="heading"><th colspan="{len(table.columns)}">'
-                             f"{html.escape(headings[index])}</th></tr>")
-            cells = zip(table.columns, _texts(table, row))
-            parts.append("<tr>" + "".join(_html_cell("td", column, text) for column, text in cells) + "</tr>")
-        parts.append("</tbody></table></div>")
-    else:
-        parts.append("<p>None.</p>")
-    if table.notes:
-        items = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
-        parts.append(f'<ul class="notes">{items}</ul>')
-    parts.append("</section>")
-    return "\n".join(parts)
-
-
-def _html_head(table: Table) -> str:
-    cells = "".join(_html_cell("th", column, column.heading) for column in table.columns)
-    return f"<thead><tr>{cells}</tr></thead>"
-
-
-def _html_cell(tag: str, column: Column, text: str) -> str:
-    kind = "number" if column.numeric else "wide" if column.wide else "text"
-    return f'<{tag} class="{kind}">{html.escape(text)}</{tag}>'
+TEMPLATES.filters |= {
+    "markdown": escape_markdown,
+    "html": lambda text: Markup(html.escape(text)),
+    "base64": lambda data: base64.b64encode(data).decode(),
+    "split_addresses": re.compile(r"""(https?://[^\s<>"')]+)""").split,  # text, address, text, ...
+}
 
 
 def to_text(table: Table) -> str:
     """Return title and table for a terminal, without notes, long texts and details."""
     shown = [index for index, column in enumerate(table.columns) if not column.wide and not column.detail]
-    rows = [[_texts(table, row)[index] for index in shown] for row in table.rows]
+    rows = [[texts[index] for index in shown] for _, texts in table.lines()]
     headings = [table.columns[index].heading for index in shown]
     aligned = ["right" if table.columns[index].numeric else "left" for index in shown]
     body = tabulate(rows, headings, "simple", colalign=aligned, disable_numparse=True,
@@ -142,14 +124,13 @@ def to_latex(table: Table) -> str:
 
 
 def _latex_body(table: Table) -> list[str]:
-    headings = dict(table.headings)
-    lines = []
-    for index, row in enumerate(table.rows):
-        if index in headings:
-            text = rf"\emph{{{escape_latex(headings[index])}}}"
-            lines += [r"\midrule"] if index else []
-            lines.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{{text}}} \\")
-        lines.append(_latex_line(_texts(table, row)))
+    lines: list[str] = []
+    for heading, texts in table.lines():
+        if heading:
+            rule = [r"\midrule"] if lines else []
+            text = rf"\emph{{{escape_latex(heading)}}}"
+            lines += [*rule, rf"\multicolumn{{{len(table.columns)}}}{{l}}{{{text}}} \\"]
+        lines.append(_latex_line(texts))
     return lines
 
 
@@ -164,7 +145,3 @@ def escape_latex(text: str) -> str:
 
 def _sentence(text: str) -> str:
     return text if text.endswith(".") else text + "."
-
-
-def _texts(table: Table, row: tuple[Cell, ...]) -> list[str]:
-    return [column.text(value) for column, value in zip(table.columns, row)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -103,6 +103,12 @@ class Table:
         """
         rows = tuple(tuple(column.of(record) for column in columns) for record in records)
         return cls(name, title, tuple(columns), rows, tuple(notes), tuple(warnings), tuple(headings), tuple(constants))
+
+    def lines(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the heading before each row ("" without one), and the row's cells as readers see them."""
+        headings = dict(self.headings)
+        for index, row in enumerate(self.rows):
+            yield headings.get(index, ""), [column.text(value) for column, value in zip(self.columns, row)]
 
     def column(self, key: str) -> list[Cell]:
         """Return the values of one column."""
