@@ -164,7 +164,7 @@ def test_decoder_has_the_encoders_latents_bit_for_bit(options, size, monkeypatch
 def test_second_process_decodes_odd_sizes_from_the_file(tmp_path) -> None:
     rows = measure_with_second_process(tiny(), "lalic", TINY, [(33, 17), (140, 129)], tmp_path)
     assert [(row.status, row.reason, row.decode_matches) for row in rows] == [(OK, None, True)] * 2
-    assert [row.padding for row in rows] == [[47, 55, 48, 56], [58, 63, 58, 64]]  # to 128x128 and 256x256, centred
+    assert [row.padding for row in rows] == [(47, 55, 48, 56), (58, 63, 58, 64)]  # to 128x128 and 256x256, centred
 
 
 def test_every_parameter_learns() -> None:

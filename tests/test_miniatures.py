@@ -206,8 +206,9 @@ def test_an_unknown_miniature_is_refused(command, capsys):
     assert "hpcm_base_mini" in capsys.readouterr().err
 
 
-def test_another_folder_takes_all_that_is_made(command, tmp_path, capsys):
+def test_another_folder_takes_all_that_is_made(command, tmp_path, monkeypatch, capsys):
     """Weights, states and logs; what the variants name is neither read nor written."""
+    monkeypatch.setattr("bench.commands.miniatures.ProcessPoolExecutor", AtOnce)
     assert main([*command, "--only", "hpcm_base_mini"]) == EXIT_DONE
 
     def read_shipped():
