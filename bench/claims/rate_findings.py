@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy
 
 from bench.claims.catalogue import CODECS, Claim
 from bench.claims.curves import Curves, Measured, image_arrays, shared_images
@@ -202,7 +202,8 @@ class RateFindings:
             return replace(blank, fault=f"{at_bpp:g} bpp is outside the measured {rates.min():.3f} to "
                                         f"{rates.max():.3f}")
         order = np.argsort(rates)
-        value = float(PchipInterpolator(np.log(rates[order]), np.array(qualities)[order])(math.log(at_bpp)))
+        quality_at = scipy.interpolate.PchipInterpolator(np.log(rates[order]), np.array(qualities)[order])
+        value = float(quality_at(math.log(at_bpp)))
         return replace(blank, value=value, evidence=f"the averaged curve of {curve.label}, read at this rate,")
 
 

@@ -17,23 +17,17 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.commands.arguments import names
 from bench.commands.training_options import add_device_argument, add_image_arguments, load_images
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
 from bench.common.folders import default_folder
 from bench.runners.machine import resolve_device
-from bench.training.miniatures import (
-    MiniatureFolders,
-    MiniaturePlan,
-    is_made,
-    order_miniatures,
-    plan_runs,
-    read_record,
-    train_miniature,
-)
-from bench.training.start.sweep import set_threads
 from bench.variants import Variant, load_variants
+
+if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick
+    from bench.training.miniatures import MiniatureFolders, MiniaturePlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from bench.training.miniatures import MiniatureFolders, MiniaturePlan, is_made, plan_runs
+
     variants, device = _choose_variants(args.only), resolve_device(args.device)
     plan = MiniaturePlan(first_steps=args.steps[0], steps=args.steps[1]) if args.steps else MiniaturePlan()
     folders = MiniatureFolders(default_folder("runs") / "miniatures", default_folder("results") / "training")
@@ -75,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _choose_variants(only: list[str]) -> list[Variant]:
+    from bench.training.miniatures import order_miniatures
+
     variants = order_miniatures(load_variants())
     known = [variant.name for variant in variants]
     if unknown := sorted(set(only) - set(known)):
@@ -105,6 +103,9 @@ def _train_all(pool: ProcessPoolExecutor, todo: list[Variant], settings: tuple, 
 def train_one(variant: Variant, plan: MiniaturePlan, folders: MiniatureFolders, args: argparse.Namespace,
               device: str) -> tuple[int, int, float]:
     """Train one miniature in this process: checkpoints made, steps, and the last loss of held-out images."""
+    from bench.training.miniatures import read_record, train_miniature
+    from bench.training.start.sweep import set_threads
+
     set_threads(1 if device == "cpu" else 0)
     with (folders.runs / f"{variant.name}.txt").open("a") as output, redirect_stdout(output):
         made = list(train_miniature(variant, plan, folders, load_images(args, plan.crop), device))

@@ -16,6 +16,7 @@ import argparse
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.commands.arguments import positive
 from bench.commands.training_options import (
@@ -32,14 +33,15 @@ from bench.commands.training_options import (
 )
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.folders import default_folder
-from bench.reports.page.files import write_report
 from bench.runners.machine import resolve_device
 from bench.training.recipes import Recipe
 from bench.training.search.plan import PUBLISHED_GRID, SearchPlan
 from bench.training.search.record import Trial, describe_setting, read_trials
 from bench.training.search.trials import analyse_trials
-from bench.training.start.sweep import Images, set_threads
 from bench.variants import Variant, get_variant
+
+if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick
+    from bench.training.start.sweep import Images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _analyse(args: argparse.Namespace) -> int:
-    from bench.reports.search.report import make_search_report  # which needs Optuna
+    from bench.reports.page.files import write_report
+    from bench.reports.search.report import make_search_report
 
     trials = read_trials(args.analyse)
     analysis = analyse_trials(trials, args.against, args.noise / 100)
@@ -110,6 +113,8 @@ def _analyse(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
+    from bench.training.start.sweep import set_threads
+
     if missing := [name for name in ("variant", "data", "validation") if getattr(args, name) is None]:
         raise ConfigurationError(f"a search needs --{', --'.join(missing)}", "to report on trials: --analyse FOLDER")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -136,7 +141,7 @@ def _make_plan(args: argparse.Namespace, variant: Variant, lambda_: float, recip
 
 def _search_at_lambda(plan: SearchPlan, args: argparse.Namespace, images: Images, device: str) -> bool:
     """Search at one λ, telling of each trial; whether one is complete."""
-    from bench.training.search.search import Search  # which needs Optuna
+    from bench.training.search.search import Search
 
     job = plan.job
     out = (args.out or default_folder("runs") / "search" / plan.variant) / f"{job.lambda_:g}"

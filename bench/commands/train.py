@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.commands.training_options import (
     add_image_arguments,
@@ -30,13 +31,12 @@ from bench.commands.training_options import (
 from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
 from bench.common.folders import default_folder
 from bench.runners.machine import resolve_device
-from bench.training.installation import install_best_weights
-from bench.training.processes import Processes, join_processes, leave_processes
 from bench.training.recipes import FINE_TUNING, Recipe
-from bench.training.start.sweep import Images, Prepare, find_trained_weights, from_other, set_threads
-from bench.training.state import CheckpointKeeper
-from bench.training.trainer import Trainer
 from bench.variants import Variant, get_variant
+
+if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick
+    from bench.training.processes import Processes
+    from bench.training.start.sweep import Images, Prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from bench.training.processes import join_processes, leave_processes
+    from bench.training.start.sweep import set_threads
+
     set_threads(args.threads)
     variant = get_variant(args.variant)
     processes = join_processes(resolve_device(args.device))
@@ -80,6 +83,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, variant: Variant, processes: Processes) -> None:
+    from bench.training.installation import install_best_weights
+    from bench.training.state import CheckpointKeeper
+    from bench.training.trainer import Trainer
+
     gammas = args.gamma and (tuple(args.gamma) if len(args.gamma) > 1 else args.gamma[0])
     recipe = choose_recipe(args, variant, gammas=gammas)
     _refuse_useless_options(args, recipe)
@@ -127,6 +134,8 @@ def _refuse_useless_options(args: argparse.Namespace, recipe: Recipe) -> None:
 
 
 def _choose_start(args: argparse.Namespace, variant: Variant, images: Images, crop: int) -> Prepare:
+    from bench.training.start.sweep import find_trained_weights, from_other
+
     if args.from_lambda is None and args.from_variant is None:
         return choose_start(args, variant.model, args.lambda_, images, crop, args.freeze)
     other = get_variant(args.from_variant) if args.from_variant else variant

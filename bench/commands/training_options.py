@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.folders import default_folder
-from bench.training.data import crop_centres, decode_folders
 from bench.training.job import Job
 from bench.training.recipes import RECIPES, Recipe
-from bench.training.start.sweep import Images, Prepare, from_other, from_principal_components, from_scratch
 from bench.variants import Variant
+
+if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick
+    from bench.training.start.sweep import Images, Prepare
 
 
 def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -56,6 +57,9 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_images(args: argparse.Namespace, crop: int) -> Images:
     """Decode training images, and the centres of held-out ones."""
+    from bench.training.data import crop_centres, decode_folders
+    from bench.training.start.sweep import Images
+
     cache = args.cache or default_folder("runs") / "decoded"
     held_out_folders = [args.validation] if args.validation else []
     if missing := [str(folder) for folder in (*args.data, *held_out_folders) if not folder.is_dir()]:
@@ -90,11 +94,13 @@ def steps_an_epoch(recipe: Recipe, images: int) -> int:
 def choose_start(args: argparse.Namespace, model: str, lambda_: float, images: Images, crop: int,
                  freeze: bool = False) -> Prepare:
     """The start that is given: principal components, a file, or random weights."""
+    from bench.training.start import sweep
+
     if args.principal_components:
-        return from_principal_components(images, crop, lambda_)
+        return sweep.from_principal_components(images, crop, lambda_)
     if args.start is not None:
-        return from_other(args.start, model, freeze, args.start.name)
-    return from_scratch
+        return sweep.from_other(args.start, model, freeze, args.start.name)
+    return sweep.from_scratch
 
 
 def choose_workers(args: argparse.Namespace, device: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
+import scipy
 
 from bench.common.registry import Registry
 from bench.common.text import format_number
@@ -30,14 +30,14 @@ DEFAULT_METHOD = "pchip"
 @METHODS.register("pchip")
 def _pchip(x: np.ndarray, y: np.ndarray) -> Integral:
     """Monotone piecewise cubic (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984)."""
-    curve = PchipInterpolator(x, y)
+    curve = scipy.interpolate.PchipInterpolator(x, y)
     return lambda low, high: float(curve.integrate(low, high))
 
 
 @METHODS.register("akima")
 def _akima(x: np.ndarray, y: np.ndarray) -> Integral:
     """Akima's piecewise cubic (J. ACM 17, 1970)."""
-    curve = Akima1DInterpolator(x, y)
+    curve = scipy.interpolate.Akima1DInterpolator(x, y)
     return lambda low, high: float(curve.integrate(low, high))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bench.metrics.rate.bdrate import bd_rate
 from bench.metrics.rate.curves import Curve
@@ -91,7 +91,7 @@ def _mean_shift(values: np.ndarray) -> Shift:
     mean = float(values.mean())
     if len(values) < 2 or np.ptp(values) == 0:
         return Shift(mean, mean, mean)
-    margin = float(stats.t.ppf(LEVEL, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    margin = float(scipy.stats.t.ppf(LEVEL, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return Shift(mean, mean - margin, mean + margin)
 
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from scipy.special import stdtr, stdtrit
+import scipy
 
 from bench.metrics.statistics.resampled import POWER
 from bench.metrics.statistics.timing import LEVEL
@@ -103,7 +103,7 @@ class Student:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Centre and t times the error on both sides, widened to hold the value."""
-        reach = float(stdtrit(self.freedom, (1 + level) / 2)) * self.error
+        reach = float(scipy.special.stdtrit(self.freedom, (1 + level) / 2)) * self.error
         low, high = self.centre - reach, self.centre + reach
         if self.logarithmic:
             low, high = math.exp(low), math.exp(high)
@@ -112,17 +112,18 @@ class Student:
 
     def p_below(self, x: float) -> float:
         """See :class:`Estimate`; at least 0.5 where the value is not below x, since the interval holds it."""
-        p_value = float(stdtr(self.freedom, -self._distance(x)))
+        p_value = float(scipy.special.stdtr(self.freedom, -self._distance(x)))
         return max(p_value, 0.5) if self.value >= x else p_value
 
     def p_above(self, x: float) -> float:
         """See :class:`Estimate`; at least 0.5 where the value is not above x, since the interval holds it."""
-        p_value = float(stdtr(self.freedom, self._distance(x)))
+        p_value = float(scipy.special.stdtr(self.freedom, self._distance(x)))
         return max(p_value, 0.5) if self.value <= x else p_value
 
     def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
         """Quantiles of t for level and power times the error; on a logarithmic scale, as a rise of the value."""
-        effect = float(stdtrit(self.freedom, level) + stdtrit(self.freedom, power)) * self.error
+        quantiles = scipy.special.stdtrit(self.freedom, level) + scipy.special.stdtrit(self.freedom, power)
+        effect = float(quantiles) * self.error
         return self.value * math.expm1(effect) if self.logarithmic else effect
 
     def _distance(self, x: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy
 
 from bench.metrics.statistics.timing import LEVEL
 
@@ -58,5 +58,5 @@ def run_noise(values: Sequence[float], level: float = LEVEL) -> RunNoise:
         raise ValueError("noise between runs needs the finite values of two runs or more")
 
     deviation = float(runs.std(ddof=1))
-    half_width = float(stdtrit(len(runs) - 1, (1 + level) / 2)) * math.sqrt(2) * deviation
+    half_width = float(scipy.special.stdtrit(len(runs) - 1, (1 + level) / 2)) * math.sqrt(2) * deviation
     return RunNoise(len(runs), float(runs.mean()), deviation, float(runs.min()), float(runs.max()), half_width)

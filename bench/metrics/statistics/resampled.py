@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+import scipy
 
 from bench.metrics.statistics.timing import LEVEL
 
@@ -15,7 +16,7 @@ POWER = 0.8
 BCA, PERCENTILE = "bca", "percentile"
 
 _TAIL = 0.001  # share of the resamples on each side beyond which a normal tail takes their place
-_EDGE = float(ndtri(1 - _TAIL))  # in standard deviations
+_EDGE = NormalDist().inv_cdf(1 - _TAIL)  # in standard deviations
 _SECOND_ORDER = 3.0  # standard errors up to which BCa's correction is meant; further out it stays as it is there
 _NO_SPREAD = 1e-12  # relative: what differs by less differs by rounding
 
@@ -105,7 +106,7 @@ class Resampled:
 
     def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
         """Normal quantiles of level and power times the standard error."""
-        return float(ndtri(level) + ndtri(power)) * self.standard_error
+        return float(scipy.special.ndtri(level) + scipy.special.ndtri(power)) * self.standard_error
 
     @cached_property
     def standard_error(self) -> float:
@@ -149,7 +150,7 @@ class Resampled:
     def _bias(self) -> float:
         """Efron's z0: where the value lies among the resamples, as a normal quantile."""
         left, right = self._ranks(self.value)
-        return float(ndtri(_inside((left + right) / 2 / len(self._sorted), len(self._sorted))))
+        return float(scipy.special.ndtri(_inside((left + right) / 2 / len(self._sorted), len(self._sorted))))
 
     def _ranks(self, x: float) -> tuple[int, int]:
         """How many resamples are below ``x``, and how many are not above it."""
@@ -159,14 +160,14 @@ class Resampled:
     def _expanded(self, share: float) -> float:
         """The quantile that stands for the normal one of ``share``."""
         if self.left_out is None:
-            return float(ndtri(share))
-        return float(stdtrit(self.freedom, share)) * self.standard_error / self._spread
+            return float(scipy.special.ndtri(share))
+        return float(scipy.special.stdtrit(self.freedom, share)) * self.standard_error / self._spread
 
     def _one_sided(self, z: float) -> float:
         """The share whose expanded quantile is ``z``."""
         if self.left_out is None:
-            return float(ndtr(z))
-        return float(stdtr(self.freedom, z * self._spread / self.standard_error))
+            return float(scipy.special.ndtr(z))
+        return float(scipy.special.stdtr(self.freedom, z * self._spread / self.standard_error))
 
     def _corrected(self, z: float) -> float:
         """BCa's correction of a normal quantile."""
@@ -191,7 +192,7 @@ class Resampled:
         if self.left_out is not None and abs(z) > _EDGE:
             low_or_high = np.quantile(self._sorted, _TAIL if z < 0 else 1 - _TAIL)
             return float(low_or_high) + (z - math.copysign(_EDGE, z)) * self._spread
-        return float(np.quantile(self._sorted, ndtr(z)))
+        return float(np.quantile(self._sorted, scipy.special.ndtr(z)))
 
     def _place(self, x: float, side: str) -> float:
         """The inverse of :meth:`_quantile`."""
@@ -210,7 +211,7 @@ class Resampled:
             index = float(left - 1 + (x - values[left - 1]) / (values[left] - values[left - 1]))
         else:
             index = float(min(left, last))
-        return float(ndtri(_inside(index / max(last, 1), len(values))))
+        return float(scipy.special.ndtri(_inside(index / max(last, 1), len(values))))
 
 
 def _inside(share: float, count: int) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 NOISE_FLOOR = 0.03  # relative; smaller differences come and go between two runs of the same code
 LEVEL = 0.95
@@ -102,7 +102,7 @@ def median_interval(samples: Sequence[float], level: float = LEVEL) -> tuple[flo
     values = np.sort(as_finite(samples))
     n = len(values)
 
-    k = int(stats.binom.ppf((1 - level) / 2, n, 0.5))  # the least with P(B <= k) >= (1 - level) / 2
+    k = int(scipy.stats.binom.ppf((1 - level) / 2, n, 0.5))  # the least with P(B <= k) >= (1 - level) / 2
     if k == 0:
         return None
     return float(values[k - 1]), float(values[n - k])

@@ -6,13 +6,14 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import digest_json
 from bench.training.job import Job
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GRID, TPE = "grid", "tpe"
 FIELDS = {"gamma": "gammas", "weight_rate": "weight_rate", "learning_rate": "learning_rate"}  # of Recipe, by parameter

@@ -1,0 +1,23 @@
+"""The command line itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_help_of_every_verb_imports_nothing_heavy():
+    """Of scipy, whose modules load when they are used, the package itself may be there."""
+    program = (
+        "import contextlib, io, sys; from bench.cli import VERBS, main\n"
+        "for verb in VERBS:\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as shown:\n"
+        "        main([verb, '--help'])\n"
+        "    assert f'bench {verb}' in shown.getvalue(), verb\n"
+        "    heavy = {'torch', 'compressai', 'matplotlib', 'pandas', 'optuna', 'scipy.interpolate', 'scipy.stats',\n"
+        "             'scipy.special'} & set(sys.modules)\n"
+        "    assert not heavy, (verb, heavy)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
