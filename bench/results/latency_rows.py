@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 from bench.results.provenance import Provenance
+from bench.results.rows import OK
 from bench.results.schema import Count, Duration, Name, Number, Padding, Positive, Size, StoredRow
 
 LATENCY_SCHEMA = 2
@@ -14,6 +19,27 @@ ENCODE: Literal["encode"] = "encode"
 DECODE: Literal["decode"] = "decode"
 DIRECTIONS: tuple[Direction, Direction] = (ENCODE, DECODE)
 OUT_OF_MEMORY: Literal["out of memory"] = "out of memory"  # a status beside those of bench.results.rows
+
+
+class ReadIdentity(msgspec.Struct, frozen=True):
+    """What is read of an identity, which may hold anything else."""
+
+    image: str = ""
+    threads: Count | None = None
+    deterministic: bool | None = None
+
+
+class ReadBefore(msgspec.Struct, frozen=True):
+    """What is read of a machine's state before a measurement."""
+
+    gpu: dict[str, Any] = {}
+
+
+class ReadState(msgspec.Struct, frozen=True):
+    """What is read of a machine's state, which may hold anything else."""
+
+    before: ReadBefore = ReadBefore()
+    warnings: tuple[str, ...] = ()
 
 
 class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
@@ -26,6 +52,8 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
     """
 
     SCHEMA: ClassVar[int] = LATENCY_SCHEMA
+    OPEN_FIELDS: ClassVar[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
+        {"identity": ReadIdentity, "state": ReadState})
 
     key: Name
     session: Name
@@ -49,7 +77,7 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
     first_s: Duration | None = None  # first call at this size, after what earlier calls of the process built or loaded
     warmup_s: tuple[Duration, ...] = ()
     warm_because: str = ""  # "stable", "time" (two seconds of calls) or "calls"
-    samples_s: tuple[Duration, ...] = ()
+    samples_s: tuple[Positive, ...] = ()
     stages_s: dict[str, tuple[Number, ...]] = {}  # for each pass; "rest" falls below 0 where two clocks disagree
     stage_calls: dict[str, Count] = {}  # in one pass
     stage_totals_s: tuple[Duration, ...] = ()  # whole passes with stages marked
@@ -71,6 +99,11 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
     code_version: str = ""
     provenance: Provenance = Provenance()
     measured_at: str = ""  # ISO 8601, UTC
+
+    def require_sense(self) -> None:
+        """See :meth:`StoredRow.require_sense`: what was measured has samples."""
+        if self.status == OK and not self.samples_s:
+            raise ValueError("field 'samples_s': what was measured has samples")
 
     @classmethod
     def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:

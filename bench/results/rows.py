@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -19,6 +21,14 @@ FAILED: Literal["failed"] = "failed"
 Level = Annotated[int, msgspec.Meta(ge=0, le=255)]  # of 8-bit samples, or a difference of two
 
 
+class ReadIdentity(msgspec.Struct, frozen=True):
+    """What is read of an identity, which may hold anything else."""
+
+    settings: dict[str, Any] = {}
+    point_settings: dict[str, Any] = {}
+    weights_sha256: str = ""
+
+
 class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
           tag_field="schema", tag=SCHEMA):
     """One measurement, or one failure with its reason.
@@ -30,6 +40,7 @@ class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     """
 
     SCHEMA: ClassVar[int] = SCHEMA
+    OPEN_FIELDS: ClassVar[Mapping[str, type[msgspec.Struct]]] = MappingProxyType({"identity": ReadIdentity})
 
     key: Name
     series: Name
@@ -101,6 +112,15 @@ class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     def lacks(self, metrics: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of ``metrics`` that this row tells nothing of, or what an older version of their code said."""
         return tuple(name for name in metrics if self.quality_versions.get(name) != METRICS.get(name).version)
+
+    def require_sense(self) -> None:
+        """See :meth:`StoredRow.require_sense`: qualities lie within their metric's range."""
+        for name, value in self.quality.items():
+            if name in METRICS:
+                scale = METRICS.get(name).scale
+                if not scale.low <= value <= scale.high:
+                    raise ValueError(f"field 'quality.{name}': {value:g} is not within {scale.low:g} and "
+                                     f"{scale.high:g}")
 
     @classmethod
     def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:

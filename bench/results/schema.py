@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
 LARGEST = 1e300  # what is beyond is no measurement
+LARGEST_COUNT = 2**63 - 1
+DEEPEST = 50  # levels of lists and objects
 
 Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=LARGEST)]
 Duration = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]  # seconds
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
 Size = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]  # pixels of a side
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 Padding = tuple[Count, Count, Count, Count]  # left, top, right, bottom
@@ -34,6 +38,7 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
 
     SCHEMA: ClassVar[int]
     UNMARKED_SCHEMA: ClassVar[int | None] = None  # of lines without the field; None: every line has it
+    OPEN_FIELDS: ClassVar[Mapping[str, type[msgspec.Struct]]] = MappingProxyType({})  # what is read of open mappings
 
     def to_json(self) -> str:
         """Return the row as one line of JSON without the line end."""
@@ -48,9 +53,22 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
         """
         raise ValueError(f"schema {schema} is not read by this version")
 
+    def require_sense(self) -> None:
+        """Check what the types of single fields don't tell.
+
+        Raises:
+            ValueError: fields contradict each other or what is known of them; the message names one.
+        """
+
     @classmethod
     def from_json(cls: type[S], line: str | bytes) -> S:
         """Parse one line, of this schema or of an older one.
+
+        Args:
+            line: one JSON object, in UTF-8 where these are bytes.
+
+        Returns:
+            The row; its :meth:`to_json` parses to an equal one.
 
         Raises:
             ValueError: the line is no such row; the message names the field.
@@ -64,26 +82,34 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
 
         if schema < cls.SCHEMA:
             values = cls.upgrade(values, schema)
-        return convert(values, cls)
+        row = convert(values, cls)
+        for field, kind in cls.OPEN_FIELDS.items():
+            convert(getattr(row, field), kind, field)
+        row.require_sense()
+        return row
 
 
 def parse_object(line: str | bytes) -> dict[str, Any]:
-    """Parse one JSON object; doubled fields, numbers that are not finite and deep nesting are refused.
+    """Parse one JSON object that can be written again: no doubled field, only finite numbers, shallow.
 
     Raises:
-        ValueError: the line is not such an object.
+        ValueError: the line is not such an object; the message names the field.
     """
     try:
-        values = json.loads(line, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        values = json.loads(line, object_pairs_hook=_make_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(values, dict):
         raise ValueError("not a JSON object")
+    _require_plain(values, "", 0)
     return values
 
 
-def convert(values: Any, kind: type[T]) -> T:
+def convert(values: Any, kind: type[T], place: str = "") -> T:
     """Return JSON ``values`` as ``kind``.
+
+    Args:
+        place: the field that holds them, for messages.
 
     Raises:
         ValueError: a value has another type or is out of range, or a field is missing or unknown; the message names it.
@@ -91,14 +117,12 @@ def convert(values: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=True)
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at `$")
-        field = place.rstrip("`").lstrip(".")
+        reason, _, inside = str(error).partition(" - at `$")
+        field = (place + inside.rstrip("`")).lstrip(".")
         raise ValueError(f"field '{field}': {reason}" if field else reason) from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _make_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -107,5 +131,28 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no finite number")
+def _require_plain(value: Any, place: str, depth: int) -> None:
+    """Refuse what JSON can't hold or another reader would take for something else."""
+    if depth > DEEPEST:
+        raise ValueError(f"field '{place}': nested too deeply")
+
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _require_plain(name, place, depth)
+            _require_plain(inner, f"{place}.{name}".lstrip("."), depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _require_plain(inner, place, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"field '{place}': {value} is no finite number")
+    elif isinstance(value, int) and abs(value) > LARGEST_COUNT:
+        raise ValueError(f"field '{place}': a number of more than 64 bits")
+    elif isinstance(value, str) and not value.isascii():
+        _require_unicode(value, place)
+
+
+def _require_unicode(text: str, place: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"field {ascii(place)}: half a surrogate pair is no text") from None

@@ -168,7 +168,7 @@ def _is_whole(line: bytes) -> bool:
     """Say whether ``line`` is a whole JSON object; a row of a newer schema is one too and must stay."""
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
