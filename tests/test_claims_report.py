@@ -15,7 +15,7 @@ from PIL import Image
 
 from bench.claims.catalogue import Claim
 from bench.claims.result import Change, ClaimsResult, Judgement, PairComparison
-from bench.claims.wording import reason_of
+from bench.claims.wording import explain_verdict
 from bench.common.errors import BenchError
 from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics import Curve, bd_rate
@@ -238,7 +238,7 @@ def test_texts_of_claims():
      "measured +20.0 %, claimed +20 %: whether it is at most +20 % stays open, within what two measurements differ by"),
 ])
 def test_reasons_print_a_claims_figures_with_its_own_digits(one, said):
-    assert reason_of(one, 0.05) == said
+    assert explain_verdict(one, 0.05) == said
 
 
 def pixels_of(png: bytes) -> np.ndarray:

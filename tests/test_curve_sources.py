@@ -12,13 +12,13 @@ from row_samples import failed, row, rows_of, with_quality, write
 from bench.commands.bdrate import align
 from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors import load_curve
-from bench.curves.sources import from_rows, read_source
+from bench.curves.sources import average_rows, read_source
 from bench.results.rows import Row
 from bench.results.store import read_rows
 
 
 def test_mean_over_images():
-    curve = from_rows(rows_of()).curve("psnr")
+    curve = average_rows(rows_of()).curve("psnr")
     assert curve.rate == pytest.approx([0.4, 0.8, 1.6, 3.2, 6.4])
     assert curve.quality == pytest.approx([31, 34, 37, 40, 43])
 
@@ -26,31 +26,31 @@ def test_mean_over_images():
 def test_ms_ssim_becomes_db_before_it_is_averaged():
     rows = [with_quality(row(image, "q1", 1, 30), ms_ssim=linear)
             for image, linear, db in (("a", 0.9, 10), ("b", 0.99, 20))]
-    curve = from_rows(rows, ("ms-ssim",))
+    curve = average_rows(rows, ("ms-ssim",))
     assert curve.curve("ms-ssim").quality == pytest.approx((15,))
     assert curve.points.quality["ms-ssim"] == pytest.approx((0.945,))
 
 
 def test_points_in_any_order_of_storage():
-    assert from_rows(rows_of()[::-1]).points == from_rows(rows_of()).points
+    assert average_rows(rows_of()[::-1]).points == average_rows(rows_of()).points
 
 
 def test_last_stored_row_counts():
     again = with_quality(rows_of()[0], psnr=33.0)
-    assert from_rows([*rows_of(), again]).points.quality["psnr"][0] == pytest.approx((33 + 31 + 32) / 3)
+    assert average_rows([*rows_of(), again]).points.quality["psnr"][0] == pytest.approx((33 + 31 + 32) / 3)
 
 
 def test_points_that_lack_images_are_left_out_while_four_remain():
     rows = [failed(one, "out of memory")
             if one.point == "q2" and one.image == "1.png" else one for one in rows_of()]
-    curve = from_rows(rows)
+    curve = average_rows(rows)
     assert len(curve.bpp) == 4 and curve.images == 3
     assert curve.remarks == ("left out for lack of images: q2 (2 of 3 images)",)
 
 
 def test_shared_images_are_used_where_too_few_points_are_complete():
     rows = [one for one in rows_of(points=4) if not (one.point == "q2" and one.image == "1.png")]
-    curve = from_rows(rows)
+    curve = average_rows(rows)
     assert len(curve.bpp) == 4 and sorted(curve.per_image) == ["0.png", "2.png"]
     assert curve.remarks == ("over the 2 of 3 images that all rate points share",)
     assert curve.points.quality["psnr"][0] == pytest.approx(31)
@@ -59,7 +59,7 @@ def test_shared_images_are_used_where_too_few_points_are_complete():
 def test_a_point_without_any_image_is_named():
     rows = [failed(one, "no") if one.point == "q2" else one
             for one in rows_of(points=4)]
-    curve = from_rows(rows)
+    curve = average_rows(rows)
     assert len(curve.bpp) == 3 and "q2 (0 of 3 images)" in curve.remarks[0]
 
 
@@ -70,20 +70,20 @@ def test_incomplete_datasets_are_named(tmp_path):
 
 def test_images_without_ms_ssim_count_only_for_psnr():
     rows = [with_quality(one, ms_ssim=None) if one.image == "0.png" else one for one in rows_of()]
-    both, psnr = from_rows(rows, ("psnr", "ms-ssim")), from_rows(rows)
+    both, psnr = average_rows(rows, ("psnr", "ms-ssim")), average_rows(rows)
     assert (both.images, psnr.images, psnr.points.on_curve("ms-ssim")) == (2, 3, None)
 
 
 def test_mixed_or_empty_rows_are_refused():
     with pytest.raises(BenchError, match="several codecs: jpeg, webp"):
-        from_rows([*rows_of(), *rows_of(name="webp")])
+        average_rows([*rows_of(), *rows_of(name="webp")])
     with pytest.raises(BenchError, match="several datasets"):
-        from_rows([*rows_of(), replace_row(rows_of()[0], dataset="tecnick")])
+        average_rows([*rows_of(), replace_row(rows_of()[0], dataset="tecnick")])
     for rows in ([], [failed(rows_of()[0], "no")]):
         with pytest.raises(BenchError, match="no image is measured at every rate point with psnr"):
-            from_rows(rows)
+            average_rows(rows)
     with pytest.raises(ConfigurationError, match="no metric 'vmaf'"):
-        from_rows(rows_of(), ("vmaf",))
+        average_rows(rows_of(), ("vmaf",))
 
 
 def test_a_torn_last_line_is_passed_over(tmp_path):
@@ -122,7 +122,7 @@ def test_every_kind_of_text(tmp_path):
 
 
 def test_curves_are_compared_over_the_images_they_share():
-    first, second = from_rows(rows_of(images=3)), from_rows(rows_of(images=2, name="webp"))
+    first, second = average_rows(rows_of(images=3)), average_rows(rows_of(images=2, name="webp"))
     first, second, warnings = align(first, second, "psnr")
     assert first.images == second.images == 2 and first.bpp == pytest.approx(second.bpp)
     assert warnings == ["over the 2 of 3 images that both have"]
@@ -132,13 +132,14 @@ def test_curves_are_compared_over_the_images_they_share():
 
 def test_different_image_counts_are_a_warning():
     known = replace(load_curve("kodak", "hpcm-base-mse"), images=24)
-    warnings = align(known, from_rows(rows_of()), "psnr")[2]
+    warnings = align(known, average_rows(rows_of()), "psnr")[2]
     assert warnings == ["averages over different images: HPCM-Base 24, JPEG 3"]
 
 
 def test_an_altered_image_is_not_paired_with_values_of_the_true_one():
-    true = from_rows(rows_of())
-    altered = from_rows([replace_row(one, image_verified=False) if one.image == "0.png" else one for one in rows_of()])
+    true = average_rows(rows_of())
+    altered = average_rows([replace_row(row, image_verified=False) if row.image == "0.png" else row
+                            for row in rows_of()])
     first, second, warnings = align(true, altered, "psnr")
     assert first.images == second.images == 2
     assert any("2 of 4 images" in warning for warning in warnings)

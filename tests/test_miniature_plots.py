@@ -12,7 +12,7 @@ from test_report import LABELS, cell, make_rows, table_of
 from bench.reports.rate.curves import measured_curves
 from bench.reports.rate.miniature_plots import find_gain_at_equal_rate, find_miniatures, group_by_line
 from bench.reports.rate.report import assemble_report
-from bench.results.row_selection import select
+from bench.results.row_selection import select_rows
 
 NAMES = ("hpcm_base_mini", "hpcm_base_seed1_mini", "rwkv_phase1_mini", "rwkv_phase2_mini", "weconv_phase1_mini")
 LABELS.update({name: name for name in NAMES})
@@ -31,7 +31,7 @@ def miniatures(*names, points=4):
 
 
 def curves_of(rows):
-    return find_miniatures(measured_curves(select("kodak", rows), "psnr", 24))
+    return find_miniatures(measured_curves(select_rows("kodak", rows), "psnr", 24))
 
 
 def test_gains_are_what_pchip_over_log_rate_gives():
@@ -55,7 +55,7 @@ def test_lines_hold_their_variants_and_neither_the_baseline_nor_seeds():
 def test_panels_are_drawn_from_three_miniatures_with_a_baseline_on_and_leave_the_other_plots_readable():
     def figures(*names):
         rows = make_rows("vvenc") + miniatures(*names)
-        return {figure.name: figure for figure in assemble_report(select("kodak", rows), []).figures}
+        return {figure.name: figure for figure in assemble_report(select_rows("kodak", rows), []).figures}
 
     assert not [name for name in figures(*NAMES[:2]) if "miniatures" in name]
     assert not [name for name in figures(*NAMES[1:4]) if "miniatures" in name]
@@ -71,7 +71,7 @@ def test_panels_are_drawn_from_three_miniatures_with_a_baseline_on_and_leave_the
 def test_bd_tables_have_the_interval_of_a_plain_bootstrap():
     """Against a loop that averages resampled images and integrates by scipy."""
     rows = noisy(make_rows("vvenc"), 4, 1) + noisy(make_rows("webp", 0.9), 4, 2)
-    table = table_of(assemble_report(select("kodak", rows), [], with_plots=False), "bd_rate_vs_vvenc")
+    table = table_of(assemble_report(select_rows("kodak", rows), [], with_plots=False), "bd_rate_vs_vvenc")
     low, middle, high = (cell(table, "WebP", f"bd_rate_{name}percent") for name in ("low_", "", "high_"))
     sides = [{name: [(row.bpp, row.quality["psnr"]) for row in rows if row.name == codec and row.image == name]
               for name in sorted({row.image for row in rows})} for codec in ("vvenc", "webp")]
@@ -90,7 +90,7 @@ def test_miniatures_without_a_number_are_counted_not_listed():
     rows = make_rows("vvenc", points=6) + [
         with_quality(row, psnr=row.quality["psnr"] - 11, ms_ssim=1 - 10 ** 0.44 * (1 - row.quality["ms-ssim"]))
         for row in miniatures(*NAMES)]
-    report = assemble_report(select("kodak", rows), [], with_plots=False)
+    report = assemble_report(select_rows("kodak", rows), [], with_plots=False)
     table = table_of(report, "bd_rate_vs_vvenc")
     assert table.column("codec") == ["hpcm_base_mini (miniature)"]
     assert any("4 miniatures" in note for note in table.notes)

@@ -72,7 +72,7 @@ def test_claims_may_be_about_it(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(CLAIM % "birds")
     assert load_claims(path)["a"].datasets == ("birds",)
-    assert Curves(StoredResults(tmp_path)).codec("birds", "bpg", "psnr").published
+    assert Curves(StoredResults(tmp_path)).find_codec("birds", "bpg", "psnr").published
     path.write_text(CLAIM % "[birds, bird]")
     with pytest.raises(ConfigurationError, match=r"claims.yaml:2: claim 'a': 'dataset': 'bird' is none of .*\n.*birds"):
         load_claims(path)

@@ -28,7 +28,7 @@ from bench.reports.page.table import Column, Table
 from bench.reports.rate.curves import PUBLISHED, ReportCurve
 from bench.reports.rate.report import assemble_report, make_rate_report
 from bench.results.provenance import Provenance
-from bench.results.row_selection import select
+from bench.results.row_selection import select_rows
 from bench.results.rows import Row
 from bench.results.stored import StoredResults
 
@@ -72,7 +72,7 @@ def store(folder: Path, rows: list[Row]) -> Path:
 
 
 def report_of(rows: list[Row], references=()):
-    return assemble_report(select(rows[0].dataset, rows), references, with_plots=False)
+    return assemble_report(select_rows(rows[0].dataset, rows), references, with_plots=False)
 
 
 def table_of(report, name: str):

@@ -21,7 +21,7 @@ from bench.reports.rate.curves import measured_curves
 from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
 from bench.results.labels import label_selection
 from bench.results.provenance import Provenance
-from bench.results.row_selection import select
+from bench.results.row_selection import select_rows
 from bench.results.rows import Row
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
@@ -42,20 +42,20 @@ def make_row(image="kodim01.png", name="webp", point="q50", series="s", **values
 
 
 def parts(rows):
-    selection = label_selection(select("kodak", rows))
+    selection = label_selection(select_rows("kodak", rows))
     return selection, coverage_of(selection)
 
 
 class TestSelection:
     def test_last_row_of_a_key_counts(self):
         row = make_row()
-        selection = select("kodak", [failed(row, "killed"), row])
+        selection = select_rows("kodak", [failed(row, "killed"), row])
         assert [entry.status for entry in selection.rows] == ["ok"]
 
     def test_most_complete_series_wins_over_a_newer_one(self):
         old = [make_row(image, series="old") for image in IMAGES]
         new = [make_row(image, series="new", measured_at="2025-06-01T00:00:00+00:00") for image in IMAGES[:5]]
-        selection = select("kodak", new + old)
+        selection = select_rows("kodak", new + old)
         assert {row.series for row in selection.rows} == {"old"}
         assert any("1 other series" in note for note in selection.notes)
 
@@ -63,24 +63,24 @@ class TestSelection:
         old = [make_row(image, series="old") for image in IMAGES]
         new = [make_row(image, series="new", measured_at="2025-06-01T00:00:00+00:00") for image in IMAGES]
         for rows in (old + new, new + old):
-            assert {row.series for row in select("kodak", rows).rows} == {"new"}
+            assert {row.series for row in select_rows("kodak", rows).rows} == {"new"}
 
     def test_failed_images_do_not_make_a_series_complete(self):
         good = [make_row(image, series="good") for image in IMAGES[:3]]
         bad = [failed(make_row(image, series="bad"), "out of memory") for image in IMAGES]
-        assert {row.series for row in select("kodak", good + bad).rows} == {"good"}
+        assert {row.series for row in select_rows("kodak", good + bad).rows} == {"good"}
 
     def test_points_from_several_machines_are_noted(self):
         rows = [make_row(point="q10", provenance=Provenance(device="cpu: x")),
                 make_row(point="q20", provenance=Provenance(device="cpu: y"))]
-        assert any("2 different machines" in note for note in select("kodak", rows).notes)
-        assert not select("kodak", rows[:1]).notes
+        assert any("2 different machines" in note for note in select_rows("kodak", rows).notes)
+        assert not select_rows("kodak", rows[:1]).notes
 
     def test_replaced_image_is_shown_once(self):
         first = make_row(bpp=1.0)
         second = replace_row(first, key="other", image_sha256="other", bpp=2.0,
                          measured_at="2025-02-01T00:00:00+00:00")
-        assert [row.bpp for row in select("kodak", [second, first]).rows] == [2.0]
+        assert [row.bpp for row in select_rows("kodak", [second, first]).rows] == [2.0]
 
 
 class TestCoverage:
@@ -172,21 +172,21 @@ class TestCurves:
                 if image not in missing.get(f"q{p}", [])]
 
     def test_incomplete_point_is_left_out_while_four_remain(self):
-        selection = select("kodak", self.rows(5, {"q2": IMAGES[:1]}))
+        selection = select_rows("kodak", self.rows(5, {"q2": IMAGES[:1]}))
         (curve,) = measured_curves(selection, "psnr", 3)
         assert curve.data.meta["points"] == ["q0", "q1", "q3", "q4"]
         assert curve.images == 3 and curve.whole_set
         assert "q2 (2 of 3 images)" in curve.remarks[0]
 
     def test_otherwise_all_points_go_over_the_shared_images(self):
-        selection = select("kodak", self.rows(4, {"q2": IMAGES[:1]}))
+        selection = select_rows("kodak", self.rows(4, {"q2": IMAGES[:1]}))
         (curve,) = measured_curves(selection, "psnr", 3)
         assert len(curve.rate) == 4 and set(curve.image_curves) == set(IMAGES[1:3]) and not curve.whole_set
         assert curve.rate == pytest.approx([0.1 * 2**p * 2.5 for p in range(4)])
 
     def test_points_are_ordered_by_rate(self):
         rows = [make_row(point=f"qp{qp}", bpp=2.0 ** (-qp / 6)) for qp in (22, 42, 32, 27)]
-        (curve,) = measured_curves(select("kodak", rows), "psnr", 1)
+        (curve,) = measured_curves(select_rows("kodak", rows), "psnr", 1)
         assert curve.data.meta["points"] == ["qp42", "qp32", "qp27", "qp22"]
         assert list(curve.rate) == sorted(curve.rate)
 

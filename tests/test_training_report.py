@@ -25,7 +25,7 @@ from bench.reports.rate.report import assemble_report
 from bench.reports.training.plots import find_multipliers
 from bench.reports.training.report import MINIATURES, make_training_report
 from bench.reports.training.tables import differences_table, find_seed_noise, noise_table, trainings_table
-from bench.results.row_selection import select
+from bench.results.row_selection import select_rows
 from bench.results.rows import Row
 from bench.results.stored import StoredResults
 from bench.results.training_logs import LoggedStep, read_log, read_trainings
@@ -255,7 +255,7 @@ def curve_rows(name: str, factor: float) -> list[Row]:
 
 
 def bd_tables(rows: list[Row]) -> dict:
-    report = assemble_report(select("kodak", rows), [], with_plots=False)
+    report = assemble_report(select_rows("kodak", rows), [], with_plots=False)
     return {table.name: table for table in report.tables}
 
 

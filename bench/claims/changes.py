@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.claims.judgement import judge_results
 from bench.claims.result import Change, ClaimsResult
-from bench.claims.state import CostState, CurveState, State, VerdictState, accepted_state, current_state
+from bench.claims.state import CostState, CurveState, State, VerdictState, collect_current_state, read_accepted_state
 from bench.common.text import format_number
 from bench.metrics.quality import METRICS, QualityMetric
 from bench.metrics.statistics import verdicts
@@ -32,39 +32,39 @@ def compare_with_accepted(results: StoredResults) -> ClaimsResult:
         BenchError: claims.yaml, variants.yaml, a file of rows or the accepted state is wrong.
     """
     result = results.derive(judge_results)
-    before = accepted_state(results.root)
+    before = read_accepted_state(results.root)
     if before is None:
         return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "
                                         "python -m bench claims --accept"))
-    changes = changes_between(before, current_state(results, result.judgements))
+    changes = find_changes(before, collect_current_state(results, result.judgements))
     return replace(result, changes=tuple(changes), compared=True)
 
 
-def changes_between(before: State, now: State) -> list[Change]:
+def find_changes(before: State, now: State) -> list[Change]:
     """Return what got worse or better beyond its uncertainty, worse first; what is new is no change."""
-    found = [*_vanished(before, now)]
+    found = [*_find_vanished(before, now)]
     for key, curve in before.curves.items():
         if key in now.curves:
-            found += _curve_changes(curve, now.curves[key])
+            found += _compare_curves(curve, now.curves[key])
     both = [(cost, now.costs[key]) for key, cost in before.costs.items() if key in now.costs]
-    found += [change for cost, later in both for change in _count_changes(cost, later)]
-    found += time_changes(both)
+    found += [change for cost, later in both for change in _compare_counts(cost, later)]
+    found += compare_timings(both)
     for key, verdict in before.verdicts.items():
         if key in now.verdicts:
-            found += _verdict_changes(verdict, now.verdicts[key])
+            found += _compare_verdicts(verdict, now.verdicts[key])
     return sorted(found, key=lambda change: not change.worse)
 
 
-def _vanished(before: State, now: State) -> Iterable[Change]:
+def _find_vanished(before: State, now: State) -> Iterable[Change]:
     for what, old, new in (("curve", before.curves, now.curves), ("timing", before.costs, now.costs),
                            ("verdict", before.verdicts, now.verdicts)):
         for key, entry in old.items():
             if key not in new and getattr(entry, "verdict", "") != verdicts.NOT_MEASURED:
-                yield Change("row vanished", ", ".join(part for part in key), what, "nothing", True,
+                yield Change("row vanished", ", ".join(key), what, "nothing", True,
                              f"the accepted state has this {what}, the rows no longer do")
 
 
-def _curve_changes(before: CurveState, now: CurveState) -> list[Change]:
+def _compare_curves(before: CurveState, now: CurveState) -> list[Change]:
     what = f"{before.label} on {before.dataset}"
     found = []
     for kind, old, new in (("points", before.points, now.points), ("images", before.images, now.images)):
@@ -72,49 +72,51 @@ def _curve_changes(before: CurveState, now: CurveState) -> list[Change]:
         if gone:
             found.append(Change("row vanished", what, f"{len(old)} {kind}", f"{len(old) - len(gone)} of them", True,
                                 f"{kind} no longer measured: {', '.join(gone)}"))
+
     points = [name for name in before.points if name in now.points]
     images = [name for name in before.images if name in now.images]
     if not points or not images:
         return found
     for metric in METRICS:
-        old_values, new_values = (_taken(state, metric, points, images) for state in (before, now))
-        if old_values is None or new_values is None or np.array_equal(old_values, new_values):
+        if metric not in before.quality or metric not in now.quality:
+            continue
+        old_values, new_values = (_take_shared(state, metric, points, images) for state in (before, now))
+        if np.array_equal(old_values, new_values):
             continue
 
         shift = rd_shift(*old_values, *new_values)
         if shift.direction:
-            found.append(_rd_change(what, METRICS.get(metric), shift, images, points))
+            found.append(_describe_rd_shift(what, METRICS.get(metric), shift, images, points))
     return found
 
 
-def _taken(state: CurveState, metric: str, points: Sequence[str],
-           images: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rates and qualities of chosen points and images, (images, points); None where the metric is not known."""
-    if metric not in state.quality:
-        return None
+def _take_shared(state: CurveState, metric: str, points: Sequence[str],
+                 images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and qualities of chosen points and images, (images, points)."""
     rows = np.ix_([state.images.index(name) for name in images], [state.points.index(name) for name in points])
     return np.array(state.bpp)[rows], np.array(state.quality[metric])[rows]
 
 
-def _rd_change(what: str, metric: QualityMetric, shift: RDShift, images: Sequence[str],
-               points: Sequence[str]) -> Change:
-    what = f"{what}, {metric.label}"
-    term, unit = ("rate", "%") if shift.term == RATE else ("quality", metric.on_curves.unit)
-    moved = shift.rate_percent if shift.term == RATE else shift.quality_db
-    spec = "+.2f" if shift.term == RATE else "+.3f"
-    bad = shift.direction * (1 if shift.term == RATE else -1)  # the sign of the images that made it so
+def _describe_rd_shift(what: str, metric: QualityMetric, shift: RDShift, images: Sequence[str],
+                       points: Sequence[str]) -> Change:
+    if shift.term == RATE:
+        term, unit, moved, spec, sign = "rate", "%", shift.rate_percent, "+.2f", 1
+    else:
+        term, unit, moved, spec, sign = "quality", metric.on_curves.unit, shift.quality_db, "+.3f", -1
+    bad = shift.direction * sign  # the sign of the images that made it so
     worst = sorted(zip(shift.per_image, images), key=lambda pair: -bad * pair[0])
     listed = ", ".join(f"{name} {format_number(value, spec)} {unit}" for value, name in worst[:NAMED])
     same_way = sum(bad * value > 0 for value in shift.per_image)
     at = ", ".join(f"{format_number(value, spec)} at {name}" for value, name in zip(shift.per_point, points))
+
     reason = (f"{term} moved by {format_number(moved.value, spec)} {unit} ({format_number(moved.low, spec)} to "
               f"{format_number(moved.high, spec)}), on {same_way} of {len(images)} images; most on {listed}; "
               f"by point: {at}")
     after = "no BD-rate" if shift.bd_percent is None else f"BD-rate {format_number(shift.bd_percent.value, '+.2f')} %"
-    return Change(term, what, "accepted points", after, shift.direction > 0, reason)
+    return Change(term, f"{what}, {metric.label}", "accepted points", after, shift.direction > 0, reason)
 
 
-def time_changes(both: Sequence[tuple[CostState, CostState]]) -> list[Change]:
+def compare_timings(both: Sequence[tuple[CostState, CostState]]) -> list[Change]:
     """Compare the timings of two sessions, earlier and later.
 
     What all timings of a device have in common is the machine's, or of something that all variants share: it is one
@@ -134,35 +136,35 @@ def time_changes(both: Sequence[tuple[CostState, CostState]]) -> list[Change]:
         for before, now in here:
             shift = time_shift([value * common for value in before.samples_s], now.samples_s)
             if shift.direction:
-                found.append(_time_change(_name(before), shift, before, now, common))
+                found.append(_describe_time_shift(_name_timing(before), shift, before, now, common))
     return found
 
 
-def _name(cost: CostState) -> str:
+def _name_timing(cost: CostState) -> str:
     parts = [cost.name, cost.direction, cost.shape, cost.device]
     return ", ".join(parts if cost.configuration == "default" else [*parts, cost.configuration])
 
 
-def _count_changes(before: CostState, now: CostState) -> list[Change]:
+def _compare_counts(before: CostState, now: CostState) -> list[Change]:
     found = []
     for field, kind in COUNTS.items():
         old, new = getattr(before, field), getattr(now, field)
         if old and new and abs(new / old - 1) > COUNT_FLOORS.get(field, 0.0):
-            found.append(Change(kind, _name(before), f"{old:,}", f"{new:,}", new > old,
+            found.append(Change(kind, _name_timing(before), f"{old:,}", f"{new:,}", new > old,
                                 f"{kind} moved by {format_number(100 * (new / old - 1), '+.1f')} %"))
     return found
 
 
-def _time_change(what: str, shift: TimeShift, before: CostState, now: CostState, common: float) -> Change:
+def _describe_time_shift(what: str, shift: TimeShift, before: CostState, now: CostState, common: float) -> Change:
     ratio = shift.ratio
     low, value, high = (format_number(100 * (one - 1), '+.1f') for one in (ratio.low, ratio.value, ratio.high))
     beside = f" beside the {format_number(100 * (common - 1), '+.1f')} % that all share" if common != 1 else ""
-    reason = f"median moved by {value} % ({low} to {high} %){beside}{_stages(before, now, shift.direction)}"
+    reason = f"median moved by {value} % ({low} to {high} %){beside}{_list_moved_stages(before, now, shift.direction)}"
     before_ms, now_ms = (f"{1000 * float(np.median(one.samples_s)):.4g} ms" for one in (before, now))
     return Change(f"{before.direction} time", what, before_ms, now_ms, shift.direction > 0, reason)
 
 
-def _stages(before: CostState, now: CostState, direction: int) -> str:
+def _list_moved_stages(before: CostState, now: CostState, direction: int) -> str:
     """The stages that moved most the same way."""
     moved = {name: float(np.median(now.stages_s[name]) - np.median(values))
              for name, values in before.stages_s.items() if values and now.stages_s.get(name)}
@@ -171,7 +173,7 @@ def _stages(before: CostState, now: CostState, direction: int) -> str:
     return f"; by stage: {listed}" if listed else ""
 
 
-def _verdict_changes(before: VerdictState, now: VerdictState) -> list[Change]:
+def _compare_verdicts(before: VerdictState, now: VerdictState) -> list[Change]:
     change = RANKS[now.verdict] - RANKS[before.verdict]
     if not change:
         return []

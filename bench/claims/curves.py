@@ -12,7 +12,7 @@ from bench.claims.finding import MINIATURE
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import find_published, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.rd_curve import RDCurve
-from bench.curves.sources import NoCommonImage, from_rows
+from bench.curves.sources import NoCommonImage, average_rows
 from bench.metrics.quality import METRICS
 from bench.results.rows import OK, Row
 from bench.results.stored import StoredResults
@@ -44,12 +44,12 @@ class Curves:
 
     def __init__(self, results: StoredResults) -> None:
         self._results = results
-        self.measured = lru_cache(maxsize=None)(self._measured)
+        self.find_measured = lru_cache(maxsize=None)(self._find_measured)
 
-    def codec(self, dataset: str, name: str, metric: str) -> Measured:
+    def find_codec(self, dataset: str, name: str, metric: str) -> Measured:
         """A codec that claims compare with: its rows, else its published points; "vtm" is the dataset's anchor."""
         for rows in ROWS.get(name, (name,)):
-            if (own := self.measured(dataset, rows, metric)).curve is not None:
+            if (own := self.find_measured(dataset, rows, metric)).curve is not None:
                 return own
         if name == "vtm":
             known = list_anchors(dataset)
@@ -62,14 +62,14 @@ class Curves:
         return Measured(missing=f"{name} has neither rows nor published points on {dataset}")
 
     @staticmethod
-    def published(dataset: str, name: str, metric: str) -> RDCurve | None:
+    def find_published_curve(dataset: str, name: str, metric: str) -> RDCurve | None:
         """A published curve, if the dataset has it, with values of ``metric``."""
         if name not in list_curves(dataset):
             return None
         curve = load_curve(dataset, name)
         return curve if curve.has(metric) else None
 
-    def _measured(self, dataset: str, name: str, metric: str) -> Measured:
+    def _find_measured(self, dataset: str, name: str, metric: str) -> Measured:
         rows = [row for row in self._results.rows(dataset) if row.name == name]
         if not rows:
             return Measured(missing=f"no rows of {name} on {dataset}")
@@ -77,12 +77,12 @@ class Curves:
             return Measured(missing=f"the rows of {name} on {dataset} hold no {METRICS.get(metric).label}; python -m "
                                     f"bench evaluate with --metrics {metric} adds it", lacks_metric=True)
         try:
-            curve = from_rows(rows, (metric,))
+            curve = average_rows(rows, (metric,))
         except NoCommonImage as error:
             return Measured(fault=str(error))
         if any(row.miniature != name.endswith(MINIATURE) for row in rows):
             return Measured(fault=f"rows called {name} mix miniatures with full-width models, or have the other's name")
-        return Measured(curve, fault=fault_of(curve, rows))
+        return Measured(curve, fault=find_fault(curve, rows))
 
 
 def _as_published(curve: RDCurve, metric: str) -> Measured:
@@ -91,7 +91,7 @@ def _as_published(curve: RDCurve, metric: str) -> Measured:
     return Measured(missing=f"{curve.label} has no published {METRICS.get(metric).label}")
 
 
-def fault_of(curve: RDCurve, rows: Sequence[Row]) -> str:
+def find_fault(curve: RDCurve, rows: Sequence[Row]) -> str:
     """Why rows can't decide a claim, or an empty text: failures, mismatches, an incomplete or altered dataset."""
     counted = list({row.key: row for row in rows}.values())
     failed = sum(row.status != OK for row in counted)
@@ -109,14 +109,14 @@ def fault_of(curve: RDCurve, rows: Sequence[Row]) -> str:
     return ""
 
 
-def image_arrays(curve: RDCurve, images: Sequence[str], metric: str) -> tuple[np.ndarray, np.ndarray]:
+def stack_images(curve: RDCurve, images: Sequence[str], metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Rates in bpp and qualities along the curve, each (images, points)."""
     members = [curve.per_image[image] for image in images]
     return (np.array([one.bpp for one in members]),
             np.array([one.on_curve(metric) for one in members]))
 
 
-def shared_images(first: RDCurve, second: RDCurve, metric: str) -> list[str]:
+def list_shared_images(first: RDCurve, second: RDCurve, metric: str) -> list[str]:
     """Images of which both curves know ``metric``.
 
     Raises:

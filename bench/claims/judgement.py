@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.claims.catalogue import CODECS, OF_QUALITY, Claim, load_claims
+from bench.claims.catalogue import CODECS, OF_QUALITY, OTHER, Claim, load_claims
 from bench.claims.cost_findings import find_cost
 from bench.claims.curves import Curves
 from bench.claims.finding import Finding
 from bench.claims.rate_findings import USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Judgement
-from bench.claims.wording import reason_of, rounding_of
+from bench.claims.wording import explain_verdict, find_rounding
 from bench.metrics.statistics.estimates import Exact
 from bench.metrics.statistics.verdicts import (
     INVALID,
@@ -53,11 +53,13 @@ def judge_all(claims: Iterable[Claim], results: StoredResults,
     """
     claims = list(claims)
     sources = _Sources(RateFindings(results.derive(Curves)), select_devices(results), same_cost or {})
-    judgements = [one for claim in claims for one in _judge(claim, sources, miniature=False)]
+    judgements = [judgement for claim in claims for judgement in _judge_claim(claim, sources, miniature=False)]
     for claim in claims:
         if claim.versus is not None and claim.versus not in CODECS:  # only differences mean anything for miniatures
-            judgements += [one for one in _judge(claim, sources, miniature=True) if one.verdict != NOT_MEASURED]
-    corrected, statement = _corrected(judgements)
+            found = _judge_claim(claim, sources, miniature=True)
+            judgements += [judgement for judgement in found if judgement.verdict != NOT_MEASURED]
+
+    corrected, statement = _correct_for_many(judgements)
     return ClaimsResult(tuple(corrected), tuple(sources.rates.pairs.values()), multiplicity=statement)
 
 
@@ -78,47 +80,53 @@ def select_devices(results: StoredResults) -> dict[str, LatencySelection]:
     return dict(sorted(found.items(), key=lambda item: (not item[0].startswith("cuda"), item[0])))
 
 
-def _judge(claim: Claim, sources: _Sources, miniature: bool) -> list[Judgement]:
+def _judge_claim(claim: Claim, sources: _Sources, miniature: bool) -> list[Judgement]:
     """One judgement a dataset, or a device."""
     if claim.metric in OF_QUALITY:
         datasets = claim.datasets or (USUAL_DATASET,)
-        findings = [one for dataset in datasets for one in sources.rates.find(claim, dataset, miniature)]
-    elif claim.metric == "other":
+        findings = [finding for dataset in datasets for finding in sources.rates.find(claim, dataset, miniature)]
+    elif claim.metric == OTHER:
         findings = [Finding(missing=f"{claim.what}: no row of this suite tells it",
                             command="nothing that this suite measures would settle it")]
     else:
-        findings = [find_cost(claim, selection, device, miniature, sources.same_cost)
-                    for device, selection in sources.devices.items()]
-        if not findings:
-            findings = [Finding(missing="no costs are measured", command=f"python -m bench profile {claim.variant}")]
-        if claim.metric in ("parameters", "macs"):  # the same on every device
-            findings = [next((one for one in findings if not one.missing), findings[0])]
-    return [judge(claim, finding, miniature) for finding in findings]
+        findings = _find_costs(claim, sources, miniature)
+    return [_judge_finding(claim, finding, miniature) for finding in findings]
 
 
-def judge(claim: Claim, finding: Finding, miniature: bool = False) -> Judgement:
-    """Decide one claim by one finding."""
+def _find_costs(claim: Claim, sources: _Sources, miniature: bool) -> list[Finding]:
+    """What each device measured; of counts, which are the same on all, the first that did."""
+    findings = [find_cost(claim, selection, device, miniature, sources.same_cost)
+                for device, selection in sources.devices.items()]
+    if not findings:
+        return [Finding(missing="no costs are measured", command=f"python -m bench profile {claim.variant}")]
+    if claim.metric in ("parameters", "macs"):
+        return [next((finding for finding in findings if not finding.missing), findings[0])]
+    return findings
+
+
+def _judge_finding(claim: Claim, finding: Finding, miniature: bool) -> Judgement:
     blank = Judgement(claim, NOT_MEASURED, finding.missing, finding.command, miniature, place=finding.place,
                       where=finding.where, evidence=finding.evidence)
     if finding.missing:
         return blank
     if finding.fault:
         return replace(blank, verdict=INVALID, reason=finding.fault)
+
     value = finding.value if finding.estimate is None else _in_unit(finding, finding.estimate.value)
-    judged = replace(blank, value=value)
+    decision = None
     if finding.tolerance is not None and value is not None and is_reproduced(value, claim.bounds, finding.tolerance):
-        verdict, decision = REPRODUCED, None
+        verdict = REPRODUCED
     elif finding.estimate is not None:
-        decision = decide_claim(finding.estimate, *_weaker_end(claim, finding))
+        decision = decide_claim(finding.estimate, *_find_weaker_end(claim, finding))
         verdict = decision.verdict
     else:  # an average without its images has no uncertainty to decide by; a published figure can only be wrong
-        verdict, decision = (REFUTED if finding.published else UNDECIDED), None
-    judged = _with_uncertainty(judged, finding, decision)
-    judged = replace(judged, verdict=verdict)
-    return replace(judged, reason=reason_of(judged, finding.tolerance))
+        verdict = REFUTED if finding.published else UNDECIDED
+
+    judged = _add_uncertainty(replace(blank, value=value, verdict=verdict), finding, decision)
+    return replace(judged, reason=explain_verdict(judged, finding.tolerance))
 
 
-def _with_uncertainty(judged: Judgement, finding: Finding, decision: Decision | None) -> Judgement:
+def _add_uncertainty(judged: Judgement, finding: Finding, decision: Decision | None) -> Judgement:
     estimate = finding.estimate
     if estimate is None or isinstance(estimate, Exact):
         return judged
@@ -137,7 +145,7 @@ def _in_unit(finding: Finding, value: float) -> float:
     return 100 * (value - 1) if finding.is_ratio else value
 
 
-def _weaker_end(claim: Claim, finding: Finding) -> tuple[float, bool, float]:
+def _find_weaker_end(claim: Claim, finding: Finding) -> tuple[float, bool, float]:
     """What the estimate is compared with: the weaker end in its unit, whether lower is better, and the floor.
 
     Figures without noise get the rounding of the claim's last digit. Claims that something stays equal get the floor as
@@ -145,7 +153,7 @@ def _weaker_end(claim: Claim, finding: Finding) -> tuple[float, bool, float]:
     """
     end, floor, sign = claim.weaker_end, finding.floor, 1 if claim.lower_is_better else -1
     if isinstance(finding.estimate, Exact):
-        end += sign * rounding_of(end)
+        end += sign * find_rounding(end)
     if finding.is_ratio:
         end = 1 + end / 100
     if claim.bounds == (0.0, 0.0):
@@ -153,25 +161,27 @@ def _weaker_end(claim: Claim, finding: Finding) -> tuple[float, bool, float]:
     return end, claim.lower_is_better, floor
 
 
-def _corrected(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
+def _correct_for_many(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
     """Add p values corrected for all tested claims of a kind of models, and say what that changes."""
     result, statements = list(judgements), []
     for miniature in (False, True):
         tested = {index: one.p_value for index, one in enumerate(result)
                   if one.miniature == miniature and one.p_value is not None}
+        if not tested:
+            continue
+
         for index, p_value in zip(tested, adjust_by_holm(list(tested.values()))):
-            result[index] = _marked(replace(result[index], adjusted_p=float(p_value)), len(tested))
+            result[index] = _mark_if_lost(replace(result[index], adjusted_p=float(p_value)), len(tested))
         decided = [result[index] for index in tested if result[index].verdict in (SUPPORTED, REFUTED)]
-        left = sum(one.adjusted_p is not None and one.adjusted_p >= SIGNIFICANT for one in decided)
-        if tested:
-            statements.append(
-                f"{len(tested)} claims about {'miniatures' if miniature else 'full-width models'} were tested on "
-                f"samples, each at a one-sided 5 %. Holm's correction over all of them leaves {len(decided) - left} of "
-                f"{len(decided)} supported or refuted ones; the other {left} are marked.")
+        lost = sum(map(is_marked, decided))
+        statements.append(
+            f"{len(tested)} claims about {'miniatures' if miniature else 'full-width models'} were tested on "
+            f"samples, each at a one-sided 5 %. Holm's correction over all of them leaves {len(decided) - lost} of "
+            f"{len(decided)} supported or refuted ones; the other {lost} are marked.")
     return result, " ".join(statements) or "No claim was tested on samples: all decided ones are exact."
 
 
-def _marked(judgement: Judgement, tested: int) -> Judgement:
+def _mark_if_lost(judgement: Judgement, tested: int) -> Judgement:
     if not is_marked(judgement):
         return judgement
     return replace(judgement, reason=f"{judgement.reason} (no longer once corrected for {tested} claims)")

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 
 from bench.claims.catalogue import CODECS, Claim
-from bench.claims.curves import Curves, Measured, image_arrays, shared_images
+from bench.claims.curves import Curves, Measured, list_shared_images, stack_images
 from bench.claims.finding import MINIATURE, Finding
 from bench.claims.result import PairComparison
 from bench.common.errors import BenchError
@@ -96,8 +96,8 @@ class RateFindings:
 
     def _side(self, question: _Question, name: str) -> Measured:
         if name in CODECS:
-            return self._curves.codec(question.dataset, name, question.metric)
-        return self._curves.measured(question.dataset, name + question.suffix, question.metric)
+            return self._curves.find_codec(question.dataset, name, question.metric)
+        return self._curves.find_measured(question.dataset, name + question.suffix, question.metric)
 
     @staticmethod
     def _find_nothing(question: _Question, name: str, side: Measured) -> Finding:
@@ -112,8 +112,8 @@ class RateFindings:
     def _find_published(self, question: _Question) -> Finding:
         """The published points of the claim's variant against the published anchor."""
         claim, dataset = question.claim, question.dataset
-        test = self._curves.published(dataset, claim.published or "", question.metric)
-        anchor = self._curves.codec(dataset, claim.versus or "", question.metric).curve
+        test = self._curves.find_published_curve(dataset, claim.published or "", question.metric)
+        anchor = self._curves.find_codec(dataset, claim.versus or "", question.metric).curve
         blank = replace(question.blank, command="")
         if test is None or anchor is None:
             return replace(blank, missing=f"no published points on {dataset}")
@@ -154,9 +154,9 @@ class RateFindings:
         metric = question.metric
         key = (question.dataset, anchor.name, test.name, metric, measure)
         if key not in self._bootstraps:
-            images = shared_images(anchor, test, metric)
+            images = list_shared_images(anchor, test, metric)
             self._bootstraps[key] = paired_bd_bootstrap(
-                *image_arrays(anchor, images, metric), *image_arrays(test, images, metric), measure=measure)
+                *stack_images(anchor, images, metric), *stack_images(test, images, metric), measure=measure)
         return self._bootstraps[key]
 
     def _keep(self, question: _Question, anchor: RDCurve, test: RDCurve) -> None:
@@ -171,7 +171,7 @@ class RateFindings:
         single = found.per_image
         self.pairs[key] = PairComparison(
             title=_title(anchor, test), dataset=question.dataset, metric=question.metric, anchor=anchor, test=test,
-            value_percent=found.averaged.value, images=tuple(shared_images(anchor, test, question.metric)),
+            value_percent=found.averaged.value, images=tuple(list_shared_images(anchor, test, question.metric)),
             per_image_percent=tuple(found.per_image_values.tolist()), interval=found.averaged.interval(),
             per_image_mean_percent=None if single is None else single.value,
             per_image_interval=None if single is None else single.interval(),

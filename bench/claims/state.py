@@ -7,59 +7,79 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from bench.claims.cost_findings import is_harmless
-from bench.claims.curves import Curves, image_arrays
+from bench.claims.cost_findings import find_disturbances
+from bench.claims.curves import Curves, stack_images
 from bench.claims.judgement import select_devices
 from bench.claims.result import Judgement
 from bench.common.errors import BenchError
 from bench.common.folders import BASELINE
 from bench.common.whole_files import write_whole
 from bench.metrics.quality import METRICS, PSNR
+from bench.metrics.statistics.verdicts import VERDICTS
 from bench.results.latency_rows import LatencyRow
-from bench.results.latency_selection import DIRECTIONS, Case, LatencySelection
-from bench.results.schema import Count, Duration, Name, Number, StoredRow
+from bench.results.latency_selection import Case
+from bench.results.schema import Count, Name, Number, Positive, StoredRow
+from bench.results.store import read_rows
 from bench.results.stored import StoredResults
 
 Table = tuple[tuple[Number, ...], ...]  # images by points
-
+Key = tuple[str, ...]
 
 STATE_SCHEMA = 2
 
 
-class CurveState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
+class StateEntry(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
                  tag_field="schema", tag=STATE_SCHEMA):
-    """Points of one codec on one dataset; values are (images, points)."""
+    """One line of the accepted state; lines of schema 1 did not say so."""
 
     SCHEMA: ClassVar[int] = STATE_SCHEMA
     UNMARKED_SCHEMA: ClassVar[int | None] = 1
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the other entries of its kind."""
+        raise NotImplementedError
+
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`; schema 1 is read, which had the same fields but for those of curves."""
+        if schema != 1:
+            return super().upgrade(values, schema)
+        return {**{name: value for name, value in values.items() if value is not None}, "schema": STATE_SCHEMA}
+
+
+class CurveState(StateEntry, frozen=True, kw_only=True):
+    """Points of one codec on one dataset; values are (images, points)."""
 
     dataset: Name
     name: Name
     label: Name
     points: tuple[Name, ...]
     images: tuple[Name, ...]
-    bpp: Table
+    bpp: tuple[tuple[Positive, ...], ...]  # images by points
     quality: dict[Name, Table]  # metric to its qualities along the curve, where every image has them
 
     @property
-    def key(self) -> tuple[str, ...]:
+    def key(self) -> Key:
         return self.dataset, self.name
 
     @classmethod
     def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
         """See :meth:`StoredRow.upgrade`; in schema 1 two qualities stood in fields of their own."""
-        old = _without_none(values)
+        old = super().upgrade(values, schema)
         quality = {name: old.pop(field) for field, name in (("psnr_rgb_db", "psnr"), ("ms_ssim_db", "ms-ssim"))
                    if field in old}
-        return {**old, "quality": quality, "schema": STATE_SCHEMA}
+        return {**old, "quality": quality}
+
+    def require_sense(self) -> None:
+        """See :meth:`StoredRow.require_sense`: every table has a row for each image and a column for each point."""
+        for field, table in (("bpp", self.bpp), *((f"quality.{name}", table) for name, table in self.quality.items())):
+            if [len(row) for row in table] != [len(self.points)] * len(self.images):
+                raise ValueError(f"field '{field}': not {len(self.images)} images by {len(self.points)} points")
 
 
-class CostState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
-                tag_field="schema", tag=STATE_SCHEMA):
+class CostState(StateEntry, frozen=True, kw_only=True):
     """One direction of one case on one device."""
-
-    SCHEMA: ClassVar[int] = STATE_SCHEMA
-    UNMARKED_SCHEMA: ClassVar[int | None] = 1
 
     device: Name
     shape: Name
@@ -67,155 +87,131 @@ class CostState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid
     name: Name
     configuration: Name
     direction: Name
-    samples_s: tuple[Duration, ...]
+    samples_s: tuple[Positive, ...]
     session: str = ""
     weights: str = ""
     warnings: tuple[str, ...] = ()  # what disturbed the measurement
-    stages_s: dict[str, tuple[Duration, ...]] = {}
+    stages_s: dict[str, tuple[Number, ...]] = {}
     peak_alloc_bytes: Count | None = None
     parameters: Count | None = None
     macs: Count | None = None
 
     @property
-    def key(self) -> tuple[str, ...]:
+    def key(self) -> Key:
         return self.device, self.shape, self.setting, self.name, self.configuration, self.direction
 
-    @classmethod
-    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
-        """See :meth:`StoredRow.upgrade`; schema 1 had the same fields."""
-        return {**_without_none(values), "schema": STATE_SCHEMA}
 
-
-class VerdictState(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
-                   tag_field="schema", tag=STATE_SCHEMA):
+class VerdictState(StateEntry, frozen=True, kw_only=True):
     """The verdict of one judgement."""
-
-    SCHEMA: ClassVar[int] = STATE_SCHEMA
-    UNMARKED_SCHEMA: ClassVar[int | None] = 1
 
     claim: Name
     place: str
     miniature: bool
-    verdict: Name
+    verdict: str
     value: Number | None = None
     evidence: str = ""  # "published" where a claim is judged by published points, beside its rows
 
     @property
-    def key(self) -> tuple[str, ...]:
+    def key(self) -> Key:
         return self.claim, self.place, "miniature" if self.miniature else "", self.evidence
 
-    @classmethod
-    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
-        """See :meth:`StoredRow.upgrade`; schema 1 had the same fields."""
-        return {**_without_none(values), "schema": STATE_SCHEMA}
+    def require_sense(self) -> None:
+        """See :meth:`StoredRow.require_sense`: the verdict is one of those that claims get."""
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"field 'verdict': '{self.verdict}' is none of {', '.join(VERDICTS)}")
 
 
-Entry = TypeVar("Entry", CurveState, CostState, VerdictState)
+Entry = TypeVar("Entry", bound=StateEntry)
+STATE_FILES: dict[str, type[StateEntry]] = {"curves": CurveState, "costs": CostState, "verdicts": VerdictState}
 
 
 @dataclass(frozen=True)
 class State:
     """Everything that is compared."""
 
-    curves: dict[tuple[str, ...], CurveState]
-    costs: dict[tuple[str, ...], CostState]
-    verdicts: dict[tuple[str, ...], VerdictState]
+    curves: dict[Key, CurveState]
+    costs: dict[Key, CostState]
+    verdicts: dict[Key, VerdictState]
 
 
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def collect_current_state(results: StoredResults, judgements: Iterable[Judgement]) -> State:
+    """Return the state of the rows of ``results``.
 
+    Args:
+        judgements: of all claims, by these rows.
 
-STATE_FILES: dict[str, type[StoredRow]] = {"curves": CurveState, "costs": CostState, "verdicts": VerdictState}
-
-
-def current_state(results: StoredResults, judgements: Iterable[Judgement]) -> State:
-    """Return the state of the rows of ``results``."""
+    Raises:
+        BenchError: a file of rows is damaged.
+    """
     curves = results.derive(Curves)
-    found = [_curve(curves, dataset, name) for dataset in results.datasets
+    found = [_summarise_curve(curves, dataset, name) for dataset in results.datasets
              for name in dict.fromkeys(row.name for row in results.rows(dataset))]
-    costs = [cost for device, selection in select_devices(results).items() for cost in _costs(device, selection)]
-    verdicts = [_verdict(one) for one in judgements]
-    return State(_by_key(one for one in found if one is not None), _by_key(costs), _by_key(verdicts))
+    costs = [_summarise_cost(device, case, row) for device, selection in select_devices(results).items()
+             for case in selection.cases for row in case.measured_rows]
+    return State(_index_by_key(curve for curve in found if curve is not None), _index_by_key(costs),
+                 _index_by_key(map(_summarise_judgement, judgements)))
 
 
-def _verdict(judgement: Judgement) -> VerdictState:
+def _index_by_key(entries: Iterable[Entry]) -> dict[Key, Entry]:
+    return {entry.key: entry for entry in entries}
+
+
+def _summarise_curve(curves: Curves, dataset: str, name: str) -> CurveState | None:
+    curve = curves.find_measured(dataset, name, PSNR.name).curve
+    if curve is None:
+        return None
+
+    images = sorted(curve.images_with(PSNR.name))
+    whole = [metric for metric in METRICS if curve.images_with(metric) >= set(images)]
+    quality = {metric: stack_images(curve, images, metric)[1].tolist() for metric in whole}
+    return CurveState(dataset=dataset, name=name, label=curve.label, points=tuple(curve.meta["points"]),
+                      images=tuple(images), bpp=stack_images(curve, images, PSNR.name)[0].tolist(), quality=quality)
+
+
+def _summarise_cost(device: str, case: Case, row: LatencyRow) -> CostState:
+    conditions = case.conditions
+    algorithms = "deterministic" if conditions.deterministic else "any algorithm"
+    return CostState(
+        device=device, shape=conditions.shape, name=case.name, configuration=case.configuration,
+        setting=f"batch {conditions.batch}, {conditions.image}, {conditions.threads} threads, {algorithms}",
+        direction=row.direction, samples_s=row.samples_s, session=row.session, weights=row.weights,
+        warnings=tuple(find_disturbances([row])), stages_s=dict(row.stages_s), peak_alloc_bytes=row.peak_alloc_bytes,
+        parameters=row.parameters, macs=row.macs)
+
+
+def _summarise_judgement(judgement: Judgement) -> VerdictState:
     evidence = "published" if judgement.evidence.startswith("published") else ""
     return VerdictState(claim=judgement.claim.name, place=judgement.place, miniature=judgement.miniature,
                         verdict=judgement.verdict, value=judgement.value, evidence=evidence)
 
 
-def _by_key(entries: Iterable[Entry]) -> dict[tuple[str, ...], Entry]:
-    return {one.key: one for one in entries}
-
-
-def _curve(curves: Curves, dataset: str, name: str) -> CurveState | None:
-    curve = curves.measured(dataset, name, PSNR.name).curve
-    if curve is None:
-        return None
-    images = sorted(curve.images_with(PSNR.name))
-    whole = [metric for metric in METRICS if curve.images_with(metric) >= set(images)]
-    quality = {metric: image_arrays(curve, images, metric)[1].tolist() for metric in whole}
-    return CurveState(dataset=dataset, name=name, label=curve.label, points=tuple(curve.meta["points"]),
-                      images=tuple(images), bpp=image_arrays(curve, images, PSNR.name)[0].tolist(), quality=quality)
-
-
-def _costs(device: str, selection: LatencySelection) -> Iterable[CostState]:
-    for case in selection.cases:
-        for direction in DIRECTIONS:
-            row = case.measured(direction)
-            if row is not None:
-                yield _cost(device, case, row)
-
-
-def _cost(device: str, case: Case, row: LatencyRow) -> CostState:
-    conditions = case.conditions
-    setting = f"batch {conditions.batch}, {conditions.image}, {conditions.threads} threads, " + (
-        "deterministic" if conditions.deterministic else "any algorithm")
-    warnings = [text for text in row.state.get("warnings", ()) if not is_harmless(text)]
-    return CostState(
-        device=device, shape=conditions.shape, setting=setting, name=case.name, configuration=case.configuration,
-        direction=row.direction, samples_s=row.samples_s, session=row.session, weights=row.weights,
-        warnings=tuple(warnings), stages_s=dict(row.stages_s), peak_alloc_bytes=row.peak_alloc_bytes,
-        parameters=row.parameters, macs=row.macs)
-
-
-def accept(state: State, results: Path) -> list[Path]:
+def store_accepted_state(state: State, results: Path) -> list[Path]:
     """Store ``state`` as the accepted one and return the files; each is replaced whole."""
-    folder = Path(results) / BASELINE
     paths = []
     for name in STATE_FILES:
         entries = getattr(state, name)
-        lines = [entries[key].to_json() for key in sorted(entries)]
-        paths.append(folder / f"{name}.jsonl")
-        write_whole(paths[-1], "".join(line + "\n" for line in lines))
+        path = results / BASELINE / f"{name}.jsonl"
+        write_whole(path, "".join(f"{entries[key].to_json()}\n" for key in sorted(entries)))
+        paths.append(path)
     return paths
 
 
-def accepted_state(results: Path) -> State | None:
+def read_accepted_state(results: Path) -> State | None:
     """Read the accepted state; None where none was ever accepted.
 
     Raises:
-        BenchError: a file is missing or damaged.
+        BenchError: a file is missing or damaged; the message names file, line and field.
     """
-    folder = Path(results) / BASELINE
+    folder = results / BASELINE
     if not folder.is_dir():
         return None
-    return State(_by_key(_read_entries(folder / "curves.jsonl", CurveState)),
-                 _by_key(_read_entries(folder / "costs.jsonl", CostState)),
-                 _by_key(_read_entries(folder / "verdicts.jsonl", VerdictState)))
+    return State(_read_entries(folder / "curves.jsonl", CurveState), _read_entries(folder / "costs.jsonl", CostState),
+                 _read_entries(folder / "verdicts.jsonl", VerdictState))
 
 
-def _read_entries(path: Path, kind: type[Entry]) -> list[Entry]:
-    hint = "restore it, or accept the present state: python -m bench claims --accept"
+def _read_entries(path: Path, kind: type[Entry]) -> dict[Key, Entry]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"can't read the accepted state {path.name}: {error}", hint) from None
-    entries = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            entries.append(kind.from_json(line))
-        except ValueError as error:
-            raise BenchError(f"{path.name}, line {number}, of the accepted state: {error}", hint) from None
-    return entries
+        return _index_by_key(read_rows(path, kind))
+    except BenchError as error:
+        error.hint = "restore it, or accept the present state: python -m bench claims --accept"
+        raise

@@ -39,13 +39,13 @@ def _format_value(claim: Claim, value: float) -> str:
     return format_number(value, f"{sign}.{digits}f")
 
 
-def rounding_of(value: float) -> float:
+def find_rounding(value: float) -> float:
     """Half a unit of the last digit that a claimed figure is given with: 0.5 for 4, 0.05 for 1.8."""
     decimals = repr(value).partition(".")[2].rstrip("0")
     return 0.5 * 10.0 ** -len(decimals)
 
 
-def reason_of(judgement: Judgement, tolerance: float | None) -> str:
+def explain_verdict(judgement: Judgement, tolerance: float | None) -> str:
     """One or two sentences: what was measured, what was claimed, and what follows."""
     claim = judgement.claim
     start = f"measured {_measured_text(judgement)}, claimed {format_claimed(claim, *claim.bounds)}"

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge, compare, report; 1 if something got worse."""
-    from bench.claims.state import accept, current_state
+    from bench.claims.state import collect_current_state, store_accepted_state
     from bench.reports.claims.summary import summary_text
 
     if args.accept and args.names:
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
     result = judge_chosen(results, args.names)
     print(summary_text(result))
     if args.accept:
-        files = accept(current_state(results, result.judgements), args.results)
+        files = store_accepted_state(collect_current_state(results, result.judgements), args.results)
         print(f"accepted: {', '.join(path.name for path in files)} in {files[0].parent}")
-    _write(args, results, result)
+    _write_files(args, results, result)
     return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE
 
 
@@ -70,12 +70,12 @@ def judge_chosen(results: StoredResults, names: Sequence[str]) -> ClaimsResult:
 
     if not names:
         return results.derive(compare_with_accepted)
-    chosen = {claim.name for claim in choose(load_claims(), names)}
+    chosen = {claim.name for claim in choose_claims(load_claims(), names)}
     result = results.derive(judge_results)  # all: the correction is for all claims, whichever are looked at
     return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
 
 
-def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
+def choose_claims(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
     """Return the claims that are named, or that are about a variant that is; all without names.
 
     Raises:
@@ -89,7 +89,7 @@ def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
     return [claim for claim in claims.values() if not names or claim.name in names or claim.variant in names]
 
 
-def _write(args: argparse.Namespace, results: StoredResults, result: ClaimsResult) -> None:
+def _write_files(args: argparse.Namespace, results: StoredResults, result: ClaimsResult) -> None:
     from bench.reports.claims.junit import summary_markdown, write_junit
 
     if args.junit:

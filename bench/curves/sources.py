@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bench.curves.anchors.csv_points import read_csv
 from bench.curves.rd_curve import Points, RDCurve, mean_points
 from bench.metrics.quality import METRICS
 from bench.metrics.rate.curves import MINIMUM_POINTS
-from bench.results.row_selection import select
+from bench.results.row_selection import select_rows
 from bench.results.rows import OK, Row
 from bench.results.store import read_rows
 
@@ -28,18 +28,22 @@ class NoCommonImage(BenchError):
 
 
 def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
-    """Return the curve that ``text`` names; see :data:`KINDS`.
+    """Return the curve that ``text`` names.
 
     Args:
+        text: a file or a published curve, see :data:`KINDS`.
         metrics: names in METRICS that every image of a file of rows must have to count.
 
     Raises:
         BenchError: there is no such curve, or its file is damaged.
+
+    >>> read_source("kodak/anchor").label
+    'VTM 22.2 intra (8-bit 4:4:4 planes)'
     """
     path_text, _, name = text.partition("#")
     path = Path(path_text)
     if path.suffix == ".jsonl":
-        return _with_coverage(_named(read_rows(path, Row), name, text), metrics)
+        return _average_with_coverage(_take_named(read_rows(path, Row), name, text), metrics)
     if path.suffix == ".json":
         return read_json(path)
     if path.suffix == ".csv":
@@ -56,16 +60,23 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")
 
 
-def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurve:
+def average_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     """Average rows of one codec on one dataset: the arithmetic mean over images at each rate point.
 
     All points go over the same images, those measured at each of them with all ``metrics``. Points that
     lack images which others have are left out while at least four points remain. Values of other metrics
     are given where all these images have them.
 
+    Args:
+        rows: in the order they were stored.
+        metrics: names in METRICS.
+
+    Returns:
+        Points by rising mean rate, with those of each image.
+
     Raises:
         NoCommonImage: no image is measured at every rate point.
-        BenchError: the rows are of several codecs or datasets.
+        BenchError: the rows are of several codecs or datasets, or there is no such metric.
     """
     rows = list(rows)
     for what, found in (("codecs", {row.name for row in rows}), ("datasets", {row.dataset for row in rows})):
@@ -73,24 +84,23 @@ def from_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurv
             raise BenchError(f"the rows are of several {what}: {', '.join(sorted(found))}")
     for metric in metrics:
         METRICS.get(metric)
-    dataset = rows[0].dataset if rows else ""
-    measured = {
-        choice.point: {_paired_as(row): row for row in choice.rows if _is_measured(row, metrics)}
-        for choice in select(dataset, rows).choices  # ordered by mean rate
-    }
-    points, images, remarks = common_images(measured)
+
+    measured: dict[str, dict[str, Row]] = {}
+    for choice in select_rows(rows[0].dataset if rows else "", rows).choices:  # by rising mean rate
+        measured[choice.point] = {_name_for_pairing(row): row for row in choice.rows if _is_measured(row, metrics)}
+    points, images, remarks = choose_common_images(measured)
     if not images:
         name = f"{rows[0].name}: " if rows else ""
         raise NoCommonImage(f"{name}no image is measured at every rate point with {' and '.join(metrics)}",
                             "python -m bench evaluate measures what is missing")
-    per_image = {image: _points([measured[point][image] for point in points]) for image in images}
+
+    per_image = {image: _collect_points([measured[point][image] for point in points]) for image in images}
     first = rows[0]
-    meta = {"metric_convention": ROWS_CONVENTION, "images": images, "points": points}
     return RDCurve(
-        dataset=dataset, name=first.name, label=first.label, points=mean_points(list(per_image.values())),
+        dataset=first.dataset, name=first.name, label=first.label, points=mean_points(list(per_image.values())),
         description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
-        source="measured by this suite", meta=meta,
-        per_image=per_image, images=len(images), remarks=tuple(remarks),
+        source="measured by this suite", per_image=per_image, images=len(images), remarks=tuple(remarks),
+        meta={"metric_convention": ROWS_CONVENTION, "images": images, "points": points},
     )
 
 
@@ -100,12 +110,12 @@ def _is_measured(row: Row, metrics: Sequence[str]) -> bool:
     return all(row.curve_quality(metric) is not None for metric in metrics)
 
 
-def _paired_as(row: Row) -> str:
+def _name_for_pairing(row: Row) -> str:
     """The name under which an image is paired with other curves' values; an altered one pairs with nothing."""
     return f"{row.image} (altered)" if row.image_verified is False else row.image
 
 
-def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str], list[str]]:
+def choose_common_images(measured: Mapping[str, Collection[str]]) -> tuple[list[str], list[str], list[str]]:
     """Choose rate points and the images that all of them have; points without any image are left out.
 
     Args:
@@ -113,32 +123,44 @@ def common_images(measured: Mapping[str, Mapping[str, object]]) -> tuple[list[st
 
     Returns:
         (points, images in order of name, remarks on what is left out).
+
+    Four points have both images, so that the fifth, which lacks one, is left out:
+
+    >>> both, one = ["a.png", "b.png"], ["a.png"]
+    >>> choose_common_images({"q1": both, "q2": both, "q3": both, "q4": both, "q5": one})
+    (['q1', 'q2', 'q3', 'q4'], ['a.png', 'b.png'], ['left out for lack of images: q5 (1 of 2 images)'])
+
+    >>> choose_common_images({"q1": both, "q2": one})
+    (['q1', 'q2'], ['a.png'], ['over the 1 of 2 images that all rate points share'])
     """
     most = max(map(len, measured.values()), default=0)
     points = [point for point, images in measured.items() if images]
     complete = [point for point in points if len(measured[point]) == most]
     if len(complete) >= MINIMUM_POINTS:
         points = complete
-    missing = [f"{point} ({len(found)} of {most} images)"
-               for point, found in measured.items() if point not in points]
-    remarks = [f"left out for lack of images: {', '.join(missing)}"] if missing else []
-    images = set.intersection(*(set(measured[point]) for point in points)) if points else set()
-    union = set().union(*(measured[point] for point in points))
+
+    remarks = []
+    missing = [f"{point} ({len(found)} of {most} images)" for point, found in measured.items() if point not in points]
+    if missing:
+        remarks.append(f"left out for lack of images: {', '.join(missing)}")
+
+    sets = [set(measured[point]) for point in points]
+    images, union = set.intersection(*sets) if sets else set(), set().union(*sets)
     if len(images) < len(union):
         remarks.append(f"over the {len(images)} of {len(union)} images that all rate points share")
     return points, sorted(images), remarks
 
 
-def _with_coverage(rows: Sequence[Row], metrics: Sequence[str]) -> RDCurve:
+def _average_with_coverage(rows: Sequence[Row], metrics: Sequence[str]) -> RDCurve:
     """Return the curve of ``rows``, with a remark where it does not cover the whole dataset."""
-    curve, total = from_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
+    curve, total = average_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
     if total <= (curve.images or 0):
         return curve
     remark = f"{curve.images} of {total} images of {curve.dataset}"
     return replace(curve, remarks=(*curve.remarks, remark))
 
 
-def _named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
+def _take_named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
     """Return the rows called ``name``, which may be empty where all rows have one name."""
     found = sorted({row.name for row in rows})
     if not rows:
@@ -151,16 +173,17 @@ def _named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
     return [row for row in rows if row.name == (name or found[0])]
 
 
-def _points(rows: Sequence[Row]) -> Points:
+def _collect_points(rows: Sequence[Row]) -> Points:
     """Points of one image, one row each; a value that a row lacks is left out of all."""
-    quality = {metric: column for metric in METRICS
-               if (column := _column([row.quality.get(metric) for row in rows])) is not None}
+    columns = {metric: _complete_column([row.quality.get(metric) for row in rows]) for metric in METRICS}
     return Points(
-        bpp=_column([row.bpp for row in rows]) or (), quality=quality,
-        encode_s=_column([row.encode_s for row in rows]), decode_s=_column([row.decode_s for row in rows]),
+        bpp=_complete_column([row.bpp for row in rows]) or (),
+        quality={metric: column for metric, column in columns.items() if column is not None},
+        encode_s=_complete_column([row.encode_s for row in rows]),
+        decode_s=_complete_column([row.decode_s for row in rows]),
     )
 
 
-def _column(values: Sequence[float | None]) -> tuple[float, ...] | None:
+def _complete_column(values: Sequence[float | None]) -> tuple[float, ...] | None:
     known = tuple(value for value in values if value is not None)
     return known if len(known) == len(values) else None

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS, Case
-from bench.results.rows import OK
 
 
 def kmac_per_pixel(row: LatencyRow | None) -> float | None:
@@ -35,7 +34,7 @@ def forward_kmac_per_pixel(case: Case) -> float | None:
 
 def peak_bytes(case: Case) -> int | None:
     """The larger peak of both directions."""
-    return find_largest(row.peak_alloc_bytes for row in case.rows if row.status == OK)
+    return find_largest(row.peak_alloc_bytes for row in case.measured_rows)
 
 
 def find_largest(values: Iterable[int | None]) -> int | None:

@@ -32,6 +32,11 @@ class Conditions:
         return f"{self.width}x{self.height}"
 
     @property
+    def is_usual(self) -> bool:
+        """Whether the shape is the one of single figures."""
+        return (self.width, self.height) == USUAL_SHAPE
+
+    @property
     def pixels(self) -> int:
         """Of one pass."""
         return self.width * self.height * self.batch
@@ -65,9 +70,14 @@ class Case:
         return [row for row in (self.encode, self.decode) if row is not None]
 
     @property
+    def measured_rows(self) -> list[LatencyRow]:
+        """Those of :attr:`rows` that hold a result."""
+        return [row for row in self.rows if row.status == OK]
+
+    @property
     def any(self) -> LatencyRow:
         """A row for what both directions share, a measured one if there is any."""
-        return next((row for row in self.rows if row.status == OK), self.rows[0])
+        return [*self.measured_rows, *self.rows][0]
 
 
 @dataclass(frozen=True)
@@ -139,9 +149,9 @@ def _newest_rows(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, Latenc
 
 def _sort_key(case: Case, base_lines: set[str]) -> tuple:
     conditions, line = case.conditions, case.any.line
-    usual = (conditions.width, conditions.height) == USUAL_SHAPE
-    return (conditions.batch, not usual, conditions.width * conditions.height, conditions, line not in base_lines, line,
-            case.name != BASE, case.name, case.configuration != DEFAULT, case.configuration)
+    return (conditions.batch, not conditions.is_usual, conditions.width * conditions.height, conditions,
+            line not in base_lines, line, case.name != BASE, case.name,
+            case.configuration != DEFAULT, case.configuration)
 
 
 def compare_rows(row: LatencyRow | None, other: LatencyRow | None) -> Ratio | None:

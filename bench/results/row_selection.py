@@ -43,7 +43,7 @@ class Selection:
         return [row for choice in self.choices for row in choice.rows]
 
 
-def select(dataset: str, rows: Iterable[Row]) -> Selection:
+def select_rows(dataset: str, rows: Iterable[Row]) -> Selection:
     """Choose one series for every (codec, point) of ``rows``, given in the order they were stored.
 
     Of rows with one key the last counts. The series with the most measured images is chosen; of equally
@@ -57,14 +57,14 @@ def select(dataset: str, rows: Iterable[Row]) -> Selection:
         points[row.name, row.point][row.series].append((order, row))
     choices = []
     for (name, point), series in points.items():
-        candidates = [_one_per_image(members) for members in series.values()]
-        best = max(candidates, key=_rank)
+        candidates = [_keep_newest_per_image(members) for members in series.values()]
+        best = max(candidates, key=_rank_series)
         choices.append(Choice(name, point, best, len(candidates) - 1))
-    choices.sort(key=lambda choice: (choice.name, _mean_bpp(choice.rows), choice.point))
-    return Selection(dataset, tuple(choices), tuple(_notes(choices)))
+    choices.sort(key=lambda choice: (choice.name, _average_bpp(choice.rows), choice.point))
+    return Selection(dataset, tuple(choices), tuple(_describe_mixtures(choices)))
 
 
-def _one_per_image(members: Sequence[tuple[int, Row]]) -> tuple[Row, ...]:
+def _keep_newest_per_image(members: Sequence[tuple[int, Row]]) -> tuple[Row, ...]:
     """Keep the newest row of every image name (an image may have been replaced between two runs)."""
     newest: dict[str, Row] = {}
     for _, row in sorted(members, key=lambda member: (member[1].measured_at, member[0])):
@@ -72,17 +72,17 @@ def _one_per_image(members: Sequence[tuple[int, Row]]) -> tuple[Row, ...]:
     return tuple(newest[image] for image in sorted(newest))
 
 
-def _rank(rows: Sequence[Row]) -> tuple[int, str, str]:
+def _rank_series(rows: Sequence[Row]) -> tuple[int, str, str]:
     measured = sum(row.status == OK for row in rows)
     return measured, max(row.measured_at for row in rows), rows[0].series
 
 
-def _mean_bpp(rows: Sequence[Row]) -> float:
+def _average_bpp(rows: Sequence[Row]) -> float:
     rates = [row.bpp for row in rows if row.bpp is not None]
     return sum(rates) / len(rates) if rates else float("inf")
 
 
-def _notes(choices: Sequence[Choice]) -> list[str]:
+def _describe_mixtures(choices: Sequence[Choice]) -> list[str]:
     """Say which codecs mix machines or code versions, and how many series were not chosen."""
     notes = []
     codecs: dict[str, list[Choice]] = defaultdict(list)

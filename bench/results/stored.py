@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from bench.common.folders import BASELINE
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
-from bench.results.row_selection import Selection, select
+from bench.results.row_selection import Selection, select_rows
 from bench.results.rows import Row
 from bench.results.store import Store, read_rows
 from bench.results.training_logs import Training, read_trainings
@@ -81,7 +81,7 @@ def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
 
 def _select_rows(results: StoredResults, dataset: str) -> Selection:
     rows = results.rows(dataset)
-    return select(rows[0].dataset if rows else dataset, rows)  # a folder's name may stand for a longer one
+    return select_rows(rows[0].dataset if rows else dataset, rows)  # a folder's name may stand for a longer one
 
 
 def _select_latencies(results: StoredResults, device: str) -> LatencySelection:

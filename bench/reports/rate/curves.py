@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bench.curves.rd_curve import RDCurve
-from bench.curves.sources import NoCommonImage, from_rows
+from bench.curves.sources import NoCommonImage, average_rows
 from bench.metrics import Curve
 from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
@@ -85,7 +85,7 @@ class ReportCurve:
 def measured_curves(selection: Selection, metric: str, total: int | None) -> list[ReportCurve]:
     """Return the curve of every codec in ``selection`` that has measured values of ``metric``.
 
-    How points and images are chosen is said in :func:`bench.curves.sources.from_rows`. Learned codecs come
+    How points and images are chosen is said in :func:`bench.curves.sources.average_rows`. Learned codecs come
     first.
 
     Args:
@@ -96,7 +96,7 @@ def measured_curves(selection: Selection, metric: str, total: int | None) -> lis
     for name, label in labels.items():
         rows = [row for row in selection.rows if row.name == name]
         try:
-            data = from_rows(rows, (metric,))
+            data = average_rows(rows, (metric,))
         except NoCommonImage:
             continue
         first = rows[0]
