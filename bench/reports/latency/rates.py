@@ -9,8 +9,7 @@ from bench.metrics.statistics.timing import summarise_times
 from bench.reports.latency.device import MeasuredDevice
 from bench.reports.rate.comparison import ComparedCodec, compare_codecs, group_by_codec
 from bench.reports.rate.coverage import coverage_of
-from bench.reports.rate.curves import ANCHOR, PUBLISHED, measured_curves
-from bench.reports.rate.references import HPCM_BASE_PUBLISHED, reference_curves
+from bench.reports.rate.curves import ANCHOR, HPCM_BASE_PUBLISHED, PUBLISHED, measured_curves, reference_curves
 from bench.results.latency_rows import DECODE
 from bench.results.stored import StoredResults
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from bench.common.text import format_count, format_number
@@ -19,9 +20,8 @@ from bench.reports.rate.comparison import (
     find_interval,
 )
 from bench.reports.rate.coverage import CONVENTION, SHORT_CONVENTION, Coverage
-from bench.reports.rate.curves import ANCHOR, MEASURED
-from bench.reports.rate.references import HPCM_BASE_PUBLISHED
-from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, SEED_MINIATURES
+from bench.reports.rate.curves import ANCHOR, HPCM_BASE_PUBLISHED, MEASURED
+from bench.results.labels import BASE_MINIATURE, SEED_MINIATURES
 
 BD_NOTE = (
     "BD-rate: mean rate change at equal quality, negative where the codec needs fewer bits than the anchor; "
@@ -57,7 +57,8 @@ RATE_COLUMNS: tuple[Column[Comparison], ...] = (
 
 OVERLAP: Column[Comparison] = Column("overlap_percent", "Overlap", "%", digits=1, missing="N/A",
                                     of=lambda one: one.overlap_percent)
-REMARKS: Column[Comparison] = Column("remarks", "Remarks", wide=True, of=lambda one: "; ".join(one.remarks) or None)
+REMARKS: Column[Comparison] = Column("remarks", "Remarks", wide=True,
+                                    of=lambda one: "; ".join(dict.fromkeys(one.remarks)) or None)
 
 
 def _detail_columns(metrics: Sequence[QualityMetric]) -> tuple[Column[Comparison], ...]:
@@ -72,7 +73,7 @@ def _detail_columns(metrics: Sequence[QualityMetric]) -> tuple[Column[Comparison
 
 def _other_column(metric: QualityMetric) -> Column[Comparison]:
     return Column(f"bd_rate_{metric.slug}_percent", f"BD-rate {metric.label}", "%", digits=2, signed=True,
-                  missing="N/A", of=lambda one: one.other_percent.get(metric.name))
+                  missing="N/A", of=lambda one: one.bd_rates_percent.get(metric.name))
 
 
 def _compared_metrics(codecs: Iterable[ComparedCodec]) -> list[QualityMetric]:
@@ -91,7 +92,7 @@ def bd_tables(measured: Sequence[ComparedCodec], references: Sequence[ComparedCo
         return []
 
     groups = [group for group in groups
-              if not group.anchor.main.miniature or any(one.has_bd_rate for one in group.others)]
+              if not group.anchor.main.miniature or any(one.bd_rates_percent for one in group.others)]
     return [overview_table(groups, tests, coverage), *(detail_table(group, coverage) for group in groups)]
 
 
@@ -120,51 +121,42 @@ def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
         left_out = format_count(len(silent), "miniature")
         notes.append(f"Left out: {left_out} with too little range of quality in common with the anchor for any "
                      f"BD-rate; they are compared with {BASE_MINIATURE}.")
-    return _table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", columns, shown, coverage, notes,
-                  anchor.label)
+    return _make_table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", columns, shown,
+                       [one.test for one in shown], coverage, notes, anchor.label)
 
 
 def _says_nothing(comparison: Comparison) -> bool:
     """Whether it is of a miniature other than the baseline, and without a number."""
     test = comparison.test
-    return test.main.miniature and test.name != BASE_MINIATURE and not comparison.has_bd_rate
-
-
-@dataclass(frozen=True)
-class _OverviewRow:
-    """One codec against every anchor, by the anchor's name."""
-
-    test: ComparedCodec
-    against: Mapping[str, Comparison]
+    return test.main.miniature and test.name != BASE_MINIATURE and not comparison.bd_rates_percent
 
 
 def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[ComparedCodec], coverage: Coverage) -> Table:
     """BD-rates of averaged curves, a column for every anchor; by other metrics only against VVC, if there is one."""
     anchors = [group.anchor for group in groups]
-    vvc = [anchor for anchor in anchors if anchor.origin == ANCHOR]
     metrics = _compared_metrics([*tests, *anchors])
-    columns = [CODEC, ORIGIN, POINTS, *map(_leading_column, anchors),
-               *(_metric_column(metric, anchor) for metric in metrics[1:] for anchor in vvc or anchors)]
-    rows = [_OverviewRow(test, {group.anchor.name: group.comparisons[place] for group in groups})
-            for place, test in enumerate(tests)]
+    vvc = [place for place, anchor in enumerate(anchors) if anchor.origin == ANCHOR]
+    places = range(len(anchors))
+    columns = [*(column.taken_from(itemgetter(0)) for column in (CODEC, ORIGIN, POINTS)),
+               *(_overview_column(metrics[0], "", anchors[place], place) for place in places),
+               *(_overview_column(metric, metric.label, anchors[place], place)
+                 for metric in metrics[1:] for place in vvc or places)]
+    rows = list(zip(*(group.comparisons for group in groups)))  # one a codec, a comparison with each anchor
 
     notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_describe(anchor)}" for anchor in anchors),
              "Reasons for N/A, overlaps and means over single images are in the table of each anchor.",
              *seed_notes(groups)]
     by = " and ".join(metric.label for metric in metrics)
-    table = _table("bd_rate", f"BD-rate of averaged {by} curves", columns, rows, coverage, notes,
-                   "; ".join(anchor.label for anchor in anchors))
+    table = _make_table("bd_rate", f"BD-rate of averaged {by} curves", columns, rows, tests, coverage, notes,
+                        "; ".join(anchor.label for anchor in anchors))
     return table.without_empty_columns()
 
 
-def _leading_column(anchor: ComparedCodec) -> Column[_OverviewRow]:
-    return Column(f"bd_rate_vs_{anchor.name}_percent", f"vs {anchor.label}", "%", 2, True, "N/A",
-                  of=lambda row: row.against[anchor.name].bd_rate_percent)
-
-
-def _metric_column(metric: QualityMetric, anchor: ComparedCodec) -> Column[_OverviewRow]:
-    return Column(f"bd_rate_{metric.slug}_vs_{anchor.name}_percent", f"{metric.label} vs {anchor.label}", "%", 2, True,
-                  "N/A", of=lambda row: row.against[anchor.name].other_percent.get(metric.name))
+def _overview_column(metric: QualityMetric, by: str, anchor: ComparedCodec,
+                     place: int) -> Column[Sequence[Comparison]]:
+    key = f"bd_rate_{metric.slug}_vs" if by else "bd_rate_vs"
+    return Column(f"{key}_{anchor.name}_percent", f"{by} vs {anchor.label}".lstrip(), "%", 2, True, "N/A",
+                  of=lambda row: row[place].bd_rates_percent.get(metric.name))
 
 
 def _describe(anchor: ComparedCodec) -> str:
@@ -175,19 +167,15 @@ def _describe(anchor: ComparedCodec) -> str:
 
 def seed_notes(groups: Sequence[AnchorComparisons]) -> list[str]:
     """Say how far other seeds of the baseline are from it, where both were measured; else return nothing."""
-    found = [group for group in groups if group.anchor.name == BASE_MINIATURE and group.anchor.origin == MEASURED]
-    if not found:
+    bases = [group for group in groups if group.anchor.name == BASE_MINIATURE and group.anchor.origin == MEASURED]
+    values = {one.test.label: one.bd_rate_percent for base in bases for one in base.others
+              if SEED_MINIATURES.fullmatch(one.test.name) and one.test.origin == MEASURED}
+    if not values:
         return []
 
-    base = found[0]
-    seeds = [one for one in base.others if SEED_MINIATURES.fullmatch(one.test.name) and one.test.origin == MEASURED]
-    if not seeds:
-        return []
-
-    values = {one.test.label: one.bd_rate_percent for one in seeds}
     texts = {label: "N/A" if value is None else f"{format_number(value, '+.2f')} %" for label, value in values.items()}
     listed = ", ".join(f"{label} {text}" for label, text in texts.items())
-    label = base.anchor.label
+    label = bases[0].anchor.label
     text = f"Noise between runs: trained alike but for the seed, BD-rates by PSNR against {label} are {listed}."
 
     known = [value for value in values.values() if value is not None]
@@ -201,12 +189,10 @@ def seed_notes(groups: Sequence[AnchorComparisons]) -> list[str]:
     return [text]
 
 
-def _table(name: str, subject: str, columns: Sequence[Column[Any]], rows: Sequence[Comparison] | Sequence[_OverviewRow],
-           coverage: Coverage, notes: Sequence[str], anchor: str) -> Table:
-    measured = sum(row.test.origin == MEASURED for row in rows)
-    miniature = (MINIATURE_NOTE,) if coverage.miniatures else ()
-    constants = (("dataset", coverage.dataset), ("coverage", coverage.text), ("anchor", anchor),
-                 ("convention", f"PCHIP over log10 rate, overlap of at least 50 %; {SHORT_CONVENTION}"))
-    return Table.from_records(name, f"{subject}: {coverage.heading}", columns, rows, notes=(*notes, *miniature),
-                              warnings=coverage.warnings, constants=constants,
-                              headings=((measured, PUBLISHED_HEADING),) if measured < len(rows) else ())
+def _make_table(name: str, subject: str, columns: Sequence[Column[Any]], rows: Sequence[Any],
+                tests: Sequence[ComparedCodec], coverage: Coverage, notes: Sequence[str], anchor: str) -> Table:
+    """Make a table with a row for each of ``tests``, those that were measured here first."""
+    measured = sum(test.origin == MEASURED for test in tests)
+    headings = [(measured, PUBLISHED_HEADING)] if measured < len(rows) else []
+    return coverage.make_table(name, subject, columns, rows, notes, headings, anchor,
+                               f"PCHIP over log10 rate, overlap of at least 50 %; {SHORT_CONVENTION}")

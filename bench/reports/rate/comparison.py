@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,37 +33,35 @@ class ComparedCodec:
         return next(self.curves[metric.name] for metric in headline_metrics() if metric.name in self.curves)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Comparison:
     """One codec against one anchor. Percentages are rate changes; negative means fewer bits than the anchor.
 
     Attributes:
         images: how many images the averaged curves go over; None where the sources do not say.
-        bd_rate_percent: of the averaged curves of the leading metric, PSNR.
+        bd_rates_percent: of the averaged curves, by each headline metric that has one.
         interval_percent: of the BD-rate at 95 %, over images; None where single images are not known or not asked for.
         per_image_percent: mean of the BD-rates of single images; None if less than half of them have one.
         per_image_count: how many images have a BD-rate.
-        bd_quality: change of the leading metric at equal rate, averaged curves.
+        bd_quality: change of the leading metric, PSNR, at equal rate, averaged curves.
         overlap_percent: common part of both ranges of the leading metric, of their union.
-        other_percent: BD-rates of the averaged curves by every other headline metric that has one.
         remarks: why a value is missing, and warnings.
     """
 
     test: ComparedCodec
-    images: int | None = None
-    bd_rate_percent: float | None = None
+    images: int | None
+    remarks: list[str]
+    bd_rates_percent: dict[str, float] = field(default_factory=dict)
     interval_percent: tuple[float, float] | None = None
     per_image_percent: float | None = None
     per_image_count: int = 0
     bd_quality: float | None = None
     overlap_percent: float | None = None
-    other_percent: Mapping[str, float] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
 
     @property
-    def has_bd_rate(self) -> bool:
-        """Whether there is a BD-rate by any metric."""
-        return self.bd_rate_percent is not None or bool(self.other_percent)
+    def bd_rate_percent(self) -> float | None:
+        """The BD-rate by the leading metric."""
+        return self.bd_rates_percent.get(headline_metrics()[0].name)
 
 
 @dataclass(frozen=True)
@@ -84,11 +82,9 @@ def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
     grouped: dict[tuple[str, str], dict[str, ReportCurve]] = {}
     for curve in curves:
         grouped.setdefault((curve.origin, curve.name), {})[curve.metric] = curve
-    codecs = []
-    for (origin, name), members in grouped.items():
-        first = next(iter(members.values()))
-        codecs.append(ComparedCodec(name, first.label, origin, members, first.source))
-    return codecs
+    firsts = [next(iter(members.values())) for members in grouped.values()]
+    return [ComparedCodec(first.name, first.label, first.origin, members, first.source)
+            for first, members in zip(firsts, grouped.values())]
 
 
 def align_curves(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
@@ -114,25 +110,24 @@ def compare_with_all(anchor: ComparedCodec, tests: Iterable[ComparedCodec]) -> A
 
 def compare_codecs(anchor: ComparedCodec, test: ComparedCodec) -> Comparison:
     """Compare ``test`` with ``anchor`` by every headline metric; an anchor differs from itself by nothing."""
-    leading, *others = headline_metrics()
-    result = Comparison(test, test.main.images, remarks=test.main.remarks)
+    result = Comparison(test, test.main.images, list(test.main.remarks))
     if test is anchor:
-        return replace(result, bd_rate_percent=0.0 if leading.name in test.curves else None,
-                       other_percent={metric.name: 0.0 for metric in others if metric.name in test.curves})
+        result.bd_rates_percent = dict.fromkeys(test.curves, 0.0)
+        return result
 
-    for metric in (leading, *others):
+    for metric in headline_metrics():
         if metric.name not in test.curves or metric.name not in anchor.curves:
             owner = "" if metric.name not in test.curves else "the anchor has "
-            result = _add_remarks(result, [f"{owner}no {metric.label} values"])
+            result.remarks.append(f"{owner}no {metric.label} values")
             continue
 
         aligned = align_curves(anchor.curves[metric.name], test.curves[metric.name])
         if isinstance(aligned, str):
-            result = _add_remarks(result, [f"{metric.label} N/A: {aligned}"])
-        elif metric is leading:
-            result = _with_leading(result, metric, *aligned)
+            result.remarks.append(f"{metric.label} N/A: {aligned}")
+        elif metric is headline_metrics()[0]:
+            _compare_leading(result, metric, *aligned)
         else:
-            result = _with_other(result, metric, *aligned)
+            _compare_other(result, metric, *aligned)
     return result
 
 
@@ -150,10 +145,8 @@ def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, fl
         return None
 
     images = sorted(aligned[0].image_curves)
-    anchor_rates, anchor_qualities = _image_arrays(aligned[0], images)
-    test_rates, test_qualities = _image_arrays(aligned[1], images)
     try:
-        found = paired_bd_bootstrap(anchor_rates, anchor_qualities, test_rates, test_qualities)
+        found = paired_bd_bootstrap(*_image_arrays(aligned[0], images), *_image_arrays(aligned[1], images))
     except ValueError:  # no BD-rate, or none for too many resamples
         return None
     return found.averaged.interval()
@@ -165,44 +158,39 @@ def _image_arrays(curve: ReportCurve, images: Sequence[str]) -> tuple[np.ndarray
     return np.array([one.rate for one in curves]), np.array([one.quality for one in curves])
 
 
-def _with_leading(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> Comparison:
+def _compare_leading(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> None:
+    """Add the BD-rate by the leading metric to ``result``, and every detail of it."""
     spread = metrics.method_spread(anchor.curve, test.curve)
     rate = spread.results["pchip"]
     quality = metrics.bd_quality(anchor.curve, test.curve)
-    remarks = [f"N/A: {rate.reason}"] if rate.value is None else [*_name_small_overlap(rate), *spread.warnings]
+    _add_bd_rate(result, metric, rate, "", "")
+    result.remarks += spread.warnings
     if quality.value is None and quality.reason != rate.reason:
-        remarks.append(f"BD-{metric.label} N/A: {quality.reason}")
-    result = replace(result, images=test.images or anchor.images, bd_rate_percent=rate.value,
-                     bd_quality=quality.value,
-                     overlap_percent=None if rate.overlap is None else 100 * rate.overlap)
+        result.remarks.append(f"BD-{metric.label} N/A: {quality.reason}")
+    result.images = test.images or anchor.images
+    result.bd_quality = quality.value
+    result.overlap_percent = None if rate.overlap is None else 100 * rate.overlap
 
     if anchor.image_curves and test.image_curves:
         single = metrics.per_image_bd(anchor.image_curves, test.image_curves)
-        number, total = len(single.values), len(anchor.image_curves)
-        enough = number >= LEAST_SHARE_OF_IMAGES * total
-        result = replace(result, per_image_percent=single.mean if enough else None, per_image_count=number)
-        if not enough:
-            remarks.append(f"no mean of single images: only {number} of {total} have a BD-rate")
-    return _add_remarks(result, remarks)
+        result.per_image_count, total = len(single.values), len(anchor.image_curves)
+        if result.per_image_count >= LEAST_SHARE_OF_IMAGES * total:
+            result.per_image_percent = single.mean
+        else:
+            result.remarks.append(f"no mean of single images: only {result.per_image_count} of {total} have a BD-rate")
 
 
-def _with_other(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> Comparison:
-    rate = metrics.bd_rate(anchor.curve, test.curve)
-    if rate.value is None:
-        remarks = [f"{metric.label} N/A: {rate.reason}"]
-    else:
-        remarks = _name_small_overlap(rate, f" of {metric.label}")
-        result = replace(result, other_percent={**result.other_percent, metric.name: rate.value})
-
+def _compare_other(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> None:
+    """Add the BD-rate by another metric to ``result``."""
+    _add_bd_rate(result, metric, metrics.bd_rate(anchor.curve, test.curve), f"{metric.label} ", f" of {metric.label}")
     if test.images not in (None, result.images):
-        remarks.append(f"{metric.label} over {test.images} images")
-    return _add_remarks(result, remarks)
+        result.remarks.append(f"{metric.label} over {test.images} images")
 
 
-def _name_small_overlap(rate: metrics.BDResult, subject: str = "") -> list[str]:
-    """Put BD-rate's only warning, a small overlap, into a few words."""
-    return [f"small overlap{subject} ({rate.overlap or 0:.0%})"] if rate.warnings else []
-
-
-def _add_remarks(result: Comparison, remarks: Sequence[str]) -> Comparison:
-    return replace(result, remarks=tuple(dict.fromkeys((*result.remarks, *remarks))))
+def _add_bd_rate(result: Comparison, metric: QualityMetric, rate: metrics.BDResult, owner: str, subject: str) -> None:
+    if rate.value is None:
+        result.remarks.append(f"{owner}N/A: {rate.reason}")
+        return
+    result.bd_rates_percent[metric.name] = rate.value
+    if rate.warnings:  # BD-rate has only one, a small overlap
+        result.remarks.append(f"small overlap{subject} ({rate.overlap or 0:.0%})")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.common.text import format_count
 from bench.datasets.catalogue import load_catalogue
+from bench.reports.page.table import Column, Table
+from bench.results.labels import MINIATURE_NOTE
 from bench.results.row_selection import Selection
 from bench.results.rows import OK
 
@@ -16,6 +20,7 @@ CONVENTION = (
 )
 # For CSV files, which repeat it in every row.
 SHORT_CONVENTION = "decoded 8-bit RGB; mean of per-image values (MS-SSIM in dB); bpp from file bytes"
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,16 @@ class Coverage:
             return ()
         return (f"on {format_count(self.mismatches, 'image')} a decoder in a separate process did not reproduce the "
                 "encoder's reconstruction; see the mismatch column of the summary.",)
+
+    def make_table(self, name: str, subject: str, columns: Sequence[Column[Record]], records: Iterable[Record],
+                   notes: Sequence[str] = (), headings: Sequence[tuple[int, str]] = (),
+                   anchor: str = "", convention: str = SHORT_CONVENTION) -> Table:
+        """Make a table with what all tables of a report have in common."""
+        miniature = (MINIATURE_NOTE,) if self.miniatures else ()
+        constants = {"dataset": self.dataset, "coverage": self.text, **({"anchor": anchor} if anchor else {}),
+                     "convention": convention}
+        return Table.from_records(name, f"{subject}: {self.heading}", columns, records, notes=(*notes, *miniature),
+                                  warnings=self.warnings, headings=headings, constants=tuple(constants.items()))
 
 
 def coverage_of(selection: Selection) -> Coverage:

@@ -1,18 +1,24 @@
-"""Rate-distortion curves of a report: averages over a stated set of images, single images kept."""
+"""Rate-distortion curves of a report: measured ones, VVC anchors, published codecs, and what the user imported."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
+from bench.curves.anchors.catalogue import find_published, list_anchors, load_anchor, load_curve, read_imported
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, average_rows
 from bench.metrics import Curve
+from bench.metrics.quality import headline_metrics
 from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
 
 MEASURED, ANCHOR, PUBLISHED, IMPORTED = "measured", "anchor", "published", "imported"
 LEARNED = "learned"  # the codec registry's name of every neural codec
+HPCM_BASE_PUBLISHED = "hpcm-base-mse"
+ROLES = {"default": "default anchor, made as papers make theirs",
+         "strict": "strict anchor, without the rate that rounding colours to 8 bits costs the default one"}
 
 
 @dataclass(frozen=True)
@@ -91,17 +97,42 @@ def measured_curves(selection: Selection, metric: str, total: int | None) -> lis
     Args:
         total: images in the whole dataset; None for a folder of the user's, which counts as whole.
     """
-    labels = label_codecs(selection.rows)
     curves = []
-    for name, label in labels.items():
+    for name, label in label_codecs(selection.rows).items():
         rows = [row for row in selection.rows if row.name == name]
         try:
             data = average_rows(rows, (metric,))
         except NoCommonImage:
             continue
-        first = rows[0]
         curves.append(ReportCurve(
             replace(data, label=label), metric, MEASURED, whole_set=total is None or data.images == total,
-            learned=first.codec == LEARNED, miniature=first.miniature,
+            learned=rows[0].codec == LEARNED, miniature=rows[0].miniature,
         ))
     return sorted(curves, key=lambda curve: not curve.learned)
+
+
+def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list[ReportCurve]:
+    """Return the VVC anchors of ``dataset``, default first, then the published codecs and the imported ones.
+
+    Args:
+        total: images in the whole dataset, which averages without a stated number are taken to go over.
+
+    Raises:
+        BenchError: an imported file is damaged.
+    """
+    curves: list[ReportCurve] = []
+    for anchor in list_anchors(dataset):
+        convention = f"{ROLES[anchor.role]}; {anchor.convention}"
+        curves += _by_metric(load_anchor(dataset, anchor), anchor.label, ANCHOR, total, convention)
+    for name, label in find_published(dataset).shown.items():
+        curves += _by_metric(load_curve(dataset, name), f"{label} (published)", PUBLISHED, total)
+    for imported in read_imported(results_dir, dataset):
+        curves += _by_metric(imported, f"{imported.label} (imported)", IMPORTED, total)
+    return curves
+
+
+def _by_metric(data: RDCurve, label: str, origin: str, total: int | None, convention: str = "") -> list[ReportCurve]:
+    parts = (convention or data.convention, data.source and f"source: {data.source}")
+    labelled = replace(data, label=label, images=data.images or total)
+    return [ReportCurve(labelled, metric.name, origin, source="; ".join(part for part in parts if part))
+            for metric in headline_metrics() if data.has(metric.name)]

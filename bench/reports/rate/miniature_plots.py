@@ -66,8 +66,8 @@ def plot_miniatures(name: str, curves: Sequence[ReportCurve], coverage: Coverage
         axes = canvas.subplots(2, max(len(lines), 1), sharex=True, sharey="row", squeeze=False)
         for column, (line, found) in enumerate((lines or {"": []}).items()):
             _draw_panel(axes[0, column], axes[1, column], base, seeds, found)
-            axes[0, column].set_title(_find_title(line, found), loc="left", fontsize=PANELS.font + 0.5,
-                                      fontweight="bold")
+            title = found[0].label.partition("-")[0] if found else line  # "RWKV" of "RWKV-1"
+            axes[0, column].set_title(title, loc="left", fontsize=PANELS.font + 0.5, fontweight="bold")
             axes[1, column].set_xlabel("Rate [bpp]")
         low, high = axes[1, 0].get_ylim()
         axes[1, 0].set_ylim(max(low, -MOST_GAIN_DB), min(high, MOST_GAIN_DB))
@@ -99,8 +99,3 @@ def _draw_panel(above: Axes, below: Axes, base: ReportCurve, seeds: Sequence[Rep
         above.legend(frameon=False, fontsize=PANELS.font - 1, loc="lower right", labelspacing=0.3)
     for axes in (above, below):
         draw_grid(axes)
-
-
-def _find_title(line: str, found: Sequence[ReportCurve]) -> str:
-    """What the labels of a line begin with, such as "RWKV" of "RWKV-1"."""
-    return found[0].label.partition("-")[0] if found else line

@@ -50,11 +50,12 @@ def styles_of(curves: Sequence[ReportCurve]) -> dict[str, CurveStyle]:
     """Give every curve label a colour, marker and line; solid for measured ones, broken for others."""
     styles: dict[str, CurveStyle] = {}
     measured = list(dict.fromkeys(curve.label for curve in curves if curve.origin == MEASURED))
-    first = 0 if any(curve.learned and curve.origin == MEASURED for curve in curves) else 1
-    for index, label in enumerate(measured, start=first):
-        again = index >= len(COLOURS)  # the first colour belongs to the first learned codec alone
-        colour = COLOURS[1 + (index - len(COLOURS)) % (len(COLOURS) - 1)] if again else COLOURS[index]
-        styles[label] = CurveStyle(colour, MARKERS[index % len(MARKERS)], "-", filled=not again)
+    looks = zip(itertools.chain(COLOURS, itertools.cycle(COLOURS[1:])), itertools.cycle(MARKERS))
+    if not any(curve.learned and curve.origin == MEASURED for curve in curves):
+        next(looks)  # the first colour belongs to the first learned codec alone
+    for label, (colour, marker) in zip(measured, looks):
+        again = any(style.colour == colour for style in styles.values())
+        styles[label] = CurveStyle(colour, marker, "-", filled=not again)
     for metric in dict.fromkeys(curve.metric for curve in curves):
         others = [curve for curve in curves if curve.origin != MEASURED and curve.metric == metric]
         for is_anchor, looks in ((True, ANCHOR_LOOKS), (False, PUBLISHED_LOOKS)):
@@ -99,7 +100,9 @@ def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage,
         _label_axes(axes, curves, metric, limit)
         _draw_title(axes, coverage, metric, layout)
         _draw_legend(canvas, axes, layout)
-        caption = _make_caption(curves, coverage, metric, limit) + _left_out(left_out)
+        caption = _make_caption(curves, coverage, metric, limit)
+        if left_out:
+            caption += f" Not drawn, to keep the plot readable: {', '.join(left_out)}."
         return save_figure(canvas, f"{name}_{layout.name}", caption)
 
 
@@ -186,7 +189,3 @@ def _make_caption(curves: Sequence[ReportCurve], coverage: Coverage, metric: str
     text += f" VVC anchor: {'; '.join(anchors)}." if anchors else ""
     beyond = sum(rate > limit for curve in curves for rate in curve.rate)
     return f"{text} Shown up to {limit:.2f} bpp; {format_count(beyond, 'point')} beyond." if beyond else text
-
-
-def _left_out(labels: Sequence[str]) -> str:
-    return f" Not drawn, to keep the plot readable: {', '.join(labels)}." if labels else ""

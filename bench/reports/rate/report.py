@@ -13,10 +13,9 @@ from bench.reports.page.pages import Report, Section
 from bench.reports.rate.bd_tables import bd_tables
 from bench.reports.rate.comparison import group_by_codec
 from bench.reports.rate.coverage import CONVENTION, Coverage, coverage_of
-from bench.reports.rate.curves import PUBLISHED, ReportCurve, measured_curves
+from bench.reports.rate.curves import PUBLISHED, ReportCurve, measured_curves, reference_curves
 from bench.reports.rate.miniature_plots import find_miniatures, plot_miniatures
 from bench.reports.rate.plots import CurveStyle, find_low_rate_limit, plot_rd_curves, styles_of
-from bench.reports.rate.references import reference_curves
 from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
 from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, label_selection
 from bench.results.row_selection import Selection

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from math import fsum
-from typing import Any
 
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS, QualityMetric, headline_metrics, known_metrics
 from bench.reports.page.table import Cell, Column, Table
-from bench.reports.rate.coverage import CONVENTION, SHORT_CONVENTION, Coverage
-from bench.results.labels import MINIATURE_NOTE
+from bench.reports.rate.coverage import CONVENTION, Coverage
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
@@ -62,7 +60,8 @@ def summary_table(selection: Selection, coverage: Coverage) -> Table:
         if without:
             notes.append(f"The means of {metric.label} leave out {format_count(len(without), 'image')} that it is not "
                          "defined for (reasons in the table of single images).")
-    return _table("summary", "Rate points", columns, (choice.rows for choice in selection.choices), coverage, notes)
+    rows = (choice.rows for choice in selection.choices)
+    return coverage.make_table("summary", "Rate points", columns, rows, notes)
 
 
 def image_table(selection: Selection, coverage: Coverage) -> Table:
@@ -76,7 +75,7 @@ def image_table(selection: Selection, coverage: Coverage) -> Table:
         Column("decode_matches", "decode matches", of=lambda row: row.decode_matches),
         Column("remark", "Remark", wide=True, of=_remark),
     )
-    table = _table("per_image", "Single images", columns, selection.rows, coverage, [CONVENTION])
+    table = coverage.make_table("per_image", "Single images", columns, selection.rows, [CONVENTION])
     return table.without_empty_columns()
 
 
@@ -84,7 +83,7 @@ def failure_table(selection: Selection, coverage: Coverage) -> Table:
     """Every row that failed, with its reason."""
     columns: list[Column[Row]] = [CODEC, POINT, IMAGE, Column("reason", "Reason", wide=True, of=lambda row: row.reason)]
     failed = [row for row in selection.rows if row.status != OK]
-    return _table("failures", "Failures", columns, failed, coverage)
+    return coverage.make_table("failures", "Failures", columns, failed)
 
 
 def provenance_table(selection: Selection, coverage: Coverage) -> Table:
@@ -98,7 +97,7 @@ def provenance_table(selection: Selection, coverage: Coverage) -> Table:
         _take_first(CODEC), Column("points", "Points", of=lambda rows: ", ".join(row.point for row in rows)),
         *map(_take_first, ORIGIN_COLUMNS),
     )
-    table = _table("provenance", "Provenance", columns, map(tuple, groups.values()), coverage, selection.notes)
+    table = coverage.make_table("provenance", "Provenance", columns, map(tuple, groups.values()), selection.notes)
     return table.without_empty_columns()
 
 
@@ -165,12 +164,3 @@ def _text(value: object) -> str | None:
     if value is None or value == "":
         return None
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _table(name: str, subject: str, columns: Sequence[Column[Any]], records: Iterable[Any], coverage: Coverage,
-           notes: Sequence[str] = ()) -> Table:
-    """Add what all tables of a report have in common."""
-    miniature = (MINIATURE_NOTE,) if coverage.miniatures else ()
-    constants = (("dataset", coverage.dataset), ("coverage", coverage.text), ("convention", SHORT_CONVENTION))
-    return Table.from_records(name, f"{subject}: {coverage.heading}", columns, records, notes=(*notes, *miniature),
-                              warnings=coverage.warnings, constants=constants)
