@@ -13,10 +13,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Any
 
 from bench.common.errors import DatasetError
 
@@ -27,10 +26,6 @@ _BLOCK_BYTES = 1 << 20
 
 class ArchiveError(DatasetError):
     """An archive is damaged, of another kind, or unpacks to more than it may."""
-
-
-Opener = Callable[[], IO[bytes]]
-Member = tuple[str, Opener]  # path inside the archive
 
 
 def extract_files(archive: Path, folder: Path, limits: dict[str, int], members: str = "*") -> list[Path]:
@@ -47,7 +42,7 @@ def extract_files(archive: Path, folder: Path, limits: dict[str, int], members: 
         OSError: a file can't be written.
     """
     written: dict[str, Path] = {}
-    with _reading(archive):
+    try:
         for path, opener in _members(archive):
             name = PurePosixPath(path).name
             if name not in limits or not _trusted(path) or not fnmatch.fnmatchcase(path, members):
@@ -57,49 +52,33 @@ def extract_files(archive: Path, folder: Path, limits: dict[str, int], members: 
             written[name] = folder / f"{name}.part"
             with opener() as stream:
                 _write(stream, written[name], limits[name], f"{archive}: '{path}'")
-    return list(written.values())
-
-
-@contextmanager
-def _reading(archive: Path) -> Iterator[None]:
-    """Turn what the archive libraries raise on damaged files into an ArchiveError."""
-    try:
-        yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError,
             NotImplementedError, RuntimeError) as error:  # RuntimeError: encrypted
         raise ArchiveError(f"{archive}: can't be unpacked ({error or type(error).__name__})",
                            "delete it and fetch it again") from None
+    return list(written.values())
 
 
-def _members(archive: Path) -> Iterator[Member]:
-    """Yield the regular files of an archive."""
+def _members(archive: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield path and opener of the regular files of an archive."""
     if zipfile.is_zipfile(archive):
-        yield from _zip_members(archive)
+        with zipfile.ZipFile(archive) as bundle:
+            _refuse_flood(archive, len(bundle.infolist()), 0)
+            for entry in bundle.infolist():
+                kind = (entry.external_attr >> 16) & 0o170000
+                if not entry.is_dir() and kind in (0, 0o100000):
+                    yield entry.filename, partial(bundle.open, entry)
     elif tarfile.is_tarfile(archive):
-        yield from _tar_members(archive)
+        total = 0
+        with tarfile.open(archive) as tar:
+            for count, member in enumerate(tar, start=1):
+                total += member.size
+                _refuse_flood(archive, count, total)
+                if member.isreg() and not member.issparse():
+                    yield member.name, partial(tar.extractfile, member)
     else:
         raise ArchiveError(f"{archive}: is neither a zip nor a tar file",
                            "the address may have answered with a web page; delete the file and try again")
-
-
-def _zip_members(archive: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as bundle:
-        entries = bundle.infolist()
-        _refuse_flood(archive, len(entries), 0)
-        for entry in entries:
-            kind = (entry.external_attr >> 16) & 0o170000
-            if not entry.is_dir() and kind in (0, 0o100000):
-                yield entry.filename, partial(bundle.open, entry)
-
-
-def _tar_members(archive: Path) -> Iterator[Member]:
-    total = 0
-    with tarfile.open(archive) as bundle:
-        for count, entry in enumerate(bundle, start=1):
-            total += entry.size
-            _refuse_flood(archive, count, total)
-            if entry.isreg() and not entry.issparse():
-                yield entry.name, cast(Opener, partial(bundle.extractfile, entry))  # None is for links and folders
 
 
 def _refuse_flood(archive: Path, members: int, total_bytes: int) -> None:

@@ -110,7 +110,12 @@ def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Datas
     if not location.complete and not allow_partial:
         raise DatasetError(f"dataset '{spec.name}' is {describe_gaps(location)}",
                            _advise(spec, failure, location))
-    return _make_dataset(spec, location)
+
+    images = tuple(ImageFile(state.spec.name, state.path, state.sha256 or "", state.verified)
+                   for state in location.states if state.path is not None)
+    return Dataset(spec.name, spec.title, images, len(spec.images), location.complete,
+                   location.named("altered"), location.named("missing"), location.folder,
+                   spec.licence, spec.citation)
 
 
 def describe_gaps(location: Location) -> str:
@@ -151,14 +156,6 @@ def _advise(spec: DatasetSpec, failure: str, location: Location | None) -> str:
             lines.append("altered images are never overwritten: delete them to fetch them again")
         lines.append("or evaluate what is here with --allow-partial; every table and plot then says so")
     return "\n".join(lines).replace("\n", "\n  ")
-
-
-def _make_dataset(spec: DatasetSpec, location: Location) -> Dataset:
-    images = tuple(ImageFile(state.spec.name, state.path, state.sha256 or "", state.verified)
-                   for state in location.states if state.path is not None)
-    return Dataset(spec.name, spec.title, images, len(spec.images), location.complete,
-                   location.named("altered"), location.named("missing"), location.folder,
-                   spec.licence, spec.citation)
 
 
 def list_images(folder: Path) -> list[Path]:

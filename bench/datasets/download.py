@@ -119,7 +119,7 @@ def _transfer(source: Source, part: Path, label: str) -> None:
         headers["Range"] = f"bytes={have}-"
     try:
         request = urllib.request.Request(source.url, headers=headers)
-        response = _opener().open(request, timeout=CONNECT_TIMEOUT_S)
+        response = urllib.request.build_opener(_QuickHandler).open(request, timeout=CONNECT_TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
@@ -239,7 +239,3 @@ class _QuickHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_QuickHTTPS, request)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_QuickHandler)

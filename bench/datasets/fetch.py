@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from bench.common.errors import DatasetError
 from bench.datasets.archives import ArchiveError, extract_files
@@ -27,7 +25,7 @@ def fetch_missing(spec: DatasetSpec, folder: Path) -> None:
         DownloadFailed: something is still missing, or the folder can't be written.
         DatasetError: the disk is full, or an archive that the user put there is damaged.
     """
-    with _locked(folder):
+    with _lock(folder):
         missing = [image for image in spec.images if inspect_image(image, folder / image.name).path is None]
         downloader = Downloader()
         if missing and spec.urls:
@@ -104,20 +102,15 @@ def _most_bytes(image: ImageSpec) -> int:
     return 4 * pixels + (1 << 20) if pixels else _LARGEST_IMAGE_BYTES
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> AcquireReturnProxy:
     """Hold the folder for this process; a second one waits until the first has fetched."""
     lock = FileLock(folder / ".lock", thread_local=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            return lock.acquire(timeout=0)
         except Timeout:
             print(f"waiting for another process that fetches into {folder}", file=sys.stderr, flush=True)
-            lock.acquire()
+            return lock.acquire()
     except OSError as error:
         raise explain_unwritable(folder, error) from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -10,10 +10,8 @@ import contextlib
 import os
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -25,6 +23,7 @@ FORMATS = ("PNG", "PPM", "BMP", "TIFF", "JPEG", "WEBP")
 LOSSLESS_SUFFIXES = frozenset({".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".tif", ".tiff"})
 _EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TIFF_BITS_PER_SAMPLE = 258
+_PNG_END = b"\xaeB`\x82"  # checksum of the last chunk, IEND, which Pillow leaves unread
 
 
 def read_rgb8(path: str | os.PathLike[str]) -> np.ndarray:
@@ -66,8 +65,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if os.fstat(stream.fileno()).st_size == 0:
                 raise ImageError(f"{path}: is empty (0 bytes)", "fetch or copy it again")
-            if stream.read(8) == b"\x89PNG\r\n\x1a\n":
-                _verify_png(path, stream)
+            with Image.open(stream, formats=FORMATS) as image:
+                image.verify()  # a PNG's checksums: decoding alone overlooks damage behind the last row
+                if image.format == "PNG" and stream.read(4) != _PNG_END:
+                    raise ImageError(f"{path}: is truncated", "fetch or copy it again")
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
                 yield image
@@ -83,25 +84,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except OSError as error:
         if error.errno:  # the operating system's, not the decoder's
             raise ImageError(f"{path}: {error.strerror}", "check the path and its permissions") from None
-        raise ImageError(f"{path}: is damaged ({error})", "fetch or copy it again") from None
+        raise ImageError(f"{path}: is truncated or damaged ({error})", "fetch or copy it again") from None
     except Exception as error:  # decoders raise many kinds on damaged files
         raise ImageError(f"{path}: is damaged ({error or type(error).__name__})",
                          "fetch or copy it again") from None
-
-
-def _verify_png(path: Path, stream: BinaryIO) -> None:
-    """Check every chunk's CRC up to IEND; decoding alone overlooks damage behind the last row."""
-    while True:
-        head = stream.read(8)
-        length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
-        data, crc = stream.read(length), stream.read(4)
-        if not kind or len(crc) < 4:
-            raise ImageError(f"{path}: is truncated", "fetch or copy it again")
-        if zlib.crc32(kind + data) != int.from_bytes(crc, "big"):
-            raise ImageError(f"{path}: is damaged (wrong checksum in chunk {kind!r})",
-                             "fetch or copy it again")
-        if kind == b"IEND":
-            return
 
 
 def _refuse_unsupported(path: Path, image: Image.Image) -> None:
