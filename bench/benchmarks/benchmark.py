@@ -68,19 +68,6 @@ class BenchmarkReport:
     ratios: Sequence[SideBySide] = ()
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """A benchmark that can be run by name.
-
-    Args:
-        summary: what is timed, for the list of benchmarks.
-        run: takes the device ("cpu" or "cuda") and whether a quick look will do.
-    """
-
-    summary: str
-    run: Callable[[str, bool], BenchmarkReport]
-
-
 def milliseconds(seconds: float) -> str:
     """Seconds as text in milliseconds, with three digits or whole."""
     return f"{seconds * 1e3:.3g}" if seconds < 0.1 else f"{seconds * 1e3:.0f}"

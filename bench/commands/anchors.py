@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from bench.commands.arguments import add_results_argument
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.common.folders import default_folder
 from bench.curves.anchors import list_anchors, list_curves, list_folders, load_curve, read_imported
 from bench.curves.anchors.catalogue import find_folders, place_imported
 from bench.curves.anchors.check import TOLERANCE_POINTS, check_anchors
@@ -57,8 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exporting.add_argument("--name", metavar="N", help="codec to take, where ROWS holds several")
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE")
     for action in (listing, showing, importing):
-        action.add_argument("--results", type=Path, default=default_folder("results"), metavar="DIR",
-                            help="where imported curves are kept (default: BENCH_RESULTS, else results/)")
+        add_results_argument(action)  # imported curves are kept beside the rows
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+
+from bench.codecs.learned import ALL
+from bench.common.folders import default_folder
+from bench.metrics.quality import available_metrics, choose_metrics
+
+Group = argparse._ActionsContainer  # a parser, or a group of its options
 
 
 def names(text: str) -> list[str]:
@@ -16,3 +23,40 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return number
+
+
+def add_results_argument(group: Group) -> None:
+    """Where stored rows are."""
+    group.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
+                       help="stored rows (default: BENCH_RESULTS, else results/)")
+
+
+def add_folder_arguments(group: Group) -> None:
+    """Where stored rows are, and where reports go."""
+    add_results_argument(group)
+    group.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER",
+                       help="reports (default: BENCH_REPORTS, else reports/)")
+
+
+def add_codec_arguments(group: Group) -> None:
+    """Which codecs, and which quality metrics."""
+    known = available_metrics()
+    group.add_argument("--codecs", type=names, default=[ALL], metavar="A,B,...",
+                       help="codecs, variants, or the groups all, classical, learned (default: all)")
+    group.add_argument("--metrics", type=lambda text: choose_metrics(names(text)), default=known, metavar="A,B,...",
+                       help=f"quality metrics; stored rows that lack one get just that (default: {', '.join(known)})")
+
+
+def add_device_argument(group: Group) -> None:
+    """The device that learned codecs run on."""
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
+                       help="for learned codecs (default: a GPU where there is one)")
+
+
+def add_torch_arguments(group: Group) -> None:
+    """How torch runs: device, threads, algorithms."""
+    add_device_argument(group)
+    group.add_argument("--threads", type=positive, metavar="N",
+                       help="torch's threads, where codecs run and decode (default: torch's own)")
+    group.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
+                       help="ask torch for deterministic algorithms (default: yes)")

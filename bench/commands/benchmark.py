@@ -10,8 +10,11 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import importlib
 
+from bench.benchmarks import BENCHMARKS
 from bench.common.errors import EXIT_DONE
+from bench.runners.machine import resolve_device
 
 ALL = "all"
 
@@ -25,25 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
-    from bench.benchmarks import BENCHMARKS
-    from bench.benchmarks.benchmark import SideBySide, machine_line, ratio_table
-    from bench.runners.machine import resolve_device
-
     if args.name is None:
         for name in BENCHMARKS:
-            print(f"{name}: {BENCHMARKS.get(name).summary}")
+            print(f"{name}: {BENCHMARKS.get(name)}")
         return EXIT_DONE
+
+    from bench.benchmarks.benchmark import SideBySide, machine_line, ratio_table
 
     device = resolve_device(args.device)
     ratios: list[SideBySide] = []
     for name in BENCHMARKS if args.name == ALL else [args.name]:
-        benchmark = BENCHMARKS.get(name)
+        summary = BENCHMARKS.get(name)
         if args.name == ALL:
-            print(f"{name}: {benchmark.summary}", flush=True)
-        report = benchmark.run(device, args.quick)
+            print(f"\n{name}: {summary}", flush=True)
+        report = importlib.import_module(f"bench.benchmarks.{name}").run(device, args.quick)
         print(report.text, flush=True)
-        if args.name == ALL:
-            print()
         ratios += report.ratios
     if ratios:
         print(f"{machine_line(device)}\n{ratio_table(ratios)}")

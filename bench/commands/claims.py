@@ -14,18 +14,19 @@ Examples:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.commands.arguments import add_folder_arguments
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.common.folders import default_folder
+from bench.common.files import writing
+from bench.common.whole_files import write_whole
 from bench.results.stored import StoredResults
 
 if TYPE_CHECKING:
-    from bench.claims.catalogue import Claim
     from bench.claims.result import ClaimsResult
 
 
@@ -37,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI systems")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write a short Markdown summary")
     parser.add_argument("--no-report", action="store_true", help="leave the report as it is")
-    parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER")
-    parser.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER")
+    add_folder_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Judge, compare, report; 1 if something got worse."""
     from bench.claims.state import collect_current_state, store_accepted_state
+    from bench.reports.claims.junit import summary_markdown, write_junit
     from bench.reports.claims.summary import summary_text
 
     if args.accept and args.names:
@@ -54,7 +55,13 @@ def run(args: argparse.Namespace) -> int:
     if args.accept:
         files = store_accepted_state(collect_current_state(results, result.judgements), args.results)
         print(f"accepted: {', '.join(path.name for path in files)} in {files[0].parent}")
-    _write_files(args, results, result)
+    if args.junit:
+        write_junit(result, args.junit)
+    if args.summary:
+        with writing(args.summary):
+            write_whole(args.summary, summary_markdown(result))
+    if not args.no_report and not args.names:
+        report_on("claims", results, args.reports)
     return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE
 
 
@@ -70,32 +77,12 @@ def judge_chosen(results: StoredResults, names: Sequence[str]) -> ClaimsResult:
 
     if not names:
         return results.derive(compare_with_accepted)
-    chosen = {claim.name for claim in choose_claims(load_claims(), names)}
-    result = results.derive(judge_results)  # all: the correction is for all claims, whichever are looked at
-    return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
-
-
-def choose_claims(claims: Mapping[str, Claim], names: Sequence[str]) -> list[Claim]:
-    """Return the claims that are named, or that are about a variant that is; all without names.
-
-    Raises:
-        ConfigurationError: a name is neither.
-    """
+    claims = load_claims()
     about = {claim.variant for claim in claims.values()}
     for name in names:
         if name not in claims and name not in about:
             raise ConfigurationError(f"'{name}' is no claim, and no claim is about it",
                                      "claims.yaml lists them; claims are about: " + ", ".join(sorted(about)))
-    return [claim for claim in claims.values() if not names or claim.name in names or claim.variant in names]
-
-
-def _write_files(args: argparse.Namespace, results: StoredResults, result: ClaimsResult) -> None:
-    from bench.reports.claims.junit import summary_markdown, write_junit
-
-    if args.junit:
-        write_junit(result, args.junit)
-    if args.summary:
-        args.summary.parent.mkdir(parents=True, exist_ok=True)
-        args.summary.write_text(summary_markdown(result), encoding="utf-8")
-    if not args.no_report and not args.names:
-        report_on("claims", results, args.reports)
+    result = results.derive(judge_results)  # all: the correction is for all claims, whichever are looked at
+    return replace(result, judgements=tuple(one for one in result.judgements
+                                            if one.claim.name in names or one.claim.variant in names))

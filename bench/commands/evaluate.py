@@ -16,15 +16,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.commands.arguments import names, positive
+from bench.commands.arguments import (
+    add_codec_arguments,
+    add_folder_arguments,
+    add_torch_arguments,
+    names,
+    positive,
+)
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, ConfigurationError
-from bench.common.folders import default_folder
 from bench.datasets import Dataset, DatasetUnavailable, resolve_dataset
-from bench.metrics.quality import available_metrics, choose_metrics
 from bench.results.store import Store
 from bench.results.stored import StoredResults
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
@@ -44,13 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to measure")
     what.add_argument("--dataset", required=True, metavar="NAME|FOLDER",
                       help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
-    what.add_argument("--codecs", type=names, default=[ALL], metavar="A,B,...",
-                      help="codecs, variants, or the groups all, classical, learned (default: all)")
+    add_codec_arguments(what)
     what.add_argument("--points", type=names, default=[], metavar="P,Q,...",
                       help="only these rate points, such as q55 or 0.0067 (default: all)")
-    what.add_argument("--metrics", type=names, metavar="A,B,...",
-                      help="quality metrics that every row must have; stored rows that lack one get just that"
-                           f" (default: {', '.join(available_metrics())})")
     what.add_argument("--checkpoint", metavar="FILE",
                       help="measure this checkpoint of --variant; its λ is --points or the file's name")
     what.add_argument("--variant", metavar="NAME", help="the variant that --checkpoint belongs to")
@@ -63,22 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="let stored failures stand (default: they are tried again)")
     how = parser.add_argument_group("how to run")
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
-                     help="for learned codecs (default: a GPU where there is one)")
-    how.add_argument("--threads", type=positive, metavar="N",
-                     help="torch's threads, in the encoder and in the decoder (default: torch's own)")
-    how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
-                     help="ask torch for deterministic algorithms (default: yes)")
+    add_torch_arguments(how)
     how.add_argument("--jobs", type=positive, default=1, metavar="N",
                      help="codecs and rate points measured at the same time; rows record it, because it makes"
                           " times longer (default: 1)")
     how.add_argument("--decode-timeout", type=positive, default=int(DECODE_TIMEOUT_S), metavar="SECONDS",
                      help="when a decoder counts as hanging (default: %(default)s)")
     where = parser.add_argument_group("where results go")
-    where.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
-                       help="stored rows (default: BENCH_RESULTS, else results/)")
-    where.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER",
-                       help="reports (default: BENCH_REPORTS, else reports/)")
+    add_folder_arguments(where)
     where.add_argument("--report", action="store_true", help="build the dataset's report afterwards")
     where.add_argument("--keep-streams", metavar="FOLDER", help="keep the encoded files there")
 
@@ -130,7 +121,7 @@ def _plan(args: argparse.Namespace, dataset: Dataset, store: Store) -> Evaluatio
         device=resolve_device(device), threads=args.threads,
         deterministic=args.deterministic, jobs=args.jobs, decode_timeout_s=args.decode_timeout,
         keep_streams=args.keep_streams,
-        metrics=available_metrics() if args.metrics is None else choose_metrics(args.metrics),
+        metrics=args.metrics,
     )
     return make_plan(dataset, chosen.specs, chosen.missing, store, template,
                      remeasure=args.remeasure, keep_failures=args.keep_failures)

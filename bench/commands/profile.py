@@ -22,11 +22,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import names, positive
+from bench.commands.arguments import add_folder_arguments, add_torch_arguments, names, positive
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
-from bench.common.folders import default_folder
 from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
 
@@ -56,13 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--batch", type=positive, default=1, metavar="N",
                       help="images in a pass; the file codec codes them one after another (default: 1)")
     how = parser.add_argument_group("how to measure")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one")
+    add_torch_arguments(how)
     how.add_argument("--repeats", type=positive, metavar="N", help="samples of each pass (default: 10)")
     how.add_argument("--budget", type=positive, metavar="SECONDS",
                      help=f"of sampling in all, after which {LEAST} samples must do (default: {BUDGET_S:g})")
-    how.add_argument("--threads", type=positive, metavar="N", help="torch's threads (default: torch's own)")
-    how.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
-                     help="ask torch for deterministic algorithms (default: yes)")
     how.add_argument("--quick", action="store_true", help=f"a look: {QUICK_SHAPES}, {QUICK_REPEATS} repeats")
     how.add_argument("--resume", action="store_true", help="leave out what is stored")
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
@@ -70,8 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--trace", action="store_true",
                        help="write torch.profiler's traces and operator tables instead, to reports/latency/traces")
     where.add_argument("--no-report", action="store_true", help="leave the report as it is")
-    where.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER")
-    where.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER")
+    add_folder_arguments(where)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,8 +15,8 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.commands.arguments import add_folder_arguments
 from bench.common.errors import EXIT_DONE, BenchError
-from bench.common.folders import default_folder
 from bench.results.stored import StoredResults
 
 
@@ -24,10 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``report``."""
     parser.add_argument("--dataset", nargs="+", metavar="NAME",
                         help="default: all that have rows, latency, trainings and claims")
-    parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="DIR",
-                        help="where the rows are (default: BENCH_RESULTS, else results/)")
-    parser.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="DIR",
-                        help="where to write (default: BENCH_REPORTS, else reports/)")
+    add_folder_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -22,9 +22,9 @@ import msgspec
 from tabulate import tabulate
 
 from bench.claims.state import STATE_FILES
-from bench.commands.arguments import names
+from bench.commands.arguments import add_results_argument, names
 from bench.common.errors import EXIT_DONE, ConfigurationError
-from bench.common.folders import BASELINE, default_folder
+from bench.common.folders import BASELINE
 from bench.common.hashing import sha256_of_pixels
 from bench.datasets import load_catalogue, read_rgb8
 from bench.datasets.locate import find_copy
@@ -41,8 +41,7 @@ PLAIN = ("dataset", "name", "point", "image", "key", "status")  # fields of a ro
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the actions list, migrate, prune and drop."""
-    parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
-                        help="stored rows (default: BENCH_RESULTS, else results/)")
+    add_results_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="show what is stored")
     actions.add_parser("migrate", help="write rows of an older schema as rows of today's")

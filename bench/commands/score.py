@@ -22,16 +22,16 @@ from statistics import fmean
 from tabulate import tabulate
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.commands.arguments import names
+from bench.commands.arguments import add_codec_arguments, add_device_argument, add_results_argument
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.common.folders import default_folder
+from bench.common.files import writing
 from bench.datasets import read_rgb8, resolve_dataset
 from bench.datasets.dataset import list_images
-from bench.metrics.quality import METRICS, Quality, available_metrics, choose_metrics, measure_quality
+from bench.metrics.quality import METRICS, Quality, measure_quality
 from bench.results.store import Store
 from bench.runners.evaluate.engine import QueuedUnits, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, make_plan
-from bench.runners.evaluate.selection import ALL, choose
+from bench.runners.evaluate.selection import choose
 from bench.runners.evaluate.unit import Unit, stream_folder, stream_path
 from bench.runners.machine import resolve_device
 
@@ -39,25 +39,21 @@ from bench.runners.machine import resolve_device
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="originals, then decoded pictures")
-    parser.add_argument("--metrics", type=names, metavar="A,B,...",
-                        help=f"quality metrics (default: {', '.join(available_metrics())})")
+    add_codec_arguments(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the values of every pair there")
     parser.add_argument("--dataset", metavar="NAME|FOLDER", help="the set whose stored rows are completed")
     parser.add_argument("--streams", type=Path, metavar="FOLDER", help="files kept by `evaluate --keep-streams`")
-    parser.add_argument("--codecs", type=names, default=[ALL], metavar="A,B,...", help="codecs (default: all)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for learned codecs")
-    parser.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
-                        help="stored rows (default: BENCH_RESULTS, else results/)")
+    add_device_argument(parser)
+    add_results_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Score two folders, or the kept files of stored rows."""
-    metrics = available_metrics() if args.metrics is None else choose_metrics(args.metrics)
     if args.dataset and args.streams and not args.folders:
-        return _score_streams(args, metrics)
+        return _score_streams(args, args.metrics)
     if len(args.folders) == 2 and not (args.dataset or args.streams):
         originals, decoded = args.folders
-        return _score_folders(originals, decoded, metrics, args.csv)
+        return _score_folders(originals, decoded, args.metrics, args.csv)
     raise ConfigurationError("score takes two folders, or --dataset with --streams",
                              "python -m bench score originals/ decoded/")
 
@@ -102,33 +98,25 @@ def _pair_images(originals: Path, decoded: Path) -> dict[str, tuple[Path, Path]]
 
 
 def _print_qualities(found: dict[str, Quality], metrics: tuple[str, ...]) -> None:
-    entries = [METRICS.get(name) for name in metrics]
-    table = [(image, *(_cell(quality, entry.name, entry.scale.digits) for entry in entries))
-             for image, quality in found.items()]
-    means = [[quality.values[entry.name] for quality in found.values() if entry.name in quality.values]
-             for entry in entries]
-    table.append(("mean", *(f"{fmean(values):.{entry.scale.digits}f}" if values else "N/A"
-                            for values, entry in zip(means, entries))))
-    print(tabulate(table, ("image", *(entry.scale.axis_label for entry in entries)), disable_numparse=True,
-                   colalign=("left", *("right",) * len(entries))))
+    scales = {name: METRICS.get(name).scale for name in metrics}
+    columns = {"image": [*found, "mean"]}
+    for name, scale in scales.items():
+        values = [quality.values.get(name) for quality in found.values()]
+        known = [value for value in values if value is not None]
+        columns[scale.axis_label] = [*values, fmean(known) if known else None]
+    print(tabulate(columns, headers="keys", missingval="N/A", disable_numparse=[0], numalign="right",
+                   floatfmt=("", *(f".{scale.digits}f" for scale in scales.values()))))
     for image, quality in found.items():
         for name, reason in quality.missing.items():
             print(f"{image}: no {METRICS.get(name).label}: {reason}")
 
 
-def _cell(quality: Quality, name: str, digits: int) -> str:
-    return f"{quality.values[name]:.{digits}f}" if name in quality.values else "N/A"
-
-
 def _write_csv(found: dict[str, Quality], metrics: tuple[str, ...], path: Path) -> None:
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", *(METRICS.get(name).scale.column for name in metrics)])
-            for image, quality in found.items():
-                writer.writerow([image, *(quality.values.get(name, "") for name in metrics)])
-    except OSError as error:
-        raise ConfigurationError(f"can't write {path}: {error.strerror or error}") from None
+    with writing(path), path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", *(METRICS.get(name).scale.column for name in metrics)])
+        for image, quality in found.items():
+            writer.writerow([image, *(quality.values.get(name, "") for name in metrics)])
 
 
 def _score_streams(args: argparse.Namespace, metrics: tuple[str, ...]) -> int:

@@ -44,6 +44,21 @@ def disk_full_stops(path: Path | str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def writing(path: Path | str, hint: str = "") -> Iterator[None]:
+    """Turn whatever the operating system says against writing ``path`` into an error for the user.
+
+    Raises:
+        DiskFull: there is no space left.
+        BenchError: it can't be written for another reason.
+    """
+    try:
+        with disk_full_stops(path):
+            yield
+    except OSError as error:
+        raise BenchError(f"can't write {path}: {error.strerror or error}", hint) from error
+
+
 def file_name(text: str) -> str:
     """Return ``text`` as one path component."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", text).lstrip(".") or "_"
