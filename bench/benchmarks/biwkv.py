@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from bench.benchmarks.benchmark import BenchmarkReport, Timing, machine_line, make_report, milliseconds, time_together
 from bench.operators import kernels, plain, status
@@ -49,7 +48,10 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
 def _make_functions(library: ctypes.CDLL | None, tokens: int, channels: int,
                     device: str) -> dict[str, Callable[[], object]]:
     """What is timed: "copy", and of plain torch and the kernel each pass."""
-    w, u, k, v, grad = _draw_inputs(tokens, channels, device)
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(channels,)] * 2 + [(1, tokens, channels)] * 3
+    decay, boost, k, v, grad = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
+    w, u = decay / tokens, boost / tokens  # as at initialisation
     target = torch.empty_like(k)
     inputs = (w, u, k, v, RUNS)
     functions: dict[str, Callable[[], object]] = {
@@ -62,14 +64,6 @@ def _make_functions(library: ctypes.CDLL | None, tokens: int, channels: int,
         functions["kernel forward + backward"] = lambda: (
             kernels.forward(library, *inputs), kernels.backward(library, grad, *inputs))
     return functions
-
-
-def _draw_inputs(tokens: int, channels: int, device: str) -> list[Tensor]:
-    """Values as at initialisation: decay and boost, keys, values and the output's gradient of unit spread."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(channels,)] * 2 + [(1, tokens, channels)] * 3
-    decay, boost, *rest = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
-    return [decay / tokens, boost / tokens, *rest]
 
 
 def _make_row(place: str, tokens: int, channels: int, which: str, timings: dict[str, Timing]) -> dict[str, str | int]:

@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from tabulate import tabulate
 
@@ -99,7 +100,7 @@ def _pair_images(originals: Path, decoded: Path) -> dict[str, tuple[Path, Path]]
 
 def _print_qualities(found: dict[str, Quality], metrics: tuple[str, ...]) -> None:
     scales = {name: METRICS.get(name).scale for name in metrics}
-    columns = {"image": [*found, "mean"]}
+    columns: dict[str, list[Any]] = {"image": [*found, "mean"]}
     for name, scale in scales.items():
         values = [quality.values.get(name) for quality in found.values()]
         known = [value for value in values if value is not None]

@@ -50,13 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="weights of the distortion (default: the variant's)")
     add_image_arguments(parser, required=False)
     parser.add_argument("--out", type=Path, help="folder of the trials (default: runs/search/VARIANT)")
-    _add_values(parser)
-    add_start_arguments(add_recipe_arguments(parser).add_mutually_exclusive_group())
-    add_machine_arguments(parser)
-    _add_analysis(parser)
 
-
-def _add_values(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("search")
     group.add_argument("--gamma", type=float, nargs="+", help="pull of task weights to equality; where each task has"
                        " its own, the first's, and the others keep their ratios (grid: 0.001 0.003 0.005 0.01)")
@@ -70,8 +64,9 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--prune-after", type=float, default=0.3, metavar="SHARE",
                        help="share of the steps before which no trial is given up; 1: never (default: %(default)s)")
 
+    add_start_arguments(add_recipe_arguments(parser).add_mutually_exclusive_group())
+    add_machine_arguments(parser)
 
-def _add_analysis(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("analysis")
     group.add_argument("--analyse", type=Path, metavar="FOLDER", help="report on all trials below a folder")
     group.add_argument("--against", type=parse_setting, metavar="gamma=0.003,weight_rate=0.025",

@@ -43,7 +43,13 @@ def run(args: argparse.Namespace) -> int:
     if unknown := [name for name in args.names if name not in variants]:
         raise ConfigurationError(f"no variant {', '.join(unknown)}", f"known: {', '.join(variants)}")
     if args.fetch:
-        _fetch_weights([variants[name] for name in args.names])
+        from bench.models.zoo_weights import fetch_weights
+
+        if not args.names:
+            raise ConfigurationError("--fetch needs the names of the variants",
+                                     "such as: variants mbt2018_mean --fetch")
+        for name in args.names:
+            fetch_weights(variants[name])
     if args.names:
         print("\n\n".join(_describe_variant(variants[name]) for name in args.names))
     else:
@@ -56,15 +62,6 @@ def run(args: argparse.Namespace) -> int:
               " or where variants.yaml says.")
         print(f"Operators: Bi-WKV. The entropy coder of all but LALIC and CompressAI's models: {CODER.status().label}.")
     return EXIT_DONE
-
-
-def _fetch_weights(variants: list[Variant]) -> None:
-    from bench.models.zoo_weights import fetch_weights
-
-    if not variants:
-        raise ConfigurationError("--fetch needs the names of the variants", "such as: variants mbt2018_mean --fetch")
-    for variant in variants:
-        fetch_weights(variant)
 
 
 def _summarise(variant: Variant, brief: bool = True) -> dict[str, object]:
@@ -135,8 +132,8 @@ def _describe_place(variant: Variant, checkpoint: Checkpoint) -> str:
     point = f"  λ {checkpoint.point}" + (f" {dict(more)}" if more else "")
     if checkpoint.path:
         fit = _describe_fit(variant, checkpoint.lambda_, checkpoint.path)
-        return f"{point}: {_relative_path(checkpoint.path)}, {fit}"
-    places = ", ".join(map(_relative_path, checkpoint.looked_in))
+        return f"{point}: {os.path.relpath(checkpoint.path)}, {fit}"
+    places = ", ".join(map(os.path.relpath, checkpoint.looked_in))
     return f"{point}: missing, looked for {places}"
 
 
@@ -153,7 +150,3 @@ def _describe_fit(variant: Variant, lambda_: float, path: Path) -> str:
     done = [f"not in the file, filled with its constant: {list_names(report.filled)}"] if report.filled else []
     done += [f"in the file, but rebuilt: {list_names(report.ignored)}"] if report.ignored else []
     return "; ".join(["fits", *done])
-
-
-def _relative_path(path: Path) -> str:
-    return os.path.relpath(path)

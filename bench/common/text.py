@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from tabulate import tabulate
+
 
 def format_number(value: float, spec: str) -> str:
     """Return ``value`` by a format such as "+.2f", a true minus sign and a zero without one: "−4.10", "0.00"."""
@@ -36,13 +38,9 @@ def suggest_name(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 def align(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
     """Return ``rows``, headings first, as lines of aligned columns; the first ``left`` are left-aligned."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) if column < left else cell.rjust(width)
-                 for column, (cell, width) in enumerate(zip(row, widths))]
-        lines.append("  " + "  ".join(cells).rstrip())
-    return lines
+    sides = ("left" if column < left else "right" for column in range(len(rows[0])))
+    text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=tuple(sides))
+    return ["  " + line.rstrip() for line in text.splitlines()]
 
 
 def duration(seconds: float) -> str:

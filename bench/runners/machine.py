@@ -58,16 +58,12 @@ def resolve_device(wanted: str) -> str:
 def device_name(device: str) -> str:
     """Return what the device is called, such as "cpu: <model of the processor>" or "cuda: <model>"."""
     if device == "cpu":
-        return f"cpu: {_cpu_model()}"
+        told = Path("/proc/cpuinfo")
+        found = re.search(r"^(?:model name|Model)\s*:(.*)", told.read_text(), re.MULTILINE) if told.exists() else None
+        return f"cpu: {found[1].strip() if found else platform.processor() or platform.machine()}"
     import torch
 
     return f"{device}: {torch.cuda.get_device_name(device)}"
-
-
-def _cpu_model() -> str:
-    told = Path("/proc/cpuinfo")
-    found = re.search(r"^(?:model name|Model)\s*:(.*)", told.read_text(), re.MULTILINE) if told.exists() else None
-    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,26 +64,19 @@ def count_macs(function: Callable[[], object], model: nn.Module | None = None) -
     """
     counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED_BY_TORCH)
     seen = _Uncounted()
-    with _children_counted(model, counter.get_total_flops) as flops:
-        with torch.no_grad(), counter, seen:  # the inner mode sees an operator first, and hands it on
-            function()
-    apart = {name: count // 2 for name, count in flops.items()}
-    return Count(counter.get_total_flops() // 2, tuple(sorted(seen.names)), apart)
-
-
-@contextmanager
-def _children_counted(model: nn.Module | None, total: Callable[[], int]) -> Iterator[Counter[str]]:
-    """While the context lasts, collect by how much ``total`` grows in each direct child of ``model``."""
-    flops: Counter[str] = Counter()
+    flops: Counter[str] = Counter()  # by how much the total grows in each child
     with ExitStack() as stack:
         for name, child in () if model is None else model.named_children():
             for module in child if isinstance(child, nn.ModuleList) else [child]:
                 starts: list[int] = []
                 stack.enter_context(module.register_forward_pre_hook(
-                    lambda *_, starts=starts: starts.append(total())))
-                stack.enter_context(module.register_forward_hook(
-                    lambda *_, starts=starts, name=name: flops.update({name: total() - starts.pop()})))
-        yield flops
+                    lambda *_, starts=starts: starts.append(counter.get_total_flops())))
+                stack.enter_context(module.register_forward_hook(lambda *_, starts=starts, name=name: flops.update(
+                    {name: counter.get_total_flops() - starts.pop()})))
+        with torch.no_grad(), counter, seen:  # the inner mode sees an operator first, and hands it on
+            function()
+    apart = {name: count // 2 for name, count in flops.items()}
+    return Count(counter.get_total_flops() // 2, tuple(sorted(seen.names)), apart)
 
 
 def skipped_macs(model: Any, height: int, width: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -70,14 +71,13 @@ def _halve(model: nn.Module, device: str) -> None:
         transform.forward = halve_precision(transform.forward, device, dtype)
 
 
-def _compile(model: nn.Module, device: str) -> None:
-    for transform in find_transforms(model):
-        transform.forward = torch.compile(transform.forward, dynamic=False)
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=False)
 
 
-def _use_cuda_graphs(model: nn.Module, device: str) -> None:
+def _wrap_transforms(wrap: Callable[[Any], Any], model: nn.Module, device: str) -> None:
     for transform in find_transforms(model):
-        transform.forward = GraphedCall(transform.forward)
+        transform.forward = wrap(transform.forward)
 
 
 class GraphedCall:
@@ -110,9 +110,12 @@ class GraphedCall:
         return graph, given, result
 
 
-CONFIGURATIONS.add(DEFAULT, Configuration("default", lambda model, device: None))
-CONFIGURATIONS.add("channels-last", Configuration("channels-last", _use_channels_last))
-CONFIGURATIONS.add("contiguous", Configuration("contiguous", _use_contiguous))
-CONFIGURATIONS.add("half-precision", Configuration("half precision", _halve, must_match=True))
-CONFIGURATIONS.add("compiled", Configuration("compiled", _compile))
-CONFIGURATIONS.add("cuda-graphs", Configuration("CUDA graphs", _use_cuda_graphs, devices=("cuda",)))
+for _name, _configuration in {
+    DEFAULT: Configuration("default", lambda model, device: None),
+    "channels-last": Configuration("channels-last", _use_channels_last),
+    "contiguous": Configuration("contiguous", _use_contiguous),
+    "half-precision": Configuration("half precision", _halve, must_match=True),
+    "compiled": Configuration("compiled", partial(_wrap_transforms, _compile)),
+    "cuda-graphs": Configuration("CUDA graphs", partial(_wrap_transforms, GraphedCall), ("cuda",)),
+}.items():
+    CONFIGURATIONS.add(_name, _configuration)

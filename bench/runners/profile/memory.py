@@ -127,7 +127,8 @@ class PeakRss:
 
     def __exit__(self, *exception: object) -> None:
         if self.method == "kernel":
-            self.peak_bytes = _high_water_bytes()
+            told = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+            self.peak_bytes = 1024 * int(told[1]) if told else rss_bytes()
         else:
             self._stop.set()
             self._sampler.join()
@@ -137,8 +138,3 @@ class PeakRss:
             self.peak_bytes = max(self.peak_bytes, rss_bytes())
             if self._stop.wait(SAMPLE_EVERY_S):
                 return
-
-
-def _high_water_bytes() -> int:
-    told = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return 1024 * int(told[1]) if told else rss_bytes()

@@ -6,7 +6,6 @@ import datetime
 import gc
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -29,19 +28,6 @@ from bench.runners.profile.subjects import Subject
 
 COLUMNS = ("variant", "configuration", "shape", "encode ms (p10 to p90)", "decode ms (p10 to p90)", "n", "bpp",
            "exact", "decode peak MB", "kMAC/px enc", "dec")
-
-
-@dataclass
-class _Session:
-    """Subjects that take turns.
-
-    Attributes:
-        again: subjects that had no room beside the others, and from which picture on.
-    """
-
-    alone: bool
-    name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    again: dict[Subject, Picture] = field(default_factory=dict)
 
 
 class Profiler:
@@ -72,23 +58,24 @@ class Profiler:
 
     def _measure_group(self, group: Sequence[Subject], pictures: Sequence[Picture]) -> dict[Subject, Picture]:
         """Returns the subjects to try again alone, and from which picture on."""
-        session = _Session(alone=len(group) == 1)
+        self._session, self._alone = uuid.uuid4().hex[:12], len(group) == 1
+        self._again: dict[Subject, Picture] = {}  # what had no room beside others, and from which picture on
         candidates: dict[Subject, Candidate] = {}
         for subject in group:
             self._step(f"{subject.title}: building", build_s())
             try:
                 candidates[subject] = self._build(subject, self._settings)
             except Exception as error:
-                self._store_failure(subject, pictures, error, session)
+                self._store_failure(subject, pictures, error)
 
         for picture in pictures:
-            running = {subject: one for subject, one in candidates.items() if subject not in session.again}
-            self._measure_picture(running, picture, session)
+            running = {subject: one for subject, one in candidates.items() if subject not in self._again}
+            self._measure_picture(running, picture)
         candidates.clear()
         _release_memory()
-        return session.again
+        return self._again
 
-    def _measure_picture(self, candidates: dict[Subject, Candidate], picture: Picture, session: _Session) -> None:
+    def _measure_picture(self, candidates: dict[Subject, Candidate], picture: Picture) -> None:
         ready: dict[Subject, Candidate] = {}
         interrupted = False
         before = read_state(self._settings.device)
@@ -98,7 +85,7 @@ class Profiler:
                     candidate.examine(picture, partial(self._tell_pass, subject, picture))
                     ready[subject] = candidate
                 except Exception as error:
-                    self._store_failure(subject, [picture], error, session)
+                    self._store_failure(subject, [picture], error)
                     _release_memory()
             turns = self._make_turns(ready, picture)
             try:
@@ -110,23 +97,23 @@ class Profiler:
         state = {"before": before, "after": after, "other_busy_cores": load.cores,
                  "warnings": find_disturbances(before, after, load.cores), "in_turns": [one.title for one in ready]}
         for subject, candidate in ready.items():
-            self._store_measured(subject, candidate, picture, turns, state, session)
+            self._store_measured(subject, candidate, picture, turns, state)
         if interrupted:
             raise KeyboardInterrupt
 
     def _store_measured(self, subject: Subject, candidate: Candidate, picture: Picture,
-                        turns: Turns[tuple[Subject, Direction]], state: dict[str, Any], session: _Session) -> None:
+                        turns: Turns[tuple[Subject, Direction]], state: dict[str, Any]) -> None:
         """Store a row for each direction with enough samples, or failures."""
         own = {direction: turns.samples[subject, direction] for direction in DIRECTIONS}
         failure = next((one.failure for one in own.values() if one.failure is not None), None)
         if failure is not None:
-            self._store_failure(subject, [picture], failure, session)
+            self._store_failure(subject, [picture], failure)
             return
 
         for direction, samples in own.items():
             if len(samples.samples_s) >= self._settings.protocol.least:
                 self._store(self._make_row(
-                    subject, picture, direction, session.name, status=OK, warmup_s=tuple(samples.warmup_s),
+                    subject, picture, direction, status=OK, warmup_s=tuple(samples.warmup_s),
                     warm_because=samples.warm_because, samples_s=tuple(samples.samples_s),
                     **candidate.row_fields(picture, direction, state)))
 
@@ -147,25 +134,24 @@ class Profiler:
     def _tell_pass(self, subject: Subject, picture: Picture, what: str) -> None:
         self._step(f"{subject.title} {picture}: {what}", pass_s(picture, self._settings))
 
-    def _store_failure(self, subject: Subject, pictures: Sequence[Picture], error: Exception,
-                       session: _Session) -> None:
+    def _store_failure(self, subject: Subject, pictures: Sequence[Picture], error: Exception) -> None:
         """Store a failure for each picture and direction, unless the subject is worth another try alone."""
         full = is_out_of_memory(error)
-        if full and not session.alone:
-            session.again[subject] = pictures[0]
+        if full and not self._alone:
+            self._again[subject] = pictures[0]
             return
 
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         for picture in pictures:
             for direction in DIRECTIONS:
-                self._store(self._make_row(subject, picture, direction, session.name,
+                self._store(self._make_row(subject, picture, direction,
                                            status=OUT_OF_MEMORY if full else FAILED, reason=reason))
 
-    def _make_row(self, subject: Subject, picture: Picture, direction: Direction, session: str,
+    def _make_row(self, subject: Subject, picture: Picture, direction: Direction,
                   **values: Any) -> LatencyRow:
         identity = row_identity(subject, picture, direction, self._settings, self._provenance.device)
         return LatencyRow(
-            key=digest_json(identity), session=session, name=subject.name, label=subject.variant.label,
+            key=digest_json(identity), session=self._session, name=subject.name, label=subject.variant.label,
             direction=direction, device=self._provenance.device, width=picture.width, height=picture.height,
             batch=self._settings.batch, configuration=CONFIGURATIONS.get(subject.configuration).label,
             line=subject.variant.line, miniature=subject.variant.miniature, weights=subject.weights,

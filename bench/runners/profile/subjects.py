@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.codecs.learned import LearnedCodec, spec_tag
 from bench.common.errors import ConfigurationError
@@ -126,18 +126,13 @@ def make_lively_model(name: str, options: Mapping[str, Any] = {}, seed: int = SE
         model: Any = create(name, **options)
 
     if type(model).forward is not nn.Module.forward:  # else there is no rate to go by
-        enliven_model(model, calibration_image(model), seed)
+        side, multiple = CALIBRATION_SIDE, model.padding_multiple
+        if not isinstance(model, HyperpriorCodec):  # the suite's own take it all, those that are padded to 512 too
+            side = multiple * max(1, side // multiple)  # what needs no padding
+        enliven_model(model, torch.from_numpy(make_picture(side, side)).permute(2, 0, 1)[None] / 255, seed)
     elif hasattr(model, "update"):
         model.update(force=True)
     return model
-
-
-def calibration_image(model: Any) -> Tensor:
-    """A part of the picture that ``model`` takes without padding, (1, 3, H, W) in [0, 1]."""
-    side, multiple = CALIBRATION_SIDE, model.padding_multiple
-    if not isinstance(model, HyperpriorCodec):  # the suite's own take it all, those that are padded to 512 too
-        side = multiple * max(1, side // multiple)
-    return torch.from_numpy(make_picture(side, side)).permute(2, 0, 1)[None] / 255
 
 
 def make_picture(width: int, height: int, number: int = 0) -> np.ndarray:

@@ -46,8 +46,9 @@ def enliven_model(model: Any, x: Tensor, seed: int = 0) -> float:
     model.eval()
     _spread_hyper_latents(model, x)
     _spread_scales(model, x, torch.Generator().manual_seed(seed))
-    analysis = _Analysis.of(model)
-    if analysis:
+    transform = next((child for name, child in model.named_children() if name.startswith("g_a")), None)
+    if transform is not None:
+        analysis = _Analysis(transform)
         _shrink_means(model, x, analysis)
         _search_gain(lambda gain: analysis.set_gain(gain, x), lambda: _predict_bpp(model, x))
     model.update(force=True)
@@ -89,21 +90,13 @@ def _search_gain(set_gain: Callable[[float], None], rate: Callable[[], float]) -
     set_gain(min(tried, key=lambda known: abs(math.log(max(tried[known], 1e-9) / TARGET_BPP))))
 
 
-@dataclass
 class _Analysis:
     """The analysis transform, its layers, and the weights that it has at gain 1."""
 
-    transform: nn.Module
-    layers: list[Any]
-    weights: dict[str, Tensor]
-
-    @classmethod
-    def of(cls, model: nn.Module) -> _Analysis | None:
-        transform = next((child for name, child in model.named_children() if name.startswith("g_a")), None)
-        if transform is None:
-            return None
-        layers = [layer for layer in transform.modules() if isinstance(layer, _LAYERS)]
-        return cls(transform, layers, copy.deepcopy(transform.state_dict()))
+    def __init__(self, transform: nn.Module) -> None:
+        self.transform = transform
+        self.layers: list[Any] = [layer for layer in transform.modules() if isinstance(layer, _LAYERS)]
+        self.weights = copy.deepcopy(transform.state_dict())
 
     def set_gain(self, gain: float, x: Tensor) -> None:
         """Multiply the last layer's weights by ``gain`` and all others a little, then centre the latents.
