@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +11,8 @@ import numpy as np
 import pytest
 from row_samples import with_quality
 
+import bench.claims.curves
+import bench.results.stored
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.results.stored import StoredResults
@@ -199,3 +203,52 @@ def test_a_damaged_accepted_state_says_what_to_do(results, capsys):
 def test_the_accepted_state_is_no_dataset(results):
     claims(results, "--accept")
     assert StoredResults(results).datasets == ["kodak"]
+
+
+OPENED: list[str] | None = None  # paths, while a test counts them
+
+
+def _note_opened(event: str, arguments: tuple) -> None:
+    if OPENED is not None and event == "open" and isinstance(arguments[0], str):
+        OPENED.append(arguments[0])
+
+
+@pytest.fixture(scope="module")
+def hook() -> None:
+    """An audit hook, which can't be taken away again and does nothing while no test counts."""
+    sys.addaudithook(_note_opened)
+
+
+@pytest.fixture
+def opened(hook: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every path that this process opens from here on."""
+    paths: list[str] = []
+    monkeypatch.setattr(sys.modules[__name__], "OPENED", paths)
+    return paths
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("verb", ["claims", "report"])
+def test_results_are_read_and_made_to_curves_once(results, monkeypatch, opened, verb):
+    claims(results, "--accept")
+    made: Counter = Counter()
+
+    def average_rows(rows, metrics):
+        rows = list(rows)
+        made[rows[0].dataset, rows[0].name, tuple(metrics)] += 1
+        return real_average(rows, metrics)
+
+    def select_latency(rows):
+        made["latency"] += 1
+        return real_select(rows)
+
+    real_average, real_select = bench.claims.curves.average_rows, bench.results.stored.select_latency
+    monkeypatch.setattr(bench.claims.curves, "average_rows", average_rows)
+    monkeypatch.setattr(bench.results.stored, "select_latency", select_latency)
+
+    opened.clear()
+    assert main([verb, "--results", str(results), "--reports", str(results.parent / "reports")]) == EXIT_DONE
+    read = Counter(path for path in opened if path.endswith(".jsonl"))
+    stored = {str(path) for path in results.rglob("*.jsonl")}
+    assert len(stored) == 7 and set(read) == stored and set(read.values()) == {1}
+    assert made["latency"] == 1 and made["kodak", VARIANT, ("psnr",)] == 1 and set(made.values()) == {1}

@@ -64,7 +64,7 @@ def test_stored_rows_are_not_planned_again(folder: Path, tmp_path: Path) -> None
     first, second = plan_of(folder, store).units
     images = first.unit.images
     failure = failed_row(first.unit, images[0], first.series, RuntimeError("no"), Provenance())
-    done = replace(failure, status=OK, reason=None, width=200, height=100, encode_s=0.1, decode_s=0.05,
+    done = replace(failure, status=OK, reason=None, bpp=0.5, width=200, height=100, encode_s=0.1, decode_s=0.05,
                    quality_versions=VERSIONS)
     store.append(done)
     store.append(replace(failed_row(second.unit, images[1], second.series, RuntimeError("no"), Provenance())))
@@ -88,7 +88,7 @@ def test_changed_image_is_planned_again(folder: Path, tmp_path: Path) -> None:
     unit = plan_of(folder, store).units[0]
     for image in unit.unit.images:
         failure = failed_row(unit.unit, image, unit.series, RuntimeError(), Provenance())
-        store.append(replace(failure, status=OK, quality_versions=VERSIONS))
+        store.append(replace(failure, status=OK, bpp=0.5, quality_versions=VERSIONS))
     assert plan_of(folder, store).units[0].cached == 2
     faulty_codecs.write_images(folder, [(200, 100)], seed=5)
     assert [image.name for image in plan_of(folder, store).units[0].unit.images] == ["image00.png"]

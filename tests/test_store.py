@@ -19,7 +19,7 @@ from bench.results.store import Store
 def make_row(key: str, **values: object) -> Row:
     return Row(**{
         "key": key, "series": "5" * 32, "status": OK, "dataset": "set", "image": f"{key}.png",
-        "image_sha256": "ab", "codec": "jpeg", "name": "jpeg", "label": "JPEG", "point": "q50", **values})
+        "image_sha256": "ab", "codec": "jpeg", "name": "jpeg", "label": "JPEG", "point": "q50", "bpp": 0.5, **values})
 
 
 def keys_in(store: Store) -> set[str]:
@@ -42,7 +42,7 @@ def test_last_row_of_a_key_counts_and_failures_are_not_done(tmp_path: Path) -> N
     store = Store(tmp_path)
     for key, values in (("a", {"status": FAILED}), ("b", {}), ("a", {"bpp": 1.0}), ("c", {"status": FAILED})):
         store.append(make_row(key, **values))
-    assert {row.key: row.bpp for row in store.read("set")} == {"a": 1.0, "b": None, "c": None}
+    assert {row.key: row.bpp for row in store.read("set")} == {"a": 1.0, "b": 0.5, "c": 0.5}
     assert {row.key for row in store.read("set") if row.status == OK} == {"a", "b"}
 
 

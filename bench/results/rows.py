@@ -114,7 +114,9 @@ class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
         return tuple(name for name in metrics if self.quality_versions.get(name) != METRICS.get(name).version)
 
     def require_sense(self) -> None:
-        """See :meth:`StoredRow.require_sense`: qualities lie within their metric's range."""
+        """See :meth:`StoredRow.require_sense`: what was measured has a rate, and qualities within their range."""
+        if self.status == OK and self.bpp is None:
+            raise ValueError("field 'bpp': what was measured has a rate")
         for name, value in self.quality.items():
             if name in METRICS:
                 scale = METRICS.get(name).scale
