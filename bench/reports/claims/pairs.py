@@ -92,8 +92,7 @@ def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
     if single:
         axes.plot([], [], color=SINGLE, linewidth=0.8, label="single images")
         _limit_axis(axes, [*(percent for _, percent in single), line[1]])
-    axes.set_xlabel(METRICS.get(pair.metric).on_curves.axis_label)
-    axes.set_ylabel("Rate change [%]")
+    axes.set(xlabel=METRICS.get(pair.metric).on_curves.axis_label, ylabel="Rate change [%]")
     axes.legend(**LEGEND)
     finish_axes(axes)
 

@@ -17,8 +17,9 @@ from bench.claims.catalogue import OF_QUALITY, Claim
 from bench.claims.result import Judgement
 from bench.common.text import format_count, format_number
 from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
-from bench.reports.claims.text import Names, claimed_text, group_by, is_change, metric_text
+from bench.reports.claims.text import Names, claimed_text, is_change, metric_text
 from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
+from bench.reports.page.table import group_records
 
 LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell them apart
     REPRODUCED: ("#009E73", "*"), SUPPORTED: ("#0072B2", "o"), REFUTED: ("#D55E00", "X"),
@@ -73,7 +74,7 @@ def _split_into_figures(shown: Sequence[Judgement]) -> Iterator[list[Panel]]:
     """Panels a figure; a family with more rows than fit goes on in the next one."""
     panels: list[Panel] = []
     room = MOST_ROWS
-    for title, rows in group_by(shown, lambda one: _axis_title(one.claim)).items():
+    for title, rows in group_records(shown, lambda one: _axis_title(one.claim)).items():
         while rows:
             if room == 0 or (len(rows) > room and room < MOST_ROWS // 2):
                 yield panels

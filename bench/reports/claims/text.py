@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from bench.claims.catalogue import CODECS, OF_QUALITY, Claim
 from bench.claims.judgement import is_marked
@@ -14,6 +13,7 @@ from bench.claims.wording import format_claimed, format_measured, format_range
 from bench.common.text import format_number
 from bench.metrics.quality import PSNR
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
+from bench.reports.page.table import group_records
 from bench.variants import Variant
 
 MEANINGS = {
@@ -34,8 +34,6 @@ SMALLEST_P = 1e-4
 MARK = "†"
 MARK_NOTE = f"{MARK}: no longer beyond chance once corrected for all the claims that were tested."
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Names:
@@ -54,7 +52,7 @@ class Names:
 
     def by_line(self, judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
         """Judgements by line, in the order of the lines in variants.yaml."""
-        groups = group_by(judgements, lambda one: self.line(one.claim))
+        groups = group_records(judgements, lambda one: self.line(one.claim))
         return {line: groups[line] for line in (*self.lines.values(), *groups) if line in groups}
 
 
@@ -62,14 +60,6 @@ def find_names(variants: Iterable[Variant]) -> Names:
     """Return the names of ``variants``."""
     variants = list(variants)
     return Names({one.name: one.label for one in variants}, {one.name: one.line for one in variants})
-
-
-def group_by(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
-    """Items by ``key``, keys and items in the order they come in."""
-    found: dict[str, list[T]] = {}
-    for item in items:
-        found.setdefault(key(item), []).append(item)
-    return found
 
 
 def make_slug(text: str) -> str:

@@ -9,28 +9,28 @@ import numpy as np
 
 from bench.reports.latency.device import MeasuredDevice, rows_of_cases
 from bench.reports.latency.tables import REMARK, identity_columns
-from bench.reports.latency.text import condition_headings, conditions_text
-from bench.reports.page.table import Column, Table
+from bench.reports.latency.text import MB, condition_headings, conditions_text, to_mb
+from bench.reports.page.table import Column, Table, group_records
 from bench.results.latency_figures import find_largest, forward_kmac_per_pixel, kmac_per_pixel, peak_bytes
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS, Case, conditions_of
 from bench.results.rows import OK
 
-MB, MEGAPIXEL = 1e6, 1e6
+MEGAPIXEL = 1e6
 
 
 def memory_table(device: MeasuredDevice) -> Table:
     """Peaks of both directions under all conditions."""
     columns: list[Column[Case]] = [
         *identity_columns(device, ["variant"], attrgetter("any")),
-        Column("weights_mb", "weights", "MB", digits=1, of=lambda case: _to_mb(case.any.weights_bytes)),
+        Column("weights_mb", "weights", "MB", digits=1, of=lambda case: to_mb(case.any.weights_bytes)),
         *(column for direction in DIRECTIONS for column in _peak_columns(direction)),
         Column("peak_vs_base_percent", f"peak vs {device.base_label}", "%", digits=1, signed=True,
                of=lambda case: _change_percent(device, case, peak_bytes)),
         Column("peak_rss_mb", "process peak", "MB", digits=0,
-               of=lambda case: _to_mb(find_largest(row.peak_rss_bytes for row in case.rows if row.status == OK))),
+               of=lambda case: to_mb(find_largest(row.peak_rss_bytes for row in case.rows if row.status == OK))),
         Column("rss_mb", "process before", "MB", digits=0,
-               of=lambda case: _to_mb(find_largest(row.rss_bytes for row in case.rows if row.status == OK))),
+               of=lambda case: to_mb(find_largest(row.rss_bytes for row in case.rows if row.status == OK))),
         REMARK,
     ]
     notes = ("Peaks are of tensors, weights included, for this model alone: on a GPU as torch's allocator tells them, "
@@ -49,14 +49,10 @@ def _peak_columns(direction: str) -> list[Column[Case]]:
         return max(peaks, key=peaks.__getitem__, default=None)
 
     return [Column(f"{direction}_peak_mb", f"{direction} peak", "MB", digits=1,
-                   of=lambda case: _to_mb(getattr(case.measured(direction), "peak_alloc_bytes", None))),
+                   of=lambda case: to_mb(getattr(case.measured(direction), "peak_alloc_bytes", None))),
             Column(f"{direction}_reserved_mb", "reserved", "MB", digits=1,
-                   of=lambda case: _to_mb(getattr(case.measured(direction), "peak_reserved_bytes", None))),
+                   of=lambda case: to_mb(getattr(case.measured(direction), "peak_reserved_bytes", None))),
             Column(f"{direction}_peak_stage", "in stage", of=find_largest_stage)]
-
-
-def _to_mb(size: int | None) -> float | None:
-    return None if size is None else size / MB
 
 
 def _change_percent(device: MeasuredDevice, case: Case, value_of: Callable[[Case], float | None]) -> float | None:
@@ -69,11 +65,8 @@ def _change_percent(device: MeasuredDevice, case: Case, value_of: Callable[[Case
 def memory_slope_table(device: MeasuredDevice) -> Table:
     """What each megapixel adds to the peak, of variants measured at two sizes or more."""
     measured = [row for row in rows_of_cases(device.default_cases) if row.status == OK]
-    variants: dict[tuple, list[LatencyRow]] = {}
-    for row in measured:
-        conditions = conditions_of(row)
-        key = row.name, conditions.batch, conditions.threads, conditions.deterministic
-        variants.setdefault(key, []).append(row)
+    variants = group_records(measured, lambda row: (
+        row.name, *attrgetter("batch", "threads", "deterministic")(conditions_of(row))))
 
     columns: list[Column[list[LatencyRow]]] = [
         *identity_columns(device, ["variant"], lambda rows: rows[0]),

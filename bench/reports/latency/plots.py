@@ -86,8 +86,7 @@ def plot_rate_against_time(device: MeasuredDevice, plot: RatePlot, layout: Layou
         if max(times) > WIDE_RANGE * min(times):
             axes.set_xscale("log")
         axes.margins(0.15)
-        axes.set_xlabel("Decode time [ms]")
-        axes.set_ylabel("Rate saving [%]")
+        axes.set(xlabel="Decode time [ms]", ylabel="Rate saving [%]")
         draw_grid(axes)
         canvas.legend(loc="outside right center" if layout.wide else "outside lower center",
                       ncols=layout.legend_columns or 1, frameon=False, fontsize=layout.font - 0.8)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.reports.latency.device import MeasuredDevice
 from bench.reports.latency.tables import identity_columns, text_column
-from bench.reports.latency.text import condition_headings, number_text
+from bench.reports.latency.text import condition_headings, number_text, to_mb
 from bench.reports.page.table import Column, Table
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS, Case, conditions_of
@@ -32,16 +32,6 @@ class StageTimes:
     seconds: dict[str, float]
     total: float
     unmarked: float
-
-    @property
-    def share_of_total(self) -> float:
-        """What the stages add up to, of the whole; 1 but for medians, which don't add up exactly."""
-        return sum(self.seconds.values()) / self.total
-
-    @property
-    def marked_over_unmarked(self) -> float:
-        """What marking costs: passes with marks over those without."""
-        return self.total / self.unmarked
 
 
 @dataclass(frozen=True)
@@ -75,8 +65,10 @@ def stages_table(device: MeasuredDevice) -> Table:
         *map(_stage_column, names),
         text_column("coder_calls", "coder's calls", of=lambda times: str(times.row.stage_calls.get(CODING, 0))),
         Column("total_ms", "whole", "ms", digits=1, of=lambda times: 1000 * times.total),
-        Column("sum_percent", "stages' sum", "%", digits=1, of=lambda times: 100 * times.share_of_total),
-        Column("marked_percent", "whole / unmarked", "%", digits=1, of=lambda times: 100 * times.marked_over_unmarked),
+        Column("sum_percent", "stages' sum", "%", digits=1,
+               of=lambda times: 100 * (sum(times.seconds.values()) / times.total)),
+        Column("marked_percent", "whole / unmarked", "%", digits=1,
+               of=lambda times: 100 * (times.total / times.unmarked)),
     ]
     notes = ("Medians over passes with stages marked, and their share of these passes. Every moment belongs to the "
              "innermost stage, \"rest\" is what no stage holds; the sum differs from the whole only as medians do.",
@@ -107,12 +99,8 @@ def stage_values_table(device: MeasuredDevice) -> Table:
                of=lambda one: 100 * one.times.seconds[one.name] / one.times.total),
         Column("calls", "calls", digits=0, of=lambda one: one.times.row.stage_calls.get(one.name)),
         Column("passes", "passes", digits=0, of=lambda one: len(one.times.row.stages_s[one.name])),
-        Column("peak_mb", "peak", "MB", digits=1, of=_peak_mb),
+        Column("peak_mb", "peak", "MB", digits=1,
+               of=lambda one: to_mb(one.times.row.stage_peak_alloc_bytes.get(one.name))),
     ]
     single = [OneStage(times, name) for times in lines for name in order_stages(times.seconds)]
     return device.make_table("stage_values", "All stages", columns, single, [times.row for times in lines])
-
-
-def _peak_mb(one: OneStage) -> float | None:
-    peak = one.times.row.stage_peak_alloc_bytes.get(one.name)
-    return None if peak is None else peak / 1e6

@@ -24,7 +24,7 @@ from bench.reports.latency.text import (
     remark_text,
     times_text,
 )
-from bench.reports.page.table import Cell, Column, Table
+from bench.reports.page.table import Cell, Column, Table, group_records
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import BASE, DEFAULT, DIRECTIONS, Case, compare_rows
 from bench.results.rows import OK
@@ -201,9 +201,7 @@ def claims_table(device: MeasuredDevice, judgements: Iterable[Judgement]) -> Tab
 
 def sessions_table(device: MeasuredDevice) -> Table:
     """What every session was measured with; variants of one session took turns."""
-    sessions: dict[str, list[LatencyRow]] = {}
-    for row in device.selection.stored:
-        sessions.setdefault(row.session, []).append(row)
+    sessions = group_records(device.selection.stored, attrgetter("session"))
 
     def join_from(text_of: Callable[[LatencyRow], str]) -> Callable[[list[LatencyRow]], str | None]:
         return lambda rows: join_texts(map(text_of, rows))

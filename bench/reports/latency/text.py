@@ -11,6 +11,13 @@ from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import Case, Conditions
 from bench.results.rows import OK
 
+MB = 1e6  # bytes
+
+
+def to_mb(size_bytes: int | None) -> float | None:
+    """Return a size in MB, which is 10⁶ bytes; None where it is not known."""
+    return None if size_bytes is None else size_bytes / MB
+
 
 def base_note(label: str) -> str:
     """How ratios to the base are made."""

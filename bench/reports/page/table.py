@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +11,19 @@ from bench.common.text import format_number
 Cell = str | int | float | bool | None
 Record = TypeVar("Record")
 Whole = TypeVar("Whole")
+Key = TypeVar("Key", bound=Hashable)
+
+
+def group_records(records: Iterable[Record], key: Callable[[Record], Key]) -> dict[Key, list[Record]]:
+    """Return records by ``key``, keys and records in the order they come in.
+
+    >>> group_records(["jpeg", "webp", "jxl"], lambda name: name[0])
+    {'j': ['jpeg', 'jxl'], 'w': ['webp']}
+    """
+    groups: dict[Key, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
 
 
 @dataclass(frozen=True)

@@ -137,10 +137,12 @@ def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[Compared
     metrics = _compared_metrics([*tests, *anchors])
     vvc = [place for place, anchor in enumerate(anchors) if anchor.origin == ANCHOR]
     places = range(len(anchors))
-    columns = [*(column.taken_from(itemgetter(0)) for column in (CODEC, ORIGIN, POINTS)),
-               *(_overview_column(metrics[0], "", anchors[place], place) for place in places),
-               *(_overview_column(metric, metric.label, anchors[place], place)
-                 for metric in metrics[1:] for place in vvc or places)]
+    columns: list[Column[Any]] = [
+        *(column.taken_from(itemgetter(0)) for column in (CODEC, ORIGIN, POINTS)),
+        *(_overview_column(metrics[0], "", anchors[place], place) for place in places),
+        *(_overview_column(metric, metric.label, anchors[place], place)
+          for metric in metrics[1:] for place in vvc or places),
+    ]
     rows = list(zip(*(group.comparisons for group in groups)))  # one a codec, a comparison with each anchor
 
     notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_describe(anchor)}" for anchor in anchors),

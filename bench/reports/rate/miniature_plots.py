@@ -15,6 +15,7 @@ from scipy.interpolate import PchipInterpolator
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS
 from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_grid, open_canvas, save_figure
+from bench.reports.page.table import group_records
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import MEASURED, ReportCurve
 from bench.reports.rate.plots import convention_of
@@ -34,11 +35,9 @@ def find_miniatures(curves: Sequence[ReportCurve]) -> list[ReportCurve]:
 
 def group_by_line(curves: Sequence[ReportCurve]) -> dict[str, list[ReportCurve]]:
     """Miniatures that are neither the baseline nor another seed of it, by the first word of their names."""
-    lines: dict[str, list[ReportCurve]] = {}
-    for curve in sorted(curves, key=lambda curve: curve.name):
-        if curve.name != BASE_MINIATURE and not SEED_MINIATURES.fullmatch(curve.name):
-            lines.setdefault(curve.name.partition("_")[0], []).append(curve)
-    return lines
+    variants = [curve for curve in curves
+                if curve.name != BASE_MINIATURE and not SEED_MINIATURES.fullmatch(curve.name)]
+    return group_records(sorted(variants, key=lambda curve: curve.name), lambda curve: curve.name.partition("_")[0])
 
 
 def find_gain_at_equal_rate(curve: ReportCurve, base: ReportCurve) -> tuple[list[float], list[float]]:
@@ -70,9 +69,9 @@ def plot_miniatures(name: str, curves: Sequence[ReportCurve], coverage: Coverage
             axes[0, column].set_title(title, loc="left", fontsize=PANELS.font + 0.5, fontweight="bold")
             axes[1, column].set_xlabel("Rate [bpp]")
         low, high = axes[1, 0].get_ylim()
-        axes[1, 0].set_ylim(max(low, -MOST_GAIN_DB), min(high, MOST_GAIN_DB))
         axes[0, 0].set_ylabel(METRICS.get(metric).on_curves.axis_label)
-        axes[1, 0].set_ylabel("over HPCM-Base (miniature)\nat equal rate [dB]")
+        axes[1, 0].set(ylim=(max(low, -MOST_GAIN_DB), min(high, MOST_GAIN_DB)),
+                       ylabel="over HPCM-Base (miniature)\nat equal rate [dB]")
         caption = (f"{coverage.heading}. {convention_of(metric)}. Black: {base.label}. "
                    + (f"Grey: the same with {format_count(len(seeds), 'other seed')}, the noise between trainings. "
                       if seeds else "")

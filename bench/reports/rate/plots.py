@@ -50,10 +50,10 @@ def styles_of(curves: Sequence[ReportCurve]) -> dict[str, CurveStyle]:
     """Give every curve label a colour, marker and line; solid for measured ones, broken for others."""
     styles: dict[str, CurveStyle] = {}
     measured = list(dict.fromkeys(curve.label for curve in curves if curve.origin == MEASURED))
-    looks = zip(itertools.chain(COLOURS, itertools.cycle(COLOURS[1:])), itertools.cycle(MARKERS))
+    pairs = zip(itertools.chain(COLOURS, itertools.cycle(COLOURS[1:])), itertools.cycle(MARKERS))
     if not any(curve.learned and curve.origin == MEASURED for curve in curves):
-        next(looks)  # the first colour belongs to the first learned codec alone
-    for label, (colour, marker) in zip(measured, looks):
+        next(pairs)  # the first colour belongs to the first learned codec alone
+    for label, (colour, marker) in zip(measured, pairs):
         again = any(style.colour == colour for style in styles.values())
         styles[label] = CurveStyle(colour, marker, "-", filled=not again)
     for metric in dict.fromkeys(curve.metric for curve in curves):
@@ -128,10 +128,8 @@ def _label_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: f
     visible = [value for curve in curves for value in _visible_quality(curve, limit)]
     low, high = min(visible), max(visible)
     margin = 0.04 * (high - low) or 0.5
-    axes.set_xlim(0, limit)
-    axes.set_ylim(low - margin, high + margin)
-    axes.set_xlabel("Rate [bpp]")
-    axes.set_ylabel(METRICS.get(metric).on_curves.axis_label)
+    axes.set(xlim=(0, limit), ylim=(low - margin, high + margin), xlabel="Rate [bpp]",
+             ylabel=METRICS.get(metric).on_curves.axis_label)
     finish_axes(axes)
 
 

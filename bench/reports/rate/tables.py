@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import fsum
 
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS, QualityMetric, headline_metrics, known_metrics
-from bench.reports.page.table import Cell, Column, Table
+from bench.reports.page.table import Column, Table, group_records
 from bench.reports.rate.coverage import CONVENTION, Coverage
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
-Rows = tuple[Row, ...]  # of one rate point, one an image
+Rows = Sequence[Row]  # of one rate point, one an image
 
 CODEC: Column[Row] = Column("codec", "Codec", of=lambda row: row.label)
 POINT: Column[Row] = Column("point", "Point", of=lambda row: row.point)
@@ -88,16 +88,13 @@ def failure_table(selection: Selection, coverage: Coverage) -> Table:
 
 def provenance_table(selection: Selection, coverage: Coverage) -> Table:
     """What every rate point was measured with, one line for each combination within a codec."""
-    groups: dict[tuple[Cell, ...], list[Row]] = {}
-    for choice in selection.choices:
-        first = choice.rows[0]
-        groups.setdefault(tuple(column.of(first) for column in (CODEC, *ORIGIN_COLUMNS)), []).append(first)
-
+    firsts = [choice.rows[0] for choice in selection.choices]
+    groups = group_records(firsts, lambda row: tuple(column.of(row) for column in (CODEC, *ORIGIN_COLUMNS)))
     columns: tuple[Column[Rows], ...] = (
         _take_first(CODEC), Column("points", "Points", of=lambda rows: ", ".join(row.point for row in rows)),
         *map(_take_first, ORIGIN_COLUMNS),
     )
-    table = coverage.make_table("provenance", "Provenance", columns, map(tuple, groups.values()), selection.notes)
+    table = coverage.make_table("provenance", "Provenance", columns, groups.values(), selection.notes)
     return table.without_empty_columns()
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from itertools import groupby
 from operator import attrgetter
 
 from bench.common.errors import BenchError
 from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.page.pages import Report, Section
+from bench.reports.page.table import group_records
 from bench.reports.training.plots import MULTIPLIER_NOTE, plot_balance, plot_curves
 from bench.reports.training.tables import differences_table, find_seed_noise, noise_table, trainings_table
 from bench.results.labels import BASE_MINIATURE
 from bench.results.stored import StoredResults
-from bench.results.training_logs import TRAINING, Training
+from bench.results.training_logs import TRAINING
 
 BALANCED = re.compile(r"balanced_phase\d+_mini")
 MINIATURES = (
@@ -42,9 +41,10 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
         raise BenchError("there are no logs of trainings", "train first: python -m bench train --help")
     standard = [one for one in trainings if one.variant == BASE_MINIATURE]
     balanced = [one for one in trainings if any(step.weights for step in one.steps)]
-    pairs = [found for name, found in _group_by_variant(trainings).items() if standard and BALANCED.fullmatch(name)]
+    by_variant = group_records(trainings, attrgetter("variant"))
+    pairs = [found for name, found in by_variant.items() if standard and BALANCED.fullmatch(name)]
     curves = [plot_curves(standard, found, layout) for found in pairs for layout in (WIDE, COLUMN)]
-    balances = [plot_balance(found, layout) for found in _group_by_variant(balanced).values()
+    balances = [plot_balance(found, layout) for found in group_records(balanced, attrgetter("variant")).values()
                 for layout in (WIDE, COLUMN)]
 
     sections = [Section("Trainings", (trainings_table(trainings),))]
@@ -63,8 +63,3 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     if not curves:
         intro.append(NO_PAIR)
     return Report(name, "Trainings", "trainings", tuple(intro), tuple(sections))
-
-
-def _group_by_variant(trainings: Iterable[Training]) -> dict[str, list[Training]]:
-    """Trainings, which come in the order of variants, by variant."""
-    return {variant: list(members) for variant, members in groupby(trainings, attrgetter("variant"))}
