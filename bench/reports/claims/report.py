@@ -19,8 +19,7 @@ from bench.reports.claims.tables import (
     worse_statement,
 )
 from bench.reports.claims.text import Names, find_names, make_slug
-from bench.reports.page.canvas import Figure
-from bench.reports.page.pages import Report, Section
+from bench.reports.page.pages import Figure, Report, Section
 from bench.reports.page.render import to_csv, to_latex
 from bench.reports.page.table import Table
 from bench.results.stored import StoredResults

@@ -27,6 +27,9 @@ from bench.results.labels import MINIATURE_NOTE
 from bench.results.latency_selection import BASE
 from bench.results.stored import StoredResults
 
+NO_SCATTER = ("There is no plot of rate saving against decode time: fewer than two of the variants timed here have a "
+              "BD-rate on Kodak, from stored rows or from a published curve of the same model.")
+
 
 def make_latency_report(results: StoredResults, device: str) -> Report:
     """Return the report of one device.
@@ -59,30 +62,21 @@ def assemble_latency(name: str, device: MeasuredDevice, judgements: Sequence[Jud
     scatter = [plot_rate_against_time(device, rates, layout) for layout in layouts if rates.enough]
     configurations = configurations_table(device)
 
-    sections = [
+    no_base = (f"{BASE} was not measured here, so that there are no ratios to it: python -m bench profile {BASE} with "
+               "the variants to compare.")
+    intro = (PROTOCOL, "" if device.has_base else no_base, "" if rates.enough else NO_SCATTER,
+             MINIATURE_NOTE if any(row.miniature for row in device.selection.stored) else "")
+    sections = (
         Section("Latency", (latency_table(device),)),
         Section("Stages", (stages_table(device),), tuple(bars)),
         Section("Memory", (memory_table(device), memory_slope_table(device))),
         Section("Complexity", (complexity_table(device),)),
-        *([Section("Configurations", (configurations,))] if configurations else []),
-        *([Section("Rate saving against decode time", figures=tuple(scatter))] if scatter else []),
+        Section("Configurations", (configurations,) if configurations else ()),
+        Section("Rate saving against decode time", figures=tuple(scatter)),
         Section("What the authors claim", (claims_table(device, judgements),)),
         Section("Failures", (failures_table(device),)),
         Section("Every number", (timings_table(device), stage_values_table(device)), collapsed=True),
         Section("Sessions and earlier measurements", (sessions_table(device), earlier_table(device)), collapsed=True),
-    ]
-    return Report(name, f"Latency, memory and complexity: {device.name}", "latency", _intro(device, rates),
-                  tuple(sections), load_warnings(device.selection.rows))
-
-
-def _intro(device: MeasuredDevice, rates: RatePlot) -> tuple[str, ...]:
-    lines = [PROTOCOL]
-    if not device.has_base:
-        lines.append(f"{BASE} was not measured here, so that there are no ratios to it: python -m bench profile {BASE} "
-                     "with the variants to compare.")
-    if not rates.enough:
-        lines.append("There is no plot of rate saving against decode time: fewer than two of the variants timed here "
-                     "have a BD-rate on Kodak, from stored rows or from a published curve of the same model.")
-    if any(row.miniature for row in device.selection.stored):
-        lines.append(MINIATURE_NOTE)
-    return tuple(lines)
+    )
+    return Report(name, f"Latency, memory and complexity: {device.name}", "latency", intro, sections,
+                  load_warnings(device.selection.rows))

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
+from bench.reports.page.pages import Figure
+
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
@@ -40,16 +42,6 @@ class Layout:
 
 COLUMN = Layout("column", 3.4, 2.45, 7.0, 2, 300)
 WIDE = Layout("wide", 7.0, 3.9, 8.5, 0, 200)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A finished plot: file stem, caption, PNG and SVG bytes."""
-
-    name: str
-    caption: str
-    png: bytes
-    svg: bytes
 
 
 @contextmanager

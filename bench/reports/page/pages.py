@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.reports.page.canvas import Figure
 from bench.reports.page.table import Table
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A finished plot: file stem, caption, PNG and SVG bytes."""
+
+    name: str
+    caption: str
+    png: bytes
+    svg: bytes
+
+
+@dataclass(frozen=True)
 class Section:
-    """A heading with text, figures and tables below it.
+    """A heading with text, figures and tables below it; without any of these it is not shown.
 
     Attributes:
         text: paragraphs, plain.
@@ -37,6 +46,7 @@ class Report:
     Attributes:
         name: of its folder.
         main: name of the table that says most.
+        intro: paragraphs, of which empty ones are not shown.
         warnings: what is said before anything else.
         sources: of curves that were not measured here.
         files: what stands beside the pages, tables and figures: path within the folder to bytes.

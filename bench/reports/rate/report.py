@@ -21,6 +21,9 @@ from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, label_selection
 from bench.results.row_selection import Selection
 from bench.results.stored import StoredResults
 
+INCOMPLETE = ("The set is not complete or not the original one: figures from here can't be compared with published "
+              "ones.")
+
 
 def make_rate_report(results: StoredResults, dataset: str) -> Report:
     """Return the report of ``dataset`` from its stored rows and the curves shipped with the suite.
@@ -45,29 +48,20 @@ def assemble_report(selection: Selection, references: Sequence[ReportCurve], *, 
     bd = bd_tables(group_by_codec(measured), group_by_codec(references), coverage)
     figures = _draw_figures(measured, references, coverage) if with_plots else []
 
-    sections = [Section("BD-rate", tables=(bd[0],))] if bd else []
-    sections += [Section("Rate-distortion curves", figures=tuple(figures))] if figures else []
-    sections += [Section("BD-rate against each anchor", tables=tuple(bd[1:]))] if bd else []
-    sections += [
+    sections = (
+        Section("BD-rate", tables=tuple(bd[:1])),
+        Section("Rate-distortion curves", figures=tuple(figures)),
+        Section("BD-rate against each anchor", tables=tuple(bd[1:])),
         Section("Summary of every codec", tables=(summary_table(selection, coverage),)),
         Section("Failures", tables=(failure_table(selection, coverage),)),
         Section("What was measured with what", tables=(provenance_table(selection, coverage),)),
         Section("Single images", tables=(image_table(selection, coverage),), collapsed=True),
-    ]
+    )
+    intro = (MINIATURE_NOTE if coverage.miniatures else "", f"Dataset: {coverage.heading}.", coverage.note,
+             "" if coverage.complete else INCOMPLETE, CONVENTION)
     sources = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
-                  _write_intro(coverage), tuple(sections), coverage.warnings, tuple(sources))
-
-
-def _write_intro(coverage: Coverage) -> tuple[str, ...]:
-    lines = [MINIATURE_NOTE] if coverage.miniatures else []
-    lines.append(f"Dataset: {coverage.heading}.")
-    if coverage.note:
-        lines.append(coverage.note)
-    if not coverage.complete:
-        lines.append("The set is not complete or not the original one: figures from here can't be compared "
-                     "with published ones.")
-    return (*lines, CONVENTION)
+                  intro, sections, coverage.warnings, tuple(sources))
 
 
 def _draw_figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],

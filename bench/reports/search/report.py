@@ -27,9 +27,8 @@ def make_search_report(analysis: SearchAnalysis, name: str = "search", top: int 
     first = analysis.trials[0]
     names = [parameter for parameter, _ in first.setting]
     sections = [section for group in analysis.by_lambda for section in _describe_lambda(group, names, top)]
-    sections.append(_compare_across(analysis, names))
-    if figures := tuple(draw_figures(analysis)):
-        sections.append(Section("RD cost over the parameters", figures=figures))
+    sections += [_compare_across(analysis, names),
+                 Section("RD cost over the parameters", figures=tuple(draw_figures(analysis)))]
     title = f"Search of hyper-parameters{f': {first.variant}' if first.variant else ''}"
     return Report(name, title, sections[0].tables[0].name, (_summarise(analysis),), tuple(sections),
                   files={"trials.csv": to_csv(_list_trials(analysis, names)).encode()})

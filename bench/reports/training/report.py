@@ -47,19 +47,14 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     balances = [plot_balance(found, layout) for found in group_records(balanced, attrgetter("variant")).values()
                 for layout in (WIDE, COLUMN)]
 
-    sections = [Section("Trainings", (trainings_table(trainings),))]
     noise = find_seed_noise(trainings)
-    if noise:
-        sections.append(Section("Noise between runs", (noise_table(noise), differences_table(trainings, noise))))
-    if curves:
-        sections.append(Section("Standard and balanced training side by side", figures=tuple(curves)))
-    if balances:
-        sections.append(Section("What balancing did", figures=tuple(balances)))
 
-    intro = [MINIATURES] if any(one.variant.endswith("_mini") for one in trainings) else []
-    intro.append(INTRO)
-    if balances:
-        intro.append(MULTIPLIER_NOTE)
-    if not curves:
-        intro.append(NO_PAIR)
-    return Report(name, "Trainings", "trainings", tuple(intro), tuple(sections))
+    sections = (
+        Section("Trainings", (trainings_table(trainings),)),
+        Section("Noise between runs", (noise_table(noise), differences_table(trainings, noise)) if noise else ()),
+        Section("Standard and balanced training side by side", figures=tuple(curves)),
+        Section("What balancing did", figures=tuple(balances)),
+    )
+    intro = (MINIATURES if any(one.variant.endswith("_mini") for one in trainings) else "", INTRO,
+             MULTIPLIER_NOTE if balances else "", "" if curves else NO_PAIR)
+    return Report(name, "Trainings", "trainings", intro, sections)
