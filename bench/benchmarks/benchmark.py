@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from bench.runners.machine import device_name
+from bench.runners.machine import configure_torch, device_name, keep_freed_memory
 from bench.runners.profile.protocol import Protocol, Turns
+from bench.runners.profile.subjects import make_picture
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,13 @@ def time_together(functions: Mapping[str, Callable[[], object]], repeats: int = 
         if samples.failure is not None:
             raise samples.failure
     return {name: Timing(tuple(samples.samples_s)) for name, samples in turns.items()}
+
+
+def set_up_codecs(quick: bool) -> np.ndarray:
+    """Set torch and memory up as `evaluate` does, and return the picture to code: 768x512, or 256x256."""
+    configure_torch(threads=None, deterministic=True)
+    keep_freed_memory()
+    return make_picture(256, 256) if quick else make_picture(768, 512)
 
 
 def machine_line(device: str) -> str:

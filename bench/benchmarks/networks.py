@@ -11,13 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
+from bench.benchmarks.benchmark import (
+    BenchmarkReport,
+    SideBySide,
+    machine_line,
+    make_report,
+    set_up_codecs,
+    time_together,
+)
 from bench.codecs.learned import LearnedCodec
 from bench.results.latency_selection import BASE
-from bench.runners.machine import configure_torch, keep_freed_memory, memory_given_back
-from bench.runners.profile.subjects import make_lively_model, make_picture
+from bench.runners.machine import memory_given_back
+from bench.runners.profile.subjects import make_lively_model
 
-SHAPE, QUICK_SHAPE = (768, 512), (256, 256)  # width, height
 Call = tuple[nn.Module, tuple[Tensor, ...]]
 NOTES = """\
 Milliseconds; median (10th to 90th percentile). codec: 8-bit pixels to the bytes of a file and back, with all coding,
@@ -28,12 +34,9 @@ memory kept: the same with the codec's use of memory."""
 
 def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time encoding and decoding in turns with the bare networks."""
-    width, height = QUICK_SHAPE if quick else SHAPE
-    configure_torch(threads=None, deterministic=True)
-    keep_freed_memory()
+    image = set_up_codecs(quick)
     model = make_lively_model(BASE)
     bare, codec = copy.deepcopy(model).to(device), LearnedCodec(model, device)
-    image = make_picture(width, height)
     stream = codec.encode(image).stream
     x = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255).contiguous().to(device)
     calls = record_calls(bare, x)
@@ -51,7 +54,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
         rows.append({"": direction, "codec": codec_time, "networks": networks, "memory kept": kept,
                      "codec / networks": codec_time.over(networks), "codec / memory kept": codec_time.over(kept)})
     notes = NOTES.format(calls=" and ".join(str(len(part)) for part in calls.values()))
-    return make_report(f"{machine_line(device)}\n{width}x{height}", rows, notes, ratios)
+    return make_report(f"{machine_line(device)}\n{image.shape[1]}x{image.shape[0]}", rows, notes, ratios)
 
 
 def record_calls(model: Any, x: Tensor) -> dict[str, list[Call]]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
+from bench.benchmarks.benchmark import (
+    BenchmarkReport,
+    SideBySide,
+    machine_line,
+    make_report,
+    set_up_codecs,
+    time_together,
+)
 from bench.codecs.learned import LearnedCodec
 from bench.models import MODELS
 from bench.results.latency_selection import BASE
-from bench.runners.machine import configure_torch, keep_freed_memory
-from bench.runners.profile.subjects import ONLY_WHEN_NAMED, make_lively_model, make_picture
+from bench.runners.profile.subjects import ONLY_WHEN_NAMED, make_lively_model
 
-SHAPE, QUICK_SHAPE = (768, 512), (256, 256)  # width, height
 NOTES = """\
 Milliseconds at {width}x{height}, random weights; median (10th to 90th percentile). Each variant takes turns with
 {baseline}; ratios are over the turns of the same rounds. Sides are padded to what a variant needs."""
@@ -19,10 +24,7 @@ Milliseconds at {width}x{height}, random weights; median (10th to 90th percentil
 
 def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time all variants at full width but the huge one, each in turns with the baseline."""
-    width, height = QUICK_SHAPE if quick else SHAPE
-    configure_torch(threads=None, deterministic=True)
-    keep_freed_memory()
-    image = make_picture(width, height)
+    image = set_up_codecs(quick)
     baseline = LearnedCodec(make_lively_model(BASE), device)
     rows, ratios = [], []
     for name in MODELS:
@@ -31,7 +33,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
         row, found = _time_beside_baseline(name, LearnedCodec(make_lively_model(name), device), baseline, image)
         rows.append(row)
         ratios += found
-    notes = NOTES.format(width=width, height=height, baseline=BASE)
+    notes = NOTES.format(width=image.shape[1], height=image.shape[0], baseline=BASE)
     return make_report(machine_line(device), rows, notes, ratios)
 
 

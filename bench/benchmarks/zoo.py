@@ -39,19 +39,10 @@ its five processes takes this suite longer, which more images or checkpoints mak
 bpp: of the streams alone, as eval_model counts, and of this suite's whole files. PSNR: eval_model's is in float32."""
 
 
-@dataclass(frozen=True)
-class Load:
-    """What is evaluated: architectures, and images with their width and height."""
-
-    architectures: tuple[str, ...]
-    images: int
-    shape: tuple[int, int]
-    points: int
-    rounds: int
-
-
-FULL = Load(("bmshj2018-hyperprior", "mbt2018-mean"), 12, (768, 512), 2, 3)
-QUICK = Load(("bmshj2018-hyperprior",), 6, (512, 512), 2, 1)
+# Architectures; images and their width and height; rounds.
+FULL = (("bmshj2018-hyperprior", "mbt2018-mean"), 12, (768, 512), 3)
+QUICK = (("bmshj2018-hyperprior",), 6, (512, 512), 1)
+POINTS = 2  # checkpoints
 GOAL = 0.6
 
 
@@ -67,15 +58,16 @@ class Outcome:
 
 def run(device: str, quick: bool = False) -> BenchmarkReport:
     """Time both evaluations in turns; the CPU's, whatever the device."""
-    load, jobs = QUICK if quick else FULL, usable_cores()  # a checkpoint on each core at a time
+    architectures, images, (width, height), rounds = QUICK if quick else FULL
+    jobs = usable_cores()  # a checkpoint on each core at a time
     rows, ratios = [], []
     with tempfile.TemporaryDirectory(prefix="bench-zoo-") as name:
         folder = Path(name)
-        write_images(folder / "images", load.images, load.shape)
-        for architecture in load.architectures:
-            checkpoints = write_checkpoints(folder / architecture, architecture, load.points)
+        write_images(folder / "images", images, (width, height))
+        for architecture in architectures:
+            checkpoints = write_checkpoints(folder / architecture, architecture, POINTS)
             found = []
-            for number in range(load.rounds):
+            for number in range(rounds):
                 theirs = run_eval_model(architecture, folder / "images", checkpoints)
                 ours = run_suite(architecture, folder / "images", checkpoints, folder / f"{architecture}-{number}",
                                  jobs)
@@ -83,8 +75,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
                 found.append((ours.seconds, theirs.seconds))
             ours_s, theirs_s = (Timing(times) for times in zip(*found))
             ratios.append(SideBySide(f"evaluating {architecture}, over eval_model", ours_s.over(theirs_s), GOAL))
-    width, height = load.shape
-    notes = NOTES.format(images=load.images, width=width, height=height, points=load.points, jobs=jobs)
+    notes = NOTES.format(images=images, width=width, height=height, points=POINTS, jobs=jobs)
     return make_report(machine_line("cpu"), rows, notes, ratios)
 
 

@@ -22,7 +22,7 @@ Exit status: 0, 1 if no number can be given, 2 if A or B can't be read.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tabulate import tabulate
 
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     warnings += [f"{curve.label}: {remark}" for curve in (anchor, test) for remark in curve.remarks]
 
     print(f"A (anchor): {_described(anchor)}\nB (test):   {_described(test)}\n")
-    print(tabulate([delta.cells for delta in found], headers=HEADERS, disable_numparse=True,
+    print(tabulate([(delta.quantity, *delta.cells) for delta in found], headers=HEADERS, disable_numparse=True,
                    colalign=("left", "left", "right", "left", "right", "left")))
     reasons = [f"{delta.quantity}: {delta.reason}" for delta in found if delta.reason]
     for kind, lines in (("no number", reasons), ("warning", warnings)):
@@ -101,25 +101,14 @@ def align(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, RDCurve
     return first, second, warnings
 
 
-@dataclass(frozen=True)
-class Delta:
-    """One line of the table: a value in percent or dB, or the reason why there is none."""
+class Delta(NamedTuple):
+    """One line of the table: the value in percent or dB, or the reason why there is none; cells as HEADERS goes on."""
 
     quantity: str
-    method: str
     value: float | None
-    unit: str
     reason: str | None
     warnings: tuple[str, ...]
-    interval: str = ""
-    overlap: str = ""
-    images: str = ""
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Cells in the order of HEADERS."""
-        value = "N/A" if self.value is None else f"{self.value:+.2f} {self.unit}"
-        return self.quantity, self.method, value, self.interval, self.overlap, self.images
+    cells: tuple[str, ...]
 
 
 def deltas(
@@ -133,17 +122,22 @@ def deltas(
     for measure, name, unit in ((bd_rate, "BD-rate", "%"), (bd_quality, "BD-quality", "dB")):
         result = measure(*curves, method, min_overlap)
         share = "" if result.overlap is None else f"{result.overlap:.1%}"
-        found.append(Delta(f"{name}, averaged curves", method, result.value, unit, result.reason,
-                           result.warnings, _interval(result, measure is bd_rate), share, counts))
+        found.append(Delta(f"{name}, averaged curves", result.value, result.reason, result.warnings,
+                           (method, _describe_value(result.value, unit),
+                            _describe_interval(result, measure is bd_rate), share, counts)))
         if all(by_image):
             mean = per_image_bd(*by_image, measure, method, min_overlap)
             left_out = "; ".join(f"{image}: {reason}" for image, reason in mean.left_out.items())
-            found.append(Delta(f"{name}, mean of images", method, mean.mean, unit, left_out or None,
-                               mean.warnings, images=mean.statement))
+            found.append(Delta(f"{name}, mean of images", mean.mean, left_out or None, mean.warnings,
+                               (method, _describe_value(mean.mean, unit), "", "", mean.statement)))
     return found
 
 
-def _interval(result: BDResult, quality: bool) -> str:
+def _describe_value(value: float | None, unit: str) -> str:
+    return "N/A" if value is None else f"{value:+.2f} {unit}"
+
+
+def _describe_interval(result: BDResult, quality: bool) -> str:
     if result.interval is None:
         return ""
     low, high = result.interval

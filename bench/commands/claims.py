@@ -23,7 +23,6 @@ from bench.commands.arguments import add_folder_arguments
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import writing
-from bench.common.whole_files import write_whole
 from bench.results.stored import StoredResults
 
 if TYPE_CHECKING:
@@ -59,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         write_junit(result, args.junit)
     if args.summary:
         with writing(args.summary):
-            write_whole(args.summary, summary_markdown(result))
+            args.summary.parent.mkdir(parents=True, exist_ok=True)
+            args.summary.write_text(summary_markdown(result), encoding="utf-8")
     if not args.no_report and not args.names:
         report_on("claims", results, args.reports)
     return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE

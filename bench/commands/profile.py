@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,14 +24,11 @@ from typing import TYPE_CHECKING
 from bench.commands.arguments import add_folder_arguments, add_torch_arguments, names, positive
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
-from bench.common.files import file_name
 from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
 
 if TYPE_CHECKING:
-    from bench.results.latency_rows import LatencyRow
     from bench.runners.profile.plan import Settings
-    from bench.runners.profile.subjects import Subject
 
 SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
 LEAST = 6  # samples: fewer have no interval
@@ -74,8 +70,9 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or the profiler warns of what doesn't matter here
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")
     from bench.runners.machine import device_name
+    from bench.runners.profile.candidate import write_traces
     from bench.runners.profile.plan import describe_plan, group_subjects, select_pending
-    from bench.runners.profile.run import summarise_rows
+    from bench.runners.profile.run import profile_groups, summarise_rows
     from bench.runners.profile.subjects import choose_subjects
 
     settings = _settings(args)
@@ -96,32 +93,16 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         return EXIT_DONE
     if args.trace:
-        return _write_traces(subjects, settings, args.reports / "latency" / "traces")
+        for path in write_traces(subjects, settings, args.reports / "latency" / "traces"):
+            print(f"wrote {path}", flush=True)
+        return EXIT_DONE
 
-    rows = _profile_groups(groups, settings, folder)
+    rows = profile_groups(groups, settings, folder)
     print(summarise_rows(rows), flush=True)
     if not args.no_report:
         report_on("latency", StoredResults(args.results), args.reports)
     wrong = any(row.status != OK or row.decode_matches is False for row in rows)
     return EXIT_INCOMPLETE if wrong else EXIT_DONE
-
-
-def _profile_groups(groups: list[list[Subject]], settings: Settings, folder: Path) -> list[LatencyRow]:
-    """Measure, and store each row in ``folder``."""
-    from bench.results.store import append_row
-    from bench.runners.profile.plan import total_s
-    from bench.runners.profile.run import Profiler
-    from bench.runners.progress import Progress
-
-    rows: list[LatencyRow] = []
-
-    def store(row: LatencyRow) -> None:
-        append_row(folder / f"{file_name(row.name)}.jsonl", row)
-        rows.append(row)
-
-    with Progress(total_s(groups, settings)) as progress:
-        Profiler(settings, store, progress.start_step).run(groups)
-    return rows
 
 
 def latency_folder(results: Path, device: str) -> Path:
@@ -150,16 +131,3 @@ def _settings(args: argparse.Namespace) -> Settings:
     budget_s = args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S)
     protocol = Protocol(repeats, budget_s, least=min(LEAST, repeats))
     return Settings(device, tuple(dict.fromkeys(pictures)), args.batch, protocol, torch_options)
-
-
-def _write_traces(subjects: Iterable[Subject], settings: Settings, folder: Path) -> int:
-    from bench.runners.machine import keep_freed_memory
-    from bench.runners.profile.candidate import Candidate
-
-    keep_freed_memory()  # as the rows were measured
-    for subject in subjects:
-        candidate = Candidate(subject, settings)
-        for picture in settings.pictures:
-            for path in candidate.write_traces(picture, folder):
-                print(f"wrote {path}", flush=True)
-    return EXIT_DONE

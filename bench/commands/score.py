@@ -12,13 +12,10 @@ Exit status: 0 done, 1 something has no value or no kept file, 2 bad input.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from tabulate import tabulate
 
@@ -28,7 +25,7 @@ from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import writing
 from bench.datasets import read_rgb8, resolve_dataset
 from bench.datasets.dataset import list_images
-from bench.metrics.quality import METRICS, Quality, measure_quality
+from bench.metrics.quality import METRICS, measure_quality
 from bench.results.store import Store
 from bench.runners.evaluate.engine import QueuedUnits, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, make_plan
@@ -60,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _score_folders(originals: Path, decoded: Path, metrics: tuple[str, ...], csv_path: Path | None) -> int:
+    import pandas as pd
+
     pairs = _pair_images(originals, decoded)
     found = {}
     for name, (first, second) in pairs.items():
@@ -69,9 +68,20 @@ def _score_folders(originals: Path, decoded: Path, metrics: tuple[str, ...], csv
                                      f"{others.shape[1]}x{others.shape[0]}", "score needs pictures of one size")
         found[name] = measure_quality(pixels, others, metrics)
 
-    _print_qualities(found, metrics)
+    scales = {name: METRICS.get(name).scale for name in metrics}
+    frame = pd.DataFrame([quality.values for quality in found.values()], pd.Index(found, name="image"), list(metrics))
     if csv_path is not None:
-        _write_csv(found, metrics, csv_path)
+        with writing(csv_path):
+            frame.rename(columns={name: scale.column for name, scale in scales.items()}).to_csv(csv_path)
+
+    frame.loc["mean"] = frame.mean()
+    shown = frame.astype(object).where(frame.notna(), None)  # type: ignore[call-overload]
+    print(tabulate(shown, missingval="N/A", numalign="right",
+                   headers=("image", *(scale.axis_label for scale in scales.values())), disable_numparse=[0],
+                   floatfmt=("", *(f".{scale.digits}f" for scale in scales.values()))))
+    for image, quality in found.items():
+        for name, reason in quality.missing.items():
+            print(f"{image}: no {METRICS.get(name).label}: {reason}")
     return EXIT_INCOMPLETE if any(quality.missing for quality in found.values()) else EXIT_DONE
 
 
@@ -96,28 +106,6 @@ def _pair_images(originals: Path, decoded: Path) -> dict[str, tuple[Path, Path]]
         raise ConfigurationError(f"without a counterpart: {', '.join(alone[:5]) or 'everything'}",
                                  f"{originals} and {decoded} must hold the same names")
     return {name: (path, sides[1][name]) for name, path in sides[0].items()}
-
-
-def _print_qualities(found: dict[str, Quality], metrics: tuple[str, ...]) -> None:
-    scales = {name: METRICS.get(name).scale for name in metrics}
-    columns: dict[str, list[Any]] = {"image": [*found, "mean"]}
-    for name, scale in scales.items():
-        values = [quality.values.get(name) for quality in found.values()]
-        known = [value for value in values if value is not None]
-        columns[scale.axis_label] = [*values, fmean(known) if known else None]
-    print(tabulate(columns, headers="keys", missingval="N/A", disable_numparse=[0], numalign="right",
-                   floatfmt=("", *(f".{scale.digits}f" for scale in scales.values()))))
-    for image, quality in found.items():
-        for name, reason in quality.missing.items():
-            print(f"{image}: no {METRICS.get(name).label}: {reason}")
-
-
-def _write_csv(found: dict[str, Quality], metrics: tuple[str, ...], path: Path) -> None:
-    with writing(path), path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", *(METRICS.get(name).scale.column for name in metrics)])
-        for image, quality in found.items():
-            writer.writerow([image, *(quality.values.get(name, "") for name in metrics)])
 
 
 def _score_streams(args: argparse.Namespace, metrics: tuple[str, ...]) -> int:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import numpy as np
-
-_known: dict[tuple[str, int, int], str] = {}
 
 
 def sha256_of(path: Path) -> str:
@@ -21,12 +19,14 @@ def sha256_of(path: Path) -> str:
     Raises:
         OSError: the file can't be read.
     """
+    about = path.stat()
+    return _hash_file(path.absolute(), about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _hash_file(path: Path, size: int, mtime_ns: int) -> str:
     with open(path, "rb") as stream:
-        about = os.fstat(stream.fileno())
-        key = (str(path.absolute()), about.st_size, about.st_mtime_ns)
-        if key not in _known:
-            _known[key] = sha256_of_stream(stream)
-        return _known[key]
+        return sha256_of_stream(stream)
 
 
 def sha256_of_stream(stream: BinaryIO) -> str:

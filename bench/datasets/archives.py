@@ -99,12 +99,10 @@ def _write(stream: IO[bytes], target: Path, limit: int, what: str) -> None:
     """Copy ``stream`` to ``target``, refusing more than ``limit`` bytes whatever the header promised."""
     size = 0
     with open(target, "wb") as output:
-        while block := stream.read(min(_BLOCK_BYTES, limit + 1 - size)):
+        while block := stream.read(_BLOCK_BYTES):
             size += len(block)
             if size > limit:
-                break
+                target.unlink()
+                raise ArchiveError(f"{what} unpacks to more than the {limit:,} bytes that it may have",
+                                   "this can't be the set's archive; delete it")
             output.write(block)
-    if size > limit:
-        target.unlink()
-        raise ArchiveError(f"{what} unpacks to more than the {limit:,} bytes that it may have",
-                           "this can't be the set's archive; delete it")

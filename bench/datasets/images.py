@@ -81,12 +81,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise ImageError(f"{path}: has more than {Image.MAX_IMAGE_PIXELS:,} pixels", "crop it") from None
     except MemoryError:
         raise ImageError(f"{path}: does not fit into memory", "crop it") from None
-    except OSError as error:
-        if error.errno:  # the operating system's, not the decoder's
-            raise ImageError(f"{path}: {error.strerror}", "check the path and its permissions") from None
-        raise ImageError(f"{path}: is truncated or damaged ({error})", "fetch or copy it again") from None
     except Exception as error:  # decoders raise many kinds on damaged files
-        raise ImageError(f"{path}: is damaged ({error or type(error).__name__})",
+        if isinstance(error, OSError) and error.errno:  # the operating system's
+            raise ImageError(f"{path}: {error.strerror}", "check the path and its permissions") from None
+        raise ImageError(f"{path}: is truncated or damaged ({error or type(error).__name__})",
                          "fetch or copy it again") from None
 
 

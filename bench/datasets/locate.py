@@ -13,8 +13,6 @@ from bench.common.hashing import sha256_of
 from bench.datasets.catalogue import DatasetSpec, ImageSpec
 from bench.datasets.images import image_size
 
-DATA_VARIABLE = "BENCH_DATA"
-
 
 @dataclass(frozen=True)
 class ImageState:
@@ -76,7 +74,7 @@ def download_folder(spec: DatasetSpec) -> Path:
 def search_roots() -> list[Path]:
     """Return the folders that hold image sets, in the order they are searched."""
     root = repository_root()
-    chosen = os.environ.get(DATA_VARIABLE, "").strip()
+    chosen = os.environ.get("BENCH_DATA", "").strip()
     roots = [Path(chosen).expanduser().absolute()] if chosen else []
     return [*roots, root / "data", root.parent / "shared" / "data"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.common.errors import BenchError
-from bench.common.files import disk_full_stops, file_name
+from bench.common.files import file_name, writing
 from bench.common.hashing import digest_json
 from bench.common.whole_files import write_whole
 from bench.results.rows import Row
@@ -81,12 +81,9 @@ class Store:
         """Open the file of claims once: closing any handle of it would free all claims of this process."""
         if self._claims is None:
             path = self.root / ".claims"
-            try:
-                with disk_full_stops(path):
-                    self.root.mkdir(parents=True, exist_ok=True)
-                    self._claims = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except OSError as error:
-                raise BenchError(f"can't write in {self.root}: {error.strerror or error}") from error
+            with writing(path):
+                self.root.mkdir(parents=True, exist_ok=True)
+                self._claims = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         return self._claims
 
 
@@ -98,17 +95,14 @@ def append_row(path: Path, row: StoredRow) -> None:
         BenchError: the file can't be written for another reason.
     """
     line = row.to_json().encode() + b"\n"
-    try:
-        with disk_full_stops(path):
-            created = not path.exists()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
-                _repair_tail(handle, path)
-                _write_whole(handle, line)
-            if created:
-                _sync_directory(path.parent)
-    except OSError as error:
-        raise BenchError(f"can't write {path}: {error.strerror or error}") from error
+    with writing(path):
+        created = not path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
+            _repair_tail(handle, path)
+            _write_whole(handle, line)
+        if created:
+            _sync_directory(path.parent)
 
 
 def _offset(dataset: str, series: str) -> int:
@@ -209,7 +203,7 @@ def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> N
         BenchError: the file can't be read or written, or a line is no row.
     """
     try:
-        with disk_full_stops(path), _locked(path, os.O_RDWR, fcntl.LOCK_EX) as handle:
+        with writing(path), _locked(path, os.O_RDWR, fcntl.LOCK_EX) as handle:
             _repair_tail(handle, path)
             before = os.pread(handle, os.fstat(handle).st_size, 0)
             lines = [line for line in before.split(b"\n") if line.strip()]
@@ -218,8 +212,6 @@ def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> N
                 path.unlink()
             elif after != before:
                 write_whole(path, after)
-    except OSError as error:
-        raise BenchError(f"can't write {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise BenchError(f"{path}: {error}", "python -m bench results prune sets damaged lines aside") from None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.common.errors import BenchError
+from bench.common.files import writing
 from bench.curves.anchors.columns import columns_of, points_from_columns
 from bench.curves.rd_curve import Points, RDCurve, mean_points
 
@@ -89,12 +90,10 @@ def write_json(curve: RDCurve, path: Path) -> None:
     Raises:
         BenchError: the file can't be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(to_json(curve), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
                         encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"can't write {path}: {error.strerror or error}") from None
 
 
 def _image_count(meta: Mapping[str, Any]) -> int | None:

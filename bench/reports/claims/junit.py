@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from bench.claims.result import Change, ClaimsResult, Judgement
-from bench.common.errors import BenchError
+from bench.common.files import writing
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, UNDECIDED
 from bench.reports.claims.summary import change_text, counts_table, decided_tables
 from bench.reports.claims.text import claimed_text, interval_text, measured_text
@@ -46,11 +46,9 @@ def write_junit(result: ClaimsResult, path: Path) -> None:
     Raises:
         BenchError: the file can't be written.
     """
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(make_junit(result))
-    except OSError as error:
-        raise BenchError(f"can't write {path}: {error.strerror or error}", "choose another file") from error
+    with writing(path, "choose another file"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_junit(result))
 
 
 def _add_judgement(suite: ElementTree.Element, one: Judgement) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.common.errors import BenchError
+from bench.common.files import writing
 from bench.common.whole_files import write_whole
 from bench.reports.page.pages import Report
 from bench.reports.page.render import render_html, render_readme, to_csv, to_latex, to_markdown
@@ -45,15 +45,12 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     Raises:
         BenchError: the folder can't be written.
     """
-    try:
+    with writing(folder, "choose another folder with --reports"):
         stale = set(_manifest(folder)) - set(contents)
         paths = [write_whole(folder / name, data) for name, data in contents.items()]
         write_whole(folder / MANIFEST, (json.dumps(sorted(contents), indent=1) + "\n").encode())
         for name in sorted(stale):
             _remove(folder, name)
-    except OSError as error:
-        raise BenchError(f"can't write the report in {folder}: {error.strerror or error}",
-                         "free some space or choose another folder with --reports") from error
     return paths
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from bench.codecs.base import Encoding
 from bench.common.errors import CodecError
 from bench.common.files import file_name
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, Direction
-from bench.runners.machine import release_freed_memory, time_call
+from bench.runners.machine import keep_freed_memory, release_freed_memory, time_call
 from bench.runners.profile.complexity import (
     Count,
     count_macs,
@@ -243,3 +243,12 @@ class Candidate:
         return {direction: {"macs": count.macs, "uncounted": count.uncounted,
                             "module_macs": dict(count.module_macs), **numbers}
                 for direction, (count, _) in counts.items()}
+
+
+def write_traces(subjects: Iterable[Subject], settings: Settings, folder: Path) -> Iterator[Path]:
+    """Look into single passes of each subject with torch.profiler; yield the files as they are written."""
+    keep_freed_memory()  # as rows are measured
+    for subject in subjects:
+        candidate = Candidate(subject, settings)
+        for picture in settings.pictures:
+            yield from candidate.write_traces(picture, folder)

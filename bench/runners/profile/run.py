@@ -7,24 +7,28 @@ import gc
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from msgspec.structs import replace
 
+from bench.common.files import file_name
 from bench.common.hashing import digest_json
 from bench.common.text import align
 from bench.metrics.statistics.timing import summarise_times
 from bench.results.latency_figures import kmac_per_pixel
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, OUT_OF_MEMORY, Direction, LatencyRow
 from bench.results.rows import FAILED, OK
+from bench.results.store import append_row
 from bench.runners.machine import code_version, describe_machine, free_gpu_memory, keep_freed_memory
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.configurations import CONFIGURATIONS
 from bench.runners.profile.machine_state import OthersLoad, find_disturbances, read_state
-from bench.runners.profile.plan import Picture, Settings, build_s, pass_s, round_s, row_identity, sampling_s
+from bench.runners.profile.plan import Picture, Settings, build_s, pass_s, round_s, row_identity, sampling_s, total_s
 from bench.runners.profile.protocol import Turns
 from bench.runners.profile.subjects import Subject
+from bench.runners.progress import Progress
 
 COLUMNS = ("variant", "configuration", "shape", "encode ms (p10 to p90)", "decode ms (p10 to p90)", "n", "bpp",
            "exact", "decode peak MB", "kMAC/px enc", "dec")
@@ -158,6 +162,19 @@ class Profiler:
             identity=identity, code_version=code_version(), provenance=self._provenance,
             measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **values,
         )
+
+
+def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, folder: Path) -> list[LatencyRow]:
+    """Measure, showing progress, and store each row in ``folder``; returns the rows."""
+    rows: list[LatencyRow] = []
+
+    def store(row: LatencyRow) -> None:
+        append_row(folder / f"{file_name(row.name)}.jsonl", row)
+        rows.append(row)
+
+    with Progress(total_s(groups, settings)) as progress:
+        Profiler(settings, store, progress.start_step).run(groups)
+    return rows
 
 
 def is_out_of_memory(error: BaseException) -> bool:
