@@ -20,7 +20,7 @@ from bench.curves.anchors import (
 )
 from bench.curves.anchors.catalogue import place_imported
 from bench.curves.anchors.check import check_anchors
-from bench.curves.rd_curve import Points, RDCurve, mean_points
+from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics import bd_rate, per_image_bd
 from bench.metrics.rate.curves import find_curve_fault
 
@@ -161,7 +161,7 @@ def test_ms_ssim_is_compared_in_db():
 
 def test_images_with_different_numbers_of_points_are_not_averaged():
     with pytest.raises(BenchError, match="different numbers"):
-        mean_points([Points((0.1, 0.2)), Points((0.1,))])
+        average_points([Points((0.1, 0.2)), Points((0.1,))])
 
 
 def test_imported_curves_are_read_back(tmp_path):

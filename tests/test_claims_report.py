@@ -17,7 +17,7 @@ from bench.claims.catalogue import Claim
 from bench.claims.result import Change, ClaimsResult, Judgement, PairComparison
 from bench.claims.wording import explain_verdict
 from bench.common.errors import BenchError
-from bench.curves.rd_curve import Points, RDCurve, mean_points
+from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics import Curve, bd_rate
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED, VERDICTS
 from bench.reports.claims.junit import summary_markdown, write_junit
@@ -76,7 +76,7 @@ def image_curve(seed: int, factor: float) -> Points:
 
 def rd_curve(name: str, factors: dict[str, float]) -> RDCurve:
     per_image = {image: image_curve(seed, factor) for seed, (image, factor) in enumerate(factors.items())}
-    return RDCurve("kodak", name, f"Codec {name}", mean_points(list(per_image.values())), per_image=per_image,
+    return RDCurve("kodak", name, f"Codec {name}", average_points(list(per_image.values())), per_image=per_image,
                    images=len(per_image))
 
 

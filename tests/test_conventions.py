@@ -11,7 +11,7 @@ import pytest
 from figures import undrawn_figures
 from row_samples import quality_of
 
-from bench.commands.bdrate import align, deltas
+from bench.commands.bdrate import align_curves, compute_deltas
 from bench.common.hashing import digest_json
 from bench.curves.anchors import load_curve
 from bench.curves.anchors.compressai_json import read_json, write_json
@@ -64,8 +64,8 @@ def report(results):
 def by_command(anchor: str, test: str, metric: str) -> tuple[float | None, float | None]:
     """BD-rate of the averaged curves and mean over images, as the verb bdrate gives them."""
     read = partial(read_source, metrics=(metric,))
-    first, second, _ = align(read(anchor), read(test), metric)
-    found = {one.quantity: one.value for one in deltas(first, second, metric, "pchip", 0.5)}
+    first, second, _ = align_curves(read(anchor), read(test), metric)
+    found = {one.quantity: one.value for one in compute_deltas(first, second, metric, "pchip", 0.5)}
     return found["BD-rate, averaged curves"], found.get("BD-rate, mean of images")
 
 

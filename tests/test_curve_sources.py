@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace as replace_row
 from row_samples import failed, row, rows_of, with_quality, write
 
-from bench.commands.bdrate import align
+from bench.commands.bdrate import align_curves
 from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors import load_curve
 from bench.curves.sources import average_rows, read_source
@@ -123,16 +123,16 @@ def test_every_kind_of_text(tmp_path):
 
 def test_curves_are_compared_over_the_images_they_share():
     first, second = average_rows(rows_of(images=3)), average_rows(rows_of(images=2, name="webp"))
-    first, second, warnings = align(first, second, "psnr")
+    first, second, warnings = align_curves(first, second, "psnr")
     assert first.images == second.images == 2 and first.bpp == pytest.approx(second.bpp)
     assert warnings == ["over the 2 of 3 images that both have"]
     with pytest.raises(ConfigurationError, match="no image in common"):
-        align(load_curve("kodak", "vtm-22.2-measured-8bit"), first, "psnr")
+        align_curves(load_curve("kodak", "vtm-22.2-measured-8bit"), first, "psnr")
 
 
 def test_different_image_counts_are_a_warning():
     known = replace(load_curve("kodak", "hpcm-base-mse"), images=24)
-    warnings = align(known, average_rows(rows_of()), "psnr")[2]
+    warnings = align_curves(known, average_rows(rows_of()), "psnr")[2]
     assert warnings == ["averages over different images: HPCM-Base 24, JPEG 3"]
 
 
@@ -140,11 +140,11 @@ def test_an_altered_image_is_not_paired_with_values_of_the_true_one():
     true = average_rows(rows_of())
     altered = average_rows([replace_row(row, image_verified=False) if row.image == "0.png" else row
                             for row in rows_of()])
-    first, second, warnings = align(true, altered, "psnr")
+    first, second, warnings = align_curves(true, altered, "psnr")
     assert first.images == second.images == 2
     assert any("2 of 4 images" in warning for warning in warnings)
 
 
 def test_curves_of_different_datasets_are_compared_only_with_a_warning():
-    _, _, warnings = align(load_curve("kodak", "hpcm-base-mse"), load_curve("clic2020", "hpcm-base-mse"), "psnr")
+    _, _, warnings = align_curves(load_curve("kodak", "hpcm-base-mse"), load_curve("clic2020", "hpcm-base-mse"), "psnr")
     assert any("different datasets" in warning for warning in warnings)

@@ -84,7 +84,7 @@ def _judge_claim(claim: Claim, sources: _Sources, miniature: bool) -> list[Judge
     """One judgement a dataset, or a device."""
     if claim.metric in OF_QUALITY:
         datasets = claim.datasets or (USUAL_DATASET,)
-        findings = [finding for dataset in datasets for finding in sources.rates.find(claim, dataset, miniature)]
+        findings = [finding for dataset in datasets for finding in sources.rates.find_rates(claim, dataset, miniature)]
     elif claim.metric == OTHER:
         findings = [Finding(missing=f"{claim.what}: no row of this suite tells it",
                             command="nothing that this suite measures would settle it")]

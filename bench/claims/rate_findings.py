@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy
@@ -64,7 +64,7 @@ class RateFindings:
         self.pairs: dict[tuple[str, str, str, str], PairComparison] = {}
         self._bootstraps: dict[tuple[str, str, str, str, Measure], BDBootstrap] = {}
 
-    def find(self, claim: Claim, dataset: str, miniature: bool = False) -> list[Finding]:
+    def find_rates(self, claim: Claim, dataset: str, miniature: bool = False) -> list[Finding]:
         """Compare what a claim of rate or quality names, on one dataset: published points, rows, or both.
 
         Args:
@@ -76,7 +76,7 @@ class RateFindings:
                             command="add a variant with this option to variants.yaml")]
 
         found = [self._find_published(question)] if claim.published is not None and not miniature else []
-        test = self._side(question, claim.variant)
+        test = self._find_side(question, claim.variant)
         if test.curve is None and found:
             return found
         return [*found, self._find_measured(question, test)]
@@ -89,12 +89,12 @@ class RateFindings:
             return self._find_at_rate(question, test, test.curve)
 
         versus = claim.versus or ""
-        anchor = self._side(question, versus)
+        anchor = self._find_side(question, versus)
         if anchor.curve is None:
             return self._find_nothing(question, versus, anchor)
-        return self._compare(question, anchor, anchor.curve, test, test.curve)
+        return self._compare_curves(question, anchor, anchor.curve, test, test.curve)
 
-    def _side(self, question: _Question, name: str) -> Measured:
+    def _find_side(self, question: _Question, name: str) -> Measured:
         if name in CODECS:
             return self._curves.find_codec(question.dataset, name, question.metric)
         return self._curves.find_measured(question.dataset, name + question.suffix, question.metric)
@@ -118,15 +118,11 @@ class RateFindings:
         if test is None or anchor is None:
             return replace(blank, missing=f"no published points on {dataset}")
 
-        result = _compare_averages(question, anchor, test)
-        if result.value is None:
-            return replace(blank, fault=result.reason or "")
-        self._keep_averages(question, anchor, test, result.value)
-        return replace(blank, value=result.value, tolerance=TOLERANCE_POINTS, published=True,
-                       evidence=f"published points of {test.label} against {anchor.label}",
-                       command="python -m bench anchors check")
+        return self._compare_averages(question, anchor, test, replace(
+            blank, tolerance=TOLERANCE_POINTS, published=True, command="python -m bench anchors check",
+            evidence=f"published points of {test.label} against {anchor.label}"))
 
-    def _compare(self, question: _Question, anchor: Measured, anchor_curve: RDCurve, test: Measured,
+    def _compare_curves(self, question: _Question, anchor: Measured, anchor_curve: RDCurve, test: Measured,
                  test_curve: RDCurve) -> Finding:
         fault = test.fault or anchor.fault
         if fault:
@@ -137,20 +133,24 @@ class RateFindings:
                         tolerance=TOLERANCE_POINTS if question.claim.published else None)
 
         if not anchor_curve.per_image:
-            result = _compare_averages(question, anchor_curve, test_curve)
-            if result.value is None:
-                return replace(blank, fault=result.reason or "")
-            self._keep_averages(question, anchor_curve, test_curve, result.value)
-            return replace(blank, value=result.value)
-
+            return self._compare_averages(question, anchor_curve, test_curve, blank)
         try:
-            found = self._bootstrap(question, anchor_curve, test_curve, MEASURES[question.claim.metric])
+            found = self._resample(question, anchor_curve, test_curve, MEASURES[question.claim.metric])
         except (BenchError, ValueError) as error:
             return replace(blank, fault=str(error))
-        self._keep(question, anchor_curve, test_curve)
+        self._keep_resampled(question, anchor_curve, test_curve)
         return replace(blank, estimate=found.averaged, what_n="images")
 
-    def _bootstrap(self, question: _Question, anchor: RDCurve, test: RDCurve, measure: Measure) -> BDBootstrap:
+    def _compare_averages(self, question: _Question, anchor: RDCurve, test: RDCurve, blank: Finding) -> Finding:
+        measure = MEASURES[question.claim.metric]
+        result = FUNCTIONS[measure](anchor.curve(question.metric), test.curve(question.metric))
+        if result.value is None:
+            return replace(blank, fault=result.reason or "")
+        if measure == "rate":
+            self._keep_pair(question, anchor, test, result.value)
+        return replace(blank, value=result.value)
+
+    def _resample(self, question: _Question, anchor: RDCurve, test: RDCurve, measure: Measure) -> BDBootstrap:
         metric = question.metric
         key = (question.dataset, anchor.name, test.name, metric, measure)
         if key not in self._bootstraps:
@@ -159,33 +159,29 @@ class RateFindings:
                 *stack_images(anchor, images, metric), *stack_images(test, images, metric), measure=measure)
         return self._bootstraps[key]
 
-    def _keep(self, question: _Question, anchor: RDCurve, test: RDCurve) -> None:
-        key = (question.dataset, anchor.name, test.name, question.metric)
-        if key in self.pairs:
-            return
+    def _keep_resampled(self, question: _Question, anchor: RDCurve, test: RDCurve) -> None:
         try:
-            found = self._bootstrap(question, anchor, test, "rate")
+            found = self._resample(question, anchor, test, "rate")
         except ValueError:  # a claim of quality needs none
             return
 
         single = found.per_image
-        self.pairs[key] = PairComparison(
-            title=_title(anchor, test), dataset=question.dataset, metric=question.metric, anchor=anchor, test=test,
-            value_percent=found.averaged.value, images=tuple(list_shared_images(anchor, test, question.metric)),
+        self._keep_pair(
+            question, anchor, test, found.averaged.value, found,
+            images=tuple(list_shared_images(anchor, test, question.metric)),
             per_image_percent=tuple(found.per_image_values.tolist()), interval=found.averaged.interval(),
             per_image_mean_percent=None if single is None else single.value,
             per_image_interval=None if single is None else single.interval(),
-            drop_one=found.drop_one, share_improved=found.share_improved,
-            remarks=_remarks(question, anchor, test, found),
-            miniature=question.claim.variant + MINIATURE == test.name)
+            drop_one=found.drop_one, share_improved=found.share_improved)
 
-    def _keep_averages(self, question: _Question, anchor: RDCurve, test: RDCurve, value: float) -> None:
-        if question.claim.metric != "bd_rate":
-            return
-        self.pairs.setdefault((question.dataset, anchor.name, test.name, question.metric), PairComparison(
-            title=_title(anchor, test), dataset=question.dataset, metric=question.metric, anchor=anchor, test=test,
-            value_percent=value, remarks=_remarks(question, anchor, test),
-            miniature=question.claim.variant + MINIATURE == test.name))
+    def _keep_pair(self, question: _Question, anchor: RDCurve, test: RDCurve, value: float,
+                   found: BDBootstrap | None = None, **details: Any) -> None:
+        key = (question.dataset, anchor.name, test.name, question.metric)
+        if key not in self.pairs:
+            self.pairs[key] = PairComparison(
+                title=f"{test.label} against {anchor.label}", dataset=question.dataset, metric=question.metric,
+                anchor=anchor, test=test, value_percent=value, remarks=_list_remarks(question, anchor, test, found),
+                miniature=question.claim.variant + MINIATURE == test.name, **details)
 
     @staticmethod
     def _find_at_rate(question: _Question, test: Measured, curve: RDCurve) -> Finding:
@@ -207,12 +203,7 @@ class RateFindings:
         return replace(blank, value=value, evidence=f"the averaged curve of {curve.label}, read at this rate,")
 
 
-def _compare_averages(question: _Question, anchor: RDCurve, test: RDCurve) -> BDResult:
-    measure = FUNCTIONS[MEASURES[question.claim.metric]]
-    return measure(anchor.curve(question.metric), test.curve(question.metric))
-
-
-def _remarks(question: _Question, anchor: RDCurve, test: RDCurve, found: BDBootstrap | None = None) -> tuple[str, ...]:
+def _list_remarks(question: _Question, anchor: RDCurve, test: RDCurve, found: BDBootstrap | None) -> tuple[str, ...]:
     """Overlap, what makes the number doubtful, and how the interval was made."""
     spread = method_spread(anchor.curve(question.metric), test.curve(question.metric))
     result = spread.results[DEFAULT_METHOD]
@@ -225,7 +216,3 @@ def _remarks(question: _Question, anchor: RDCurve, test: RDCurve, found: BDBoots
             low, high = found.averaged.interval(method=PERCENTILE)
             texts.append(f"percentile interval {format_number(low, '+.2f')} to {format_number(high, '+.2f')} %")
     return tuple(texts)
-
-
-def _title(anchor: RDCurve, test: RDCurve) -> str:
-    return f"{test.label} against {anchor.label}"

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.curves.rd_curve import RDCurve, over_shared_images
+from bench.curves.rd_curve import RDCurve, average_over_shared_images
 from bench.curves.sources import read_source
 from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
 from bench.metrics.quality import METRICS
@@ -54,15 +54,15 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.min_overlap <= 1:
         raise ConfigurationError(f"--min-overlap {args.min_overlap:g} is not between 0 and 1")
     anchor, test = (read_source(text, (args.metric,)) for text in (args.anchor, args.test))
-    anchor, test, warnings = align(anchor, test, args.metric)
+    anchor, test, warnings = align_curves(anchor, test, args.metric)
     methods = list(METHODS) if args.method == "all" else [args.method]
     found = [delta for method in methods
-             for delta in deltas(anchor, test, args.metric, method, args.min_overlap)]
+             for delta in compute_deltas(anchor, test, args.metric, method, args.min_overlap)]
     warnings += [warning for delta in found for warning in delta.warnings]
     warnings += method_spread(anchor.curve(args.metric), test.curve(args.metric), args.min_overlap).warnings
     warnings += [f"{curve.label}: {remark}" for curve in (anchor, test) for remark in curve.remarks]
 
-    print(f"A (anchor): {_described(anchor)}\nB (test):   {_described(test)}\n")
+    print(f"A (anchor): {_describe_curve(anchor)}\nB (test):   {_describe_curve(test)}\n")
     print(tabulate([(delta.quantity, *delta.cells) for delta in found], headers=HEADERS, disable_numparse=True,
                    colalign=("left", "left", "right", "left", "right", "left")))
     reasons = [f"{delta.quantity}: {delta.reason}" for delta in found if delta.reason]
@@ -77,13 +77,13 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE
 
 
-def align(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, RDCurve, list[str]]:
+def align_curves(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, RDCurve, list[str]]:
     """Return both curves averaged over the images they share, where single images are known, and warnings.
 
     Raises:
         ConfigurationError: single images are known and none is in both.
     """
-    aligned = over_shared_images(anchor, test, metric)
+    aligned = average_over_shared_images(anchor, test, metric)
     if aligned is None:
         raise ConfigurationError(f"{anchor.label} and {test.label} have no image in common")
     warnings = []
@@ -111,7 +111,7 @@ class Delta(NamedTuple):
     cells: tuple[str, ...]
 
 
-def deltas(
+def compute_deltas(
     anchor: RDCurve, test: RDCurve, metric: str, method: str, min_overlap: float
 ) -> list[Delta]:
     """Return BD-rate and BD-quality by one method: of the averaged curves and, where known, over images."""
@@ -144,7 +144,7 @@ def _describe_interval(result: BDResult, quality: bool) -> str:
     return f"{low:.2f} to {high:.2f} dB" if quality else f"{10**low:.4f} to {10**high:.4f} bpp"
 
 
-def _described(curve: RDCurve) -> str:
+def _describe_curve(curve: RDCurve) -> str:
     where = f", {curve.dataset}" if curve.dataset else ""
     source = f"; {curve.source}" if curve.source else ""
     return f"{curve.label}{where}, {len(curve.bpp)} points{source}"

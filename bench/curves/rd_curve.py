@@ -128,12 +128,12 @@ class RDCurve:
         Raises:
             ConfigurationError: there is no such metric, or no values of it.
         """
-        return _curve(self.points, metric, self.label)
+        return _make_curve(self.points, metric, self.label)
 
     def image_curves(self, metric: str) -> dict[str, Curve]:
         """Return the curve of every image; empty where single images are not known."""
         known = self.images_with(metric)
-        return {image: _curve(points, metric, f"{self.label}, {image}")
+        return {image: _make_curve(points, metric, f"{self.label}, {image}")
                 for image, points in self.per_image.items() if image in known}
 
     def images_with(self, metric: str) -> set[str]:
@@ -157,10 +157,10 @@ class RDCurve:
             raise ConfigurationError(f"{self.label} has no points of {', '.join(missing) or 'no image'}")
 
         kept = {image: self.per_image[image] for image in sorted(images)}
-        return replace(self, points=mean_points(list(kept.values())), per_image=kept, images=len(kept))
+        return replace(self, points=average_points(list(kept.values())), per_image=kept, images=len(kept))
 
 
-def mean_points(members: Sequence[Points]) -> Points:
+def average_points(members: Sequence[Points]) -> Points:
     """Return the arithmetic means over images, point by point; what one image lacks is left out.
 
     A quality is averaged both ways: as images have it, and along the curve (MS-SSIM: linear, and each image's in dB).
@@ -171,23 +171,23 @@ def mean_points(members: Sequence[Points]) -> Points:
     Raises:
         BenchError: the images have different numbers of points.
 
-    >>> both = mean_points([Points((0.2,), {"ms-ssim": (0.9,)}), Points((0.4,), {"ms-ssim": (0.99,)})])
+    >>> both = average_points([Points((0.2,), {"ms-ssim": (0.9,)}), Points((0.4,), {"ms-ssim": (0.99,)})])
     >>> f"{both.bpp[0]:.2f} bpp, {both.quality['ms-ssim'][0]:.3f}, {both.on_curve('ms-ssim')[0]:.2f} dB"
     '0.30 bpp, 0.945, 15.00 dB'
     """
     if len({len(member.bpp) for member in members}) != 1:
         raise BenchError("images with different numbers of rate points can't be averaged")
 
-    quality = {metric: _means([member.quality.get(metric) for member in members]) for metric in METRICS}
-    on_curve = {metric: _means([member.on_curve(metric) for member in members]) for metric in METRICS}
+    quality = {metric: _average_columns([member.quality.get(metric) for member in members]) for metric in METRICS}
+    on_curve = {metric: _average_columns([member.on_curve(metric) for member in members]) for metric in METRICS}
     return Points(
-        bpp=_means([member.bpp for member in members]) or (), quality=_known(quality),
-        curve_quality=_known(on_curve), encode_s=_means([member.encode_s for member in members]),
-        decode_s=_means([member.decode_s for member in members]),
+        bpp=_average_columns([member.bpp for member in members]) or (), quality=_drop_unknown(quality),
+        curve_quality=_drop_unknown(on_curve), encode_s=_average_columns([member.encode_s for member in members]),
+        decode_s=_average_columns([member.decode_s for member in members]),
     )
 
 
-def over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RDCurve, RDCurve] | None:
+def average_over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RDCurve, RDCurve] | None:
     """Return both curves averaged over the images that both know ``metric`` of.
 
     Args:
@@ -207,18 +207,18 @@ def over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RD
     return (first.over(shared), second.over(shared)) if shared else None
 
 
-def _means(columns: Sequence[Values | None]) -> Values | None:
+def _average_columns(columns: Sequence[Values | None]) -> Values | None:
     known = [column for column in columns if column is not None]
     if len(known) < len(columns):
         return None
     return tuple(math.fsum(values) / len(values) for values in zip(*known))
 
 
-def _known(columns: Mapping[str, Values | None]) -> dict[str, Values]:
+def _drop_unknown(columns: Mapping[str, Values | None]) -> dict[str, Values]:
     return {name: values for name, values in columns.items() if values is not None}
 
 
-def _curve(points: Points, metric: str, label: str) -> Curve:
+def _make_curve(points: Points, metric: str, label: str) -> Curve:
     quality = points.on_curve(metric)
     if quality is None:
         known = ", ".join(points.metrics)

@@ -10,7 +10,7 @@ from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
 from bench.curves.anchors.compressai_json import read_json
 from bench.curves.anchors.csv_points import read_csv
-from bench.curves.rd_curve import Points, RDCurve, mean_points
+from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics.quality import METRICS
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.results.row_selection import select_rows
@@ -97,7 +97,7 @@ def average_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDC
     per_image = {image: _collect_points([measured[point][image] for point in points]) for image in images}
     first = rows[0]
     return RDCurve(
-        dataset=first.dataset, name=first.name, label=first.label, points=mean_points(list(per_image.values())),
+        dataset=first.dataset, name=first.name, label=first.label, points=average_points(list(per_image.values())),
         description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
         source="measured by this suite", per_image=per_image, images=len(images), remarks=tuple(remarks),
         meta={"metric_convention": ROWS_CONVENTION, "images": images, "points": points},

@@ -27,19 +27,19 @@ def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
         ValueError: a field is missing or of another type.
     """
     old = {name: value for name, value in values.items() if value is not None and name not in DERIVED}
-    machine = _mapping(old, "machine")
-    identity, operators, device = _split_identity(_mapping(old, "identity"))
+    machine = _take_mapping(old, "machine")
+    identity, operators, device = _split_identity(_take_mapping(old, "identity"))
 
     if operators is not None:
         machine["operators"] = operators
     if device is not None:
         machine.setdefault("device", device)
-    old |= _quality(old)
+    old |= _gather_quality(old)
     for name in (*FIELDS, "ms_ssim_reason", "machine"):
         old.pop(name, None)
 
     series = digest_json(identity)
-    place = [_text(old, name) for name in ("dataset", "image", "image_sha256")]
+    place = [_take_text(old, name) for name in ("dataset", "image", "image_sha256")]
     return {**old, "identity": identity, "provenance": machine, "series": series, "key": row_key(series, *place),
             "schema": SCHEMA}
 
@@ -66,7 +66,7 @@ def _split_identity(identity: dict[str, Any]) -> tuple[dict[str, Any], str | Non
     return identity, operators, device
 
 
-def _quality(old: dict[str, Any]) -> dict[str, Any]:
+def _gather_quality(old: dict[str, Any]) -> dict[str, Any]:
     """Return the three fields of quality; a row without a result has none."""
     if old.get("status") != OK:
         return {}
@@ -82,14 +82,14 @@ def _quality(old: dict[str, Any]) -> dict[str, Any]:
     return {"quality": values, "quality_missing": missing, "quality_versions": dict.fromkeys(FIELDS.values(), VERSION)}
 
 
-def _mapping(values: dict[str, Any], name: str) -> dict[str, Any]:
+def _take_mapping(values: dict[str, Any], name: str) -> dict[str, Any]:
     found = values.get(name, {})
     if not isinstance(found, dict):
         raise ValueError(f"field '{name}': expected an object")
     return dict(found)
 
 
-def _text(values: dict[str, Any], name: str) -> str:
+def _take_text(values: dict[str, Any], name: str) -> str:
     found = values.get(name)
     if not isinstance(found, str):
         raise ValueError(f"field '{name}': expected text")

@@ -144,7 +144,7 @@ def _require_plain(value: Any, place: str, depth: int) -> None:
         for inner in value:
             _require_plain(inner, place, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"field '{place}': {value} is no finite number")
+        raise ValueError(f"field '{place}': {json.dumps(value)} is no finite number")
     elif isinstance(value, int) and abs(value) > LARGEST_COUNT:
         raise ValueError(f"field '{place}': a number of more than 64 bits")
     elif isinstance(value, str) and not value.isascii():

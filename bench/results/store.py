@@ -21,6 +21,7 @@ from bench.results.schema import StoredRow
 _log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=StoredRow)
+T = TypeVar("T")
 
 
 class Store:
@@ -68,14 +69,14 @@ class Store:
         locked at an offset made of the series, so no lock file is left behind.
         """
         try:
-            fcntl.lockf(self._open_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(dataset, series))
+            fcntl.lockf(self._open_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _hash_to_offset(dataset, series))
         except (BlockingIOError, PermissionError):
             return False
         return True
 
     def release(self, dataset: str, series: str) -> None:
         """Give a claim back."""
-        fcntl.lockf(self._open_claims(), fcntl.LOCK_UN, 1, _offset(dataset, series))
+        fcntl.lockf(self._open_claims(), fcntl.LOCK_UN, 1, _hash_to_offset(dataset, series))
 
     def _open_claims(self) -> int:
         """Open the file of claims once: closing any handle of it would free all claims of this process."""
@@ -98,19 +99,19 @@ def append_row(path: Path, row: StoredRow) -> None:
     with writing(path):
         created = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
+        with _open_locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
             _repair_tail(handle, path)
             _write_whole(handle, line)
         if created:
             _sync_directory(path.parent)
 
 
-def _offset(dataset: str, series: str) -> int:
+def _hash_to_offset(dataset: str, series: str) -> int:
     return int(digest_json({"dataset": dataset, "series": series})[:14], 16)
 
 
 @contextmanager
-def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
+def _open_locked(path: Path, flags: int, lock: int) -> Iterator[int]:
     """Open and lock the file that is at ``path`` once the lock is held: it may have been replaced meanwhile."""
     while True:
         handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
@@ -167,31 +168,43 @@ def _is_whole(line: bytes) -> bool:
 
 
 def read_rows(path: Path, kind: type[R]) -> list[R]:
-    """Return every row of ``path`` in the order they were stored.
-
-    A last line without its end, which a killed run leaves, is passed over. This is the one reader of stored rows.
+    """Return every row of ``path`` in the order they were stored; see :func:`read_lines`.
 
     Raises:
         BenchError: the file can't be read, or a line is no row of ``kind``; the message names file, line and field.
     """
+    return read_lines(path, kind.from_json, "python -m bench results prune sets damaged lines aside")
+
+
+def read_lines(path: Path, parse: Callable[[bytes], T], hint: str) -> list[T]:
+    """Return what ``parse`` makes of every line of ``path`` that holds something.
+
+    A last line without its end, which a killed run leaves, is passed over. This is the one reader of stored lines.
+
+    Args:
+        parse: raises ValueError where a line is wrong.
+        hint: what to do about a wrong line.
+
+    Raises:
+        BenchError: the file can't be read, or a line is wrong; the message names file and line.
+    """
     try:
-        with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle, os.fdopen(os.dup(handle), "rb") as reader:
-            *whole, rest = reader.read().split(b"\n")
+        with _open_locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle, os.fdopen(os.dup(handle), "rb") as reader:
+            lines = reader.read().split(b"\n")
     except OSError as error:
         raise BenchError(f"can't read {path}: {error.strerror or error}") from None
 
-    rows = []
-    for number, line in enumerate([*whole, rest] if _is_whole(rest) else whole, start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(kind.from_json(line))
-        except ValueError as error:  # covers UnicodeDecodeError and JSONDecodeError
-            raise BenchError(f"{path}, line {number}: {error}",
-                             "python -m bench results prune sets damaged lines aside") from None
-    if rest.strip() and not _is_whole(rest):
+    if lines[-1].strip() and not _is_whole(lines[-1]):
         _log.warning("%s: the last line is torn (a killed run); it is passed over", path)
-    return rows
+        lines.pop()
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                found.append(parse(line))
+        except ValueError as error:  # covers UnicodeDecodeError and JSONDecodeError
+            raise BenchError(f"{path}, line {number}: {error}", hint) from None
+    return found
 
 
 def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
@@ -203,7 +216,7 @@ def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> N
         BenchError: the file can't be read or written, or a line is no row.
     """
     try:
-        with writing(path), _locked(path, os.O_RDWR, fcntl.LOCK_EX) as handle:
+        with writing(path), _open_locked(path, os.O_RDWR, fcntl.LOCK_EX) as handle:
             _repair_tail(handle, path)
             before = os.pread(handle, os.fstat(handle).st_size, 0)
             lines = [line for line in before.split(b"\n") if line.strip()]

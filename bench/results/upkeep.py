@@ -73,7 +73,7 @@ def migrate_file(file: StoredFile[R], complete: Callable[[R], R] = lambda row: r
     """
     counts = {"rows": 0, "migrated": 0}
 
-    def change(line: bytes) -> bytes:
+    def migrate_line(line: bytes) -> bytes:
         row = file.kind.from_json(line)
         new = complete(row)
         counts["rows"] += 1
@@ -82,7 +82,7 @@ def migrate_file(file: StoredFile[R], complete: Callable[[R], R] = lambda row: r
         counts["migrated"] += 1
         return new.to_json().encode()
 
-    replace_lines(file.path, lambda lines: [change(line) for line in lines])
+    replace_lines(file.path, lambda lines: [migrate_line(line) for line in lines])
     return Upkeep(file.path, **counts)
 
 
@@ -95,7 +95,7 @@ def prune_file(file: StoredFile[Any]) -> Upkeep:
     damaged: list[bytes] = []
     counts = {"rows": 0, "superseded": 0}
 
-    def tidy(lines: list[bytes]) -> list[bytes]:
+    def keep_newest(lines: list[bytes]) -> list[bytes]:
         newest: dict[str, bytes] = {}
         read = 0
         for line in lines:
@@ -111,7 +111,7 @@ def prune_file(file: StoredFile[Any]) -> Upkeep:
         _set_aside(file.path, damaged)
         return list(newest.values())
 
-    replace_lines(file.path, tidy)
+    replace_lines(file.path, keep_newest)
     return Upkeep(file.path, damaged=len(damaged), **counts)
 
 
@@ -123,12 +123,12 @@ def drop_rows(file: StoredFile[R], is_unwanted: Callable[[R], bool]) -> Upkeep:
     """
     counts = {"rows": 0, "dropped": 0}
 
-    def drop(lines: list[bytes]) -> list[bytes]:
+    def drop_lines(lines: list[bytes]) -> list[bytes]:
         kept = [line for line in lines if not is_unwanted(file.kind.from_json(line))]
         counts["rows"], counts["dropped"] = len(kept), len(lines) - len(kept)
         return kept
 
-    replace_lines(file.path, drop)
+    replace_lines(file.path, drop_lines)
     return Upkeep(file.path, **counts)
 
 

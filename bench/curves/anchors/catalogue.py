@@ -50,12 +50,12 @@ def find_folders() -> dict[str, str]:
 
 def list_folders() -> list[str]:
     """Return the folders of published curves; :func:`load_curve` takes them and the suite's dataset names."""
-    return sorted(folder.name for folder in _data().iterdir() if folder.is_dir())
+    return sorted(folder.name for folder in _find_data().iterdir() if folder.is_dir())
 
 
 def list_curves(dataset: str) -> list[str]:
     """Return the names of the curves published on ``dataset``; empty if there are none."""
-    folder = _data() / find_folders().get(dataset, dataset)
+    folder = _find_data() / find_folders().get(dataset, dataset)
     if not SAFE_NAME.fullmatch(dataset) or not folder.is_dir():
         return []
     return sorted(file.name[: -len(".json")] for file in folder.iterdir() if file.name.endswith(".json"))
@@ -75,7 +75,7 @@ def load_curve(dataset: str, name: str) -> RDCurve:
         raise ConfigurationError(f"there is no published curve '{name}' of dataset '{dataset}'",
                                  suggest_name(name, known, f"python -m bench anchors list {dataset}"))
     folder = find_folders().get(dataset, dataset)
-    text = (_data() / folder / f"{name}.json").read_text(encoding="utf-8")
+    text = (_find_data() / folder / f"{name}.json").read_text(encoding="utf-8")
     return parse_json(text, f"{folder}/{name}", name, dataset)
 
 
@@ -101,5 +101,5 @@ def read_imported(results: Path, dataset: str) -> list[RDCurve]:
     return [read_json(path, dataset) for path in sorted((results / dataset / "published").glob("*.json"))]
 
 
-def _data() -> Path:
+def _find_data() -> Path:
     return Path(__file__).parent / "data"

@@ -14,21 +14,21 @@ BPP, ENCODE_S, DECODE_S = "bpp", "encode_s", "decode_s"
 COSTS = {BPP: ("bpp",), ENCODE_S: ("encoding-time", "encode-s"), DECODE_S: ("decoding-time", "decode-s")}
 
 
-def spellings() -> dict[str, tuple[str, ...]]:
+def list_spellings() -> dict[str, tuple[str, ...]]:
     """Return every column that is read, to the names it goes by; compared in lower case with "-" for "_".
 
     Columns of quality are those of the registered metrics: of their values, and of their qualities along a curve.
     """
-    qualities = {scale.column: _spellings_of(scale) for metric in known_metrics()
+    qualities = {scale.column: _list_spellings_of(scale) for metric in known_metrics()
                  for scale in (metric.scale, metric.on_curves)}
     return {**COSTS, **qualities}
 
 
-def _spellings_of(scale: Scale) -> tuple[str, ...]:
+def _list_spellings_of(scale: Scale) -> tuple[str, ...]:
     return (*scale.spellings, scale.column.replace("_", "-"))
 
 
-def points_from_columns(columns: Mapping[str, Any], where: str) -> Points:
+def make_points(columns: Mapping[str, Any], where: str) -> Points:
     """Build points from lists of numbers, which must have one length; unknown columns are passed over.
 
     Args:
@@ -40,13 +40,13 @@ def points_from_columns(columns: Mapping[str, Any], where: str) -> Points:
     """
     written = {str(name).strip().lower().replace("_", "-"): name for name in columns}
     found = {}
-    for column, names in spellings().items():
+    for column, names in list_spellings().items():
         name = next((written[spelling] for spelling in names if spelling in written), None)
         if name is not None:
-            found[column] = _numbers(columns[name], f"{where}: '{name}'")
+            found[column] = _require_numbers(columns[name], f"{where}: '{name}'")
 
     if BPP not in found or not found.keys() - COSTS.keys():
-        known = ", ".join(_describe(metric) for metric in headline_metrics())
+        known = ", ".join(_describe_spellings(metric) for metric in headline_metrics())
         raise BenchError(f"{where} has no {'quality' if BPP in found else BPP} values",
                          f"needed are bpp and a quality: {known}; "
                          f"found: {', '.join(map(str, columns)) or 'nothing'}")
@@ -63,25 +63,25 @@ def points_from_columns(columns: Mapping[str, Any], where: str) -> Points:
                   found.get(ENCODE_S), found.get(DECODE_S))
 
 
-def columns_of(points: Points) -> dict[str, Values]:
+def make_columns(points: Points) -> dict[str, Values]:
     """Return ``points`` as columns under the names that this suite writes, unknown ones left out."""
     columns = {BPP: points.bpp}
     for metric in known_metrics():
         if metric.name in points.quality:
-            columns[_spellings_of(metric.scale)[0]] = points.quality[metric.name]
+            columns[_list_spellings_of(metric.scale)[0]] = points.quality[metric.name]
         if metric.has_own_curve_scale and metric.name in points.curve_quality:
-            columns[_spellings_of(metric.on_curves)[0]] = points.curve_quality[metric.name]
+            columns[_list_spellings_of(metric.on_curves)[0]] = points.curve_quality[metric.name]
 
     times = {"encoding_time": points.encode_s, "decoding_time": points.decode_s}
     return {**columns, **{name: values for name, values in times.items() if values is not None}}
 
 
-def _describe(metric: QualityMetric) -> str:
-    values = f"{_spellings_of(metric.scale)[0]} ({metric.scale.unit or 'linear'})"
-    return f"{values} or {_spellings_of(metric.on_curves)[0]}" if metric.has_own_curve_scale else values
+def _describe_spellings(metric: QualityMetric) -> str:
+    values = f"{_list_spellings_of(metric.scale)[0]} ({metric.scale.unit or 'linear'})"
+    return f"{values} or {_list_spellings_of(metric.on_curves)[0]}" if metric.has_own_curve_scale else values
 
 
-def _numbers(values: Any, what: str) -> Values:
+def _require_numbers(values: Any, what: str) -> Values:
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise BenchError(f"{what} is not a list of numbers")
     for value in values:

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.common.errors import BenchError
 from bench.common.files import writing
-from bench.curves.anchors.columns import columns_of, points_from_columns
-from bench.curves.rd_curve import Points, RDCurve, mean_points
+from bench.curves.anchors.columns import make_columns, make_points
+from bench.curves.rd_curve import Points, RDCurve, average_points
 
 BPP_TOLERANCE = 1e-3  # both are rounded
 SHAPE = 'expected {"name": ..., "description": ..., "results": {"bpp": [...], "psnr-rgb": [...]}}'
@@ -54,21 +54,21 @@ def parse_json(text: str, where: str, name: str, dataset: str = "") -> RDCurve:
     meta = data.get("meta", {})
     if not isinstance(meta, dict):
         raise BenchError(f"{where}: 'meta' is not a mapping")
-    per_image = _per_image(data.get("per_image", []), where)
+    per_image = _group_by_image(data.get("per_image", []), where)
     return RDCurve(
         dataset=dataset or str(meta.get("dataset", "")), name=name, label=str(data.get("name") or name),
-        points=_averages(points_from_columns(data["results"], where), per_image, where),
+        points=_average_images(make_points(data["results"], where), per_image, where),
         description=str(data.get("description", "")),
         source=str(data.get("source", "")), meta=meta, per_image=per_image,
-        images=len(per_image) or _image_count(meta),
+        images=len(per_image) or _count_images(meta),
     )
 
 
-def _averages(stated: Points, per_image: Mapping[str, Points], where: str) -> Points:
+def _average_images(stated: Points, per_image: Mapping[str, Points], where: str) -> Points:
     """Return the means over single images where these are known, else what the file states."""
     if not per_image:
         return stated
-    means = mean_points(list(per_image.values()))
+    means = average_points(list(per_image.values()))
     if len(means.bpp) != len(stated.bpp) or any(
             abs(mean - rate) > BPP_TOLERANCE * rate for mean, rate in zip(means.bpp, stated.bpp)):
         raise BenchError(f"{where}: 'results' is not the average of 'per_image'")
@@ -80,7 +80,7 @@ def to_json(curve: RDCurve) -> dict[str, Any]:
     """Return the curve in CompressAI's shape; ``source`` and ``meta`` are added where there are any."""
     data: dict[str, Any] = {"name": curve.label, "description": curve.description}
     data |= {key: value for key, value in (("source", curve.source), ("meta", dict(curve.meta))) if value}
-    data["results"] = {key: list(column) for key, column in columns_of(curve.points).items()}
+    data["results"] = {key: list(column) for key, column in make_columns(curve.points).items()}
     return data
 
 
@@ -96,14 +96,14 @@ def write_json(curve: RDCurve, path: Path) -> None:
                         encoding="utf-8")
 
 
-def _image_count(meta: Mapping[str, Any]) -> int | None:
+def _count_images(meta: Mapping[str, Any]) -> int | None:
     images = meta.get("images")
     if isinstance(images, list):
         return len(images)
     return images if isinstance(images, int) and not isinstance(images, bool) else None
 
 
-def _per_image(entries: Any, where: str) -> dict[str, Points]:
+def _group_by_image(entries: Any, where: str) -> dict[str, Points]:
     """Group ``per_image`` (one mapping for each image and rate point) by image, in the file's order."""
     if not isinstance(entries, list) or not all(isinstance(one, dict) and "image" in one for one in entries):
         raise BenchError(f"{where}: 'per_image' is not a list of mappings that name an image")
@@ -113,5 +113,5 @@ def _per_image(entries: Any, where: str) -> dict[str, Points]:
     points = {}
     for image, members in grouped.items():
         columns = {key: [entry.get(key) for entry in members] for key in members[0] if key != "image"}
-        points[image] = points_from_columns(columns, f"{where}, {image}")
+        points[image] = make_points(columns, f"{where}, {image}")
     return points

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from bench.common.errors import BenchError
-from bench.curves.anchors.columns import points_from_columns, spellings
+from bench.curves.anchors.columns import list_spellings, make_points
 from bench.curves.rd_curve import RDCurve
 
 
@@ -24,16 +24,16 @@ def read_csv(path: Path, dataset: str = "") -> RDCurve:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BenchError(f"can't read {path}: {reason}") from None
-    known = {spelling for names in spellings().values() for spelling in names}
+    known = {spelling for names in list_spellings().values() for spelling in names}
     columns: dict[str, list[float]] = {}
     for position, name in enumerate(header):
         if name.strip().lower().replace("_", "-") in known:
-            columns[name] = [_number(row, position, f"{path}, line {line}, '{name}'") for line, row in rows]
-    points = points_from_columns(columns, str(path))
+            columns[name] = [_parse_cell(row, position, f"{path}, line {line}, '{name}'") for line, row in rows]
+    points = make_points(columns, str(path))
     return RDCurve(dataset, path.stem, path.stem, points, source=path.name)
 
 
-def _number(row: list[str], position: int, where: str) -> float:
+def _parse_cell(row: list[str], position: int, where: str) -> float:
     cell = row[position].strip() if position < len(row) else ""
     try:
         return float(cell)
