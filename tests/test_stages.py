@@ -14,8 +14,7 @@ from bench.models.coders import Reader
 from bench.operators import rans
 from bench.results.stages import CODING, COLOURS, REST, SCALES, STAGES
 from bench.runners.profile.memory import peak_memory
-from bench.runners.profile.stage_marks import mark_stages
-from bench.runners.profile.stages import Timeline, host_timeline
+from bench.runners.profile.stages import Timeline, host_timeline, mark_stages
 
 
 class Ticks:

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from bench.common.whole_files import whole, write_whole
+from bench.common.files import whole, write_whole
 
 
 def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):

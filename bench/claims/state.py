@@ -12,8 +12,8 @@ from bench.claims.curves import Curves, stack_images
 from bench.claims.judgement import select_devices
 from bench.claims.result import Judgement
 from bench.common.errors import BenchError
+from bench.common.files import write_whole
 from bench.common.folders import BASELINE
-from bench.common.whole_files import write_whole
 from bench.metrics.quality import METRICS, PSNR
 from bench.metrics.statistics.verdicts import VERDICTS
 from bench.results.latency_rows import LatencyRow

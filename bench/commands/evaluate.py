@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.commands.arguments import (
@@ -114,17 +116,18 @@ def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:
 
 def _plan(args: argparse.Namespace, dataset: Dataset, store: Store) -> EvaluationPlan:
     chosen = _chosen(args)
-    uses_torch = any(CODECS.get(spec.codec).uses_torch for spec in chosen.specs)
-    device = args.device if uses_torch or args.device != "auto" else "cpu"  # which needs no look for a GPU
-    template = Unit(
-        spec=CodecSpec("", "", ""), dataset=dataset.name, dataset_total=dataset.total, images=(),
-        device=resolve_device(device), threads=args.threads,
-        deterministic=args.deterministic, jobs=args.jobs, decode_timeout_s=args.decode_timeout,
-        keep_streams=args.keep_streams,
-        metrics=args.metrics,
-    )
+    template = make_template(args, dataset, chosen.specs, threads=args.threads, deterministic=args.deterministic,
+                             jobs=args.jobs, decode_timeout_s=args.decode_timeout, keep_streams=args.keep_streams)
     return make_plan(dataset, chosen.specs, chosen.missing, store, template,
                      remeasure=args.remeasure, keep_failures=args.keep_failures)
+
+
+def make_template(args: argparse.Namespace, dataset: Dataset, specs: Sequence[CodecSpec], **settings: Any) -> Unit:
+    """Return what all units of a run have in common."""
+    uses_torch = any(CODECS.get(spec.codec).uses_torch for spec in specs)
+    device = args.device if uses_torch or args.device != "auto" else "cpu"  # which needs no look for a GPU
+    return Unit(spec=CodecSpec("", "", ""), dataset=dataset.name, dataset_total=dataset.total, images=(),
+                device=resolve_device(device), metrics=args.metrics, **settings)
 
 
 def _chosen(args: argparse.Namespace) -> Chosen:

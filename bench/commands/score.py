@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.codecs.base import CODECS, CodecSpec
 from bench.commands.arguments import add_codec_arguments, add_device_argument, add_results_argument
+from bench.commands.evaluate import make_template
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import writing
 from bench.datasets import read_rgb8, resolve_dataset
@@ -31,7 +31,6 @@ from bench.runners.evaluate.engine import QueuedUnits, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, make_plan
 from bench.runners.evaluate.selection import choose
 from bench.runners.evaluate.unit import Unit, stream_folder, stream_path
-from bench.runners.machine import resolve_device
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,10 +110,7 @@ def _pair_images(originals: Path, decoded: Path) -> dict[str, tuple[Path, Path]]
 def _score_streams(args: argparse.Namespace, metrics: tuple[str, ...]) -> int:
     dataset, store = resolve_dataset(args.dataset, allow_partial=True), Store(args.results)
     chosen = choose(args.codecs)
-    uses_torch = any(CODECS.get(spec.codec).uses_torch for spec in chosen.specs)
-    template = Unit(spec=CodecSpec("", "", ""), dataset=dataset.name, dataset_total=dataset.total, images=(),
-                    device=resolve_device(args.device) if uses_torch else "cpu", keep_streams=str(args.streams),
-                    metrics=metrics)
+    template = make_template(args, dataset, chosen.specs, keep_streams=str(args.streams))
     plan = make_plan(dataset, chosen.specs, (), store, template)
 
     units, lacking = _units_of_streams(plan, args.streams)

@@ -1,9 +1,11 @@
-"""Writing files: names made safe, and a full disk told apart from other errors."""
+"""Writing files: whole or not at all, under safe names, a full disk told apart from other errors."""
 
 from __future__ import annotations
 
 import errno
+import os
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,3 +64,30 @@ def writing(path: Path | str, hint: str = "") -> Iterator[None]:
 def file_name(text: str) -> str:
     """Return ``text`` as one path component."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", text).lstrip(".") or "_"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give the name of a temporary file beside ``path`` to write to; it takes the place of ``path`` at the end.
+
+    A kill at any moment leaves the old file or the new one, and an error the old one. Whoever else writes the same file
+    is not disturbed. The folder is made where it is missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str) -> Path:
+    """Write ``content``, text as UTF-8, so that a reader never sees half of it; returns ``path``.
+
+    Raises:
+        OSError: it can't be written; the file is as it was.
+    """
+    with whole(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path

@@ -57,8 +57,6 @@ class Dataset:
     altered: tuple[str, ...]
     missing: tuple[str, ...]
     root: Path | None
-    licence: str
-    citation: str
 
     @property
     def coverage(self) -> str:
@@ -114,8 +112,7 @@ def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Datas
     images = tuple(ImageFile(state.spec.name, state.path, state.sha256 or "", state.verified)
                    for state in location.states if state.path is not None)
     return Dataset(spec.name, spec.title, images, len(spec.images), location.complete,
-                   location.named("altered"), location.named("missing"), location.folder,
-                   spec.licence, spec.citation)
+                   location.named("altered"), location.named("missing"), location.folder)
 
 
 def describe_gaps(location: Location) -> str:
@@ -185,7 +182,7 @@ def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
     name = folder.resolve().name
     if name.lower() in taken:
         name = f"folder-{name}"
-    return Dataset(name, name, images, None, True, (), (), folder, "unknown", "")
+    return Dataset(name, name, images, None, True, (), (), folder)
 
 
 def _hash_if_readable(path: Path) -> str:

@@ -227,10 +227,8 @@ class _QuickHTTP(http.client.HTTPConnection):
         self.sock.settimeout(READ_TIMEOUT_S)
 
 
-class _QuickHTTPS(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(READ_TIMEOUT_S)
+class _QuickHTTPS(_QuickHTTP, http.client.HTTPSConnection):
+    """The same over TLS."""
 
 
 class _QuickHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):

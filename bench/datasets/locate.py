@@ -97,18 +97,13 @@ def find_copy(spec: DatasetSpec) -> Location | None:
         for layout in (folder, *(folder / sub for sub in spec.subfolders)):
             if not layout.is_dir():
                 continue
-            location = inspect_folder(spec, layout)
+            location = Location(layout, tuple(inspect_image(image, layout / image.name) for image in spec.images))
             if location.complete:
                 return location
             present = len(location.states) - len(location.named("missing"))
             if present and (best is None or location.good > best.good):
                 best = location
     return best
-
-
-def inspect_folder(spec: DatasetSpec, folder: Path) -> Location:
-    """Return the state of each of the set's images in ``folder``."""
-    return Location(folder, tuple(inspect_image(image, folder / image.name) for image in spec.images))
 
 
 def inspect_image(spec: ImageSpec, path: Path) -> ImageState:

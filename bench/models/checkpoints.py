@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.common.errors import CheckpointError
+from bench.common.files import whole
 from bench.common.text import list_names
-from bench.common.whole_files import whole
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIX = "module."

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.common.errors import BenchError
-from bench.common.files import file_name, writing
+from bench.common.files import file_name, write_whole, writing
 from bench.common.hashing import digest_json
-from bench.common.whole_files import write_whole
 from bench.results.rows import Row
 from bench.results.schema import StoredRow
 

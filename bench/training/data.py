@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from bench.common.errors import DatasetError
+from bench.common.files import whole, write_whole
 from bench.common.hashing import digest_json
-from bench.common.whole_files import whole, write_whole
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 WIDE_MODES = ("I", "F")  # Pillow's modes of more than 8 bits, which would be clipped

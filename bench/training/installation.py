@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.common.files import whole
 from bench.common.hashing import digest_json
-from bench.common.whole_files import whole
 from bench.models.checkpoints import load_weights, read_note, read_weights, write_float16, write_weights
 from bench.results.training_logs import BEFORE, TRAINING
 from bench.training.log import LOG_NAME

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.common.whole_files import write_whole
+from bench.common.files import write_whole
 from bench.results.training_logs import read_log_lines
 
 LOG_NAME = "log.jsonl"

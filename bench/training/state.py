@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.common.whole_files import whole
+from bench.common.files import whole
 from bench.training.job import Job
 
 KEPT_NAME = re.compile(r"step-(\d+)\.pt")

@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.common.files import writing
-from bench.common.whole_files import write_whole
+from bench.common.files import write_whole, writing
 from bench.reports.page.pages import Report
 from bench.reports.page.render import render_html, render_readme, to_csv, to_latex, to_markdown
 

@@ -27,8 +27,7 @@ from bench.runners.profile.complexity import (
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.profile.memory import PeakRss, StagedPass, peak_memory, rss_bytes, weights_bytes
 from bench.runners.profile.plan import Picture, Settings
-from bench.runners.profile.stage_marks import mark_stages
-from bench.runners.profile.stages import Breakdown, Recorder, cuda_timeline, host_timeline, profiler_marks
+from bench.runners.profile.stages import Breakdown, Recorder, cuda_timeline, host_timeline, mark_stages, profiler_marks
 from bench.runners.profile.subjects import Subject, build_codec
 
 STAGE_PASSES = 3

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from bench.common.errors import ConfigurationError
-from bench.common.whole_files import write_whole
+from bench.common.files import write_whole
 from bench.results.schema import Number, convert, parse_object
 
 RECORD_NAME = "trial.json"
