@@ -69,3 +69,22 @@ def test_drop_takes_a_point_or_a_codec(root: Path, capsys: pytest.CaptureFixture
 
 def test_an_empty_place_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert results(tmp_path, "list") == EXIT_DONE and "nothing is stored" in capsys.readouterr().out
+
+
+def test_prune_keeps_earlier_sessions_of_latencies(root: Path) -> None:
+    path = root / "latency" / "cpu-test" / "hpcm_base.jsonl"
+    rows = read_rows(path, LatencyRow)
+    later = [replace(row, session="later") for row in rows]
+    path.write_text("".join(row.to_json() + "\n" for row in [*rows, *later, *later]))
+    assert results(root, "prune") == EXIT_DONE
+    assert read_rows(path, LatencyRow) == [*rows, *later]
+
+
+@pytest.mark.parametrize("verb", [("migrate",), ("drop", "kodak", "jpeg")])
+def test_a_damaged_line_is_named_and_stays(root: Path, verb: tuple[str, ...], capsys: pytest.CaptureFixture) -> None:
+    path = root / "kodak" / "jpeg.jsonl"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text(first + '{"schema": 2}\n' + "".join(rest))
+    before = path.read_bytes()
+    assert results(root, *verb) == EXIT_BAD_INPUT
+    assert f"{path}, line 2: " in capsys.readouterr().err and path.read_bytes() == before

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.common.errors import ConfigurationError
+from bench.common.errors import BenchError
 from bench.results.training_logs import LoggedRecipe, read_log, read_log_lines, read_trainings
 from bench.training.log import LogWriter
 from bench.training.recipes import RECIPES, Recipe
@@ -40,7 +40,7 @@ def test_a_damaged_line_is_named_by_file_line_and_field(line, message, tmp_path)
     path = write(tmp_path / "0.01.jsonl", BEGINNING, line, VALIDATION)
     for read in (read_log, read_log_lines, lambda path: LogWriter(tmp_path, 2)):
         (tmp_path / "log.jsonl").write_bytes(path.read_bytes())
-        with pytest.raises(ConfigurationError, match=r"\.jsonl:2: .*" + re.escape(message)):
+        with pytest.raises(BenchError, match=r"\.jsonl, line 2: .*" + re.escape(message)):
             read(path)
 
 

@@ -17,6 +17,7 @@ from bench.common.hashing import digest_json
 from bench.results.rows import Row
 from bench.results.schema import StoredRow
 
+PRUNE_HINT = "python -m bench results prune sets damaged lines aside"
 _log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=StoredRow)
@@ -172,7 +173,7 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
     Raises:
         BenchError: the file can't be read, or a line is no row of ``kind``; the message names file, line and field.
     """
-    return read_lines(path, kind.from_json, "python -m bench results prune sets damaged lines aside")
+    return read_lines(path, kind.from_json, PRUNE_HINT)
 
 
 def read_lines(path: Path, parse: Callable[[bytes], T], hint: str) -> list[T]:
@@ -206,10 +207,16 @@ def read_lines(path: Path, parse: Callable[[bytes], T], hint: str) -> list[T]:
     return found
 
 
-def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> tuple[list[bytes], list[bytes]]:
     """Replace the lines of ``path`` by what ``change`` makes of them, whole or not at all; without any, remove it.
 
     A torn last line goes. Nothing is written where nothing changes.
+
+    Args:
+        change: takes and returns lines without their ends; raises ValueError where one is no row.
+
+    Returns:
+        The lines before and after.
 
     Raises:
         BenchError: the file can't be read or written, or a line is no row.
@@ -219,13 +226,15 @@ def replace_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> N
             _repair_tail(handle, path)
             before = os.pread(handle, os.fstat(handle).st_size, 0)
             lines = [line for line in before.split(b"\n") if line.strip()]
-            after = b"".join(line + b"\n" for line in change(lines))
+            changed = change(lines)
+            after = b"".join(line + b"\n" for line in changed)
             if not after:
                 path.unlink()
             elif after != before:
                 write_whole(path, after)
+            return lines, changed
     except ValueError as error:
-        raise BenchError(f"{path}: {error}", "python -m bench results prune sets damaged lines aside") from None
+        raise BenchError(f"{path}, {error}", PRUNE_HINT) from None
 
 
 def _sync_directory(path: Path) -> None:

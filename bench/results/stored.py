@@ -43,7 +43,7 @@ class StoredResults:
         """The logged trainings, by variant and rising λ.
 
         Raises:
-            ConfigurationError: a log is damaged.
+            BenchError: a log is damaged.
         """
         return read_trainings(self.root)
 

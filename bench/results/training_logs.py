@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bench.common.errors import ConfigurationError
+from bench.common.errors import BenchError
 from bench.results.schema import Count, Duration, Number, Positive, convert, parse_object
+from bench.results.store import read_lines
 
 TRAINING = "training"  # folder within those of results and of reports
 BEFORE = ".before"
@@ -174,7 +175,7 @@ def read_trainings(results_dir: Path) -> list[Training]:
     """Return the trainings logged under ``results_dir/training``, by variant and rising λ; none without that folder.
 
     Raises:
-        ConfigurationError: a log is damaged.
+        BenchError: a log is damaged.
     """
     logs = {path: log for path in sorted((Path(results_dir) / TRAINING).glob("*/*.jsonl")) if (log := read_log(path))}
     trainings = []
@@ -190,37 +191,30 @@ def read_log(path: Path) -> TrainingLog | None:
     """Return one log, or None where it holds no whole line yet.
 
     Raises:
-        ConfigurationError: a line is damaged, or the first one is no recipe.
+        BenchError: a line is damaged, or the first one is no recipe.
     """
     lines = [line for _, line in read_log_lines(path)]
     if not lines:
         return None
     first = lines[0]
     if not isinstance(first, LoggedBeginning):
-        raise ConfigurationError(f"{path}:1: the log does not start with a recipe", "copy the log of the training anew")
+        raise BenchError(f"{path}, line 1: the log does not start with a recipe", "copy the log of the training anew")
     job = msgspec.structs.replace(first.job, start=str(first.origin.get("start", "")), images=first.images)
     return TrainingLog(job, tuple(line for line in lines if isinstance(line, LoggedStep)),
                        tuple(line for line in lines if isinstance(line, Validation)))
 
 
 def read_log_lines(path: Path) -> list[tuple[str, LogLine]]:
-    """The lines of a log, as they stand there and read.
-
-    A torn last line, as a kill leaves it, is passed over, and so are lines of an unknown kind.
+    """Return the lines of a log, as they stand there and read; those of an unknown kind are passed over.
 
     Raises:
-        ConfigurationError: a line has not the schema of its kind; the message names file, line and field.
+        BenchError: a line has not the schema of its kind; the message names file, line and field.
     """
-    content, lines = path.read_bytes(), []
-    texts = content.splitlines()
-    for number, text in enumerate(texts, start=1):
-        try:
-            values = parse_object(text)
-            if kind := KINDS.get(str(values.get("kind"))):
-                lines.append((text.decode(), convert(values, kind)))
-        except ValueError as error:
-            if number == len(texts) and not content.endswith(b"\n"):
-                break
-            raise ConfigurationError(f"{path}:{number}: no line of a training's log: {error}",
-                                     "copy the log of the training anew, or take the line out") from None
-    return lines
+    lines = read_lines(path, _parse_line, "copy the log of the training anew, or take the line out")
+    return [line for line in lines if line is not None]
+
+
+def _parse_line(line: bytes) -> tuple[str, LogLine] | None:
+    values = parse_object(line)
+    kind = KINDS.get(str(values.get("kind")))
+    return None if kind is None else (line.decode(), convert(values, kind))

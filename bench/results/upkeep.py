@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,48 +72,45 @@ def migrate_file(file: StoredFile[R], complete: Callable[[R], R] = lambda row: r
     Raises:
         BenchError: a line is no row, or the file can't be written; it is then as it was.
     """
-    counts = {"rows": 0, "migrated": 0}
-
-    def migrate_line(line: bytes) -> bytes:
-        row = file.kind.from_json(line)
+    def migrate_line(line: bytes, row: R) -> bytes:
         new = complete(row)
-        counts["rows"] += 1
-        if new is row and json.loads(line).get("schema") == file.kind.SCHEMA:
-            return line
-        counts["migrated"] += 1
-        return new.to_json().encode()
+        is_current = new is row and json.loads(line).get("schema") == file.kind.SCHEMA
+        return line if is_current else new.to_json().encode()
 
-    replace_lines(file.path, lambda lines: [migrate_line(line) for line in lines])
-    return Upkeep(file.path, **counts)
+    before, after = replace_lines(
+        file.path, lambda lines: [migrate_line(line, row) for line, row in zip(lines, _parse_rows(file, lines))])
+    return Upkeep(file.path, len(after), migrated=sum(map(operator.ne, before, after)))
 
 
 def prune_file(file: StoredFile[Any]) -> Upkeep:
-    """Drop rows that a later one of their key supersedes, and set damaged lines aside in a file beside it.
+    """Drop rows that a later one supersedes, and set damaged lines aside in a file beside it.
 
     Raises:
         BenchError: a file can't be written.
     """
     damaged: list[bytes] = []
-    counts = {"rows": 0, "superseded": 0}
 
     def keep_newest(lines: list[bytes]) -> list[bytes]:
-        newest: dict[str, bytes] = {}
-        read = 0
+        newest: dict[tuple[str, ...], bytes] = {}
         for line in lines:
             try:
-                key = file.kind.from_json(line).key
+                key = _key_to_supersede(file.kind.from_json(line))
             except ValueError:
                 damaged.append(line)
                 continue
-            read += 1
             newest.pop(key, None)  # so that the order stays that of measuring
             newest[key] = line
-        counts["rows"], counts["superseded"] = len(newest), read - len(newest)
+
         _set_aside(file.path, damaged)
         return list(newest.values())
 
-    replace_lines(file.path, keep_newest)
-    return Upkeep(file.path, damaged=len(damaged), **counts)
+    before, after = replace_lines(file.path, keep_newest)
+    return Upkeep(file.path, len(after), superseded=len(before) - len(after) - len(damaged), damaged=len(damaged))
+
+
+def _key_to_supersede(row: Row | LatencyRow) -> tuple[str, ...]:
+    """What a later row has to share; latencies of an earlier session stay, since others took turns with them."""
+    return (row.session, row.key) if isinstance(row, LatencyRow) else (row.key,)
 
 
 def drop_rows(file: StoredFile[R], is_unwanted: Callable[[R], bool]) -> Upkeep:
@@ -121,15 +119,17 @@ def drop_rows(file: StoredFile[R], is_unwanted: Callable[[R], bool]) -> Upkeep:
     Raises:
         BenchError: a line is no row, or the file can't be written.
     """
-    counts = {"rows": 0, "dropped": 0}
+    before, after = replace_lines(
+        file.path, lambda lines: [line for line, row in zip(lines, _parse_rows(file, lines)) if not is_unwanted(row)])
+    return Upkeep(file.path, len(after), dropped=len(before) - len(after))
 
-    def drop_lines(lines: list[bytes]) -> list[bytes]:
-        kept = [line for line in lines if not is_unwanted(file.kind.from_json(line))]
-        counts["rows"], counts["dropped"] = len(kept), len(lines) - len(kept)
-        return kept
 
-    replace_lines(file.path, drop_lines)
-    return Upkeep(file.path, **counts)
+def _parse_rows(file: StoredFile[R], lines: list[bytes]) -> Iterator[R]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield file.kind.from_json(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
 
 
 def _set_aside(path: Path, lines: list[bytes]) -> None:

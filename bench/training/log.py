@@ -22,7 +22,7 @@ class LogWriter:
         step: the step that the training goes on from: later lines are dropped, they come again.
 
     Raises:
-        ConfigurationError: the log that is there is damaged.
+        BenchError: the log that is there is damaged.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
