@@ -8,8 +8,9 @@ import pytest
 
 import bench.curves
 import bench.metrics
+import bench.results
 
-MODULES = [module.name for package in (bench.metrics, bench.curves)
+MODULES = [module.name for package in (bench.metrics, bench.curves, bench.results)
            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.") if not module.ispkg]
 
 

@@ -66,7 +66,11 @@ class Points:
         return None if None in values else tuple(value for value in values if value is not None)
 
     def take(self, indices: Sequence[int]) -> Points:
-        """Return only the points at ``indices``."""
+        """Return only the points at ``indices``.
+
+        Args:
+            indices: of points, in the order wanted.
+        """
         return self._of_columns(lambda values: tuple(values[index] for index in indices))
 
     def _of_columns(self, change: Callable[[Values], Values]) -> Points:
@@ -116,7 +120,11 @@ class RDCurve:
         return str(self.meta.get("metric_convention", ""))
 
     def has(self, metric: str) -> bool:
-        """Say whether there are values of ``metric``."""
+        """Say whether there are values of ``metric``.
+
+        Args:
+            metric: a name in ``METRICS``.
+        """
         return self.points.on_curve(metric) is not None
 
     def curve(self, metric: str) -> Curve:
@@ -131,13 +139,24 @@ class RDCurve:
         return _make_curve(self.points, metric, self.label)
 
     def image_curves(self, metric: str) -> dict[str, Curve]:
-        """Return the curve of every image; empty where single images are not known."""
+        """Return the curve of every image; empty where single images are not known.
+
+        Args:
+            metric: a name in ``METRICS``.
+
+        Returns:
+            Image to its rates in bpp and its qualities along the curve.
+        """
         known = self.images_with(metric)
         return {image: _make_curve(points, metric, f"{self.label}, {image}")
                 for image, points in self.per_image.items() if image in known}
 
     def images_with(self, metric: str) -> set[str]:
-        """Return the images whose own values of ``metric`` are known."""
+        """Return the images whose own values of ``metric`` are known.
+
+        Args:
+            metric: a name in ``METRICS``.
+        """
         return {image for image, points in self.per_image.items() if points.on_curve(metric) is not None}
 
     def over(self, images: Collection[str]) -> RDCurve:
@@ -148,6 +167,12 @@ class RDCurve:
 
         Raises:
             ConfigurationError: there are no points of one of ``images``.
+
+        >>> images = {"a.png": Points((0.2,), {"psnr": (30.0,)}), "b.png": Points((0.4,), {"psnr": (34.0,)})}
+        >>> both = RDCurve("kodak", "mine", "Mine", average_points(list(images.values())), per_image=images, images=2)
+        >>> one = both.over(["b.png"])
+        >>> both.points.on_curve("psnr"), one.points.on_curve("psnr"), one.bpp
+        ((32.0,), (34.0,), (0.4,))
         """
         if set(images) == set(self.per_image):
             return self

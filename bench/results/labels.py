@@ -33,7 +33,14 @@ class Labelled(Protocol):
 
 
 def label_codecs(rows: Iterable[Labelled]) -> dict[str, str]:
-    """Return what tables and plots call each codec, by name: unique, and saying "miniature" where the model is one."""
+    """Return what tables and plots call each codec, by name: unique, and saying "miniature" where the model is one.
+
+    Args:
+        rows: of any kind, of one dataset or device.
+
+    Returns:
+        Name to label.
+    """
     labels = {row.name: mark_miniature(row.label, row.miniature) for row in rows}
     used = list(labels.values())
     return {name: label if used.count(label) == 1 else f"{label} [{name}]" for name, label in labels.items()}
@@ -48,5 +55,9 @@ def label_selection(selection: Selection) -> Selection:
 
 
 def mark_miniature(label: str, miniature: bool) -> str:
-    """Return ``label``, saying "miniature" where the model is one."""
+    """Return ``label``, saying "miniature" where the model is one.
+
+    >>> mark_miniature("HPCM-Base", miniature=True)
+    'HPCM-Base (miniature)'
+    """
     return f"{label} (miniature)" if miniature and "miniature" not in label.lower() else label

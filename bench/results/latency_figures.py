@@ -9,7 +9,14 @@ from bench.results.latency_selection import DIRECTIONS, Case
 
 
 def kmac_per_pixel(row: LatencyRow | None) -> float | None:
-    """Thousands of multiply-accumulates for each original pixel of one direction."""
+    """Thousands of multiply-accumulates for each original pixel of one direction.
+
+    Args:
+        row: of one direction; None where it was not measured.
+
+    Returns:
+        kMAC/pixel, or None where nothing was counted.
+    """
     return None if row is None or row.macs is None else _for_each_pixel(row.macs, row)
 
 
@@ -33,7 +40,14 @@ def forward_kmac_per_pixel(case: Case) -> float | None:
 
 
 def peak_bytes(case: Case) -> int | None:
-    """The larger peak of both directions."""
+    """The larger peak of both directions.
+
+    Args:
+        case: both directions of a variant.
+
+    Returns:
+        Bytes that tensors took at most, or None where that was not measured.
+    """
     return find_largest(row.peak_alloc_bytes for row in case.measured_rows)
 
 
@@ -43,5 +57,12 @@ def find_largest(values: Iterable[int | None]) -> int | None:
 
 
 def round_seconds(rows: Sequence[LatencyRow]) -> list[float]:
-    """Seconds of each round, of all ``rows`` together: directions of one variant in one session."""
+    """Seconds of each round, of all ``rows`` together: directions of one variant in one session.
+
+    Args:
+        rows: directions of one variant in one session.
+
+    Returns:
+        Seconds, (rounds,); rounds that one direction lacks are left out.
+    """
     return list(map(sum, zip(*(row.samples_s for row in rows))))

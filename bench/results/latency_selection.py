@@ -110,7 +110,16 @@ class LatencySelection:
         return next((one for one in self.cases if (one.conditions, one.name, one.configuration) == wanted), None)
 
     def in_turns(self, row: LatencyRow, name: str, configuration: str = DEFAULT) -> LatencyRow | None:
-        """The measured row of another variant (or configuration) that took turns with ``row``."""
+        """The measured row of another variant (or configuration) that took turns with ``row``.
+
+        Args:
+            row: a measured one.
+            name: of the other variant.
+            configuration: of the other row.
+
+        Returns:
+            The row of the same session, conditions and direction, or None.
+        """
         return self._by_session.get((row.session, conditions_of(row), row.direction, name, configuration))
 
     @cached_property
@@ -124,6 +133,9 @@ def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
 
     Of rows with one session and key the last counts. Of the sessions that measured a case the newest one with both
     directions counts, also where it failed; without such a session, the newest.
+
+    Args:
+        rows: of one device, in the order they were stored.
     """
     stored: dict[tuple[str, str], LatencyRow] = {}
     for row in rows:

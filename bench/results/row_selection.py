@@ -48,6 +48,13 @@ def select_rows(dataset: str, rows: Iterable[Row]) -> Selection:
 
     Of rows with one key the last counts. The series with the most measured images is chosen; of equally
     complete ones, the most recently measured.
+
+    Args:
+        dataset: what the selection is of.
+        rows: of that dataset, in the order they were stored.
+
+    Returns:
+        A choice for each codec and rate point, by codec and rising mean rate.
     """
     latest: dict[str, tuple[int, Row]] = {}
     for order, row in enumerate(rows):

@@ -103,6 +103,12 @@ class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     def curve_quality(self, metric: str) -> float | None:
         """Return the quality along a curve of ``metric``, which rises; None where this row has none.
 
+        Args:
+            metric: a name in ``METRICS``.
+
+        Returns:
+            In the unit that the metric has on curves.
+
         Raises:
             ConfigurationError: no such metric.
         """
@@ -138,5 +144,14 @@ def row_key(series: str, dataset: str, image: str, image_sha256: str | None) -> 
     """Return the key of one measurement.
 
     The image's name belongs to it because a folder may hold the same picture twice.
+
+    Args:
+        series: digest of the identity.
+        dataset: name of the dataset.
+        image: name of the picture.
+        image_sha256: of its file.
+
+    Returns:
+        32 hex digits.
     """
     return digest_json({"series": series, "dataset": dataset, "image": image, "image_sha256": image_sha256})

@@ -48,6 +48,10 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
         """Return the ``values`` of an older schema as those of :attr:`SCHEMA`, losing nothing.
 
+        Args:
+            values: the fields of a line.
+            schema: its number, below :attr:`SCHEMA`.
+
         Raises:
             ValueError: this version does not read that schema.
         """
@@ -92,8 +96,15 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
 def parse_object(line: str | bytes) -> dict[str, Any]:
     """Parse one JSON object that can be written again: no doubled field, only finite numbers, shallow.
 
+    Args:
+        line: one JSON object, in UTF-8 where these are bytes.
+
     Raises:
         ValueError: the line is not such an object; the message names the field.
+
+    >>> parse_object('{"quality": {"psnr": NaN}}')
+    Traceback (most recent call last):
+    ValueError: field 'quality.psnr': NaN is no finite number
     """
     try:
         values = json.loads(line, object_pairs_hook=_make_object)

@@ -43,6 +43,10 @@ UNKNOWN_COLOUR = "#CC79A7"  # of a stage that another version of the suite has m
 
 
 def order_stages(names: Iterable[str]) -> list[str]:
-    """Return each name once, in the order of :data:`STAGES`, unknown ones last."""
+    """Return each name once, in the order of :data:`STAGES`, unknown ones last.
+
+    >>> order_stages(["warp", "rest", "analysis", "rest"])
+    ['analysis', 'rest', 'warp']
+    """
     places = {stage.name: place for place, stage in enumerate(STAGES)}
     return sorted(dict.fromkeys(names), key=lambda name: places.get(name, len(places)))

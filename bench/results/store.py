@@ -52,6 +52,10 @@ class Store:
     def read(self, dataset: str, name: str | None = None) -> list[Row]:
         """Return the rows of ``dataset`` (of one codec ``name``), one for each key: the last one stored.
 
+        Args:
+            dataset: name of the dataset.
+            name: of a codec; None for all.
+
         Raises:
             BenchError: see :func:`read_rows`.
         """
@@ -90,6 +94,10 @@ class Store:
 
 def append_row(path: Path, row: StoredRow) -> None:
     """Store one row of any kind durably at the end of ``path``.
+
+    Args:
+        path: a file of rows of this kind, which need not exist.
+        row: any stored row.
 
     Raises:
         DiskFull: there is no space; the file is as it was before.
@@ -169,6 +177,10 @@ def _is_whole(line: bytes) -> bool:
 
 def read_rows(path: Path, kind: type[R]) -> list[R]:
     """Return every row of ``path`` in the order they were stored; see :func:`read_lines`.
+
+    Args:
+        path: a file of rows.
+        kind: of the rows; older schemas are upgraded.
 
     Raises:
         BenchError: the file can't be read, or a line is no row of ``kind``; the message names file, line and field.

@@ -50,6 +50,9 @@ class StoredResults:
     def rows(self, dataset: str) -> list[Row]:
         """Return the rows of ``dataset``, the last one of each key; none where none are stored.
 
+        Args:
+            dataset: one of :attr:`datasets`.
+
         Raises:
             BenchError: a file of rows is damaged.
         """
@@ -61,6 +64,9 @@ class StoredResults:
 
     def latencies(self, device: str) -> LatencySelection:
         """Return the chosen rows of the folder ``device``, none where none are stored.
+
+        Args:
+            device: one of :attr:`devices`.
 
         Raises:
             BenchError: a file of rows is damaged.

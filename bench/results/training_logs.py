@@ -174,6 +174,9 @@ class Training:
 def read_trainings(results_dir: Path) -> list[Training]:
     """Return the trainings logged under ``results_dir/training``, by variant and rising λ; none without that folder.
 
+    Args:
+        results_dir: folder of results.
+
     Raises:
         BenchError: a log is damaged.
     """

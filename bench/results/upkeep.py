@@ -55,7 +55,11 @@ class Upkeep:
 
 
 def find_row_files(root: Path) -> Iterator[StoredFile[Any]]:
-    """Yield the files of rows under a folder of results: of images, then of latencies."""
+    """Yield the files of rows under a folder of results: of images, then of latencies.
+
+    Args:
+        root: folder of results.
+    """
     for path in sorted(root.glob("*/*.jsonl")):
         if path.parent.name != BASELINE:
             yield StoredFile(path, Row)
@@ -115,6 +119,10 @@ def _key_to_supersede(row: Row | LatencyRow) -> tuple[str, ...]:
 
 def drop_rows(file: StoredFile[R], is_unwanted: Callable[[R], bool]) -> Upkeep:
     """Drop the rows that ``is_unwanted`` says; a file without any row left is removed.
+
+    Args:
+        file: what to drop them from.
+        is_unwanted: says of a row whether it goes.
 
     Raises:
         BenchError: a line is no row, or the file can't be written.

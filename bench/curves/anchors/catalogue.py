@@ -16,18 +16,33 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def find_published(dataset: str) -> PublishedSpec:
-    """Return what datasets.yaml says of the curves published on ``dataset``; of no curve where it is not there."""
+    """Return what datasets.yaml says of the curves published on ``dataset``; of no curve where it is not there.
+
+    Args:
+        dataset: a name in datasets.yaml or any other.
+    """
     spec = load_catalogue().get(dataset)
     return spec.published if spec else PublishedSpec()
 
 
 def list_anchors(dataset: str) -> tuple[AnchorSpec, ...]:
-    """Return the VVC anchors of a dataset of the suite, the default first; empty where none is published."""
+    """Return the VVC anchors of a dataset of the suite, the default first; empty where none is published.
+
+    Args:
+        dataset: a name in datasets.yaml.
+    """
     return find_published(dataset).anchors
 
 
 def load_anchor(dataset: str, anchor: AnchorSpec) -> RDCurve:
     """Return an anchor's published curve under its label, only with the points of its ``qps``.
+
+    Args:
+        dataset: a name in datasets.yaml.
+        anchor: one of :func:`list_anchors`.
+
+    Returns:
+        Averages over the dataset: bpp, and qualities as the file states them.
 
     Raises:
         ConfigurationError: there is no such curve.
@@ -54,7 +69,11 @@ def list_folders() -> list[str]:
 
 
 def list_curves(dataset: str) -> list[str]:
-    """Return the names of the curves published on ``dataset``; empty if there are none."""
+    """Return the names of the curves published on ``dataset``; empty if there are none.
+
+    Args:
+        dataset: a name in datasets.yaml, or one of :func:`list_folders`.
+    """
     folder = _find_data() / find_folders().get(dataset, dataset)
     if not SAFE_NAME.fullmatch(dataset) or not folder.is_dir():
         return []
@@ -63,6 +82,13 @@ def list_curves(dataset: str) -> list[str]:
 
 def load_curve(dataset: str, name: str) -> RDCurve:
     """Load a published curve.
+
+    Args:
+        dataset: a name in datasets.yaml, or one of :func:`list_folders`.
+        name: one of :func:`list_curves`.
+
+    Returns:
+        Averages, with those of single images where the file has them.
 
     Raises:
         ConfigurationError: there is none of that name; the message names the nearest ones.
@@ -82,6 +108,11 @@ def load_curve(dataset: str, name: str) -> RDCurve:
 def place_imported(results: Path, dataset: str, name: str) -> Path:
     """Return where a curve that the user imports is kept.
 
+    Args:
+        results: folder of stored rows.
+        dataset: name of a dataset, as rows have it.
+        name: short name of the curve.
+
     Raises:
         ConfigurationError: a name is not one plain file name.
     """
@@ -94,6 +125,10 @@ def place_imported(results: Path, dataset: str, name: str) -> Path:
 
 def read_imported(results: Path, dataset: str) -> list[RDCurve]:
     """Return the curves of ``dataset`` that the user imported under ``results``, by name.
+
+    Args:
+        results: folder of stored rows.
+        dataset: name of a dataset, as rows have it.
 
     Raises:
         BenchError: one of the files is damaged.

@@ -64,7 +64,14 @@ def make_points(columns: Mapping[str, Any], where: str) -> Points:
 
 
 def make_columns(points: Points) -> dict[str, Values]:
-    """Return ``points`` as columns under the names that this suite writes, unknown ones left out."""
+    """Return ``points`` as columns under the names that this suite writes, unknown ones left out.
+
+    Args:
+        points: of one image, or averages.
+
+    Returns:
+        Name of a column to its values, (points,).
+    """
     columns = {BPP: points.bpp}
     for metric in known_metrics():
         if metric.name in points.quality:

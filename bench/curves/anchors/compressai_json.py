@@ -23,6 +23,13 @@ SHAPE = 'expected {"name": ..., "description": ..., "results": {"bpp": [...], "p
 def read_json(path: Path, dataset: str = "") -> RDCurve:
     """Read a file written by CompressAI or by :func:`write_json`.
 
+    Args:
+        path: the file.
+        dataset: that of the points; else the file's own ``meta.dataset`` counts.
+
+    Returns:
+        The curve, called like the file.
+
     Raises:
         BenchError: the file can't be read, is no JSON or is not of this shape.
     """
@@ -86,6 +93,10 @@ def to_json(curve: RDCurve) -> dict[str, Any]:
 
 def write_json(curve: RDCurve, path: Path) -> None:
     """Write :func:`to_json`, making the folder.
+
+    Args:
+        curve: averages; single images are not written.
+        path: the file, which is replaced.
 
     Raises:
         BenchError: the file can't be written.

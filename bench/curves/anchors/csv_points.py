@@ -13,6 +13,13 @@ from bench.curves.rd_curve import RDCurve
 def read_csv(path: Path, dataset: str = "") -> RDCurve:
     """Read columns such as ``bpp,psnr_rgb_db,ms_ssim`` (MS-SSIM linear); other columns are passed over.
 
+    Args:
+        path: the file.
+        dataset: that of the points.
+
+    Returns:
+        The curve, called like the file.
+
     Raises:
         BenchError: the file can't be read or is not of this shape.
     """
