@@ -101,10 +101,8 @@ def _show_curve(args: argparse.Namespace) -> int:
     facts = {"label": curve.label, "description": curve.description, "source": curve.source,
              "anchor": ", ".join(roles), "images": str(curve.images or "not stated"),
              **{key: _shorten(value) for key, value in curve.meta.items() if key != "images"}}
-    width = max(map(len, facts))
-    for key, value in facts.items():
-        if value:
-            print(f"{key:<{width}}  {value}")
+    shown = [(key, value) for key, value in facts.items() if value]
+    print(tabulate(shown, tablefmt="plain", disable_numparse=True))
     print("\n" + tabulate(_make_columns(curve), headers="keys", floatfmt=".4f", missingval="-"))
     return EXIT_DONE
 

@@ -33,7 +33,7 @@ from bench.datasets import Dataset, DatasetUnavailable, resolve_dataset
 from bench.results.store import Store
 from bench.results.stored import StoredResults
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
-from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
+from bench.runners.evaluate.plan import describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
 from bench.runners.evaluate.selection import ALL, Chosen, choose, choose_checkpoint
 from bench.runners.evaluate.summary import exit_code, summarise
@@ -82,7 +82,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError("--allow-partial and --or-sample exclude each other")
     dataset, notice = _dataset(args)
     store = Store(args.results)
-    plan = _plan(args, dataset, store)
+    chosen = _chosen(args)
+    template = make_template(args, dataset, chosen.specs, threads=args.threads, deterministic=args.deterministic,
+                             jobs=args.jobs, decode_timeout_s=args.decode_timeout, keep_streams=args.keep_streams)
+    plan = make_plan(dataset, chosen.specs, chosen.missing, store, template,
+                     remeasure=args.remeasure, keep_failures=args.keep_failures)
     print(describe_plan(plan), flush=True)
     if args.plan:
         return EXIT_DONE
@@ -112,14 +116,6 @@ def _dataset(args: argparse.Namespace) -> tuple[Dataset, str]:
         print(f"{error}\n", file=sys.stderr)
         return substitute, (f"this was the embedded set '{SUBSTITUTE}' ({substitute.coverage}), not"
                             f" '{args.dataset}', which can't be had here")
-
-
-def _plan(args: argparse.Namespace, dataset: Dataset, store: Store) -> EvaluationPlan:
-    chosen = _chosen(args)
-    template = make_template(args, dataset, chosen.specs, threads=args.threads, deterministic=args.deterministic,
-                             jobs=args.jobs, decode_timeout_s=args.decode_timeout, keep_streams=args.keep_streams)
-    return make_plan(dataset, chosen.specs, chosen.missing, store, template,
-                     remeasure=args.remeasure, keep_failures=args.keep_failures)
 
 
 def make_template(args: argparse.Namespace, dataset: Dataset, specs: Sequence[CodecSpec], **settings: Any) -> Unit:

@@ -109,13 +109,8 @@ def _bits_per_sample(path: Path, image: Image.Image) -> int:
         stored = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (1,))
         return max(stored) if isinstance(stored, tuple) else stored
     if image.format == "PPM":
-        return _ppm_maximum(path).bit_length()
+        with open(path, "rb") as stream:
+            lines = stream.read(4096).splitlines()
+        words = b" ".join(line.split(b"#")[0] for line in lines).split()
+        return 1 if words[0] in (b"P1", b"P4") else int(words[3]).bit_length()  # 4th word: the largest value
     return 8
-
-
-def _ppm_maximum(path: Path) -> int:
-    """Return the largest sample value that a netpbm header declares (1 for bitmaps)."""
-    with open(path, "rb") as stream:
-        lines = stream.read(4096).splitlines()
-    words = b" ".join(line.split(b"#")[0] for line in lines).split()
-    return 1 if words[0] in (b"P1", b"P4") else int(words[3])
