@@ -30,7 +30,7 @@ STATE_SCHEMA = 2
 
 class StateEntry(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
                  tag_field="schema", tag=STATE_SCHEMA):
-    """One line of the accepted state; lines of schema 1 did not say so."""
+    """One line of the accepted state; lines of schema 1 did not say so, and had the same fields but for curves."""
 
     SCHEMA: ClassVar[int] = STATE_SCHEMA
     UNMARKED_SCHEMA: ClassVar[int | None] = 1
@@ -39,13 +39,6 @@ class StateEntry(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
     def key(self) -> Key:
         """What tells it from the other entries of its kind."""
         raise NotImplementedError
-
-    @classmethod
-    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
-        """See :meth:`StoredRow.upgrade`; schema 1 is read, which had the same fields but for those of curves."""
-        if schema != 1:
-            return super().upgrade(values, schema)
-        return {**{name: value for name, value in values.items() if value is not None}, "schema": STATE_SCHEMA}
 
 
 class CurveState(StateEntry, frozen=True, kw_only=True):
@@ -64,12 +57,11 @@ class CurveState(StateEntry, frozen=True, kw_only=True):
         return self.dataset, self.name
 
     @classmethod
-    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
+    def upgrade(cls, values: dict[str, Any]) -> dict[str, Any]:
         """See :meth:`StoredRow.upgrade`; in schema 1 two qualities stood in fields of their own."""
-        old = super().upgrade(values, schema)
-        quality = {name: old.pop(field) for field, name in (("psnr_rgb_db", "psnr"), ("ms_ssim_db", "ms-ssim"))
-                   if field in old}
-        return {**old, "quality": quality}
+        fields = {"psnr_rgb_db": "psnr", "ms_ssim_db": "ms-ssim"}
+        quality = {name: values.pop(field) for field, name in fields.items() if field in values}
+        return {**values, "quality": quality}
 
     def require_sense(self) -> None:
         """See :meth:`StoredRow.require_sense`: every table has a row for each image and a column for each point."""

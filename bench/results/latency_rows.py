@@ -106,10 +106,7 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
             raise ValueError("field 'samples_s': what was measured has samples")
 
     @classmethod
-    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
-        """See :meth:`StoredRow.upgrade`; schema 1 is read."""
-        from bench.results.migration import upgrade_latency_row
-
-        if schema != 1:
-            return super().upgrade(values, schema)
-        return upgrade_latency_row(values)
+    def upgrade(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`; keys stay, since times are a machine's."""
+        machine = values.pop("machine", {})
+        return {**values, "provenance": machine}

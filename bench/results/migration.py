@@ -10,8 +10,7 @@ from typing import Any
 
 from bench.common.hashing import digest_json
 from bench.metrics.quality import METRICS
-from bench.results.latency_rows import LATENCY_SCHEMA
-from bench.results.rows import OK, SCHEMA, row_key
+from bench.results.rows import OK, row_key
 
 FIELDS = {"psnr_rgb_db": "psnr", "psnr_y_db": "psnr-y", "psnr_cb_db": "psnr-cb", "psnr_cr_db": "psnr-cr",
           "ms_ssim": "ms-ssim"}
@@ -21,12 +20,12 @@ DERIVED = ("bpp_y", "bpp_z", "bpp_header", "ms_ssim_db", "settings", "point_sett
 
 
 def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a row of schema 1 as those of schema 2.
+    """Return the fields of a row of schema 1, null ones left out, as those of schema 2.
 
     Raises:
         ValueError: a field is missing or of another type.
     """
-    old = {name: value for name, value in values.items() if value is not None and name not in DERIVED}
+    old = {name: value for name, value in values.items() if name not in DERIVED}
     machine = _take_mapping(old, "machine")
     identity, operators, device = _split_identity(_take_mapping(old, "identity"))
 
@@ -40,15 +39,7 @@ def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
 
     series = digest_json(identity)
     place = [_take_text(old, name) for name in ("dataset", "image", "image_sha256")]
-    return {**old, "identity": identity, "provenance": machine, "series": series, "key": row_key(series, *place),
-            "schema": SCHEMA}
-
-
-def upgrade_latency_row(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a latency row of schema 1 as those of schema 2; keys stay, since times are a machine's."""
-    old = {name: value for name, value in values.items() if value is not None}
-    machine = old.pop("machine", {})
-    return {**old, "provenance": machine, "schema": LATENCY_SCHEMA}
+    return {**old, "identity": identity, "provenance": machine, "series": series, "key": row_key(series, *place)}
 
 
 def _split_identity(identity: dict[str, Any]) -> tuple[dict[str, Any], str | None, str | None]:

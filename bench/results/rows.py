@@ -131,12 +131,10 @@ class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
                                      f"{scale.high:g}")
 
     @classmethod
-    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
-        """See :meth:`StoredRow.upgrade`; schema 1 is read."""
+    def upgrade(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """See :meth:`StoredRow.upgrade`."""
         from bench.results.migration import upgrade_row
 
-        if schema != 1:
-            return super().upgrade(values, schema)
         return upgrade_row(values)
 
 

@@ -45,17 +45,16 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
         return msgspec.json.encode(self).decode()
 
     @classmethod
-    def upgrade(cls, values: dict[str, Any], schema: int) -> dict[str, Any]:
-        """Return the ``values`` of an older schema as those of :attr:`SCHEMA`, losing nothing.
+    def upgrade(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a line of schema 1 as those of :attr:`SCHEMA`, losing nothing.
 
         Args:
-            values: the fields of a line.
-            schema: its number, below :attr:`SCHEMA`.
+            values: the fields that are not null.
 
         Raises:
-            ValueError: this version does not read that schema.
+            ValueError: a field is missing or of another type; the message names it.
         """
-        raise ValueError(f"schema {schema} is not read by this version")
+        return values
 
     def require_sense(self) -> None:
         """Check what the types of single fields don't tell.
@@ -84,8 +83,12 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
         if schema > cls.SCHEMA:
             raise ValueError(f"schema {schema} is newer than {cls.SCHEMA}, which this version reads; update the suite")
 
+        if schema < 1:
+            raise ValueError(f"schema {schema} is not read by this version")
+
         if schema < cls.SCHEMA:
-            values = cls.upgrade(values, schema)
+            known = {name: value for name, value in values.items() if value is not None}
+            values = {**cls.upgrade(known), "schema": cls.SCHEMA}
         row = convert(values, cls)
         for field, kind in cls.OPEN_FIELDS.items():
             convert(getattr(row, field), kind, field)
