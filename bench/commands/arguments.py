@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.codecs.learned import ALL
 from bench.common.folders import default_folder
-from bench.metrics.quality import available_metrics, choose_metrics
 
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -36,15 +34,6 @@ def add_folder_arguments(group: Group) -> None:
     add_results_argument(group)
     group.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER",
                        help="reports (default: BENCH_REPORTS, else reports/)")
-
-
-def add_codec_arguments(group: Group) -> None:
-    """Which codecs, and which quality metrics."""
-    known = available_metrics()
-    group.add_argument("--codecs", type=names, default=[ALL], metavar="A,B,...",
-                       help="codecs, variants, or the groups all, classical, learned (default: all)")
-    group.add_argument("--metrics", type=lambda text: choose_metrics(names(text)), default=known, metavar="A,B,...",
-                       help=f"quality metrics; stored rows that lack one get just that (default: {', '.join(known)})")
 
 
 def add_device_argument(group: Group) -> None:

@@ -20,16 +20,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.commands.arguments import (
-    add_codec_arguments,
-    add_folder_arguments,
-    add_torch_arguments,
-    names,
-    positive,
-)
+from bench.commands.arguments import Group, add_folder_arguments, add_torch_arguments, names, positive
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.datasets import Dataset, DatasetUnavailable, resolve_dataset
+from bench.metrics.quality import available_metrics, choose_metrics
 from bench.results.store import Store
 from bench.results.stored import StoredResults
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
@@ -74,6 +69,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_folder_arguments(where)
     where.add_argument("--report", action="store_true", help="build the dataset's report afterwards")
     where.add_argument("--keep-streams", metavar="FOLDER", help="keep the encoded files there")
+
+
+def add_codec_arguments(group: Group) -> None:
+    """Which codecs, and which quality metrics."""
+    known = available_metrics()
+    group.add_argument("--codecs", type=names, default=[ALL], metavar="A,B,...",
+                       help="codecs, variants, or the groups all, classical, learned (default: all)")
+    group.add_argument("--metrics", type=lambda text: choose_metrics(names(text)), default=known, metavar="A,B,...",
+                       help=f"quality metrics; stored rows that lack one get just that (default: {', '.join(known)})")
 
 
 def run(args: argparse.Namespace) -> int:

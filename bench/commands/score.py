@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.commands.arguments import add_codec_arguments, add_device_argument, add_results_argument
-from bench.commands.evaluate import make_template
+from bench.commands.arguments import add_device_argument, add_results_argument
+from bench.commands.evaluate import add_codec_arguments, make_template
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import writing
 from bench.datasets import read_rgb8, resolve_dataset
