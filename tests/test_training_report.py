@@ -18,7 +18,7 @@ from row_samples import row
 from scipy import stats
 
 from bench.cli import main
-from bench.common.errors import BenchError, ConfigurationError
+from bench.common.errors import BenchError
 from bench.metrics import Curve, bd_rate
 from bench.metrics.statistics.noise import run_noise
 from bench.reports.rate.report import assemble_report
@@ -111,7 +111,7 @@ class TestLogs:
     def test_damaged_logs_are_named(self, tmp_path, broken):
         path = tmp_path / "0.1.jsonl"
         path.write_text("\n".join(broken) + "\n")
-        with pytest.raises(ConfigurationError, match=re.escape(str(path))):
+        with pytest.raises(BenchError, match=re.escape(str(path))):
             read_log(path)
 
     def test_a_log_without_a_whole_line_is_no_training_yet(self, tmp_path):
