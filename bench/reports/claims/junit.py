@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
 
-from bench.claims.result import Change, ClaimsResult, Judgement
+from bench.claims.result import ClaimsResult
 from bench.common.files import writing
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, UNDECIDED
 from bench.reports.claims.summary import change_text, counts_table, decided_tables
 from bench.reports.claims.text import claimed_text, interval_text, measured_text
-from bench.reports.page.render import escape_markdown, to_markdown
+from bench.reports.page.render import TEMPLATES, escape_markdown, to_markdown
 
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that XML 1.0 can't hold
 
@@ -22,22 +22,17 @@ def make_junit(result: ClaimsResult) -> bytes:
     Only changes for the worse are failures: a refuted claim is a finding about its authors' figure. INVALID is an
     error; UNDECIDED and NOT MEASURED are skipped. Every case holds verdict and numbers as properties.
     """
-    root = ElementTree.Element("testsuites", name="bench claims")
-    for name, miniature in (("claims", False), ("miniatures", True)):
-        suite = _add(root, "testsuite", name=name)
-        for one in result.judgements:
-            if one.miniature == miniature:
-                _add_judgement(suite, one)
-    regression = _add(root, "testsuite", name="regression")
-    for change in result.changes:
-        _add_change(regression, change)
+    suites = {name: [one for one in result.judgements if one.miniature == miniature]
+              for name, miniature in (("claims", False), ("miniatures", True))}
+    return TEMPLATES.get_template("junit.xml.j2").render(
+        suites=suites, changes=result.changes, errors=(INVALID,), skipped=(UNDECIDED, NOT_MEASURED),
+        claimed_text=claimed_text, measured_text=measured_text, interval_text=interval_text, change_text=change_text,
+        quote=lambda text: quoteattr(_replace_illegal(text)), escape=lambda text: escape(_replace_illegal(text)),
+    ).encode()
 
-    for suite in root:
-        for key, path in (("tests", "testcase"), ("failures", "testcase/failure"), ("errors", "testcase/error"),
-                          ("skipped", "testcase/skipped")):
-            suite.set(key, str(len(suite.findall(path))))
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+
+def _replace_illegal(text: str) -> str:
+    return NOT_XML.sub("\ufffd", text)
 
 
 def write_junit(result: ClaimsResult, path: Path) -> None:
@@ -49,44 +44,6 @@ def write_junit(result: ClaimsResult, path: Path) -> None:
     with writing(path, "choose another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(make_junit(result))
-
-
-def _add_judgement(suite: ElementTree.Element, one: Judgement) -> None:
-    claim = one.claim
-    where = " ".join(f"[{text}]" for text in (one.where, one.evidence) if text)
-    case = _add(suite, "testcase", classname=f"{suite.get('name')}.{claim.variant}",
-                name=f"{claim.name} {where}".strip())
-    _add_properties(case, verdict=one.verdict, claimed=claimed_text(claim), measured=measured_text(one),
-                    interval=interval_text(one), contradicts=", ".join(claim.contradicts), source=claim.source)
-    if one.verdict == INVALID:
-        _add(case, "error", type=INVALID, message=one.reason)
-    elif one.verdict in (UNDECIDED, NOT_MEASURED):
-        _add(case, "skipped", message=f"{one.verdict}: {one.reason}")
-    repeat = f"\nTo repeat or settle it: {one.command}" if one.command else ""
-    _add(case, "system-out", f"{one.verdict}: {one.reason}{repeat}")
-
-
-def _add_change(suite: ElementTree.Element, change: Change) -> None:
-    case = _add(suite, "testcase", classname=f"regression.{change.kind}", name=change.what)
-    _add_properties(case, accepted=change.before, now=change.after)
-    if change.worse:
-        _add(case, "failure", type=change.kind, message=change_text(change))
-    _add(case, "system-out", change.reason)
-
-
-def _add_properties(case: ElementTree.Element, **values: str | None) -> None:
-    properties = _add(case, "properties")
-    for name, value in values.items():
-        if value:
-            _add(properties, "property", name=name, value=value)
-
-
-def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:
-    """Add an element, with what XML can't hold replaced."""
-    legal = {key: NOT_XML.sub("\ufffd", value) for key, value in attributes.items()}
-    element = ElementTree.SubElement(parent, tag, legal)
-    element.text = None if text is None else NOT_XML.sub("\ufffd", text)
-    return element
 
 
 def summary_markdown(result: ClaimsResult) -> str:
