@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.common.files import write_whole, writing
@@ -16,10 +15,20 @@ MANIFEST = "files.json"
 def write_report(report: Report, folder: Path) -> list[Path]:
     """Write every file of ``report`` into ``folder`` and return their paths, README.md first.
 
+    Files that an earlier report wrote, by its manifest, and that are no longer among these are removed; nothing else
+    in the folder is touched.
+
     Raises:
         BenchError: the folder can't be written.
     """
-    return write_folder(folder, contents_of(report))
+    contents = contents_of(report)
+    with writing(folder, "choose another folder with --reports"):
+        stale = set(_manifest(folder)) - set(contents)
+        paths = [write_whole(folder / name, data) for name, data in contents.items()]
+        write_whole(folder / MANIFEST, (json.dumps(sorted(contents), indent=1) + "\n").encode())
+        for name in sorted(stale):
+            _remove(folder, name)
+    return paths
 
 
 def contents_of(report: Report) -> dict[str, bytes]:
@@ -33,24 +42,6 @@ def contents_of(report: Report) -> dict[str, bytes]:
         contents[f"tables/{table.name}.md"] = to_markdown(table, level=1).encode()
         contents[f"tables/{table.name}.tex"] = to_latex(table).encode()
     return {**contents, **report.files}
-
-
-def write_folder(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Write ``contents`` (path within ``folder`` to bytes) and return the paths.
-
-    Files that an earlier report wrote, by its manifest, and that are no longer among ``contents`` are
-    removed; nothing else in the folder is touched.
-
-    Raises:
-        BenchError: the folder can't be written.
-    """
-    with writing(folder, "choose another folder with --reports"):
-        stale = set(_manifest(folder)) - set(contents)
-        paths = [write_whole(folder / name, data) for name, data in contents.items()]
-        write_whole(folder / MANIFEST, (json.dumps(sorted(contents), indent=1) + "\n").encode())
-        for name in sorted(stale):
-            _remove(folder, name)
-    return paths
 
 
 def _manifest(folder: Path) -> list[str]:

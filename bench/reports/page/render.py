@@ -1,6 +1,6 @@
 """Tables and pages as Markdown, HTML, CSV, LaTeX and text; each escapes what its format gives a meaning to.
 
-Markdown and HTML are written by the templates beside this module.
+Markdown, HTML and LaTeX are written by the templates beside this module.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from bench.reports.page.table import Cell, Table
 
 TEMPLATES = Environment(loader=PackageLoader("bench.reports.page"), autoescape=lambda name: ".html." in (name or ""),
                         trim_blocks=True, keep_trailing_newline=True)
+LATEX_TEMPLATES = TEMPLATES.overlay(block_start_string="<%", block_end_string="%>",
+                                    variable_start_string="<<", variable_end_string=">>")
 
 LATEX_SPECIALS = {
     "\\": r"\textbackslash{}",
@@ -81,14 +83,6 @@ def escape_markdown(text: str) -> str:
     return text
 
 
-TEMPLATES.filters |= {
-    "markdown": escape_markdown,
-    "html": lambda text: Markup(html.escape(text)),
-    "base64": lambda data: base64.b64encode(data).decode(),
-    "split_addresses": re.compile(r"""(https?://[^\s<>"')]+)""").split,  # text, address, text, ...
-}
-
-
 def to_text(table: Table) -> str:
     """Return title and table for a terminal, without notes, long texts and details."""
     shown = [index for index, column in enumerate(table.columns) if not column.wide and not column.detail]
@@ -105,37 +99,7 @@ def to_latex(table: Table) -> str:
 
     The document needs the packages booktabs and adjustbox, for long tables longtable.
     """
-    warnings = [rf"\textbf{{Warning: {escape_latex(text)}}}" for text in table.warnings]
-    caption = " ".join([escape_latex(_sentence(table.title)), *warnings])
-    opening = rf"\caption{{{caption}}}\label{{tab:{table.name.replace('_', '-')}}}"
-    columns = "".join("p{0.3\\linewidth}" if c.wide else "r" if c.numeric else "l" for c in table.columns)
-    head = [r"\toprule", _latex_line([column.heading for column in table.columns]), r"\midrule"]
-    notes = [escape_latex(_sentence(note)) + r"\par" for note in table.notes]
-    if len(table.rows) > LONG_TABLE_ROWS:
-        lines = [r"{\scriptsize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{columns}}}",
-                 rf"{opening} \\", *head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot",
-                 *_latex_body(table), r"\end{longtable}", *notes, "}"]
-    else:
-        lines = [r"\begin{table}", r"\centering", opening, r"\footnotesize", r"\setlength{\tabcolsep}{3pt}",
-                 r"\begin{adjustbox}{max width=\linewidth}", rf"\begin{{tabular}}{{{columns}}}", *head,
-                 *_latex_body(table), r"\bottomrule", r"\end{tabular}", r"\end{adjustbox}", r"\par\smallskip",
-                 r"\begin{minipage}{\linewidth}\scriptsize", *notes, r"\end{minipage}", r"\end{table}"]
-    return "\n".join([r"% \usepackage{booktabs,adjustbox,longtable}", *lines]) + "\n"
-
-
-def _latex_body(table: Table) -> list[str]:
-    lines: list[str] = []
-    for heading, texts in table.lines():
-        if heading:
-            rule = [r"\midrule"] if lines else []
-            text = rf"\emph{{{escape_latex(heading)}}}"
-            lines += [*rule, rf"\multicolumn{{{len(table.columns)}}}{{l}}{{{text}}} \\"]
-        lines.append(_latex_line(texts))
-    return lines
-
-
-def _latex_line(texts: list[str]) -> str:
-    return " & ".join(map(escape_latex, texts)) + r" \\"
+    return LATEX_TEMPLATES.get_template("table.tex.j2").render(table=table, long_table_rows=LONG_TABLE_ROWS)
 
 
 def escape_latex(text: str) -> str:
@@ -143,5 +107,11 @@ def escape_latex(text: str) -> str:
     return "".join(LATEX_SPECIALS.get(character, character) for character in " ".join(text.split()))
 
 
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else text + "."
+TEMPLATES.filters |= {  # LATEX_TEMPLATES has them too
+    "markdown": escape_markdown,
+    "latex": escape_latex,
+    "html": lambda text: Markup(html.escape(text)),
+    "base64": lambda data: base64.b64encode(data).decode(),
+    "sentence": lambda text: text if text.endswith(".") else f"{text}.",
+    "split_addresses": re.compile(r"""(https?://[^\s<>"')]+)""").split,  # text, address, text, ...
+}
