@@ -50,20 +50,20 @@ def make_claims_report(results: StoredResults, name: str = CLAIMS) -> Report:
 
 def assemble_claims(result: ClaimsResult, names: Names, *, with_plots: bool = True) -> Report:
     """Make all tables, and the figures unless ``with_plots`` is False, which is quicker."""
-    full = [one for one in result.judgements if not one.miniature]
-    measured = [one for one in result.judgements if one.miniature and one.verdict != NOT_MEASURED]
-    miniature = [one for one in result.judgements if one.miniature]
+    full, miniature = ([one for one in result.judgements if one.miniature == wanted] for wanted in (False, True))
+    measured = [one for one in miniature if one.verdict != NOT_MEASURED]  # what is not is left to the full models
 
     sections = [
         Section("Verdicts", (verdict_counts(result, names),)),
         Section("Changes against the accepted state", (changes_table(result),)),
+        *(Section(line, (line_table(line, found, names),), _draw_forest("forest", "", line, found, names, with_plots))
+          for line, found in names.by_line(full).items()),
+        *_pair_sections(result, with_plots, miniature=False),
     ]
-    for line, judgements in names.by_line(full).items():
-        forest = plot_forest(f"forest_{make_slug(line)}", line, judgements, names) if with_plots else []
-        sections.append(Section(line, (line_table(line, judgements, names),), tuple(forest)))
-    sections += _pair_sections(result, with_plots, miniature=False)
-    if measured:  # claims that no miniature says anything about are left to the full models' tables
-        sections.append(_miniature_section(measured, names, with_plots))
+    if measured:
+        forests = [figure for line, found in names.by_line(measured).items() for figure in _draw_forest(
+            "forest_miniatures", f"{MINIATURES}: ", line, found, names, with_plots)]
+        sections.append(Section(MINIATURES, tuple(_line_tables(measured, names, miniature=True)), tuple(forests)))
     sections += _pair_sections(result, with_plots, miniature=True)
 
     tables = [*_line_tables(full, names), *_line_tables(miniature, names, miniature=True)]
@@ -77,13 +77,11 @@ def _line_tables(judgements: Sequence[Judgement], names: Names, miniature: bool 
     return [line_table(line, found, names, miniature) for line, found in names.by_line(judgements).items()]
 
 
-def _miniature_section(judgements: Sequence[Judgement], names: Names, with_plots: bool) -> Section:
-    """One section for all lines."""
-    figures: list[Figure] = []
-    for line, found in names.by_line(judgements).items():
-        if with_plots:
-            figures += plot_forest(f"forest_miniatures_{make_slug(line)}", f"{MINIATURES}: {line}", found, names)
-    return Section(MINIATURES, tuple(_line_tables(judgements, names, miniature=True)), tuple(figures))
+def _draw_forest(stem: str, prefix: str, line: str, judgements: Sequence[Judgement], names: Names,
+                 with_plots: bool) -> tuple[Figure, ...]:
+    if not with_plots:
+        return ()
+    return tuple(plot_forest(f"{stem}_{make_slug(line)}", f"{prefix}{line}", judgements, names))
 
 
 def _pair_sections(result: ClaimsResult, with_plots: bool, miniature: bool) -> list[Section]:

@@ -114,17 +114,16 @@ def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
 
 def verdict_counts(result: ClaimsResult, names: Names) -> Table:
     """How many claims have each verdict, by line; miniatures in a column of their own, outside the sum."""
-    full = names.by_line(one for one in result.judgements if not one.miniature)
+    counts = {line: Counter(one.verdict for one in judgements) for line, judgements in names.by_line(
+        one for one in result.judgements if not one.miniature).items()}
     miniatures = Counter(one.verdict for one in result.judgements if one.miniature)
-
-    columns: list[Column[str]] = [Column("verdict", "Verdict", of=str)]
-    for line, judgements in full.items():
-        counts = Counter(one.verdict for one in judgements)
-        columns.append(Column(make_slug(line), line, digits=0, of=counts.__getitem__))
-    columns.append(Column("all", "All lines", digits=0, of=result.counts.__getitem__))
-    if miniatures:
-        columns.append(Column("miniatures", "Miniatures, apart", digits=0, of=miniatures.__getitem__))
-    columns.append(Column("meaning", "Meaning", wide=True, of=MEANINGS.__getitem__))
+    apart: Column[str] = Column("miniatures", "Miniatures, apart", digits=0, of=miniatures.__getitem__)
+    columns: list[Column[str]] = [
+        Column("verdict", "Verdict", of=str),
+        *(Column(make_slug(line), line, digits=0, of=counted.__getitem__) for line, counted in counts.items()),
+        Column("all", "All lines", digits=0, of=result.counts.__getitem__), *([apart] if miniatures else []),
+        Column("meaning", "Meaning", wide=True, of=MEANINGS.__getitem__),
+    ]
 
     said = [text for text in (result.multiplicity, *result.remarks) if text]
     notes = ("A claim counts once for each dataset that it is about, or device that it was measured on.", *said)

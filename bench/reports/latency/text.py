@@ -28,16 +28,16 @@ def base_note(label: str) -> str:
 
 def conditions_text(conditions: Conditions, all_conditions: Sequence[Conditions]) -> str:
     """"768x512", with what tells ``conditions`` from the others of a report."""
-    parts = [conditions.shape]
-    if conditions.batch > 1:
-        parts.append(format_count(conditions.batch, "image") + " a pass")
-    if conditions.image != "photograph" or len({one.image for one in all_conditions}) > 1:
-        parts.append(conditions.image)
-    if len({one.threads for one in all_conditions}) > 1:
-        parts.append(format_count(conditions.threads, "thread"))
-    if len({one.deterministic for one in all_conditions}) > 1:
-        parts.append("deterministic" if conditions.deterministic else "any algorithms")
-    return ", ".join(parts)
+    differing = {name for name in ("image", "threads", "deterministic")
+                 if len({getattr(one, name) for one in all_conditions}) > 1}
+    parts = (
+        (conditions.shape, True),
+        (format_count(conditions.batch, "image") + " a pass", conditions.batch > 1),
+        (conditions.image, conditions.image != "photograph" or "image" in differing),
+        (format_count(conditions.threads, "thread"), "threads" in differing),
+        ("deterministic" if conditions.deterministic else "any algorithms", "deterministic" in differing),
+    )
+    return ", ".join(text for text, told in parts if told)
 
 
 def condition_headings(lines: Sequence[Conditions], all_conditions: Sequence[Conditions]) -> list[tuple[int, str]]:

@@ -68,12 +68,13 @@ def _detail_columns(metrics: Sequence[QualityMetric]) -> tuple[Column[Comparison
     quality: Column[Comparison] = Column(
         f"bd_{leading.slug}_{scale.unit.lower()}".rstrip("_"), f"BD-{leading.label}", scale.unit,
         digits=scale.digits + 1, signed=True, missing="N/A", of=lambda one: one.bd_quality)
-    return (*RATE_COLUMNS, quality, OVERLAP, *map(_other_column, others), REMARKS)
+    by_others = (_rate_column(f"bd_rate_{metric.slug}", f"BD-rate {metric.label}", metric) for metric in others)
+    return (*RATE_COLUMNS, quality, OVERLAP, *by_others, REMARKS)
 
 
-def _other_column(metric: QualityMetric) -> Column[Comparison]:
-    return Column(f"bd_rate_{metric.slug}_percent", f"BD-rate {metric.label}", "%", digits=2, signed=True,
-                  missing="N/A", of=lambda one: one.bd_rates_percent.get(metric.name))
+def _rate_column(stem: str, title: str, metric: QualityMetric) -> Column[Comparison]:
+    return Column(f"{stem}_percent", title, "%", digits=2, signed=True, missing="N/A",
+                  of=lambda one: one.bd_rates_percent.get(metric.name))
 
 
 def _compared_metrics(codecs: Iterable[ComparedCodec]) -> list[QualityMetric]:
@@ -139,9 +140,10 @@ def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[Compared
     places = range(len(anchors))
     columns: list[Column[Any]] = [
         *(column.taken_from(itemgetter(0)) for column in (CODEC, ORIGIN, POINTS)),
-        *(_overview_column(metrics[0], "", anchors[place], place) for place in places),
-        *(_overview_column(metric, metric.label, anchors[place], place)
-          for metric in metrics[1:] for place in vvc or places),
+        *(_rate_column(f"bd_rate_vs_{anchors[place].name}", f"vs {anchors[place].label}", metrics[0])
+          .taken_from(itemgetter(place)) for place in places),
+        *(_rate_column(f"bd_rate_{metric.slug}_vs_{anchors[place].name}", f"{metric.label} vs {anchors[place].label}",
+                       metric).taken_from(itemgetter(place)) for metric in metrics[1:] for place in vvc or places),
     ]
     rows = list(zip(*(group.comparisons for group in groups)))  # one a codec, a comparison with each anchor
 
@@ -152,13 +154,6 @@ def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[Compared
     table = _make_table("bd_rate", f"BD-rate of averaged {by} curves", columns, rows, tests, coverage, notes,
                         "; ".join(anchor.label for anchor in anchors))
     return table.without_empty_columns()
-
-
-def _overview_column(metric: QualityMetric, by: str, anchor: ComparedCodec,
-                     place: int) -> Column[Sequence[Comparison]]:
-    key = f"bd_rate_{metric.slug}_vs" if by else "bd_rate_vs"
-    return Column(f"{key}_{anchor.name}_percent", f"{by} vs {anchor.label}".lstrip(), "%", 2, True, "N/A",
-                  of=lambda row: row[place].bd_rates_percent.get(metric.name))
 
 
 def _describe(anchor: ComparedCodec) -> str:

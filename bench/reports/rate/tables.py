@@ -133,16 +133,16 @@ def _average(column: Column[Row]) -> Column[Rows]:
 
 
 def _remark(row: Row) -> str | None:
-    parts = [f"failed: {row.reason}"] if row.status != OK else []
-    parts += row.warnings
-    if row.image_verified is False:
-        parts.append("not the catalogue's image")
-    if row.decode_matches is False and row.decode_max_abs_difference is not None:
-        parts.append(f"decoded image differs by up to {row.decode_max_abs_difference}")
-    for name, reason in row.quality_missing.items():
-        if not any(reason in text for text in row.warnings):
-            parts.append(f"no {METRICS.get(name).label if name in METRICS else name}: {reason}")
-    return "; ".join(parts) or None
+    differs = row.decode_matches is False and row.decode_max_abs_difference is not None
+    missing = {METRICS.get(name).label if name in METRICS else name: reason
+               for name, reason in row.quality_missing.items() if not any(reason in text for text in row.warnings)}
+    parts = (
+        f"failed: {row.reason}" if row.status != OK else "", *row.warnings,
+        "not the catalogue's image" if row.image_verified is False else "",
+        f"decoded image differs by up to {row.decode_max_abs_difference}" if differs else "",
+        *(f"no {label}: {reason}" for label, reason in missing.items()),
+    )
+    return "; ".join(filter(None, parts)) or None
 
 
 def _version(row: Row) -> str | None:

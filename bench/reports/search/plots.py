@@ -23,12 +23,11 @@ def make_study(group: TrialsAtLambda) -> optuna.Study:
     """The complete trials at one λ as Optuna's plots take them."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study, trials = optuna.create_study(), group.of_state(COMPLETE)
-    for trial in trials:
-        distributions: dict[str, BaseDistribution] = {}
-        for name in trial.parameters:
-            values = [other.parameters[name] for other in trials]
-            distributions[name] = FloatDistribution(min(values), max(values), log=True)
-        study.add_trial(create_trial(params=trial.parameters, distributions=distributions, value=trial.loss))
+    values = {name: [trial.parameters[name] for trial in trials] for name in trials[0].parameters}
+    distributions: dict[str, BaseDistribution] = {
+        name: FloatDistribution(min(found), max(found), log=True) for name, found in values.items()}
+    study.add_trials([create_trial(params=trial.parameters, distributions=distributions, value=trial.loss)
+                      for trial in trials])
     return study
 
 
