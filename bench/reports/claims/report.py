@@ -56,13 +56,14 @@ def assemble_claims(result: ClaimsResult, names: Names, *, with_plots: bool = Tr
     sections = [
         Section("Verdicts", (verdict_counts(result, names),)),
         Section("Changes against the accepted state", (changes_table(result),)),
-        *(Section(line, (line_table(line, found, names),), _draw_forest("forest", "", line, found, names, with_plots))
+        *(Section(line, (line_table(line, found, names),),
+                  tuple(_draw_forest(line, found, names)) if with_plots else ())
           for line, found in names.by_line(full).items()),
         *_pair_sections(result, with_plots, miniature=False),
     ]
     if measured:
-        forests = [figure for line, found in names.by_line(measured).items() for figure in _draw_forest(
-            "forest_miniatures", f"{MINIATURES}: ", line, found, names, with_plots)]
+        forests = [figure for line, found in names.by_line(measured).items() if with_plots
+                   for figure in _draw_forest(line, found, names, miniature=True)]
         sections.append(Section(MINIATURES, tuple(_line_tables(measured, names, miniature=True)), tuple(forests)))
     sections += _pair_sections(result, with_plots, miniature=True)
 
@@ -77,11 +78,9 @@ def _line_tables(judgements: Sequence[Judgement], names: Names, miniature: bool 
     return [line_table(line, found, names, miniature) for line, found in names.by_line(judgements).items()]
 
 
-def _draw_forest(stem: str, prefix: str, line: str, judgements: Sequence[Judgement], names: Names,
-                 with_plots: bool) -> tuple[Figure, ...]:
-    if not with_plots:
-        return ()
-    return tuple(plot_forest(f"{stem}_{make_slug(line)}", f"{prefix}{line}", judgements, names))
+def _draw_forest(line: str, judgements: Sequence[Judgement], names: Names, miniature: bool = False) -> list[Figure]:
+    stem, title = ("forest_miniatures", f"{MINIATURES}: {line}") if miniature else ("forest", line)
+    return plot_forest(f"{stem}_{make_slug(line)}", title, judgements, names)
 
 
 def _pair_sections(result: ClaimsResult, with_plots: bool, miniature: bool) -> list[Section]:

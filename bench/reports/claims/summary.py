@@ -46,11 +46,7 @@ def change_text(change: Change) -> str:
 def summary_text(result: ClaimsResult) -> str:
     """Return the summary for a terminal: decided claims, verdicts counted, what got worse or better."""
     tables = [*decided_tables(result), counts_table(result)]
-    parts = [to_text(table) for table in tables]
     notes = dict.fromkeys(note for table in tables for note in table.notes)
-    if notes:
-        parts.append("\n".join(notes))
-    for change in result.changes:
-        effect = "WORSE" if change.worse else "better"
-        parts.append(f"{effect}: {change.kind} of {change.what}: {change_text(change)}")
-    return "\n\n".join(parts)
+    changes = [f"{'WORSE' if change.worse else 'better'}: {change.kind} of {change.what}: {change_text(change)}"
+               for change in result.changes]
+    return "\n\n".join(filter(None, [*map(to_text, tables), "\n".join(notes), *changes]))

@@ -47,11 +47,9 @@ def to_csv(table: Table) -> str:
 
 
 def _csv_cell(value: Cell) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
-    if isinstance(value, float):
-        return repr(round(value, 6)) if math.isfinite(value) else ""
-    return str(value)
+    return str(round(value, 6) if isinstance(value, float) else value)
 
 
 def render_html(report: Report) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import find_published
 from bench.metrics.quality import headline_metrics
 from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.pages import Report, Section
+from bench.reports.page.table import group_records
 from bench.reports.rate.bd_tables import bd_tables
 from bench.reports.rate.comparison import group_by_codec
 from bench.reports.rate.coverage import CONVENTION, Coverage, coverage_of
@@ -70,11 +72,9 @@ def _draw_figures(measured: Sequence[ReportCurve], references: Sequence[ReportCu
     shown = find_published(coverage.dataset).plotted
     curves = [*measured, *(curve for curve in references if curve.origin != PUBLISHED or curve.name in shown)]
     styles = styles_of(curves)
-    figures = []
-    for metric in headline_metrics():
-        chosen = [curve for curve in curves if curve.metric == metric.name]
-        figures += _draw_metric(f"rd_{metric.slug}", chosen, coverage, styles) if chosen else []
-    return figures
+    by_metric = group_records(curves, attrgetter("metric"))
+    return [figure for metric in headline_metrics() if metric.name in by_metric
+            for figure in _draw_metric(f"rd_{metric.slug}", by_metric[metric.name], coverage, styles)]
 
 
 def _draw_metric(stem: str, curves: Sequence[ReportCurve], coverage: Coverage,

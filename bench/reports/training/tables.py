@@ -81,9 +81,7 @@ def _outcome_columns(prefix: str, words: str, outcome: Outcome) -> list[Column[T
 def find_seed_noise(trainings: Sequence[Training]) -> dict[float, RunNoise]:
     """Spread of the last held-out loss over the seeds of the baseline, for each λ at which two or more ended alike."""
     found = {}
-    for base in trainings:
-        if base.variant != BASE_MINIATURE:
-            continue
+    for base in [one for one in trainings if one.variant == BASE_MINIATURE]:
         runs = [one for one in trainings if one.lambda_ == base.lambda_ and _is_alike(one, base)
                 and (one.variant == BASE_MINIATURE or SEED_MINIATURES.fullmatch(one.variant))]
         losses = [last.loss for last in map(last_validation, runs) if last is not None]
