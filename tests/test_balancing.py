@@ -24,6 +24,13 @@ from tests.toy_tasks import (
 REPAIR = REFERENCE["proposed_repair_cases"][0]
 
 
+def make_balancer(tasks, *arguments, minimum=-1.0, **options):
+    """A balancer with minima of its own, as recorded cases have; all trainings have -1."""
+    balancer = TaskBalancer(tasks, *arguments, **options)
+    balancer.minimum = torch.as_tensor(minimum, dtype=torch.float64)
+    return balancer
+
+
 def balancing_of(case):
     """Options of a balancer, by the names of a recorded case."""
     hyper = case["hyper"]
@@ -105,7 +112,7 @@ def compare(case, run):
                                   and not case["hyper"]["amsgrad"]])
 def test_recorded_runs(name):
     case = CASES[name]
-    compare(case, run(case, TaskBalancer(names(len(case["scales"])), **balancing_of(case))))
+    compare(case, run(case, make_balancer(names(len(case["scales"])), **balancing_of(case))))
 
 
 @pytest.mark.parametrize("name", [
@@ -117,12 +124,12 @@ def test_recorded_runs_with_the_published_normaliser(name):
     famo = FamoByHand(5, options["gammas"], options["learning_rate"], options["minimum"], options["modulation"], True)
     compare(case, run_by_hand(case, famo, stale=case.get("stale", False)))
     with pytest.raises(AssertionError):
-        compare(case, run(case, TaskBalancer(names(5), **options), stale=case.get("stale", False)))
+        compare(case, run(case, make_balancer(names(5), **options), stale=case.get("stale", False)))
 
 
 def test_recorded_run_with_the_repaired_normaliser():
     case = CASES[REPAIR["like"]]
-    *_, last = run(case, TaskBalancer(names(5), **balancing_of(case)))
+    *_, last = run(case, make_balancer(names(5), **balancing_of(case)))
     for name in ("x", "logits", "task_weights"):
         agrees(last[name], REPAIR[f"{name}_after_20"])
 
@@ -130,9 +137,9 @@ def test_recorded_run_with_the_repaired_normaliser():
 def test_updating_with_losses_before_the_step_learns_nothing():
     """The published order of phase 3: the logits stay exactly 0; with losses after the step they move at once."""
     case = CASES["hierarchical_as_written_stale_update"]
-    balancer = TaskBalancer(names(5), **balancing_of(case))
+    balancer = make_balancer(names(5), **balancing_of(case))
     assert all(not step["logits"].any() for step in run(case, balancer, stale=True))
-    balancer = TaskBalancer(names(5), **balancing_of(case))
+    balancer = make_balancer(names(5), **balancing_of(case))
     assert next(run(case, balancer))["logits"].abs().min() > 0.02
 
 
@@ -146,7 +153,7 @@ def test_a_minimum_from_the_first_batch_is_refused():
     finite = [np.isfinite(step["x"]).all() for step in steps]
     assert finite.index(False) + 1 == case["first_nonfinite_step"] == 3
     first = Quadratics(case).losses(Quadratics(case).start)
-    balancer = TaskBalancer(names(5), **{**balancing_of(case), "minimum": first})
+    balancer = make_balancer(names(5), **{**balancing_of(case), "minimum": first})
     with pytest.raises(LossBelowMinimum, match=r"task0 3\.8286"):
         next(run(case, balancer))
 
@@ -166,7 +173,7 @@ def test_a_second_program_agrees(changes):
     number = len(case["scales"])
     gammas, minimum = changes.get("gammas", 0.01), changes.get("minimum", [-1.0] * number)
     modulation = changes.get("modulation")
-    balancer = TaskBalancer(names(number), gammas, 0.05, minimum, modulation)
+    balancer = make_balancer(names(number), gammas, 0.05, modulation, minimum=minimum)
     famo = FamoByHand(number, gammas, 0.05, minimum, modulation)
     for ours, by_hand in zip(run(case, balancer), run_by_hand(case, famo)):
         for name, value in by_hand.items():
@@ -176,7 +183,7 @@ def test_a_second_program_agrees(changes):
 @pytest.mark.parametrize("modulation", [None, [0.2, 0.9, 0.4]])
 def test_the_gradient_is_a_convex_combination_by_definition_of_j(modulation):
     """Against autograd through Σ q ln(D) / c with c held constant, for weights that have moved."""
-    balancer = TaskBalancer(names(3), 0.01, 0.5, -1.0, modulation)
+    balancer = TaskBalancer(names(3), 0.01, 0.5, modulation)
     balancer.objective(torch.tensor([3.0, 0.5, 1.0]))
     balancer.update(torch.tensor([2.0, 0.6, 0.9]))
     losses = torch.tensor([2.5, 0.4, 0.9], dtype=torch.float64, requires_grad=True)
@@ -201,7 +208,7 @@ def descended(lambda_, minimum, learning_rate=0.0, steps=800):
 
     The sum is lowest at x = 1 / (1 + multiplier).
     """
-    balancer = TaskBalancer(["distortion", "rate"], 0.05, learning_rate, minimum)
+    balancer = make_balancer(["distortion", "rate"], 0.05, learning_rate, minimum=minimum)
     x = torch.zeros((), dtype=torch.float64, requires_grad=True)
 
     def losses():
@@ -293,8 +300,6 @@ def test_saved_state_goes_on_exactly():
             balancer.update(after)
     assert torch.equal(logits(whole), logits(first))
     assert logits(whole).abs().max() > 0.1
-    with pytest.raises(ConfigurationError, match="3 tasks"):
-        TaskBalancer(names(2)).load_state_dict(first.state_dict())
 
 
 def test_a_state_between_objective_and_update_holds_the_losses():
@@ -326,8 +331,8 @@ def test_losses_that_are_not_finite_spoil_no_weight(bad):
 
 
 def test_losses_below_the_minimum_are_named():
-    balancer = TaskBalancer(["distortion", "rate"], minimum=[-1.0, 0.0])
-    with pytest.raises(LossBelowMinimum, match="rate 0 ") as error:
+    balancer = make_balancer(["distortion", "rate"], minimum=[-1.0, 0.0])
+    with pytest.raises(LossBelowMinimum, match="rate 0$") as error:
         balancer.objective(torch.tensor([0.5, 0.0]))
     assert "distortion 0.5" not in str(error.value)
     balancer.objective(torch.tensor([0.5, 0.1]))
@@ -337,7 +342,7 @@ def test_losses_below_the_minimum_are_named():
 
 
 @pytest.mark.parametrize("options", [
-    {"gammas": -0.1}, {"gammas": [0.1] * 3}, {"minimum": float("nan")}, {"modulation": [1.0, -0.5]},
+    {"gammas": -0.1}, {"gammas": [0.1] * 3}, {"modulation": [1.0, -0.5]},
     {"modulation": [0.0, 0.0]},
 ])
 def test_impossible_options_are_refused(options):

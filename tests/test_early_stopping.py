@@ -28,7 +28,7 @@ def run(stopping, metrics):
     """Epochs at which the scales converge (None: never), and patiences after each epoch by scale."""
     stop_epochs, patiences = dict.fromkeys(metrics), []
     for epoch, validated in enumerate(validations(metrics)):
-        stopping.record(epoch, validated)
+        stopping.record(validated)
         for scale, rule in stopping.by_scale.items():
             if rule.stopped and stop_epochs[scale] is None:
                 stop_epochs[scale] = epoch
@@ -38,15 +38,13 @@ def run(stopping, metrics):
 
 def test_fixed_patience_is_the_recorded_one():
     for number, (scale, scores) in enumerate(PLAIN["metrics"].items()):
-        rule, stopped = EarlyStopping(PLAIN["patience"]), None
+        rule, epochs = EarlyStopping(PLAIN["patience"]), []
         for epoch, score in enumerate(scores):
-            if stopped is None and rule.record(epoch, score):
-                stopped = epoch
-                counted = rule.best_step, rule.counter
-        if stopped is None:
-            counted = rule.best_step, rule.counter
-        assert stopped == PLAIN["stop_epoch"][number]
-        assert counted == (PLAIN["best_epochs"][scale], PLAIN["counters"][scale])
+            epochs.append(epoch)
+            if rule.record(score):
+                break
+        assert (epochs[-1] if rule.stopped else None) == PLAIN["stop_epoch"][number]
+        assert rule.counter == PLAIN["counters"][scale] == epochs[-1] - PLAIN["best_epochs"][scale]
         assert rule.best == pytest.approx(PLAIN["best_scores"][scale], abs=1e-10, rel=0)
 
 
@@ -110,15 +108,15 @@ def test_a_scale_does_not_lengthen_the_patience_of_another():
 ])
 def test_only_improvements_beyond_the_least_gain_count(scores, stop):
     rule = EarlyStopping(2)
-    stops = [rule.record(epoch, score) for epoch, score in enumerate(scores)]
+    stops = [rule.record(score) for score in scores]
     assert (stops.index(True) if True in stops else None) == stop
 
 
 def test_scores_that_are_not_finite_never_improve():
     rule = EarlyStopping(3)
-    assert not any(rule.record(epoch, score) for epoch, score in enumerate([float("nan"), -float("inf"), 2.0, 1.0]))
-    assert (rule.best, rule.best_step) == (1.0, 3)
-    assert [rule.record(4 + i, float("nan")) for i in range(3)] == [False, False, True]
+    assert not any(rule.record(score) for score in (float("nan"), -float("inf"), 2.0, 1.0))
+    assert (rule.best, rule.counter) == (1.0, 0)
+    assert [rule.record(float("nan")) for _ in range(3)] == [False, False, True]
 
 
 def test_resuming_goes_on_as_without_a_break():
@@ -128,15 +126,15 @@ def test_resuming_goes_on_as_without_a_break():
         return Stopping(Recipe(scale_patience=8, patience=60))
 
     whole = stopping()
-    for epoch, validated in enumerate(epochs):
-        whole.record(epoch, validated)
+    for validated in epochs:
+        whole.record(validated)
     for cut in (3, 19, 40):
         first, second = stopping(), stopping()
-        for epoch, validated in enumerate(epochs[:cut]):
-            first.record(epoch, validated)
+        for validated in epochs[:cut]:
+            first.record(validated)
         second.load_state_dict(json.loads(json.dumps(first.state_dict())))
-        for epoch, validated in enumerate(epochs[cut:], cut):
-            second.record(epoch, validated)
+        for validated in epochs[cut:]:
+            second.record(validated)
         assert second.state_dict() == whole.state_dict()
 
 
@@ -144,18 +142,18 @@ def test_the_hook_hears_of_each_scale_once_and_again_after_loading():
     heard = []
     stopping = by_scale(2, heard.append)
     for epoch in range(5):
-        stopping.record(epoch, {"rates": {"s1": 1.0, "s2": -epoch, "s3": -epoch}})
+        stopping.record({"loss": 1.0, "rates": {"s1": 1.0, "s2": -epoch, "s3": -epoch}})
     assert heard == ["s1"] and not stopping.stopped
     resumed = by_scale(2, heard.append)
     resumed.load_state_dict(stopping.state_dict())
     assert heard == ["s1", "s1"]
-    for epoch in range(5, 7):
-        resumed.record(epoch, {"rates": {"s2": 0.0, "s3": 0.0}})  # what has converged needs no rate
+    for _ in range(2):
+        resumed.record({"loss": 1.0, "rates": {"s2": 0.0, "s3": 0.0}})  # what has converged needs no rate
     assert heard == ["s1", "s1", "s2", "s3"] and resumed.stopped
 
 
 def test_a_recipe_without_patience_never_stops():
     stopping = Stopping(Recipe())
-    for epoch in range(500):
-        stopping.record(epoch, {"loss": 1.0})
-    assert not stopping.stopped and not stopping.needs_rates
+    for _ in range(500):
+        stopping.record({"loss": 1.0})
+    assert not stopping.stopped and not stopping.by_scale

@@ -290,8 +290,8 @@ def test_parts_of_a_converged_scale_stop_learning(tmp_path):
     trainer = Trainer(job("balanced_phase4", freeze_converged=True, scale_patience=1, unfreeze=(), steps=8),
                       tmp_path / "run")
     attention = {name: value for name, value in trainer.model.named_parameters() if name.startswith("attn_s")}
-    for step, rates in enumerate([{"s1": 1.0, "s2": 1.0, "s3": 1.0}, {"s1": 1.0, "s2": 0.5, "s3": 0.5}], 1):
-        trainer.stopping.record(step, {"loss": 1.0, "rates": rates})
+    for rates in ({"s1": 1.0, "s2": 1.0, "s3": 1.0}, {"s1": 1.0, "s2": 0.5, "s3": 0.5}):
+        trainer.stopping.record({"loss": 1.0, "rates": rates})
     before = {name: value.clone() for name, value in attention.items()}
     trainer._step(torch.rand(2, 3, CROP, CROP))
     moved = {name[:7] for name, value in attention.items() if not torch.equal(value, before[name])}

@@ -8,7 +8,7 @@ from tiny_models import picture
 from training_samples import CROP, decoded, photographs  # noqa: F401
 
 from bench.common.errors import DatasetError
-from bench.training.data import RandomCrops, StepNumbers, as_input, crop_centres, decode_folders, load_batches
+from bench.training.data import RandomCrops, as_input, crop_centres, decode_folders, load_batches, number_crops
 
 
 def numbered(tmp_path, *sizes):
@@ -101,18 +101,19 @@ def test_a_crop_depends_on_seed_and_number_alone(decoded):
 
 
 def test_worker_processes_give_the_same_batches_in_the_same_order(decoded):
-    crops, numbers = RandomCrops(decoded, CROP, seed=0), StepNumbers(2, 6, 4)
-    alone = list(load_batches(crops, numbers, workers=0))
+    crops = RandomCrops(decoded, CROP, seed=0)
+    alone, ahead = (load_batches(crops, number_crops(range(2, 6), 4), workers) for workers in (0, 2))
+    alone = list(alone)
     assert len(alone) == 4 and alone[0].shape == (4, 3, CROP, CROP) and alone[0].dtype == torch.uint8
     assert torch.equal(alone[0][1], crops[2 * 4 + 1])
-    for a, b in zip(alone, load_batches(crops, numbers, workers=2), strict=True):
+    for a, b in zip(alone, ahead, strict=True):
         assert torch.equal(a, b)
 
 
 def test_processes_share_a_batch(decoded):
-    whole = list(StepNumbers(1, 3, 6))
-    shares = [list(StepNumbers(1, 3, 6, process, 3)) for process in range(3)]
-    assert [sum(parts, []) for parts in zip(*shares)] == whole == [[6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 17]]
+    whole = [list(numbers) for numbers in number_crops(range(1, 3), 6)]
+    shares = [number_crops(range(1, 3), 6, process, 3) for process in range(3)]
+    assert [[*first, *second, *third] for first, second, third in zip(*shares)] == whole == [[6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 17]]
 
 
 def test_centres_and_input_range(tmp_path):

@@ -20,7 +20,7 @@ from torchvision import transforms
 
 from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
 from bench.runners.profile.subjects import make_picture
-from bench.training.data import RandomCrops, StepNumbers, as_input, decode_folders, load_batches
+from bench.training.data import RandomCrops, as_input, decode_folders, load_batches, number_crops
 from bench.training.job import Job
 from bench.training.recipes import Recipe
 from bench.training.trainer import Trainer
@@ -80,7 +80,7 @@ def compare_loaders(folder: Path, temporary: Path, device: str, quick: bool, giv
 
 def load_here(crops: RandomCrops, workers: int, device: str) -> Iterator[Tensor]:
     """This suite's batches, endlessly, on the device."""
-    for batch in load_batches(crops, StepNumbers(0, 1_000_000, BATCH), workers, device == "cuda"):
+    for batch in load_batches(crops, number_crops(range(1_000_000), BATCH), workers, device == "cuda"):
         yield as_input(batch, device)
 
 

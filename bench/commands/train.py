@@ -90,7 +90,7 @@ def _train(args: argparse.Namespace, variant: Variant, processes: Processes) -> 
     gammas = args.gamma and (tuple(args.gamma) if len(args.gamma) > 1 else args.gamma[0])
     recipe = choose_recipe(args, variant, gammas=gammas)
     _refuse_useless_options(args, recipe)
-    images = processes.first_alone(lambda: load_images(args, recipe.crop))
+    images = processes.from_first(lambda: load_images(args, recipe.crop))
     job = make_job(args, variant, args.lambda_, recipe, len(images.training))
 
     folder = args.out or default_folder("runs") / variant.name / f"{args.lambda_:g}"

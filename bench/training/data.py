@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,24 +154,15 @@ class RandomCrops(Dataset):
         return {**self.__dict__, "_images": None}
 
 
-class StepNumbers:
-    """Sampler of batches: numbers of the crops of each step from ``first`` to ``steps``, for one of ``processes``."""
-
-    def __init__(self, first: int, steps: int, batch: int, process: int = 0, processes: int = 1) -> None:
-        self.first, self.steps, self.batch = first, steps, batch
-        self.process, self.processes = process, processes
-
-    def __len__(self) -> int:
-        return self.steps - self.first
-
-    def __iter__(self) -> Iterator[list[int]]:
-        share = self.batch // self.processes
-        for step in range(self.first, self.steps):
-            start = step * self.batch + self.process * share
-            yield list(range(start, start + share))
+def number_crops(steps: range, batch: int, process: int = 0, processes: int = 1) -> Iterator[range]:
+    """Numbers of the crops of each of ``steps``, for one of ``processes``."""
+    share = batch // processes
+    for step in steps:
+        start = step * batch + process * share
+        yield range(start, start + share)
 
 
-def load_batches(crops: RandomCrops, numbers: StepNumbers, workers: int, pinned: bool = False) -> DataLoader:
+def load_batches(crops: RandomCrops, numbers: Iterable[Sequence[int]], workers: int, pinned: bool = False) -> DataLoader:
     """Batches of crops as uint8 (B, 3, crop, crop), made ahead of time by ``workers`` processes (0: by this one)."""
     ahead: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
     return DataLoader(crops, batch_sampler=numbers, num_workers=workers, pin_memory=pinned, **ahead)

@@ -15,7 +15,7 @@ LOG_NAME = "log.jsonl"
 
 
 class LogWriter:
-    """Appends to ``log.jsonl`` in ``folder`` and, where TensorBoard is installed, to its event files.
+    """Appends to ``log.jsonl`` in ``folder`` and to TensorBoard's event files.
 
     Args:
         folder: where the log is kept.
@@ -26,34 +26,27 @@ class LogWriter:
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # which takes seconds
+
         self.path = folder / LOG_NAME
         if self.path.is_file():
             # At step 0, what came before any state was saved.
             kept = [text for text, line in read_log_lines(self.path) if step and line.step <= step]
             write_whole(self.path, "".join(f"{text}\n" for text in kept))
-        self._board = _open_board(folder / "tensorboard", step)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else 0)
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one line; numbers that are not finite become null."""
         line = {"kind": kind, **_round(values)}
         with self.path.open("a") as file:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
-        if self._board is not None and "step" in line:
+        if "step" in line:
             for name, value in _flatten(line):
                 self._board.add_scalar(f"{kind}/{name}", value, line["step"])
 
     def close(self) -> None:
         """Write out what TensorBoard still holds."""
-        if self._board is not None:
-            self._board.close()
-
-
-def _open_board(folder: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
+        self._board.close()
 
 
 def _round(value: Any) -> Any:

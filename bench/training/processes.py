@@ -77,22 +77,13 @@ class Processes:
         return values
 
     def from_first(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns in the first process, in all of them, so that all decide alike."""
+        """What ``function`` returns in the first process, in all of them: all decide alike, and one writes files."""
         if self.number == 1:
             return function()
 
         shared: list[Any] = [function() if self.leads else None]
         distributed.broadcast_object_list(shared, 0, device=self.device)
         return shared[0]
-
-    def first_alone(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns, called by the first process before the others, as for files that it writes."""
-        if not self.leads and self.number > 1:
-            distributed.barrier()
-        result = function()
-        if self.leads and self.number > 1:
-            distributed.barrier()
-        return result
 
 
 def join_processes(device: str) -> Processes:

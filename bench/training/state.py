@@ -6,7 +6,6 @@ Files are whole or absent, and a state that another job made is refused.
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,27 @@ from bench.common.errors import CheckpointError, ConfigurationError
 from bench.common.files import whole
 from bench.training.job import Job
 
-KEPT_NAME = re.compile(r"step-(\d+)\.pt")
 KEPT_RECORD = "kept"  # entry of a kept file with its step and metric
+
+
+class Stateful:
+    """What training changes of an object is the attributes that ``SAVED`` names: tensors, plain data or Stateful."""
+
+    SAVED: tuple[str, ...] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to save. Tensors are those of the object itself, which replaces them and never writes into them."""
+        values = {name: getattr(self, name) for name in self.SAVED}
+        return {name: value.state_dict() if isinstance(value, Stateful) else value for name, value in values.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        for name, value in state.items():
+            part = getattr(self, name, None)
+            if isinstance(part, Stateful):
+                part.load_state_dict(value)
+            else:
+                setattr(self, name, value)
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
@@ -68,28 +86,24 @@ class CheckpointKeeper:
     Args:
         folder: where the files are; it is made when the first one is saved.
         keep_best: how many of the best to keep. Of equals the earlier is better.
-        keep_last: how many of the latest to keep.
 
     Attributes:
         losses: of each step that is kept; None where the loss was not finite, so that it is never among the best.
     """
 
-    def __init__(self, folder: Path, keep_best: int, keep_last: int = 1) -> None:
-        self.folder, self.keep_best, self.keep_last = folder, keep_best, keep_last
+    def __init__(self, folder: Path, keep_best: int) -> None:
+        self.folder, self.keep_best = folder, keep_best
         self.losses: dict[int, float | None] = {}
         for path in folder.glob("step-*.pt"):
-            if match := KEPT_NAME.fullmatch(path.name):
-                self._note_file(int(match[1]), path)
-
-    def _note_file(self, step: int, path: Path) -> None:
-        try:  # tensors are mapped, so that they are not read
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            self.losses[step] = content[KEPT_RECORD]["metric"]
-        except Exception as error:  # damaged files raise nearly any kind
-            warnings.warn(f"{path} is no state that this training kept, so it is passed over: {error!r}", stacklevel=4)
+            try:  # tensors are mapped, so that they are not read
+                kept = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[KEPT_RECORD]
+                self.losses[kept["step"]] = kept["metric"]
+            except Exception as error:  # damaged files raise nearly any kind
+                warnings.warn(f"{path} is no state that this training kept, so it is passed over: {error!r}",
+                              stacklevel=2)
 
     def save(self, step: int, weights: Mapping[str, Tensor], loss: float) -> None:
-        """Write weights, then remove those that are no longer among the last or the best.
+        """Write weights, then remove those that are neither the last nor among the best.
 
         A kill at any moment leaves every file whole and the one before this in place.
         """
@@ -98,7 +112,7 @@ class CheckpointKeeper:
         self.losses[step] = known
 
         ranked = sorted((loss, step) for step, loss in self.losses.items() if loss is not None)
-        wanted = {*sorted(self.losses)[-self.keep_last:], *(step for _, step in ranked[:self.keep_best])}
+        wanted = {max(self.losses), *(step for _, step in ranked[:self.keep_best])}
         for surplus in set(self.losses) - wanted:
             self._path(surplus).unlink(missing_ok=True)
             del self.losses[surplus]

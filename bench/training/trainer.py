@@ -18,7 +18,7 @@ from bench.common.text import duration
 from bench.models import create
 from bench.models.checkpoints import bare_weights, load_weights
 from bench.training.balance.objectives import make_objective
-from bench.training.data import Decoded, RandomCrops, StepNumbers, as_input, load_batches
+from bench.training.data import Decoded, RandomCrops, as_input, load_batches, number_crops
 from bench.training.early_stopping import Stopping
 from bench.training.job import Job
 from bench.training.log import LogWriter
@@ -118,7 +118,7 @@ class Trainer:
         log = LogWriter(self.folder, self.step) if self.processes.leads else None
         if log and self.step == 0:
             log.write("recipe", job=self.job.as_plain(), origin=self.origin, images=len(data))
-        numbers = StepNumbers(self.step, last, recipe.batch, self.processes.rank, self.processes.number)
+        numbers = number_crops(range(self.step, last), recipe.batch, self.processes.rank, self.processes.number)
         crops = RandomCrops(data, recipe.crop, self.job.seed)
 
         started, window = time.monotonic() - self.elapsed_s, []
@@ -155,17 +155,13 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
         if self.guard.allows_step(norm):
             self.optimiser.step()
-            self.objective.finish_step(lambda: self._compute_losses_again(x), self.model)
+            self.objective.finish_step(lambda: self._compute_losses(self.model, x), self.model)
         self.step += 1
         return torch.stack([losses.total.detach(), losses.bpp.detach(), losses.mse.detach(), norm.detach()])
 
     def _compute_losses(self, net: nn.Module, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
         output = net(x)
         return rate_distortion(output, x, self.job.lambda_, self.job.metric), output
-
-    @torch.no_grad()
-    def _compute_losses_again(self, x: Tensor) -> tuple[Losses, Mapping[str, Any]]:
-        return self._compute_losses(self.model, x)
 
     def _log(self, log: LogWriter | None, means: Tensor) -> None:
         loss, bpp, mse, norm = means.tolist()
@@ -181,11 +177,11 @@ class Trainer:
               f"  {duration(left)} left", flush=True)
 
     def _validate(self, log: LogWriter | None, held_out: Tensor) -> None:
-        rates = self.stopping.needs_rates or self.objective.needs_rates
+        rates = bool(self.stopping.by_scale) or self.objective.needs_rates
         self.latest = result = self.processes.from_first(
             lambda: validate(self.model, held_out, self.job, self.processes.device, rates))
         self.objective.record(result)
-        self.stopping.record(self.step, result)
+        self.stopping.record(result)
 
         is_best = result["loss"] < self.best_loss
         self.best_loss = min(self.best_loss, result["loss"])

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.common.errors import BenchError, ConfigurationError
+from bench.training.state import Stateful
 
 EPSILON = 1e-8  # of the logarithms and of the logits' Adam
 BETAS = (0.9, 0.999)
@@ -28,7 +28,7 @@ class LossBelowMinimum(BenchError):
     """A loss is not above its minimum, so that its logarithm does not exist."""
 
 
-class TaskBalancer:
+class TaskBalancer(Stateful):
     """Weights of named tasks, learnt while training.
 
     All arithmetic but the gradient is in float64 on the CPU. With losses on a GPU, ``objective`` and ``update`` wait
@@ -38,30 +38,30 @@ class TaskBalancer:
         tasks: names of two or more, in the order of the losses.
         gammas: pull of each logit towards 0, or one number for all.
         learning_rate: of the logits' Adam, about what a logit moves in a step.
-        minimum: m, the same for all tasks or one for each; all losses must stay above.
         modulation: factors of the weights in the objective (not in the update of the logits), by task; None: all 1.
 
     Raises:
         ConfigurationError: a number is missing, not finite or negative.
     """
 
+    SAVED = ("logits", "first", "second", "updates", "previous")
+    minimum: float | Tensor = -1.0  # m; all losses must stay above
+
     def __init__(
         self,
         tasks: Sequence[str],
         gammas: float | Sequence[float] = 0.001,
         learning_rate: float = 0.025,
-        minimum: float | Sequence[float] = -1.0,
         modulation: Sequence[float] | None = None,
     ) -> None:
         self.tasks, self.learning_rate = tuple(tasks), learning_rate
         self.gammas = gammas
-        self.minimum = self._by_task("minimum", minimum)
-        self.modulation = self._by_task("modulation", 1.0 if modulation is None else modulation, least=0.0)
+        self.modulation = self._by_task("modulation", 1.0 if modulation is None else modulation)
         if not self.modulation.sum() > 0:
             raise ConfigurationError("a modulation of zeros leaves no task")
-        self._logits, self._first, self._second = torch.zeros(3, len(self.tasks), dtype=torch.float64)
-        self._updates = 0
-        self._previous: Tensor | None = None
+        self.logits, self.first, self.second = torch.zeros(3, len(self.tasks), dtype=torch.float64)
+        self.updates = 0
+        self.previous: Tensor | None = None  # losses of the last objective
 
     @property
     def gammas(self) -> Tensor:
@@ -70,11 +70,11 @@ class TaskBalancer:
 
     @gammas.setter
     def gammas(self, values: float | Sequence[float] | Tensor) -> None:
-        self._gammas = self._by_task("gammas", values, least=0.0)
+        self._gammas = self._by_task("gammas", values)
 
     def weights(self) -> Tensor:
         """Weights of the tasks, z, float64 (K,): positive, of sum 1."""
-        return self._logits.softmax(0)
+        return self.logits.softmax(0)
 
     def objective(self, losses: Tensor, mean: Tensor | None = None) -> Tensor:
         """Return J, a scalar whose gradient is Σ p_i ∇L_i, and remember the losses for :meth:`update`.
@@ -90,7 +90,7 @@ class TaskBalancer:
             LossBelowMinimum: a loss is not above its minimum.
         """
         known = _detach(losses if mean is None else mean)
-        self._previous = None
+        self.previous = None
         if not known.isfinite().all():
             return losses.sum() * math.nan
 
@@ -101,7 +101,7 @@ class TaskBalancer:
 
         value = float((q * distances.log()).sum() / normalisation)
         linear = (losses * (q / distances / normalisation).to(losses)).sum()
-        self._previous = known
+        self.previous = known
         return linear - linear.detach() + value
 
     def update(self, losses: Tensor) -> None:
@@ -113,54 +113,34 @@ class TaskBalancer:
             LossBelowMinimum: a loss is not above its minimum.
         """
         losses = _detach(losses)
-        if self._previous is None or not losses.isfinite().all():
+        if self.previous is None or not losses.isfinite().all():
             return
 
-        gained = self._measure_distances(self._previous).log() - self._measure_distances(losses).log()
+        gained = self._measure_distances(self.previous).log() - self._measure_distances(losses).log()
         z = self.weights()
-        gradient = z * (gained - (z * gained).sum()) + self._gammas * self._logits
+        gradient = z * (gained - (z * gained).sum()) + self._gammas * self.logits
 
-        self._updates += 1
-        self._first = BETAS[0] * self._first + (1 - BETAS[0]) * gradient
-        self._second = BETAS[1] * self._second + (1 - BETAS[1]) * gradient**2
-        first, second = (moment / (1 - beta**self._updates)
-                         for moment, beta in zip((self._first, self._second), BETAS))
-        self._logits = self._logits - self.learning_rate * first / (second.sqrt() + EPSILON)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that training changes, as tensors (K,) and numbers; ``previous`` is None before an objective."""
-        return {"logits": self._logits.clone(), "first": self._first.clone(), "second": self._second.clone(),
-                "updates": self._updates, "previous": None if self._previous is None else self._previous.clone()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned.
-
-        Raises:
-            ConfigurationError: it is of another number of tasks.
-        """
-        if len(state["logits"]) != len(self.tasks):
-            raise ConfigurationError(f"the saved task weights are of {len(state['logits'])} tasks, the recipe has"
-                                     f" {len(self.tasks)}", "go on with the recipe that the training began with")
-        self._logits, self._first, self._second = (_detach(state[name]) for name in ("logits", "first", "second"))
-        self._updates = int(state["updates"])
-        self._previous = None if state["previous"] is None else _detach(state["previous"])
+        self.updates += 1
+        self.first = BETAS[0] * self.first + (1 - BETAS[0]) * gradient
+        self.second = BETAS[1] * self.second + (1 - BETAS[1]) * gradient**2
+        first, second = (moment / (1 - beta**self.updates)
+                         for moment, beta in zip((self.first, self.second), BETAS))
+        self.logits = self.logits - self.learning_rate * first / (second.sqrt() + EPSILON)
 
     def _measure_distances(self, losses: Tensor) -> Tensor:
         losses = _detach(losses)
         if (low := losses <= self.minimum).any():
-            named = ", ".join(f"{task} {loss:.6g} (minimum {least:g})" for task, loss, least, is_low
-                              in zip(self.tasks, losses.tolist(), self.minimum.tolist(), low) if is_low)
-            raise LossBelowMinimum(f"losses that are balanced must stay above their minimum: {named}",
-                                   "give the balancer a lower minimum; -1 suits distortion and rate")
+            named = ", ".join(f"{task} {loss:.6g}" for task, loss, is_low in zip(self.tasks, losses.tolist(), low)
+                              if is_low)
+            raise LossBelowMinimum(f"losses that are balanced must stay above their minimum, {self.minimum}: {named}")
         return losses - self.minimum + EPSILON
 
-    def _by_task(self, name: str, values: float | Sequence[float] | Tensor, least: float = -math.inf) -> Tensor:
+    def _by_task(self, name: str, values: float | Sequence[float] | Tensor) -> Tensor:
         numbers = torch.as_tensor(values, dtype=torch.float64)
         if numbers.ndim == 0:
             numbers = numbers.expand(len(self.tasks))
-        if numbers.shape != (len(self.tasks),) or not (numbers.isfinite() & (numbers >= least)).all():
-            sign = " not below 0" if least == 0 else ""
-            raise ConfigurationError(f"{name} must be {len(self.tasks)} finite numbers{sign}, for"
+        if numbers.shape != (len(self.tasks),) or not (numbers.isfinite() & (numbers >= 0)).all():
+            raise ConfigurationError(f"{name} must be {len(self.tasks)} finite numbers not below 0, for"
                                      f" {', '.join(self.tasks)}, not {numbers.tolist()}")
         return numbers.clone()
 

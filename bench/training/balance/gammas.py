@@ -14,6 +14,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.registry import Registry
 from bench.training.losses import SCALES
 from bench.training.recipes import Recipe
+from bench.training.state import Stateful
 
 PUBLISHED_TOTAL = 3000
 WARMUP = 100  # of the published epochs
@@ -26,7 +27,7 @@ CEILING = 1.5  # largest γ of adaptive schedules, over the first
 Gammas = tuple[float, ...]  # one for each task
 
 
-class GammaSchedule:
+class GammaSchedule(Stateful):
     """γ of each task over a training: straight lines from the first values to the last, after a warm-up.
 
     Args:
@@ -36,7 +37,6 @@ class GammaSchedule:
 
     Attributes:
         needs_rates: whether :meth:`record` needs the rates of the scales.
-        state: what was recorded, as JSON data; set it to go on.
     """
 
     needs_rates = False
@@ -44,7 +44,6 @@ class GammaSchedule:
     def __init__(self, total: float, first: Gammas, last: Gammas, warmup: float = 0) -> None:
         self.total, self.first, self.last = total, first, last
         self.warmup = self.scale_epoch(warmup)
-        self.state: dict[str, Any] = {}
 
     def scale_epoch(self, epoch: float) -> float:
         """An epoch of the published 3000 as a step of this training."""
@@ -93,17 +92,18 @@ class HPCMGammas(SteppedGammas):
 class AdaptiveGammas(CosineGammas):
     """The cosine, 20 % lower while the last 50 losses hardly change, 20 % higher while they vary much."""
 
-    window = 50
+    SAVED, window = ("losses",), 50
+    losses: Sequence[float] = ()
 
     def record(self, validated: Mapping[str, Any]) -> None:
-        self.state["losses"] = [*self.state.get("losses", ()), float(validated["loss"])][-self.window:]
+        self.losses = [*self.losses, float(validated["loss"])][-self.window:]
 
     def values(self, step: float) -> Gammas:
-        gammas, losses = super().values(step), self.state.get("losses", ())
-        if step < self.warmup or len(losses) < self.window:
+        gammas = super().values(step)
+        if step < self.warmup or len(self.losses) < self.window:
             return gammas
 
-        factor = _react(statistics.pstdev(losses), losses, 0.8, 1.2)
+        factor = _react(statistics.pstdev(self.losses), self.losses, 0.8, 1.2)
         return tuple(_clamp(gamma * factor, first, last)
                      for gamma, first, last in zip(gammas, self.first, self.last))
 
@@ -112,23 +112,24 @@ class AdaptiveScaleGammas(GammaSchedule):
     """γ of each scale falls by 5 % a validation while its last 50 rates hardly change, and rises by 2 % while they vary
     much; nothing changes before."""
 
-    needs_rates, window = True, 50
+    SAVED, needs_rates, window = ("rates", "gammas"), True, 50
+    rates: Sequence[Sequence[float]] = ()
+    gammas: Sequence[float] = ()  # empty before the first change
 
     def record(self, validated: Mapping[str, Any]) -> None:
-        before = self.state.get("rates", [])
-        rates = [*before, [float(validated["rates"][scale]) for scale in SCALES]][-self.window:]
-        self.state["rates"] = rates
-        if len(before) < self.window:
+        is_full = len(self.rates) == self.window
+        self.rates = [*self.rates, [float(validated["rates"][scale]) for scale in SCALES]][-self.window:]
+        if not is_full:
             return
 
         gammas = list(self.values(0))
-        for task, of_scale in enumerate(zip(*rates), start=1):  # the first task is distortion
+        for task, of_scale in enumerate(zip(*self.rates), start=1):  # the first task is distortion
             factor = _react(statistics.stdev(of_scale), of_scale, 0.95, 1.02)
             gammas[task] = _clamp(gammas[task] * factor, self.first[task], self.last[task])
-        self.state["gammas"] = gammas
+        self.gammas = gammas
 
     def values(self, step: float) -> Gammas:
-        return tuple(self.state.get("gammas", self.first))
+        return tuple(self.gammas or self.first)
 
 
 class HierarchicalGammas(GammaSchedule):

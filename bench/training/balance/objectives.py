@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.training.balance.balancing import TaskBalancer
-from bench.training.balance.gammas import make_gamma_schedule
+from bench.training.balance.gammas import GammaSchedule, make_gamma_schedule
 from bench.training.losses import SCALES, Losses, scale_rates
 from bench.training.processes import Processes
 from bench.training.recipes import Recipe
+from bench.training.state import Stateful
 
 TASK_NAMES = {"rate": ("distortion", "rate"), "scales": ("distortion", *SCALES, "z")}
 
 
-class Objective:
+class Objective(Stateful):
     """D + R, as published for HPCM, and what the trainer asks of any objective.
 
     Attributes:
@@ -43,13 +44,6 @@ class Objective:
         """What the log holds of it."""
         return {}
 
-    def state_dict(self) -> dict[str, Any]:
-        """What training changes."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
-
 
 class BalancedObjective(Objective):
     """Several tasks in the balance that :class:`TaskBalancer` finds: D and R, or D, the rates of the scales and of z.
@@ -60,22 +54,26 @@ class BalancedObjective(Objective):
         processes: over which losses are averaged, so that all have the same weights.
     """
 
+    SAVED = ("balancer", "schedule", "latest")
+
     def __init__(self, recipe: Recipe, steps: int, processes: Processes) -> None:
         self.tasks, self.processes = TASK_NAMES[recipe.tasks], processes
         self.balancer = TaskBalancer(self.tasks, recipe.gammas, recipe.weight_rate,
                                      modulation=recipe.modulation or None)
-        self.schedule = make_gamma_schedule(recipe, steps) if recipe.gamma_schedule else None
-        self.needs_rates = self.schedule is not None and self.schedule.needs_rates
+        gammas = tuple(self.balancer.gammas.tolist())
+        self.schedule = (make_gamma_schedule(recipe, steps) if recipe.gamma_schedule
+                         else GammaSchedule(steps, gammas, gammas))
+        self.needs_rates = self.schedule.needs_rates
         self.latest: dict[str, float] = {}
 
     def start_step(self, step: int) -> None:
-        if self.schedule is not None:
-            self.balancer.gammas = self.schedule.values(step)
+        self.balancer.gammas = self.schedule.values(step)
 
     def loss(self, model: nn.Module, losses: Losses, output: Mapping[str, Any]) -> Tensor:
         values = self._task_losses(model, losses, output)
         return self.balancer.objective(values, self.processes.mean(values))
 
+    @torch.no_grad()
     def finish_step(self, compute_again: Callable[[], tuple[Losses, Mapping[str, Any]]], model: nn.Module) -> None:
         values = self.processes.mean(self._task_losses(model, *compute_again()))
         self.balancer.update(values)
@@ -89,22 +87,11 @@ class BalancedObjective(Objective):
         return torch.stack([losses.distortion, *rates])
 
     def record(self, validated: Mapping[str, Any]) -> None:
-        if self.schedule is not None:
-            self.schedule.record(validated)
+        self.schedule.record(validated)
 
     def logged(self) -> dict[str, dict[str, float]]:
         return {"weights": dict(zip(self.tasks, self.balancer.weights().tolist())),
                 "gammas": dict(zip(self.tasks, self.balancer.gammas.tolist())), "tasks": self.latest}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"balancer": self.balancer.state_dict(), "schedule": self.schedule.state if self.schedule else {},
-                "latest": self.latest}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.balancer.load_state_dict(state["balancer"])
-        self.latest = state["latest"]
-        if self.schedule is not None:
-            self.schedule.state = state["schedule"]
 
 
 def make_objective(recipe: Recipe, steps: int, processes: Processes) -> Objective:

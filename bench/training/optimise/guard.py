@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.common.errors import EXIT_INCOMPLETE, BenchError
+from bench.training.state import Stateful
 
 MOST_SKIPPED = 20  # steps in a row
 GROWTH = 10.0  # of a mean loss over the least one so far
@@ -28,16 +29,18 @@ class TrainingDiverged(BenchError):
         return TrainingDiverged, self._arguments
 
 
-class Guard:
+class Guard(Stateful):
     """Counts skipped steps and watches loss and weights.
 
     Args:
         state: where the last good state is, for messages.
     """
 
+    SAVED = ("skipped", "in_a_row", "least")
+
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.skipped, self._in_a_row, self._least = 0, 0, math.inf
+        self.skipped, self.in_a_row, self.least = 0, 0, math.inf
 
     def allows_step(self, norm: Tensor) -> bool:
         """Whether a step with this norm of the gradient may be taken.
@@ -46,10 +49,10 @@ class Guard:
             TrainingDiverged: twenty in a row may not.
         """
         if torch.isfinite(norm):
-            self._in_a_row = 0
+            self.in_a_row = 0
             return True
-        self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
-        if self._in_a_row >= MOST_SKIPPED:
+        self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
+        if self.in_a_row >= MOST_SKIPPED:
             raise TrainingDiverged(f"the gradient was not finite in {MOST_SKIPPED} steps in a row", self.state)
         return False
 
@@ -62,10 +65,10 @@ class Guard:
         if not math.isfinite(loss):
             self.check_weights(model)
             return
-        if loss > GROWTH * self._least:
-            raise TrainingDiverged(f"the loss has grown to {loss:.4g} at step {step}; it was {self._least:.4g}",
+        if loss > GROWTH * self.least:
+            raise TrainingDiverged(f"the loss has grown to {loss:.4g} at step {step}; it was {self.least:.4g}",
                                    self.state)
-        self._least = min(self._least, loss)
+        self.least = min(self.least, loss)
 
     def check_weights(self, model: nn.Module) -> None:
         """Check that all weights are finite.
@@ -76,9 +79,3 @@ class Guard:
         bad = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
         if bad:
             raise TrainingDiverged(f"weights are no longer finite: {', '.join(bad[:5])}", self.state)
-
-    def state_dict(self) -> dict[str, float]:
-        return {"skipped": self.skipped, "in_a_row": self._in_a_row, "least": self._least}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        self.skipped, self._in_a_row, self._least = int(state["skipped"]), int(state["in_a_row"]), state["least"]
