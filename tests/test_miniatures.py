@@ -18,10 +18,9 @@ from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, Conf
 from bench.models import MODELS, create
 from bench.models.checkpoints import read_weights
 from bench.training.data import crop_centres, decode_folders
-from bench.training.job import Job
 from bench.training.miniatures import MiniaturePlan, is_made, order_miniatures, plan_runs, read_record
 from bench.training.optimise.guard import TrainingDiverged
-from bench.training.recipes import RECIPES
+from bench.training.recipes import RECIPES, Job
 from bench.training.trainer import Trainer
 from bench.variants import find_checkpoints, load_variants
 

@@ -16,8 +16,7 @@ from training_samples import decoded, held_out, job, logged_lines, photographs  
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.training.balance.balancing import LossBelowMinimum
-from bench.training.job import Job
-from bench.training.recipes import RECIPES
+from bench.training.recipes import RECIPES, Job
 from bench.training.search.plan import SearchPlan
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, read_trials
 from bench.training.search.search import Search

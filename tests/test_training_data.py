@@ -113,7 +113,8 @@ def test_worker_processes_give_the_same_batches_in_the_same_order(decoded):
 def test_processes_share_a_batch(decoded):
     whole = [list(numbers) for numbers in number_crops(range(1, 3), 6)]
     shares = [number_crops(range(1, 3), 6, process, 3) for process in range(3)]
-    assert [[*first, *second, *third] for first, second, third in zip(*shares)] == whole == [[6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 17]]
+    together = [[*first, *second, *third] for first, second, third in zip(*shares)]
+    assert together == whole == [[6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 17]]
 
 
 def test_centres_and_input_range(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 
 from bench.common.errors import BenchError
 from bench.results.training_logs import LoggedRecipe, read_log, read_log_lines, read_trainings
-from bench.training.log import LogWriter
 from bench.training.recipes import RECIPES, Recipe
+from bench.training.state import LogWriter
 
 ROOT = Path(__file__).parents[1]
 JOB = {"model": "hpcm_base", "lambda_": 0.01, "recipe": {"batch": 2}, "metric": "mse", "seed": 0}

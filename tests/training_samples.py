@@ -10,8 +10,7 @@ from PIL import Image
 from tiny_models import TINY, picture
 
 from bench.training.data import Decoded, crop_centres, decode_folders
-from bench.training.job import Job
-from bench.training.recipes import RECIPES, Recipe
+from bench.training.recipes import RECIPES, Job, Recipe
 
 CROP = 64
 

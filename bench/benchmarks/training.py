@@ -21,8 +21,7 @@ from torchvision import transforms
 from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
 from bench.runners.profile.subjects import make_picture
 from bench.training.data import RandomCrops, as_input, decode_folders, load_batches, number_crops
-from bench.training.job import Job
-from bench.training.recipes import Recipe
+from bench.training.recipes import Job, Recipe
 from bench.training.trainer import Trainer
 from bench.variants import get_variant
 

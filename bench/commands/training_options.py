@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.folders import default_folder
-from bench.training.job import Job
-from bench.training.recipes import RECIPES, Recipe
+from bench.training.recipes import RECIPES, Job, Recipe
 from bench.variants import Variant
 
 if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick

@@ -162,7 +162,8 @@ def number_crops(steps: range, batch: int, process: int = 0, processes: int = 1)
         yield range(start, start + share)
 
 
-def load_batches(crops: RandomCrops, numbers: Iterable[Sequence[int]], workers: int, pinned: bool = False) -> DataLoader:
+def load_batches(crops: RandomCrops, numbers: Iterable[Sequence[int]], workers: int,
+                 pinned: bool = False) -> DataLoader:
     """Batches of crops as uint8 (B, 3, crop, crop), made ahead of time by ``workers`` processes (0: by this one)."""
     ahead: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
     return DataLoader(crops, batch_sampler=numbers, num_workers=workers, pin_memory=pinned, **ahead)

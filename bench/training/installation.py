@@ -10,7 +10,7 @@ from bench.common.files import whole
 from bench.common.hashing import digest_json
 from bench.models.checkpoints import load_weights, read_note, read_weights, write_float16, write_weights
 from bench.results.training_logs import BEFORE, TRAINING
-from bench.training.log import LOG_NAME
+from bench.training.state import LOG_NAME
 from bench.training.trainer import BEST, STATE, Trainer
 from bench.variants import Variant
 

@@ -16,7 +16,7 @@ from bench.common.errors import ConfigurationError
 from bench.models.context import HierarchicalContext
 from bench.models.lattice import lattice
 from bench.training.data import as_input
-from bench.training.job import Job
+from bench.training.recipes import Job
 
 # λ of the published models of the family, by metric.
 LAMBDAS = {

@@ -20,9 +20,8 @@ from bench.common.errors import ConfigurationError
 from bench.common.hashing import digest_json
 from bench.models.checkpoints import read_note
 from bench.training.installation import install_result
-from bench.training.job import Job
 from bench.training.processes import Processes
-from bench.training.recipes import FINE_TUNING, RECIPES, Recipe
+from bench.training.recipes import FINE_TUNING, RECIPES, Job, Recipe
 from bench.training.start.sweep import Images, Prepare, from_principal_components, from_weights, order_lambdas
 from bench.training.trainer import STATE, Trainer
 from bench.variants import Variant

@@ -1,4 +1,4 @@
-"""How models are trained: one dataclass, and a table of recipes by name.
+"""How models are trained: recipes, a table of them by name, and jobs, which say what is trained by one.
 
 ``standard`` is the published training of HPCM; ``balanced_phase1`` to ``balanced_phase4`` are those of
 LIC-HPCM-Balanced, in their corrected form.
@@ -6,9 +6,10 @@ LIC-HPCM-Balanced, in their corrected form.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bench.common.errors import ConfigurationError
@@ -92,6 +93,48 @@ class Recipe:
     def with_(self, **changes: Any) -> Recipe:
         """The same recipe with other values; what is None stays."""
         return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        model, options: what :func:`bench.models.create` builds.
+        lambda_: weight of distortion.
+        recipe: how to train; its ``steps`` are known.
+        metric: "mse" or "ms-ssim".
+        seed: of weights, crops and noise.
+    """
+
+    model: str
+    lambda_: float
+    recipe: Recipe
+    options: Mapping[str, Any] = field(default_factory=dict)
+    metric: str = "mse"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lambda_ < math.inf:
+            raise ConfigurationError(f"λ must be positive, not {self.lambda_:g}")
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step before the multipliers of groups."""
+        recipe = self.recipe
+        rise = min(1.0, (step + 1) / max(1, recipe.warmup))
+        progress = step / recipe.steps
+        if recipe.schedule == "cosine":
+            factor = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+        else:
+            steps = zip(STEPS_AT, STEP_FACTORS.get(recipe.schedule, ()))
+            factor = next((value for start, value in reversed(list(steps)) if progress >= start), 1.0)
+        return recipe.learning_rate * rise * factor
+
+    def as_plain(self) -> dict[str, Any]:
+        """JSON data, equal for equal jobs whatever file they came from; of the recipe, what differs from the usual."""
+        usual = asdict(Recipe())
+        recipe = {key: value for key, value in asdict(self.recipe).items() if value != usual[key]}
+        return json.loads(json.dumps({**asdict(self), "recipe": recipe}))
 
 
 RECIPES: Registry[Recipe] = Registry("recipe")

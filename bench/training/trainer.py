@@ -20,14 +20,13 @@ from bench.models.checkpoints import bare_weights, load_weights
 from bench.training.balance.objectives import make_objective
 from bench.training.data import Decoded, RandomCrops, as_input, load_batches, number_crops
 from bench.training.early_stopping import Stopping
-from bench.training.job import Job
-from bench.training.log import LogWriter
 from bench.training.losses import Losses, rate_distortion, validate
 from bench.training.optimise.cautious_adam import CautiousAdam
 from bench.training.optimise.guard import Guard
 from bench.training.optimise.parameter_groups import LearningParts, set_trainable
 from bench.training.processes import Processes
-from bench.training.state import CheckpointKeeper, read_state, write_state
+from bench.training.recipes import Job
+from bench.training.state import CheckpointKeeper, LogWriter, read_state, write_state
 
 OPTIMISERS = {"adam": torch.optim.Adam, "cautious": CautiousAdam}
 USUAL_CROP = 256  # of published trainings; every model of the family takes it

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import digest_json
-from bench.training.job import Job
+from bench.training.recipes import Job
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,12 +23,12 @@ from bench.common.errors import ConfigurationError
 from bench.common.locks import FolderInUse, lock_folder
 from bench.results.training_logs import read_log
 from bench.training.balance.balancing import LossBelowMinimum
-from bench.training.log import LOG_NAME
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.processes import Processes
 from bench.training.search.plan import TPE, SearchPlan
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, RECORD_NAME, Trial, TrialEnd, read_trial, write_trial
 from bench.training.start.sweep import Images, Prepare
+from bench.training.state import LOG_NAME
 from bench.training.trainer import Trainer
 
 JOURNAL_NAME, CLAIM_NAME, OUTPUT_NAME = "journal", "claim", "output.txt"
