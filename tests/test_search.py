@@ -16,11 +16,11 @@ from training_samples import decoded, held_out, job, logged_lines, photographs  
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.training.balance.balancing import LossBelowMinimum
+from bench.training.data import Images
 from bench.training.recipes import RECIPES, Job
 from bench.training.search.plan import SearchPlan
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, read_trials
 from bench.training.search.search import Search
-from bench.training.start.sweep import Images
 from bench.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent

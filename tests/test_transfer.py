@@ -17,7 +17,7 @@ from bench.common.errors import CheckpointError, ConfigurationError
 from bench.models import MODELS, create
 from bench.models.layers import PConvRB
 from bench.models.wavelets import WeConvSimple
-from bench.training.start.transfer import FREEZE_EXCEPT, transfer
+from bench.training.start.transfer import FREEZE_EXCEPT, describe_transfer, transfer
 
 WIDTHS = {**TINY, "stages": [[8, 1], [8, 4]]}
 LINES = [["hpcm_base", *(f"{line}_phase{phase}" for phase in range(1, phases + 1))]
@@ -62,6 +62,10 @@ def made(name, seed=0, **options):
     return model
 
 
+def renamed(report):
+    return [tuple(names.split(" to ")) for names in report["renamed"]]
+
+
 def parts(names):
     return {name.partition(".")[0] for name in names}
 
@@ -73,17 +77,17 @@ def test_every_tensor_of_both_sides_is_accounted_for(old, new):
     before = {name: p.detach().clone() for name, p in target.named_parameters()}
     report = transfer(target, source.state_dict())
     after, given = target.state_dict(), source.state_dict()
-    came = dict(zip(report.loaded, report.loaded)) | {new_name: old_name for old_name, new_name in report.renamed}
+    came = {name: name for name in report["loaded"]} | {new_name: old_name for old_name, new_name in renamed(report)}
     assert all(torch.equal(after[name], given[origin]) for name, origin in came.items())
-    assert len(set(came.values())) == len(came) and not set(came) & set(report.fresh)
-    assert all(torch.equal(after[name], before[name]) for name in report.fresh if name in before)
-    assert set(before) <= set(came) | set(report.fresh)
-    assert {name for name, _ in source.named_parameters()} <= set(came.values()) | set(report.unused)
-    assert not [name for name in (*report.unused, *report.fresh) if "dwt" in name or "cdf" in name]
-    sizes = report.parameters
-    assert sizes["loaded"] + sizes["renamed"] + sizes["fresh"] == sum(after[name].numel() for name in (
-        *came, *report.fresh))
-    assert sizes["unused"] == sum(given[name].numel() for name in report.unused)
+    assert len(set(came.values())) == len(came) and not set(came) & set(report["fresh"])
+    assert all(torch.equal(after[name], before[name]) for name in report["fresh"] if name in before)
+    assert set(before) <= set(came) | set(report["fresh"])
+    assert {name for name, _ in source.named_parameters()} <= set(came.values()) | set(report["unused"])
+    assert not [name for name in (*report["unused"], *report["fresh"]) if "dwt" in name or "cdf" in name]
+    assert report["loaded"] | report["fresh"] == {
+        name: after[name].numel() for name in (*report["loaded"], *report["fresh"])}
+    assert list(report["renamed"].values()) == [after[name].numel() for _, name in renamed(report)]
+    assert report["unused"] == {name: given[name].numel() for name in report["unused"]}
     assert target.scale_table.numel() == 60  # the coder's tables are there
 
 
@@ -109,7 +113,7 @@ def test_every_tensor_of_both_sides_is_accounted_for(old, new):
 ])
 def test_only_what_a_phase_changes_is_fresh(old, new, fresh, unused):
     report = transfer(made(new), made(old, 1).state_dict())
-    assert parts(report.fresh) == fresh and parts(report.unused) == unused
+    assert parts(report["fresh"]) == fresh and parts(report["unused"]) == unused
 
 
 @pytest.mark.parametrize("old, new, expected", [(1, 2, ONE_TO_TWO), (3, 4, THREE_TO_FOUR)])
@@ -120,9 +124,9 @@ def test_layers_of_the_transforms_land_where_the_documents_say(old, new, expecte
     source = made(f"weconv_phase{old}", stages=stages, **options[0])
     report = transfer(made(f"weconv_phase{new}", 1, stages=stages, **options[1]), source.state_dict())
     layer = re.compile(r"g_[as](_weconv)?\.(branch\.\d+|stage\d+(\.\d+)?)(?=\.)")
-    assert {layer.match(a)[0]: layer.match(b)[0] for a, b in report.renamed} == expected
-    assert all(a[layer.match(a).end():] == b[layer.match(b).end():] for a, b in report.renamed)
-    assert not [name for name in report.loaded if layer.match(name)]
+    assert {layer.match(a)[0]: layer.match(b)[0] for a, b in renamed(report)} == expected
+    assert all(a[layer.match(a).end():] == b[layer.match(b).end():] for a, b in renamed(report))
+    assert not [name for name in report["loaded"] if layer.match(name)]
 
 
 def silenced(transform, kind, indices):
@@ -188,16 +192,16 @@ def test_another_lambda_starts_as_the_same_model():
     old, new = tiny_model(seed=1), tiny_model(seed=2)
     assert new.compress(image())["strings"] != old.compress(image())["strings"]
     report = transfer(new, {name: value for name, value in old.state_dict().items() if "cdf" not in name})
-    assert not report.fresh and not report.unused and not report.renamed
+    assert not report["fresh"] and not report["unused"] and not report["renamed"]
     assert new.compress(image())["strings"] == old.compress(image())["strings"]
 
 
 def test_deeper_transforms_align_by_their_strides():
     report = transfer(made("hpcm_base", 1, stages=[[8, 1], [16, 3]]), made("hpcm_base").state_dict())
-    assert "g_s.branch.0.weight" not in report.loaded  # of another width
+    assert "g_s.branch.0.weight" not in report["loaded"]  # of another width
     deeper = transfer(made("hpcm_base", 1, stages=[[8, 1], [8, 6]]), made("hpcm_base").state_dict())
-    assert ("g_s.branch.5.weight", "g_s.branch.7.weight") in deeper.renamed
-    assert parts(deeper.fresh) == {"g_a", "g_s"} and not deeper.unused
+    assert ("g_s.branch.5.weight", "g_s.branch.7.weight") in renamed(deeper)
+    assert parts(deeper["fresh"]) == {"g_a", "g_s"} and not deeper["unused"]
 
 
 def test_a_layer_is_taken_over_whole_or_not_at_all():
@@ -207,9 +211,10 @@ def test_a_layer_is_taken_over_whole_or_not_at_all():
     target = made("hpcm_base", 1)
     report = transfer(target, weights)
     layers = {"attn_s1.conv_q.weight", "attn_s1.conv_q.bias", "attn_s2.conv_q.weight", "attn_s2.conv_q.bias"}
-    assert set(report.fresh) == layers and set(report.unused) == layers - {"attn_s1.conv_q.bias"}
-    assert report.parameters["unused"] == 16 * 16 + 9 + 16
-    assert "attn_s1.conv_q.bias" in str(report) and "fresh: 4 tensors, 544 parameters" in str(report)
+    assert set(report["fresh"]) == layers and set(report["unused"]) == layers - {"attn_s1.conv_q.bias"}
+    assert sum(report["unused"].values()) == 16 * 16 + 9 + 16
+    told = describe_transfer(report)
+    assert "attn_s1.conv_q.bias" in told and "fresh: 4 tensors, 544 parameters" in told
 
 
 @pytest.mark.parametrize("old, new", PAIRS)
@@ -217,9 +222,9 @@ def test_frozen_tensors_get_no_gradient_and_the_others_do(old, new):
     kept = FREEZE_EXCEPT[new]
     target = made(new)
     report = transfer(target, made(old, 1).state_dict(), freeze=True, except_parts=kept)
-    taken = {*report.loaded, *(name for _, name in report.renamed)}
+    taken = {*report["loaded"], *(name for _, name in renamed(report))}
     expected = {name for name, _ in target.named_parameters() if name in taken and not name.startswith(kept)}
-    assert set(report.frozen) == expected and expected
+    assert set(report["frozen"]) == expected and expected
     x = image(side=128)
     output = target.train()(x)
     bits = sum(-likelihood.log2().sum() for likelihood in output["likelihoods"].values())

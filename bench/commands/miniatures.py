@@ -104,7 +104,7 @@ def train_one(variant: Variant, plan: MiniaturePlan, folders: MiniatureFolders, 
               device: str) -> tuple[int, int, float]:
     """Train one miniature in this process: checkpoints made, steps, and the last loss of held-out images."""
     from bench.training.miniatures import read_record, train_miniature
-    from bench.training.start.sweep import set_threads
+    from bench.training.processes import set_threads
 
     set_threads(1 if device == "cpu" else 0)
     with (folders.runs / f"{variant.name}.txt").open("a") as output, redirect_stdout(output):

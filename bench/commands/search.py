@@ -41,7 +41,7 @@ from bench.training.search.trials import analyse_trials
 from bench.variants import Variant, get_variant
 
 if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick
-    from bench.training.start.sweep import Images
+    from bench.training.data import Images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +108,7 @@ def _analyse(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    from bench.training.start.sweep import set_threads
+    from bench.training.processes import set_threads
 
     if missing := [name for name in ("variant", "data", "validation") if getattr(args, name) is None]:
         raise ConfigurationError(f"a search needs --{', --'.join(missing)}", "to report on trials: --analyse FOLDER")

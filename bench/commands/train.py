@@ -13,6 +13,7 @@ where it was when the same command is given again.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,12 @@ from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
 from bench.common.folders import default_folder
 from bench.runners.machine import resolve_device
 from bench.training.recipes import FINE_TUNING, Recipe
-from bench.variants import Variant, get_variant
+from bench.variants import Variant, find_checkpoints, get_variant
 
 if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick
+    from bench.training.data import Images
     from bench.training.processes import Processes
-    from bench.training.start.sweep import Images, Prepare
+    from bench.training.start.transfer import Prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from bench.training.processes import join_processes, leave_processes
-    from bench.training.start.sweep import set_threads
+    from bench.training.processes import join_processes, leave_processes, set_threads
 
     set_threads(args.threads)
     variant = get_variant(args.variant)
@@ -134,13 +135,24 @@ def _refuse_useless_options(args: argparse.Namespace, recipe: Recipe) -> None:
 
 
 def _choose_start(args: argparse.Namespace, variant: Variant, images: Images, crop: int) -> Prepare:
-    from bench.training.start.sweep import find_trained_weights, from_other
+    from bench.training.start.transfer import from_other
 
     if args.from_lambda is None and args.from_variant is None:
         return choose_start(args, variant.model, args.lambda_, images, crop, args.freeze)
     other = get_variant(args.from_variant) if args.from_variant else variant
     lambda_ = args.from_lambda or args.lambda_
-    path = find_trained_weights(other, lambda_, default_folder("runs"))
+    path = find_trained_weights(other, lambda_)
     if path is None:
         raise CheckpointError(f"there are no weights of {other.name} at λ {lambda_:g}", "train it first")
-    return from_other(path, variant.model, args.freeze, f"{other.name} at λ {lambda_:g}")
+    return partial(from_other, path, variant.model, args.freeze, f"{other.name} at λ {lambda_:g}")
+
+
+def find_trained_weights(variant: Variant, lambda_: float) -> Path | None:
+    """Weights of a variant at one λ: of its training here, else its checkpoint."""
+    from bench.training.trainer import BEST, STATE
+
+    folder = default_folder("runs") / variant.name / f"{lambda_:g}"
+    here = [folder / name for name in (BEST, STATE)]
+    here += [checkpoint.path for checkpoint in find_checkpoints(variant)
+             if checkpoint.lambda_ == lambda_ and checkpoint.path]
+    return next((path for path in here if path.is_file()), None)

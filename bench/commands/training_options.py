@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from bench.training.recipes import RECIPES, Job, Recipe
 from bench.variants import Variant
 
 if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --help stays quick
-    from bench.training.start.sweep import Images, Prepare
+    from bench.training.data import Images
+    from bench.training.start.transfer import Prepare
 
 
 def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -56,8 +58,7 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_images(args: argparse.Namespace, crop: int) -> Images:
     """Decode training images, and the centres of held-out ones."""
-    from bench.training.data import crop_centres, decode_folders
-    from bench.training.start.sweep import Images
+    from bench.training.data import Images, crop_centres, decode_folders
 
     cache = args.cache or default_folder("runs") / "decoded"
     held_out_folders = [args.validation] if args.validation else []
@@ -93,13 +94,13 @@ def steps_an_epoch(recipe: Recipe, images: int) -> int:
 def choose_start(args: argparse.Namespace, model: str, lambda_: float, images: Images, crop: int,
                  freeze: bool = False) -> Prepare:
     """The start that is given: principal components, a file, or random weights."""
-    from bench.training.start import sweep
+    from bench.training.start import transfer
 
     if args.principal_components:
-        return sweep.from_principal_components(images, crop, lambda_)
+        return partial(transfer.from_principal_components, images, crop, lambda_)
     if args.start is not None:
-        return sweep.from_other(args.start, model, freeze, args.start.name)
-    return sweep.from_scratch
+        return partial(transfer.from_other, args.start, model, freeze, args.start.name)
+    return transfer.from_scratch
 
 
 def choose_workers(args: argparse.Namespace, device: str) -> int:

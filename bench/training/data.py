@@ -59,6 +59,19 @@ class Decoded:
                 for start, (height, width) in zip(self.starts, self.shapes)]
 
 
+@dataclass(frozen=True)
+class Images:
+    """Decoded images of a training.
+
+    Attributes:
+        training: random crops are made of them.
+        held_out: crops for validation, uint8 (n, 3, crop, crop), or None.
+    """
+
+    training: Decoded
+    held_out: Tensor | None = None
+
+
 def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     """Decode every image below ``folders``, once, and give those with at least ``crop`` pixels on both sides.
 

@@ -11,6 +11,7 @@ import json
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import torch
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import digest_json
 from bench.models.checkpoints import read_note
+from bench.training.data import Images
 from bench.training.installation import install_result
 from bench.training.processes import Processes
-from bench.training.recipes import FINE_TUNING, RECIPES, Job, Recipe
-from bench.training.start.sweep import Images, Prepare, from_principal_components, from_weights, order_lambdas
+from bench.training.recipes import FINE_TUNING, RECIPES, Job
+from bench.training.start.transfer import Prepare, from_principal_components, from_weights
 from bench.training.trainer import STATE, Trainer
 from bench.variants import Variant
 
@@ -79,27 +81,20 @@ class MiniatureRun:
 
     Attributes:
         warm: the λ whose weights it starts from, None for the first.
-        job: the training that gives the weights.
-        before: the training that comes before a fine-tuning.
         checkpoint: where the weights go.
+        jobs: its trainings, in their order: one, or a fine-tuning and what comes before it.
     """
 
     variant: Variant
     lambda_: float
     warm: float | None
     checkpoint: Path
-    job: Job
-    before: Job | None = None
+    jobs: tuple[Job, ...]
 
     @property
     def digest(self) -> str:
         """Identifies the training, so that a checkpoint of another plan is made anew."""
         return digest_json({"jobs": [job.as_plain() for job in self.jobs], "warm": self.warm})
-
-    @property
-    def jobs(self) -> list[Job]:
-        """Its trainings, in their order."""
-        return [self.before, self.job] if self.before is not None else [self.job]
 
     @property
     def steps(self) -> int:
@@ -123,24 +118,25 @@ def plan_runs(variant: Variant, plan: MiniaturePlan, checkpoints: Path | None = 
     folder = checkpoints / variant.name if checkpoints is not None else variant.checkpoints
     if not isinstance(folder, Path):
         raise ConfigurationError(f"the miniature {variant.name} names files, not a folder of checkpoints")
-    return [_plan_run(variant, lambda_, warm, folder, plan) for lambda_, warm in order_lambdas(variant.lambdas)]
+    lambdas = sorted(variant.lambdas, reverse=True)  # a model for a high rate holds all that one for a lower rate needs
+    return [_plan_run(variant, lambda_, warm, folder, plan) for lambda_, warm in zip(lambdas, [None, *lambdas])]
 
 
 def _plan_run(variant: Variant, lambda_: float, warm: float | None, folder: Path, plan: MiniaturePlan) -> MiniatureRun:
     steps, rate = (plan.first_steps, plan.first_rate) if warm is None else (plan.steps, plan.rate)
 
-    def make_job(recipe: Recipe, steps: int, rate: float) -> Job:
+    def make_job(name: str, steps: int, rate: float) -> Job:
+        recipe = RECIPES.get(name)
         recipe = recipe.with_(steps=steps, epochs=0, batch=plan.batch, crop=plan.crop, learning_rate=rate,
                               schedule="cosine", warmup=min(plan.warmup, steps // 10),
                               weight_rate=plan.weight_rate if recipe.tasks != "total" else None)
         return Job(variant.model, lambda_, recipe, variant.options_for(lambda_), variant.metric, variant.seed)
 
-    checkpoint, recipe = folder / f"{lambda_:g}.safetensors", RECIPES.get(variant.recipe)
-    if variant.recipe not in FINE_TUNING:
-        return MiniatureRun(variant, lambda_, warm, checkpoint, make_job(recipe, steps, rate))
-    first = round(SHARE_BEFORE * steps)
-    return MiniatureRun(variant, lambda_, warm, checkpoint, make_job(recipe, steps - first, plan.fine_tuning_rate),
-                        make_job(RECIPES.get(FINE_TUNING[variant.recipe]), first, rate))
+    jobs = (make_job(variant.recipe, steps, rate),)
+    if before := FINE_TUNING.get(variant.recipe):
+        first = round(SHARE_BEFORE * steps)
+        jobs = (make_job(before, first, rate), make_job(variant.recipe, steps - first, plan.fine_tuning_rate))
+    return MiniatureRun(variant, lambda_, warm, folder / f"{lambda_:g}.safetensors", jobs)
 
 
 def is_made(run: MiniatureRun) -> bool:
@@ -161,7 +157,8 @@ def train_miniature(variant: Variant, plan: MiniaturePlan, folders: MiniatureFol
         # States of another plan lie elsewhere.
         folder = folders.runs / variant.name / f"{run.lambda_:g}-{run.digest[:8]}"
         if not is_made(run):
-            start = _choose_start(run, plan, warm_state, images)
+            start: Prepare = (partial(from_weights, warm_state, f"λ {run.warm:g}") if warm_state is not None
+                              else partial(from_principal_components, images, plan.crop, run.lambda_))
             trainers = _train_run(run, plan, folder, start, images, torch.device(device))
             log = folders.logs / variant.name / f"{run.lambda_:g}.jsonl"
             install_result(trainers, run.checkpoint, log, _make_note(run, trainers, images), float16=True)
@@ -169,29 +166,24 @@ def train_miniature(variant: Variant, plan: MiniaturePlan, folders: MiniatureFol
         warm_state = folder / STATE if (folder / STATE).exists() else run.checkpoint
 
 
-def _choose_start(run: MiniatureRun, plan: MiniaturePlan, warm_state: Path | None, images: Images) -> Prepare:
-    if warm_state is None:
-        return from_principal_components(images, plan.crop, run.lambda_)
-    return from_weights(warm_state, f"λ {run.warm:g}")
-
-
 def _train_run(run: MiniatureRun, plan: MiniaturePlan, folder: Path, start: Prepare, images: Images,
                device: torch.device) -> list[Trainer]:
     trainers = []
     for job in run.jobs:
-        place = folder if job is run.job else folder / "before"
+        place = folder if job is run.jobs[-1] else folder / "before"
         trainer = Trainer(job, place, start, Processes(device=device), given={"images": images.training.sha256})
         trainer.run(images.training, images.held_out, save_every=plan.validate_every)
         trainers.append(trainer)
-        start = from_weights(trainer.state_path, "the training before the fine-tuning")
+        start = partial(from_weights, trainer.state_path, "the training before the fine-tuning")
     return trainers
 
 
 def _make_note(run: MiniatureRun, trainers: list[Trainer], images: Images) -> dict[str, str]:
     """The record of the making of a miniature, for the metadata of its checkpoint."""
-    recipe = run.job.recipe
+    job = run.jobs[-1]
+    recipe = job.recipe
     record = {
-        "digest": run.digest, "variant": run.variant.name, "lambda": run.lambda_, "seed": run.job.seed,
+        "digest": run.digest, "variant": run.variant.name, "lambda": run.lambda_, "seed": job.seed,
         "recipes": [trainer.recipe.name for trainer in trainers], "steps": sum(trainer.step for trainer in trainers),
         "batch": recipe.batch, "crop": recipe.crop, "learning_rate": recipe.learning_rate,
         "start": trainers[0].origin.get("start"), "images": len(images.training),

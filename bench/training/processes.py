@@ -86,6 +86,12 @@ class Processes:
         return shared[0]
 
 
+def set_threads(number: int) -> None:
+    """Let torch use ``number`` threads; 0: as it likes."""
+    if number:
+        torch.set_num_threads(number)
+
+
 def join_processes(device: str) -> Processes:
     """Join the processes that torchrun started, or be the only one.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from bench.common.errors import ConfigurationError
 from bench.common.locks import FolderInUse, lock_folder
 from bench.results.training_logs import read_log
 from bench.training.balance.balancing import LossBelowMinimum
+from bench.training.data import Images
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.processes import Processes
 from bench.training.search.plan import TPE, SearchPlan
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, RECORD_NAME, Trial, TrialEnd, read_trial, write_trial
-from bench.training.start.sweep import Images, Prepare
+from bench.training.start.transfer import Prepare
 from bench.training.state import LOG_NAME
 from bench.training.trainer import Trainer
 
@@ -146,12 +147,9 @@ class Search:
             return read_trial(place / RECORD_NAME)
 
         values = self._suggest_values(trial)
-        with (place / OUTPUT_NAME).open("a") as output, redirect_stdout(output):
-            trainer = Trainer(plan.job_with(values), place, self.prepare, Processes(device=self.device))
-            try:
-                state, reason = self._train(trial, trainer)
-            finally:
-                trainer.close()
+        with (place / OUTPUT_NAME).open("a") as output, redirect_stdout(output), closing(
+                Trainer(plan.job_with(values), place, self.prepare, Processes(device=self.device))) as trainer:
+            state, reason = self._train(trial, trainer)
         record = Trial(
             lambda_=plan.job.lambda_, parameters=values, state=state, steps=trainer.step, reason=reason,
             variant=plan.variant, metric=plan.job.metric, own=self.settings["own"], training=self.settings["training"],

@@ -1,4 +1,4 @@
-"""Warm starts: the weights of one phase for the next one, or of one λ for another.
+"""Where a training starts from: above all the weights of one phase for the next one, or of one λ for another.
 
 Tensors are taken over by name and shape, a layer's together or not at all. The transforms g_a and g_s, whose layers
 the WeConv line regroups and renames, are matched by their structure, which gives the map that is published for
@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from bench.common.errors import ConfigurationError
 from bench.common.text import list_names
-from bench.models.checkpoints import is_rebuilt, load_weights
+from bench.models.checkpoints import is_rebuilt, load_weights, read_weights
+from bench.training.data import Images, as_input, crop_centres
+from bench.training.start.principal_components import principal_components
 
 # What trains first when the rest is frozen, by how its name starts. New parts always train; these do even where the
 # phase before has them. As published for WeConv's phases 3 to 5; for the others, what the phase changes.
@@ -37,33 +40,40 @@ LAYER = re.compile(r"(g_[as])(?:_weconv)?\.(?:branch\.(\d+)|stage(\d+)(?:\.(\d+)
 STRIDED = {"weight", "bias"}  # the parameters of a layer that is one convolution
 
 
-@dataclass(frozen=True)
-class TransferReport:
-    """What a transfer did; names of tensors.
+START_IMAGES = 64  # for principal components
 
-    Attributes:
-        loaded: taken over under their own names.
-        renamed: taken over under others: (name in the weights, name in the model).
-        fresh: of the model, as initialised.
-        unused: of the weights, without a place in the model.
-        frozen: of those taken over, what no longer trains.
-        parameters: how many numbers each kind holds.
+Prepare = Callable[[nn.Module], Mapping[str, Any]]  # gives a model its start and says for the log what it was
+TransferReport = Mapping[str, Mapping[str, int]]
+
+
+def from_scratch(model: nn.Module) -> dict[str, Any]:
+    """Start from random weights."""
+    return {"start": "random weights"}
+
+
+def from_principal_components(images: Images, crop: int, lambda_: float, model: nn.Module) -> dict[str, Any]:
+    """Start the transforms from principal components of the training images."""
+    principal_components(model, as_input(crop_centres(images.training, crop, START_IMAGES)), lambda_)
+    return {"start": "principal components of the training images"}
+
+
+def from_weights(path: Path, name: str, model: nn.Module) -> dict[str, Any]:
+    """Start from the weights of a file that fits the model; ``name`` is how the record calls it."""
+    load_weights(model, read_weights(path), str(path))
+    return {"start": name}
+
+
+def from_other(path: Path, model_name: str, freeze: bool, name: str, model: nn.Module) -> dict[str, Any]:
+    """Start from what fits of a file's weights; the rest is as initialised.
+
+    Args:
+        freeze: let what was taken over learn no longer, but for the parts that the entry of ``FREEZE_EXCEPT`` for
+            ``model_name`` names.
+        name: how the record calls the file.
     """
-
-    loaded: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...]
-    fresh: tuple[str, ...]
-    unused: tuple[str, ...]
-    frozen: tuple[str, ...]
-    parameters: Mapping[str, int]
-
-    def __str__(self) -> str:
-        """One line a kind: how many tensors and numbers, and the first names."""
-        kinds = {"loaded": self.loaded, "renamed": [f"{old} to {new}" for old, new in self.renamed],
-                 "fresh": self.fresh, "unused": self.unused, "frozen": self.frozen}
-        lines = (f"{kind}: {len(names)} tensors, {self.parameters[kind]} parameters"
-                 + (f" ({list_names(names)})" if names else "") for kind, names in kinds.items())
-        return "\n".join(lines)
+    report = transfer(model, read_weights(path), freeze, FREEZE_EXCEPT.get(model_name, ()))
+    print(f"start from {name}: {path}\n{describe_transfer(report)}", flush=True)
+    return {"start": name, "frozen": freeze}
 
 
 def transfer(
@@ -77,6 +87,11 @@ def transfer(
         freeze: take gradients from all that was taken over; running statistics of normalisations still follow the
             data in training mode.
         except_parts: how names start that are not frozen; the entry of ``FREEZE_EXCEPT``.
+
+    Returns:
+        How many numbers each tensor holds that was "loaded" under its own name, "renamed" ("old to new"), left "fresh"
+        as the model was initialised, "unused" of the weights for lack of a place in the model, or "frozen" of those
+        taken over.
 
     Raises:
         ConfigurationError: nothing fits, or freezing would leave nothing to train.
@@ -101,22 +116,21 @@ def transfer(
     load_weights(model, {**state, **known, **taken}, "the start")
     for name in frozen:
         model.get_parameter(name).requires_grad_(False)
-    return _report(wanted, weights, sources, frozen)
+
+    sizes, used = {name: value.numel() for name, value in wanted.items()}, set(sources.values())
+    return {
+        "loaded": {name: sizes[name] for name, source in sources.items() if name == source},
+        "renamed": {f"{source} to {name}": sizes[name] for name, source in sources.items() if name != source},
+        "fresh": {name: size for name, size in sizes.items() if name not in sources},
+        "unused": {name: value.numel() for name, value in weights.items() if name not in used},
+        "frozen": {name: sizes[name] for name in frozen},
+    }
 
 
-def _report(
-    state: Mapping[str, Tensor], weights: Mapping[str, Tensor], sources: Mapping[str, str], frozen: tuple[str, ...]
-) -> TransferReport:
-    """Sort the model's and the weights' tensors by what became of them."""
-    loaded = tuple(name for name, source in sources.items() if name == source)
-    renamed = tuple((source, name) for name, source in sources.items() if name != source)
-    fresh = tuple(name for name in state if name not in sources)
-    taken = set(sources.values())
-    unused = tuple(name for name in weights if name not in taken)
-    sorted_names = {"loaded": loaded, "renamed": [new for _, new in renamed], "fresh": fresh, "frozen": frozen}
-    parameters = {kind: sum(state[name].numel() for name in names) for kind, names in sorted_names.items()}
-    parameters["unused"] = sum(weights[name].numel() for name in unused)
-    return TransferReport(loaded, renamed, fresh, unused, frozen, parameters)
+def describe_transfer(report: TransferReport) -> str:
+    """One line a kind: how many tensors and numbers, and the first names."""
+    return "\n".join(f"{kind}: {len(sizes)} tensors, {sum(sizes.values())} parameters"
+                     + (f" ({list_names(sizes)})" if sizes else "") for kind, sizes in report.items())
 
 
 def _choose_frozen(parameters: list[str], sources: Mapping[str, str], except_parts: Sequence[str]) -> tuple[str, ...]:
