@@ -19,7 +19,7 @@ from bench.models import MODELS, create
 from bench.models.checkpoints import read_weights
 from bench.training.data import crop_centres, decode_folders
 from bench.training.miniatures import MiniaturePlan, is_made, order_miniatures, plan_runs, read_record
-from bench.training.optimise.guard import TrainingDiverged
+from bench.training.optimise.guard import make_divergence
 from bench.training.recipes import RECIPES, Job
 from bench.training.trainer import Trainer
 from bench.variants import find_checkpoints, load_variants
@@ -184,7 +184,7 @@ def test_the_command_makes_what_is_missing_and_leaves_the_rest(command, tmp_path
 
 def test_a_training_that_diverges_fails_alone(command, tmp_path, monkeypatch, capsys):
     """Its error comes back from the other process whole, and the others are made."""
-    error = TrainingDiverged("the loss has grown", tmp_path / "state.pt")
+    error = make_divergence("the loss has grown", tmp_path / "state.pt")
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error) and again.exit_code == error.exit_code == EXIT_INCOMPLETE
     (tmp_path / "made").mkdir()

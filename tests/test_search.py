@@ -171,7 +171,6 @@ def test_gamma_of_a_recipe_with_one_a_task_keeps_their_ratios():
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"values": {}}, "nothing to search"), ({"values": {"gamma": (0.0,)}}, "above 0"),
-    ({"values": {"beta": (1.0,)}}, "can't search beta"), ({"sampler": "random"}, "no sampler"),
     ({"prune_after": 2.0}, "share from 0 to 1"), ({"job": job()}, "balances no tasks"),
 ])
 def test_impossible_plans_are_refused(change, message):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from bench.common.errors import ConfigurationError
@@ -14,9 +14,9 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Names mapped to entries of one kind ("model", "codec", ...), in order of registration."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, entries: Mapping[str, T] | None = None) -> None:
         self.kind = kind
-        self._entries: dict[str, T] = {}
+        self._entries: dict[str, T] = dict(entries or {})
 
     def add(self, name: str, entry: T) -> T:
         """Register ``entry``; a name can be taken only once.

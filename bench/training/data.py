@@ -39,14 +39,12 @@ class Decoded:
         file: pixels, image after image, row by row.
         starts: where in the file each image begins, in bytes.
         shapes: (height, width) of each.
-        names: their files' names, for messages.
         sha256: of all pixels in the file.
     """
 
     file: Path
     starts: tuple[int, ...]
     shapes: tuple[tuple[int, int], ...]
-    names: tuple[str, ...]
     sha256: str
 
     def __len__(self) -> int:
@@ -85,10 +83,7 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     stamps = [[str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in paths]
     stem = cache / digest_json({"files": stamps})
     index, file = stem.with_suffix(".json"), stem.with_suffix(".rgb")
-    listed = _read_index(index, file)
-    if listed is None:
-        listed = _decode_images(paths, file)
-        write_whole(index, json.dumps(listed))
+    listed = _read_index(index, file) or _decode_images(paths, index, file)
     shapes = [(height, width) for height, width in listed["shapes"]]
     starts = [0, *itertools.accumulate(3 * height * width for height, width in shapes)]
     kept = [number for number, shape in enumerate(shapes) if min(shape) >= crop]
@@ -97,7 +92,7 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
             f"no training images of at least {crop}x{crop} pixels below {', '.join(map(str, folders))}"
             f" ({len(paths)} images seen)", "name a folder of photographs with --data")
     return Decoded(file, tuple(starts[number] for number in kept), tuple(shapes[number] for number in kept),
-                   tuple(listed["names"][number] for number in kept), listed["sha256"])
+                   listed["sha256"])
 
 
 def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
@@ -105,13 +100,13 @@ def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
     try:
         listed = json.loads(index.read_text())
         is_whole = file.stat().st_size == sum(3 * height * width for height, width in listed["shapes"])
-        return listed if is_whole and len(listed["names"]) == len(listed["shapes"]) and listed["sha256"] else None
+        return listed if is_whole and listed["sha256"] else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def _decode_images(paths: list[Path], file: Path) -> dict[str, Any]:
-    """Write the pixels of all images; the file appears whole or not at all, whoever else writes the same."""
+def _decode_images(paths: list[Path], index: Path, file: Path) -> dict[str, Any]:
+    """Write the pixels of all images, then their index; a file appears whole or not at all, whoever else writes it."""
     shapes, hashed = [], hashlib.sha256()
     try:
         with whole(file) as temporary, temporary.open("wb") as pixels:
@@ -124,7 +119,9 @@ def _decode_images(paths: list[Path], file: Path) -> dict[str, Any]:
     except OSError as error:
         raise DatasetError(f"can't write decoded images to {file.parent}: {error.strerror}",
                            "name another folder with --cache; they need three bytes a pixel") from None
-    return {"shapes": shapes, "names": [path.name for path in paths], "sha256": hashed.hexdigest()}
+    listed = {"shapes": shapes, "sha256": hashed.hexdigest()}
+    write_whole(index, json.dumps(listed))
+    return listed
 
 
 def _read_image(path: Path) -> np.ndarray:
@@ -167,15 +164,15 @@ class RandomCrops(Dataset):
         return {**self.__dict__, "_images": None}
 
 
-def number_crops(steps: range, batch: int, process: int = 0, processes: int = 1) -> Iterator[range]:
+def number_crops(steps: range, batch: int, process: int = 0, processes: int = 1) -> Iterator[list[int]]:
     """Numbers of the crops of each of ``steps``, for one of ``processes``."""
     share = batch // processes
     for step in steps:
         start = step * batch + process * share
-        yield range(start, start + share)
+        yield list(range(start, start + share))
 
 
-def load_batches(crops: RandomCrops, numbers: Iterable[Sequence[int]], workers: int,
+def load_batches(crops: RandomCrops, numbers: Iterable[list[int]], workers: int,
                  pinned: bool = False) -> DataLoader:
     """Batches of crops as uint8 (B, 3, crop, crop), made ahead of time by ``workers`` processes (0: by this one)."""
     ahead: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.common.files import whole
+from bench.common.files import write_whole
 from bench.common.hashing import digest_json
 from bench.models.checkpoints import load_weights, read_note, read_weights, write_float16, write_weights
 from bench.results.training_logs import BEFORE, TRAINING
@@ -27,8 +26,7 @@ def install_result(trainers: Sequence[Trainer], checkpoint: Path, log: Path, not
     """
     for trainer in trainers:
         place = log if trainer is trainers[-1] else log.with_name(f"{log.stem}{BEFORE}.jsonl")
-        with whole(place) as temporary:
-            shutil.copyfile(trainer.folder / LOG_NAME, temporary)
+        write_whole(place, (trainer.folder / LOG_NAME).read_bytes())
 
     write = write_float16 if float16 else write_weights
     write(trainers[-1].model, checkpoint, dict(note))

@@ -18,11 +18,7 @@ from bench.models.lattice import lattice
 from bench.training.data import as_input
 from bench.training.recipes import Job
 
-# λ of the published models of the family, by metric.
-LAMBDAS = {
-    "mse": (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483),
-    "ms-ssim": (2.4, 4.58, 8.73, 16.64, 31.73, 60.5),
-}
+METRICS = ("mse", "ms-ssim")
 MS_SSIM_SIDE = 160  # pixels; five scales with a window of 11 need more
 SCALES = ("s1", "s2", "s3")
 
@@ -35,14 +31,12 @@ class Losses:
         distortion: the weighted error: λ 255² MSE, or λ (1 - MS-SSIM).
         bpp: rate in bits per pixel, from the likelihoods.
         mse: mean squared error of images in [0, 1].
-        error: what distortion weighs: the MSE or 1 - MS-SSIM.
         pixels: pixels of the batch.
     """
 
     distortion: Tensor
     bpp: Tensor
     mse: Tensor
-    error: Tensor
     pixels: int
 
     @property
@@ -61,19 +55,18 @@ def rate_distortion(output: Mapping[str, Any], x: Tensor, lambda_: float, metric
     Raises:
         ConfigurationError: the metric is unknown, or images are too small for MS-SSIM.
     """
-    if metric not in LAMBDAS:
-        raise ConfigurationError(f"there is no metric '{metric}' to train for", f"known: {', '.join(LAMBDAS)}")
+    if metric not in METRICS:
+        raise ConfigurationError(f"there is no metric '{metric}' to train for", f"known: {', '.join(METRICS)}")
     mse = torch.mean((output["x_hat"] - x) ** 2)
     pixels = x.shape[0] * x.shape[2] * x.shape[3]
     bits = [_bits(likelihoods).sum() for likelihoods in output["likelihoods"].values()]
     bpp = sum(bits[1:], bits[0]) / pixels
     if metric == "mse":
-        return Losses(lambda_ * 255**2 * mse, bpp, mse, mse, pixels)
+        return Losses(lambda_ * 255**2 * mse, bpp, mse, pixels)
     if min(x.shape[2:]) <= MS_SSIM_SIDE:
         raise ConfigurationError(f"MS-SSIM needs crops of more than {MS_SSIM_SIDE} pixels, not"
                                  f" {x.shape[3]}x{x.shape[2]}", "choose larger crops, or the metric mse")
-    error = 1 - ms_ssim(output["x_hat"], x, data_range=1)
-    return Losses(lambda_ * error, bpp, mse, error, pixels)
+    return Losses(lambda_ * (1 - ms_ssim(output["x_hat"], x, data_range=1)), bpp, mse, pixels)
 
 
 def scale_rates(model: nn.Module, output: Mapping[str, Any], pixels: int) -> dict[str, Tensor]:
@@ -125,9 +118,8 @@ def validate(model: nn.Module, images: Tensor, job: Job, device: torch.device, r
     """Mean over held-out images, uint8 (n, 3, H, W), of loss, bpp and PSNR, and of the scales where ``rates``.
 
     The forward pass has rounded symbols and no noise. PSNR is 10 log10(1/MSE) of the output as it is, neither clamped
-    nor rounded, as published trainings report it.
+    nor rounded, as published trainings report it. The model is left in evaluation mode.
     """
-    was_training = model.training
     model.eval()
     figures, by_scale = [], []
     for image in images:
@@ -137,7 +129,6 @@ def validate(model: nn.Module, images: Tensor, job: Job, device: torch.device, r
         figures.append([float(losses.total), float(losses.bpp), -10 * float(losses.mse.log10())])
         if rates:
             by_scale.append([float(rate) for rate in scale_rates(model, output, losses.pixels).values()])
-    model.train(was_training)
 
     validated: dict[str, Any] = dict(zip(("loss", "bpp", "psnr_db"), np.mean(figures, axis=0).tolist()))
     if rates:

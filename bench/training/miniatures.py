@@ -132,7 +132,7 @@ def _plan_run(variant: Variant, lambda_: float, warm: float | None, folder: Path
                               weight_rate=plan.weight_rate if recipe.tasks != "total" else None)
         return Job(variant.model, lambda_, recipe, variant.options_for(lambda_), variant.metric, variant.seed)
 
-    jobs = (make_job(variant.recipe, steps, rate),)
+    jobs: tuple[Job, ...] = (make_job(variant.recipe, steps, rate),)
     if before := FINE_TUNING.get(variant.recipe):
         first = round(SHARE_BEFORE * steps)
         jobs = (make_job(before, first, rate), make_job(variant.recipe, steps - first, plan.fine_tuning_rate))

@@ -137,23 +137,15 @@ class Job:
         return json.loads(json.dumps({**asdict(self), "recipe": recipe}))
 
 
-RECIPES: Registry[Recipe] = Registry("recipe")
-
-
-def _add(recipe: Recipe) -> Recipe:
-    return RECIPES.add(recipe.name, recipe)
-
-
-_add(Recipe())
-_phase1 = _add(Recipe("balanced_phase1", optimiser="cautious", tasks="rate", batch=16, learning_rate=5e-5))
-_phase2 = _add(_phase1.with_(name="balanced_phase2", gamma_schedule="cosine", schedule="official_phase2"))
-# γ of D, s1, s2, s3, z: the published ones of the three scales, and Phase 1's for D and z, which have none.
-_phase3 = _add(_phase1.with_(
-    name="balanced_phase3", tasks="scales", schedule="constant", gammas=(0.003, 0.008, 0.006, 0.004, 0.003),
-    gamma_schedule="hierarchical",
-))
-_add(Recipe(
-    "balanced_phase4", epochs=500, batch=16, learning_rate=1e-5, schedule="constant", scale_patience=50,
-    multipliers={"g_a": 1, "g_s": 1, "h_a": 0.5, "h_s": 0.5, "context": 0.1, "entropy": 0.5},
-    unfreeze=((0.2, ("h_a", "h_s", "entropy")), (0.4, ("context",))),
-))
+_PHASE1 = Recipe("balanced_phase1", optimiser="cautious", tasks="rate", batch=16, learning_rate=5e-5)
+RECIPES: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in (
+    Recipe(),
+    _PHASE1,
+    _PHASE1.with_(name="balanced_phase2", gamma_schedule="cosine", schedule="official_phase2"),
+    # γ of D, s1, s2, s3, z: the published ones of the three scales, and Phase 1's for D and z, which have none.
+    _PHASE1.with_(name="balanced_phase3", tasks="scales", schedule="constant", gamma_schedule="hierarchical",
+                  gammas=(0.003, 0.008, 0.006, 0.004, 0.003)),
+    Recipe("balanced_phase4", epochs=500, batch=16, learning_rate=1e-5, schedule="constant", scale_patience=50,
+           multipliers={"g_a": 1, "g_s": 1, "h_a": 0.5, "h_s": 0.5, "context": 0.1, "entropy": 0.5},
+           unfreeze=((0.2, ("h_a", "h_s", "entropy")), (0.4, ("context",)))),
+)})

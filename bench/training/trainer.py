@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class Trainer:
                  processes: Processes | None = None, keeper: CheckpointKeeper | None = None,
                  given: Mapping[str, Any] | None = None) -> None:
         self.job, self.recipe, self.folder, self.given = job, job.recipe, folder, dict(given or {})
-        self.processes, self.keeper = processes or Processes(), keeper
+        self.processes, self.keeper, self.state_path = processes or Processes(), keeper, folder / STATE
         if self.recipe.batch % self.processes.number:
             raise ConfigurationError(f"a batch of {self.recipe.batch} can't be split over {self.processes.number}"
                                      " processes", "choose a multiple")
@@ -61,8 +61,7 @@ class Trainer:
 
         torch.manual_seed(job.seed)
         self.model = create(job.model, **job.options)
-        multiple: Any = self.model.padding_multiple
-        side = min(multiple, USUAL_CROP)
+        side = min(cast(int, self.model.padding_multiple), USUAL_CROP)
         if self.recipe.crop % side:
             raise ConfigurationError(f"crops of {self.recipe.crop} pixels don't fit the model",
                                      f"their side must be a multiple of {side}")
@@ -82,10 +81,6 @@ class Trainer:
         self.latest: dict[str, Any] = {}
         if state is not None:
             self._restore(state)
-
-    @property
-    def state_path(self) -> Path:
-        return self.folder / STATE
 
     @property
     def is_done(self) -> bool:

@@ -40,6 +40,9 @@ class TaskBalancer(Stateful):
         learning_rate: of the logits' Adam, about what a logit moves in a step.
         modulation: factors of the weights in the objective (not in the update of the logits), by task; None: all 1.
 
+    Attributes:
+        gammas: of each task, float64 (K,).
+
     Raises:
         ConfigurationError: a number is missing, not finite or negative.
     """
@@ -55,22 +58,13 @@ class TaskBalancer(Stateful):
         modulation: Sequence[float] | None = None,
     ) -> None:
         self.tasks, self.learning_rate = tuple(tasks), learning_rate
-        self.gammas = gammas
+        self.gammas = self._by_task("gammas", gammas)
         self.modulation = self._by_task("modulation", 1.0 if modulation is None else modulation)
         if not self.modulation.sum() > 0:
             raise ConfigurationError("a modulation of zeros leaves no task")
         self.logits, self.first, self.second = torch.zeros(3, len(self.tasks), dtype=torch.float64)
         self.updates = 0
         self.previous: Tensor | None = None  # losses of the last objective
-
-    @property
-    def gammas(self) -> Tensor:
-        """γ of each task, float64 (K,); set it to K numbers or to one for all."""
-        return self._gammas
-
-    @gammas.setter
-    def gammas(self, values: float | Sequence[float] | Tensor) -> None:
-        self._gammas = self._by_task("gammas", values)
 
     def weights(self) -> Tensor:
         """Weights of the tasks, z, float64 (K,): positive, of sum 1."""
@@ -118,7 +112,7 @@ class TaskBalancer(Stateful):
 
         gained = self._measure_distances(self.previous).log() - self._measure_distances(losses).log()
         z = self.weights()
-        gradient = z * (gained - (z * gained).sum()) + self._gammas * self.logits
+        gradient = z * (gained - (z * gained).sum()) + self.gammas * self.logits
 
         self.updates += 1
         self.first = BETAS[0] * self.first + (1 - BETAS[0]) * gradient
@@ -135,7 +129,7 @@ class TaskBalancer(Stateful):
             raise LossBelowMinimum(f"losses that are balanced must stay above their minimum, {self.minimum}: {named}")
         return losses - self.minimum + EPSILON
 
-    def _by_task(self, name: str, values: float | Sequence[float] | Tensor) -> Tensor:
+    def _by_task(self, name: str, values: float | Sequence[float]) -> Tensor:
         numbers = torch.as_tensor(values, dtype=torch.float64)
         if numbers.ndim == 0:
             numbers = numbers.expand(len(self.tasks))

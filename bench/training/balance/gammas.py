@@ -149,14 +149,14 @@ class HierarchicalGammas(GammaSchedule):
         return tuple(gamma * self.interpolate(a, b, share) for gamma, a, b in zip(self.first, low, high))
 
 
-RATE_SCHEDULES: Registry[type[GammaSchedule]] = Registry("schedule of gamma")
-for _name, _kind in {"linear": GammaSchedule, "cosine": CosineGammas, "step": SteppedGammas, "hpcm": HPCMGammas,
-                     "adaptive": AdaptiveGammas}.items():
-    RATE_SCHEDULES.add(_name, _kind)
-SCALE_SCHEDULES: Registry[type[GammaSchedule]] = Registry("schedule of the scales' gammas")
-for _name, _kind in {"fixed": GammaSchedule, "linear": GammaSchedule, "cosine": CosineGammas,
-                     "adaptive": AdaptiveScaleGammas, "hierarchical": HierarchicalGammas}.items():
-    SCALE_SCHEDULES.add(_name, _kind)
+RATE_SCHEDULES: Registry[type[GammaSchedule]] = Registry("schedule of gamma", {
+    "linear": GammaSchedule, "cosine": CosineGammas, "step": SteppedGammas, "hpcm": HPCMGammas,
+    "adaptive": AdaptiveGammas,
+})
+SCALE_SCHEDULES: Registry[type[GammaSchedule]] = Registry("schedule of the scales' gammas", {
+    "fixed": GammaSchedule, "linear": GammaSchedule, "cosine": CosineGammas, "adaptive": AdaptiveScaleGammas,
+    "hierarchical": HierarchicalGammas,
+})
 
 
 def make_gamma_schedule(recipe: Recipe, total: int) -> GammaSchedule:

@@ -67,7 +67,7 @@ class BalancedObjective(Objective):
         self.latest: dict[str, float] = {}
 
     def start_step(self, step: int) -> None:
-        self.balancer.gammas = self.schedule.values(step)
+        self.balancer.gammas = torch.tensor(self.schedule.values(step), dtype=torch.float64)
 
     def loss(self, model: nn.Module, losses: Losses, output: Mapping[str, Any]) -> Tensor:
         values = self._task_losses(model, losses, output)

@@ -18,15 +18,12 @@ GROWTH = 10.0  # of a mean loss over the least one so far
 class TrainingDiverged(BenchError):
     """A training's loss is no longer a number, or has grown out of bounds."""
 
-    def __init__(self, message: str, state: Path) -> None:
-        self._arguments = message, state
-        kept = f"the last good state is {state}" if state.exists() else "no state was saved yet"
-        super().__init__(message, f"{kept}; go on with a lower learning rate or a stronger clip of the gradient"
-                         " (--learning-rate, --clip) in another folder, with --start", EXIT_INCOMPLETE)
 
-    def __reduce__(self) -> tuple:
-        """Let it pass from one process to another."""
-        return TrainingDiverged, self._arguments
+def make_divergence(message: str, state: Path) -> TrainingDiverged:
+    """The error, with what to do about it; ``state`` is where the last good state would be."""
+    kept = f"the last good state is {state}" if state.exists() else "no state was saved yet"
+    return TrainingDiverged(message, f"{kept}; go on with a lower learning rate or a stronger clip of the gradient"
+                            " (--learning-rate, --clip) in another folder, with --start", EXIT_INCOMPLETE)
 
 
 class Guard(Stateful):
@@ -53,7 +50,7 @@ class Guard(Stateful):
             return True
         self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
         if self.in_a_row >= MOST_SKIPPED:
-            raise TrainingDiverged(f"the gradient was not finite in {MOST_SKIPPED} steps in a row", self.state)
+            raise make_divergence(f"the gradient was not finite in {MOST_SKIPPED} steps in a row", self.state)
         return False
 
     def check_loss(self, step: int, loss: float, model: nn.Module) -> None:
@@ -66,8 +63,8 @@ class Guard(Stateful):
             self.check_weights(model)
             return
         if loss > GROWTH * self.least:
-            raise TrainingDiverged(f"the loss has grown to {loss:.4g} at step {step}; it was {self.least:.4g}",
-                                   self.state)
+            raise make_divergence(f"the loss has grown to {loss:.4g} at step {step}; it was {self.least:.4g}",
+                                  self.state)
         self.least = min(self.least, loss)
 
     def check_weights(self, model: nn.Module) -> None:
@@ -76,6 +73,5 @@ class Guard(Stateful):
         Raises:
             TrainingDiverged: one is not.
         """
-        bad = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
-        if bad:
-            raise TrainingDiverged(f"weights are no longer finite: {', '.join(bad[:5])}", self.state)
+        if bad := [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]:
+            raise make_divergence(f"weights are no longer finite: {', '.join(bad[:5])}", self.state)

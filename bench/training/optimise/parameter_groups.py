@@ -93,10 +93,9 @@ def make_parameter_groups(
     Raises:
         ConfigurationError: an unknown group, a multiplier below zero, or nothing is left to train.
     """
-    if unknown := sorted(set(multipliers) - set(GROUPS)):
-        raise ConfigurationError(f"there is no parameter group {', '.join(unknown)}", f"known: {', '.join(GROUPS)}")
-    if negative := [name for name, multiplier in multipliers.items() if not multiplier >= 0]:
-        raise ConfigurationError(f"multipliers of learning rates can't be below 0: {', '.join(negative)}")
+    if wrong := [f"{name} {number}" for name, number in multipliers.items() if name not in GROUPS or not number >= 0]:
+        raise ConfigurationError(f"multipliers of learning rates must be of known groups and not below 0, unlike"
+                                 f" {', '.join(wrong)}", f"known: {', '.join(GROUPS)}")
 
     groups = []
     for group in GROUPS:
@@ -131,41 +130,31 @@ class LearningParts:
         self.model, self.stages = model, recipe.unfreeze
         self._kept_frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
         self._frozen_scales: list[str] = []
-        self._learning: set[str] = set()
         if recipe.multipliers:
             self.groups = make_parameter_groups(model, recipe.learning_rate, recipe.multipliers)
         else:
             learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
             self.groups = [{"params": learning, "name": "all", "multiplier": 1.0}]
-        if self.stages:
-            self._check_stages()
-
-    def _check_stages(self) -> None:
-        multipliers = {group["name"]: group["multiplier"] for group in self.groups}
+        learning_groups = [group["name"] for group in self.groups if group["multiplier"]]
         staged = {*FIRST_TO_LEARN, *(name for _, names in self.stages for name in names)}
-        if absent := sorted(staged - set(multipliers)):
-            raise ConfigurationError(f"there is no parameter group {', '.join(absent)} to unfreeze",
-                                     f"the model has: {', '.join(multipliers)}")
-        if still := sorted(name for name in staged if multipliers[name] == 0):
-            raise ConfigurationError(f"unfreezing {', '.join(still)} would train nothing: the multiplier is 0")
+        if self.stages and (still := sorted(staged - set(learning_groups))):
+            raise ConfigurationError(f"there is no parameter group {', '.join(still)} with a multiplier above 0 to"
+                                     " unfreeze", f"those that can learn: {', '.join(learning_groups)}")
 
     def start_step(self, progress: float, optimiser: optim.Optimizer, learning_rate: float) -> None:
         """Set learning rates, and let learn what is due at ``progress``, 0 to 1."""
         for group in optimiser.param_groups:
             group["lr"] = learning_rate * group["multiplier"]
 
-        reached = (name for point, names in self.stages if progress >= point for name in names)
-        learning = {*FIRST_TO_LEARN, *reached}
-        if not self.stages or learning == self._learning:
-            return
-        self._learning = learning
-        for group in self.groups:
-            set_trainable(group["params"], group["name"] in learning)
-        set_trainable(self._kept_frozen, False)  # which a group that begins to learn may hold
+        if self.stages:
+            reached = (name for point, names in self.stages if progress >= point for name in names)
+            learning = {*FIRST_TO_LEARN, *reached}
+            for group in self.groups:
+                set_trainable(group["params"], group["name"] in learning)
+            set_trainable(self._kept_frozen, False)  # which a group that begins to learn may hold
         for scale in self._frozen_scales:
             freeze_scale(self.model, scale)
 
     def freeze_scale(self, scale: str) -> None:
-        """Let what serves one scale only learn no longer."""
+        """Let what serves one scale only learn no longer, from the next step on."""
         self._frozen_scales.append(scale)
-        freeze_scale(self.model, scale)

@@ -24,7 +24,7 @@ from bench.common.locks import FolderInUse, lock_folder
 from bench.results.training_logs import read_log
 from bench.training.balance.balancing import LossBelowMinimum
 from bench.training.data import Images
-from bench.training.optimise.guard import TrainingDiverged
+from bench.training.optimise.guard import TrainingDiverged, make_divergence
 from bench.training.processes import Processes
 from bench.training.search.plan import TPE, SearchPlan
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, RECORD_NAME, Trial, TrialEnd, read_trial, write_trial
@@ -67,9 +67,9 @@ class Search:
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with FileLock(folder / CLAIM_NAME):
-            self.storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL_NAME)))
             self.study = optuna.create_study(
-                storage=self.storage, study_name="search", sampler=self._make_sampler(0), load_if_exists=True,
+                storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL_NAME))), study_name="search",
+                sampler=self._make_sampler(0), load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(BEFORE_PRUNING, round(plan.prune_after * plan.job.recipe.steps)))
             self._claim_study()
 
@@ -78,7 +78,8 @@ class Search:
         if self.plan.sampler == TPE and most is None:
             raise ConfigurationError("the sampler 'tpe' never ends by itself", "give --trials NUMBER")
         if self.plan.sampler != TPE:
-            most = min(most or self.plan.points, self.plan.points)
+            points = math.prod(len(set(values)) for values in self.plan.values.values())
+            most = min(most or points, points)
         while (taken := self._take_trial(most)) is not None:
             trial, claim = taken
             try:
@@ -166,7 +167,7 @@ class Search:
         try:
             for validated in self._validations(trainer):
                 if not math.isfinite(validated["loss"]):
-                    raise TrainingDiverged("the loss of held-out images is not finite", trainer.state_path)
+                    raise make_divergence("the loss of held-out images is not finite", trainer.state_path)
                 if trainer.step not in self._find_trial(trial.number).intermediate_values:  # by the process before
                     trial.report(validated["loss"], trainer.step)
                 if not trainer.is_done and trial.should_prune():

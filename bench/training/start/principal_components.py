@@ -96,11 +96,7 @@ def _set_taps(layer: nn.Conv2d | nn.ConvTranspose2d, components: Tensor, bias: T
     nn.init.zeros_(layer.weight)
     layer.weight[: len(taps), :, margin : margin + 2, margin : margin + 2] = taps
 
-    own = nn.init.zeros_(_bias(layer))
-    if isinstance(layer, nn.ConvTranspose2d):
-        own.copy_(bias)
-    else:
-        own[: len(bias)] = bias
+    nn.init.zeros_(_bias(layer))[: len(bias)] = bias
 
 
 def _bias(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
