@@ -69,14 +69,11 @@ def read_state(path: Path, job: Job, given: Mapping[str, Any]) -> dict[str, Any]
     return state
 
 
-def list_differences(old: Any, new: Any, name: str = "") -> list[str]:
+def list_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two trees of plain data, in words."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return [] if old == new else [f"{name} {old!r}, not {new!r}"]
-    differences = []
-    for key in {**old, **new}:
-        differences += list_differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
-    return differences
+    before, after = dict(_flatten(old)), dict(_flatten(new))
+    return [f"{name} {before.get(name)!r}, not {after.get(name)!r}" for name in {**before, **after}
+            if before.get(name) != after.get(name)]
 
 
 class CheckpointKeeper:
@@ -147,12 +144,13 @@ class LogWriter:
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one line; numbers that are not finite become null."""
-        line = {"kind": kind, **_round(values)}
+        values = _round(values)
         with self.path.open("a") as file:
-            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
-        if "step" in line:
-            for name, value in _flatten(line):
-                self._board.add_scalar(f"{kind}/{name}", value, line["step"])
+            file.write(json.dumps({"kind": kind, **values}, ensure_ascii=False, allow_nan=False) + "\n")
+        if "step" in values:
+            for name, value in _flatten(values):
+                if isinstance(value, (int, float)) and name != "step":
+                    self._board.add_scalar(f"{kind}/{name}", value, values["step"])
 
     def close(self) -> None:
         """Write out what TensorBoard still holds."""
@@ -170,9 +168,9 @@ def _round(value: Any) -> Any:
     return value
 
 
-def _flatten(line: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in line.items():
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}/")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and name != "step":
+        else:
             yield prefix + name, value
