@@ -38,8 +38,6 @@ FREEZE_EXCEPT: dict[str, tuple[str, ...]] = {
 # The layers of a transform: g_a.branch.3, g_a.stage2.0, a bare g_a.stage4, g_a_weconv.stage3.6.
 LAYER = re.compile(r"(g_[as])(?:_weconv)?\.(?:branch\.(\d+)|stage(\d+)(?:\.(\d+))?)(?=\.)")
 STRIDED = {"weight", "bias"}  # the parameters of a layer that is one convolution
-
-
 START_IMAGES = 64  # for principal components
 
 Prepare = Callable[[nn.Module], Mapping[str, Any]]  # gives a model its start and says for the log what it was
