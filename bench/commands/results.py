@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from tabulate import tabulate
@@ -32,11 +31,6 @@ from bench.metrics.quality import known_metrics
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
 from bench.results.upkeep import StoredFile, Upkeep, drop_rows, find_row_files, migrate_file, prune_file
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-PLAIN = ("dataset", "name", "point", "image", "key", "status")  # fields of a row that are listed or counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,29 +63,19 @@ def _list_rows(root: Path) -> int:
         print(f"nothing is stored in {root}")
         return EXIT_DONE
 
-    frame = _make_frame(list({row.key: row for row in rows}.values()))
-    frame["failed"] = frame["status"] != OK
-    groups = frame.groupby(["dataset", "name"], as_index=False)
-    table = groups.agg(points=("point", "nunique"), images=("image", "nunique"), rows=("key", "size"),
-                       failed=("failed", "sum"), machines=("device", "nunique"))
-
-    counts = groups.count()
-    for metric in known_metrics():
-        if metric.scale.column in frame:
-            table[metric.label] = counts[metric.scale.column]
-    print(tabulate(table.to_dict("list"), "keys"))
-    return EXIT_DONE
-
-
-def _make_frame(rows: list[Row]) -> pd.DataFrame:
-    """Return one line a row: where it belongs, and the columns of every quality metric that any row holds."""
-    import pandas as pd
-
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in {row.key: row for row in rows}.values():
+        groups.setdefault((row.dataset, row.name), []).append(row)
     measured = {name for row in rows for name in row.quality}
     metrics = [metric for metric in known_metrics() if metric.name in measured]
-    return pd.DataFrame.from_records([
-        {**{name: getattr(row, name) for name in PLAIN}, "device": row.provenance.device,
-         **{metric.scale.column: row.quality.get(metric.name) for metric in metrics}} for row in rows])
+    table = [{
+        "dataset": dataset, "name": name, "points": len({row.point for row in own}),
+        "images": len({row.image for row in own}), "rows": len(own), "failed": sum(row.status != OK for row in own),
+        "machines": len({row.provenance.device for row in own}),
+        **{metric.label: sum(row.quality.get(metric.name) is not None for row in own) for metric in metrics},
+    } for (dataset, name), own in sorted(groups.items())]
+    print(tabulate(table, "keys"))
+    return EXIT_DONE
 
 
 def _migrate(root: Path) -> int:
