@@ -13,6 +13,8 @@ import os
 import queue
 import sys
 import threading
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -23,30 +25,19 @@ from bench.common.errors import CodecError
 from bench.runners.machine import configure_torch, keep_freed_memory, time_call
 
 
-class _Codecs:
-    """Keeps the last codec built: weights are loaded once, not once an image."""
-
-    def __init__(self) -> None:
-        self._spec: dict[str, Any] | None = None
-        self._codec: Codec | None = None
-
-    def get(self, spec: dict[str, Any]) -> Codec:
-        if self._codec is None or spec != self._spec:
-            self._codec = build_codec(CodecSpec(**spec))
-            self._spec = spec
-        return self._codec
+@lru_cache(maxsize=1)  # weights are loaded once, not once an image
+def _build_codec(spec: str) -> Codec:
+    return build_codec(CodecSpec(**json.loads(spec)))
 
 
-def answer(request: dict[str, Any], codecs: _Codecs) -> dict[str, Any]:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Decode what ``request`` names; the seconds are from the file's bytes to 8-bit pixels."""
     try:
         if request["torch"] is not None:
             configure_torch(**request["torch"])
             keep_freed_memory()
-        codec = codecs.get(request["spec"])
-        with open(request["stream"], "rb") as stream:
-            data = stream.read()
-        pixels, decode_s = time_call(codec.decode, data)
+        codec = _build_codec(json.dumps(request["spec"]))
+        pixels, decode_s = time_call(codec.decode, Path(request["stream"]).read_bytes())
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise CodecError(f"decoded {pixels.dtype} {pixels.shape}, not uint8 (H, W, 3)")
         with open(request["pixels"], "wb") as target:
@@ -70,11 +61,8 @@ def main() -> None:
     os.dup2(2, 1)
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_requests, args=(sys.stdin, waiting), daemon=True).start()
-    codecs = _Codecs()
     while True:
-        reply = answer(json.loads(waiting.get()), codecs)
-        replies.write(json.dumps(reply) + "\n")
-        replies.flush()
+        print(json.dumps(answer(json.loads(waiting.get()))), file=replies, flush=True)
 
 
 if __name__ == "__main__":
