@@ -50,14 +50,16 @@ def choose(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
     missing: dict[str, Missing] = {}
     for name, named in _expand(codecs, variants):
         if name in variants:
-            new, lacking = _variant(variants[name], points, named)
+            new, reason = list_specs(variants[name]), _describe_lacking(variants[name], points)
         else:
-            new, lacking = _classical(name, named)
+            entry = CODECS.get(name)
+            reason = entry.available()
+            new = entry.default_specs() if reason is None else []
 
+        if reason is not None:
+            missing.setdefault(name, Missing(name, reason, named))
         for spec in new:
             found.setdefault((spec.name, spec.point), spec)
-        for lack in lacking:
-            missing.setdefault(lack.what, lack)
 
     chosen = tuple(spec for spec in found.values() if not points or spec.point in points)
     _refuse_nothing(chosen, found, tuple(missing.values()), points)
@@ -106,27 +108,17 @@ def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[s
     return names
 
 
-def _classical(name: str, named: bool) -> tuple[list[CodecSpec], list[Missing]]:
-    entry = CODECS.get(name)
-    reason = entry.available()
-    if reason is not None:
-        return [], [Missing(name, reason, named)]
-    return entry.default_specs(), []
-
-
-def _variant(variant: Variant, points: Sequence[str], named: bool) -> tuple[list[CodecSpec], list[Missing]]:
-    reason = CODECS.get(LEARNED).available()
-    if reason is not None:
-        return [], [Missing(variant.name, reason, named)]
+def _describe_lacking(variant: Variant, points: Sequence[str]) -> str | None:
+    """Say which checkpoints of a variant are not here, if any, and where they were looked for."""
     lacking = [found for found in find_checkpoints(variant)
                if found.path is None and (not points or found.point in points)]
     if not lacking:
-        return list_specs(variant), []
+        return None
     folders = dict.fromkeys(str(path.parent) for found in lacking for path in found.looked_in)
     files = [path.name for path in lacking[0].looked_in]
     points_text = ", ".join(found.point for found in lacking)
     reason = f"no checkpoint for λ = {points_text}; looked in {', '.join(folders)} for {', '.join(files)}"
-    return list_specs(variant), [Missing(variant.name, reason + (", ..." if len(lacking) > 1 else ""), named)]
+    return reason + (", ..." if len(lacking) > 1 else "")
 
 
 def _refuse_nothing(chosen: tuple[CodecSpec, ...], found: dict[tuple[str, str], CodecSpec],
