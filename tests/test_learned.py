@@ -27,9 +27,8 @@ from bench.models.image_codec import EncodedImage
 from bench.results.rows import FAILED, OK, Row
 from bench.results.store import Store
 from bench.runners.evaluate.decoder_client import DecoderFailure
-from bench.runners.evaluate.identity import identify
 from bench.runners.evaluate.measure import run_unit
-from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.evaluate.unit import Unit, UnitImage, identify
 
 SIZES = [(1, 1), (33, 17), (130, 127), (64, 128), (128, 64)]
 ONE_THREAD = {"threads": 1, "deterministic": True}

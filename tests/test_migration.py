@@ -84,7 +84,7 @@ def test_keys_hold_what_decides_a_result_alone(old: dict) -> None:
 @pytest.mark.parametrize("name", [row["name"] for row in ROWS if row["codec"] == "learned"])
 def test_the_suites_own_identity_is_that_of_a_migrated_row(name: str) -> None:
     from bench.codecs.learned import list_specs, load_learned
-    from bench.runners.evaluate.identity import identify
+    from bench.runners.evaluate.unit import identify
 
     row = next(Row.from_json(json.dumps(one)) for one in ROWS if one["name"] == name)
     spec: CodecSpec = next(one for one in list_specs(load_learned()[name]) if one.point == row.point)

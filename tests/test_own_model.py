@@ -20,7 +20,7 @@ from bench.common.errors import ConfigurationError
 from bench.models import create
 from bench.results.rows import OK
 from bench.results.store import Store
-from bench.runners.evaluate.identity import identify
+from bench.runners.evaluate.unit import identify
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -27,7 +27,7 @@ from bench.datasets import read_rgb8, resolve_dataset
 from bench.datasets.dataset import list_images
 from bench.metrics.quality import METRICS, measure_quality
 from bench.results.store import Store
-from bench.runners.evaluate.engine import QueuedUnits, run_units
+from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, make_plan
 from bench.runners.evaluate.selection import choose
 from bench.runners.evaluate.unit import Unit, stream_folder, stream_path
@@ -115,7 +115,7 @@ def _score_streams(args: argparse.Namespace, metrics: tuple[str, ...]) -> int:
 
     units, lacking = _units_of_streams(plan, args.streams)
     scored = 0
-    with closing(run_units(QueuedUnits(units), jobs=1)) as rows:
+    with closing(run_units(Units(units), jobs=1)) as rows:
         for unit, row in rows:
             if row.key == unit.stored[row.image].key and not row.lacks(metrics):
                 store.append(row)

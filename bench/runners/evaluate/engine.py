@@ -8,14 +8,12 @@ import sys
 import time
 from collections.abc import Generator, Iterable
 from multiprocessing.connection import Connection, wait
-from typing import Protocol
 
 from bench.common.errors import BenchError, CodecError
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import describe_ending
-from bench.runners.evaluate.identity import identify
 from bench.runners.evaluate.measure import failed_row, run_unit
-from bench.runners.evaluate.unit import Unit
+from bench.runners.evaluate.unit import Unit, identify
 from bench.runners.machine import describe_machine
 
 _RETRY_S = 1.0  # between looks at units that another run holds
@@ -25,21 +23,7 @@ class EncoderDied(CodecError):
     """The process that measures a unit crashed or was killed, for want of memory for instance."""
 
 
-class Units(Protocol):
-    """Where units come from."""
-
-    def take(self) -> Unit | None:
-        """Return the next unit, or None if none can be had now."""
-
-    def release(self, unit: Unit) -> None:
-        """Say that ``unit`` is done."""
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether there will be no more."""
-
-
-class QueuedUnits:
+class Units:
     """Units in the order they are given."""
 
     def __init__(self, units: Iterable[Unit]) -> None:
@@ -47,13 +31,15 @@ class QueuedUnits:
 
     @property
     def exhausted(self) -> bool:
+        """Whether there will be no more."""
         return not self._waiting
 
     def take(self) -> Unit | None:
+        """Return the next unit, or None if none can be had now."""
         return self._waiting.pop(0) if self._waiting else None
 
     def release(self, unit: Unit) -> None:
-        """Nobody else could have taken it."""
+        """Say that ``unit`` is done."""
 
 
 def run_units(units: Units, jobs: int) -> Generator[tuple[Unit, Row], None, None]:

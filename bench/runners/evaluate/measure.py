@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,8 @@ from bench.metrics.quality import PSNR, measure_quality
 from bench.results.provenance import Provenance
 from bench.results.rows import FAILED, OK, Row, row_key
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
-from bench.runners.evaluate.identity import Series, identify
 from bench.runners.evaluate.rates import rate_fields, rate_warning
-from bench.runners.evaluate.unit import Unit, UnitImage, stream_folder, stream_path
+from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, stream_folder, stream_path
 from bench.runners.machine import (
     code_version,
     configure_torch,
@@ -113,17 +112,6 @@ def _stop_if_disk_is_full(error: Exception) -> None:
         raise DiskFull(error.filename or "a temporary file") from error
 
 
-@dataclass(frozen=True)
-class _Coded:
-    """One image encoded into a file, and decoded from it."""
-
-    encoding: Encoding
-    encode_s: float
-    bytes_total: int  # of the file as it lies on the disk
-    decoded: np.ndarray
-    decode_s: float
-
-
 class _Run:
     """The codec, its decoder process and the folder of files, for the duration of one unit."""
 
@@ -150,26 +138,21 @@ class _Run:
         if not self._is_warm:  # the first call also loads libraries and makes tables; it is not timed
             self._code(image, original)
             self._is_warm = True
-        coded = self._code(image, original)
-        if coded.decoded.shape != original.shape:
-            height, width = original.shape[:2]
-            raise CodecError(f"decoded as {coded.decoded.shape[1]}x{coded.decoded.shape[0]}, not {width}x{height}")
-
-        if stored is not None and sha256_of_pixels(coded.decoded) == stored.reconstruction_sha256:
-            return self._add_metrics(stored, original, coded.decoded)
-        return self._make_row(image, original, coded)
-
-    def _make_row(self, image: UnitImage, original: np.ndarray, coded: _Coded) -> Row:
+        encoding, decoded, costs = self._code(image, original)
         height, width = original.shape[:2]
-        quality = measure_quality(original, coded.decoded, self.unit.metrics)
+        if decoded.shape != original.shape:
+            raise CodecError(f"decoded as {decoded.shape[1]}x{decoded.shape[0]}, not {width}x{height}")
+        if stored is not None and sha256_of_pixels(decoded) == stored.reconstruction_sha256:
+            return self._add_metrics(stored, original, decoded)
+
+        quality = measure_quality(original, decoded, self.unit.metrics)
         values = {
-            "width": width, "height": height, "padding": coded.encoding.padding,
-            "encode_s": coded.encode_s, "decode_s": coded.decode_s,
-            "stream_sha256": hashlib.sha256(coded.encoding.stream).hexdigest(),
-            "pixels_sha256": sha256_of_pixels(original), "reconstruction_sha256": sha256_of_pixels(coded.decoded),
+            "width": width, "height": height, "padding": encoding.padding,
+            "stream_sha256": hashlib.sha256(encoding.stream).hexdigest(),
+            "pixels_sha256": sha256_of_pixels(original), "reconstruction_sha256": sha256_of_pixels(decoded),
             "quality": quality.values, "quality_missing": quality.missing, "quality_versions": quality.versions,
-            **rate_fields(coded.encoding, coded.bytes_total, width * height),
-            **self._compare_with_encoder(coded.encoding, coded.decoded),
+            **costs, **rate_fields(encoding, costs["bytes_total"], width * height),
+            **self._compare_with_encoder(encoding, decoded),
         }
         values["warnings"] = _warnings(image.name, values)
         return _row(self.unit, image, self.series, status=OK, provenance=self.provenance, **values)
@@ -195,8 +178,8 @@ class _Run:
             return None
         return decoded if sha256_of_pixels(decoded) == stored.reconstruction_sha256 else None
 
-    def _code(self, image: UnitImage, original: np.ndarray) -> _Coded:
-        """Encode into a file and decode from it in the other process."""
+    def _code(self, image: UnitImage, original: np.ndarray) -> tuple[Encoding, np.ndarray, dict[str, Any]]:
+        """Encode into a file and decode from it in the other process; also returns the seconds and the file's size."""
         encoding, encode_s = time_call(self.codec.encode, original)
         path = stream_path(self.folder, image)
         with disk_full_stops(path):
@@ -206,7 +189,7 @@ class _Run:
         bytes_total = path.stat().st_size
         if self.unit.keep_streams is None:
             path.unlink()
-        return _Coded(encoding, encode_s, bytes_total, decoded, decode_s)
+        return encoding, decoded, {"encode_s": encode_s, "decode_s": decode_s, "bytes_total": bytes_total}
 
     def _compare_with_encoder(self, encoding: Encoding, decoded: np.ndarray) -> dict[str, Any]:
         own = encoding.expect()

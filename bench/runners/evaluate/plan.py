@@ -13,9 +13,8 @@ from bench.datasets import Dataset
 from bench.datasets.images import image_size
 from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
-from bench.runners.evaluate.identity import Series, identify
 from bench.runners.evaluate.selection import Missing
-from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify
 
 METRICS_S_PER_MEGAPIXEL = 0.6  # reading, PSNR and MS-SSIM on one core
 

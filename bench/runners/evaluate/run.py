@@ -6,7 +6,7 @@ from contextlib import closing
 
 from bench.results.rows import Row
 from bench.results.store import Store
-from bench.runners.evaluate.engine import run_units
+from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, leave_out_done
 from bench.runners.evaluate.unit import Unit
 from bench.runners.progress import Progress
@@ -36,44 +36,41 @@ def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
             for planned in plan.units}
 
 
-class _ClaimedUnits:
+class _ClaimedUnits(Units):
     """Hands out the plan's pending units, those first that no other run holds."""
 
     def __init__(self, plan: EvaluationPlan, store: Store, progress: Progress, remeasure: bool,
                  keep_failures: bool) -> None:
-        self._waiting = list(plan.pending)
-        self._taken: dict[tuple[str, str], PlannedUnit] = {}
+        super().__init__(planned.unit for planned in plan.pending)
+        self._planned = {(planned.unit.spec.name, planned.unit.spec.point): planned for planned in plan.pending}
         self._jobs = plan.jobs
         self._store, self._progress = store, progress
         self._remeasure, self._keep_failures = remeasure, keep_failures
         self._told: set[str] = set()
 
-    @property
-    def exhausted(self) -> bool:
-        return not self._waiting
-
     def take(self) -> Unit | None:
-        for planned in list(self._waiting):
-            unit, series = planned.unit, planned.series.digest
-            if not self._store.claim(unit.dataset, series):
+        for unit in list(self._waiting):
+            planned = self._plan_of(unit)
+            if not self._store.claim(unit.dataset, planned.series.digest):
                 self._tell(planned)
                 continue
-            self._waiting.remove(planned)
+            self._waiting.remove(unit)
             left = unit if self._remeasure else self._without_done(planned)
             if left.images:
-                self._taken[unit.spec.name, unit.spec.point] = planned
                 return left
-            self._store.release(unit.dataset, series)
+            self.release(unit)
         return None
 
     def release(self, unit: Unit) -> None:
-        planned = self._taken[unit.spec.name, unit.spec.point]
-        self._store.release(unit.dataset, planned.series.digest)
+        self._store.release(unit.dataset, self._plan_of(unit).series.digest)
 
     def expected_s(self, unit: Unit) -> float:
         """Return what one image of ``unit`` was expected to take, shared among the jobs."""
-        planned = self._taken[unit.spec.name, unit.spec.point]
+        planned = self._plan_of(unit)
         return planned.expected_s / len(planned.unit.images) / self._jobs
+
+    def _plan_of(self, unit: Unit) -> PlannedUnit:
+        return self._planned[unit.spec.name, unit.spec.point]
 
     def _without_done(self, planned: PlannedUnit) -> Unit:
         """Leave out what another run has stored since the plan was made."""

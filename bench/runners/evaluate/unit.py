@@ -1,4 +1,4 @@
-"""A unit of work: one codec at one rate point on one dataset, as plain values."""
+"""A unit of work, one codec at one rate point on one dataset, as plain values; and what identifies its results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
+from bench.common.errors import BenchError
 from bench.common.files import file_name
+from bench.common.hashing import digest_json
 from bench.metrics.quality import available_metrics
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
@@ -77,3 +79,37 @@ def stream_folder(unit: Unit, root: Path) -> Path:
 def stream_path(folder: Path, image: UnitImage) -> Path:
     """Return the file in ``folder`` that an image is encoded into."""
     return folder / f"{file_name(image.name)}.bin"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One codec at one rate point, wherever it is measured: two measurements of a series are the same measurement.
+
+    Attributes:
+        digest: of ``values``.
+        values: what identifies it.
+        fault: why the codec could not be identified (an unreadable checkpoint); such a series fails.
+    """
+
+    digest: str
+    values: dict[str, Any]
+    fault: str | None = None
+
+
+def identify(spec: CodecSpec) -> Series:
+    """Return the series of ``spec``.
+
+    Raises:
+        ConfigurationError: no codec of that name is registered.
+    """
+    values: dict[str, Any] = {
+        "codec": spec.codec, "name": spec.name, "point": spec.point, "point_settings": dict(spec.point_settings),
+    }
+    entry = CODECS.get(spec.codec)
+    fault = None
+    try:
+        values |= entry.identify(spec)
+    except (BenchError, OSError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        values |= {"settings": dict(spec.settings), "unidentified": True}
+    return Series(digest_json(values), values, fault)
