@@ -118,7 +118,7 @@ WECONV = """
 24 | 5 3 macs 18%; 5 3 parameters 12%; 5 3 memory 20%; 5 4 macs 7%; 5 4 parameters 4%; 5 4 memory 5%
 25 | 5 4 training_time 7%
 26 | 1 - other -9.11%@kodak -9.46%@tecnick -9.2%@clic2020
-27 | 1 - other 0.2..0.25 0.25..0.3
+27 | 1 - other 0.2..0.25dB 0.25..0.3dB
 28 | HPCM's own
 """
 

@@ -9,7 +9,7 @@ import torch
 from tiny_models import tiny_model
 
 from bench.benchmarks import BENCHMARKS, biwkv, networks, training, variants, zoo
-from bench.benchmarks.benchmark import Spread, Timing, time_together
+from bench.benchmarks.benchmark import CallTimes, Spread, time_together
 from bench.cli import main
 from bench.operators import status
 from bench.runners.profile.complexity import count_macs
@@ -44,8 +44,8 @@ def test_biwkv_shows_both_implementations_and_the_floor(capsys, monkeypatch, nat
 
 
 def test_the_floor_is_the_time_of_a_copy_for_the_bytes_that_move():
-    timings = {"copy": Timing((2e-3,)), "plain forward": Timing((30e-3,)), "kernel forward": Timing((6e-3,)),
-               "plain forward + backward": Timing((80e-3,)), "kernel forward + backward": Timing((16e-3,))}
+    timings = {"copy": CallTimes((2e-3,)), "plain forward": CallTimes((30e-3,)), "kernel forward": CallTimes((6e-3,)),
+               "plain forward + backward": CallTimes((80e-3,)), "kernel forward + backward": CallTimes((16e-3,))}
     row = biwkv._make_row("s3", 10, 4, "forward", timings)
     assert (row["floor"], row["above floor"], row["faster"]) == ("3", "2.0x", "5.0x")  # 3 tensors; a copy moves 2
     row = biwkv._make_row("s3", 10, 4, "forward + backward", timings)
@@ -66,8 +66,8 @@ def test_a_slow_function_gets_three_rounds():
 
 
 def test_a_timing_shows_its_median_and_percentiles():
-    assert str(Timing(tuple(number / 1000 for number in range(11)))) == "5 (1 to 9)"
-    assert str(Timing((1.2345, 1.2345))) == "1234 (1234 to 1234)"
+    assert str(CallTimes(tuple(number / 1000 for number in range(11)))) == "5 (1 to 9)"
+    assert str(CallTimes((1.2345, 1.2345))) == "1234 (1234 to 1234)"
 
 
 def test_small_ratios_keep_their_digits():

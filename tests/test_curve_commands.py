@@ -14,7 +14,7 @@ from bench.metrics.rate.curves import MINIMUM_POINTS
 def test_bdrate_of_the_paper(capsys):
     assert main(["bdrate", "kodak/anchor", "kodak/hpcm-base-mse"]) == 0
     printed = capsys.readouterr().out
-    assert "-15.43 %" in printed and "29.40 to 37.75 dB" in printed and "70.0%" in printed
+    assert "−15.43 %" in printed and "29.40 to 37.75 dB" in printed and "70.0%" in printed
     assert "A (anchor): VTM 22.2" in printed and "B (test):   HPCM-Base" in printed
     assert "warning: the curves share only 70.0%" in printed and "per image on 8-bit RGB" in printed
 
@@ -23,7 +23,7 @@ def test_bdrate_image_by_image(capsys):
     assert main(["bdrate", "kodak/anchor", "kodak/strict-anchor", "--method", "all"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("mean over 24 images") == 6  # rate and quality, three methods
-    assert all(method in printed for method in ("pchip", "akima", "cubic")) and "-1.80 %" in printed
+    assert all(method in printed for method in ("pchip", "akima", "cubic")) and "−1.80 %" in printed
 
 
 def test_bdrate_of_rows_against_json(tmp_path, capsys):
@@ -52,7 +52,7 @@ def test_overlap_limit_can_be_lowered(capsys):
     assert "N/A" in capsys.readouterr().out
     assert main(["bdrate", *pair, "--min-overlap", "0.25"]) == 0
     printed = capsys.readouterr().out
-    assert "-18.24 %" in printed and "share only 38.1%" in printed
+    assert "−18.24 %" in printed and "share only 38.1%" in printed
 
 
 @pytest.mark.parametrize("arguments, said", [

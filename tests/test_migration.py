@@ -98,7 +98,7 @@ def test_migrate_writes_todays_rows_once(results: Path, capsys: pytest.CaptureFi
     before = {path: read_rows(path, kinds.get(path.parts[-3], Row) if path.parts[-2] == "cpu" else
                               STATE_FILES.get(path.stem, Row)) for path in files}
 
-    assert main(["results", "--results", str(results), "migrate"]) == 0
+    assert main(["results", "migrate", "--results", str(results)]) == 0
     assert f"{len(files)} of {len(files)} files changed" in capsys.readouterr().out
     assert all(json.loads(line)["schema"] == 2 for path in files for line in path.read_text().splitlines())
     for path, rows in before.items():
@@ -106,7 +106,7 @@ def test_migrate_writes_todays_rows_once(results: Path, capsys: pytest.CaptureFi
         assert [_without_pixels(row) for row in after] == rows
 
     texts = {path: path.read_bytes() for path in files}
-    assert main(["results", "--results", str(results), "migrate"]) == 0
+    assert main(["results", "migrate", "--results", str(results)]) == 0
     assert "0 of" in capsys.readouterr().out and texts == {path: path.read_bytes() for path in files}
 
 

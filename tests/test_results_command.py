@@ -26,12 +26,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def results(root: Path, *arguments: str) -> int:
-    return main(["results", "--results", str(root), *arguments])
+    return main(["results", *arguments, "--results", str(root)])
 
 
 def test_list_counts_rows_failures_and_metrics(root: Path, capsys: pytest.CaptureFixture) -> None:
     assert results(root, "list") == EXIT_DONE
-    jpeg, webp = (line.split() for line in capsys.readouterr().out.splitlines()[2:])
+    out = capsys.readouterr().out
+    jpeg, webp = (line.split() for line in out.splitlines()[2:4])
+    assert "and 2 rows of latencies" in out
     assert jpeg == ["kodak", "jpeg", "5", "3", "15", "0", "1", "15", "15"]
     assert webp == ["kodak", "webp", "1", "1", "1", "1", "1", "0", "0"]
 
@@ -88,3 +90,13 @@ def test_a_damaged_line_is_named_and_stays(root: Path, verb: tuple[str, ...], ca
     before = path.read_bytes()
     assert results(root, *verb) == EXIT_BAD_INPUT
     assert f"{path}, line 2: " in capsys.readouterr().err and path.read_bytes() == before
+
+
+def test_rows_of_a_later_version_are_neither_read_nor_pruned(root: Path, capsys: pytest.CaptureFixture) -> None:
+    path = root / "kodak" / "jpeg.jsonl"
+    text = path.read_text().replace('"schema":2', '"schema":3', 1)
+    path.write_text(text)
+    assert main(["bdrate", str(path), str(path)]) == EXIT_BAD_INPUT
+    error = capsys.readouterr().err
+    assert "line 1: schema 3 is newer" in error and "update the suite" in error and "prune" not in error
+    assert results(root, "prune") == EXIT_DONE and path.read_text() == text

@@ -117,3 +117,30 @@ def test_two_folders_are_scored_pair_by_pair(folder: Path, tmp_path: Path, capsy
     assert main(["score", str(folder), str(decoded)]) == EXIT_BAD_INPUT
     assert "without a counterpart: image00" in capsys.readouterr().err
     assert main(["score", str(folder)]) == EXIT_BAD_INPUT
+
+
+def test_a_row_says_no_less_than_the_one_it_supersedes(folder: Path, tmp_path: Path) -> None:
+    assert evaluate(folder, "--metrics", "psnr,psnr-y") == EXIT_DONE
+    assert evaluate(folder, "--metrics", "psnr", "--remeasure") == EXIT_DONE
+    assert all(row.quality.keys() == {"psnr", "psnr-y"} for row in rows_of(tmp_path))
+
+    store = Store(tmp_path / "results")
+    for row in rows_of(tmp_path):  # as another machine, whose pictures differ, would have stored it
+        store.append(replace(row, quality={"psnr-y": 1.0}, quality_versions={"psnr-y": "1"},
+                             reconstruction_sha256="0" * 64))
+    assert evaluate(folder, "--metrics", "psnr") == EXIT_DONE
+    assert all(row.quality.keys() == {"psnr", "psnr-y"} and row.quality["psnr-y"] > 1 for row in rows_of(tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--metrics", ""], ["--metrics", "psnr,vmaf"], ["--device", "cuda"],
+])
+def test_what_can_not_be_scored_is_refused(folder: Path, arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert main(["score", str(folder), str(folder), *arguments]) == EXIT_BAD_INPUT
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_missing_folder_of_kept_files_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    gone = tmp_path / "gone"
+    assert main(["score", "--dataset", str(folder), "--streams", str(gone)]) == EXIT_BAD_INPUT
+    assert str(gone) in capsys.readouterr().err

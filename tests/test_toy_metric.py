@@ -93,7 +93,7 @@ def test_bdrate_and_files_of_curves_take_it(measured, added_metric, tmp_path, ca
 
 def _bd_rate(text: str) -> float:
     line = next(line for line in text.splitlines() if line.startswith("BD-rate, averaged curves"))
-    return float(line.split()[4])
+    return float(line.split()[4].replace("−", "-"))
 
 
 def test_a_claim_by_it_is_judged_and_rows_without_it_decide_nothing(measured, added_metric, tmp_path, capsys):

@@ -60,7 +60,7 @@ def test_nothing_vanishes_and_nothing_changes(old: Path, capsys: pytest.CaptureF
         assert main(["claims", "--no-report", "--results", str(old)]) == EXIT_DONE
         shown = capsys.readouterr().out
         assert "WORSE" not in shown and "row vanished of" not in shown
-        assert main(["results", "--results", str(old), "migrate"]) == EXIT_DONE
+        assert main(["results", "migrate", "--results", str(old)]) == EXIT_DONE
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -72,5 +72,5 @@ def test_migrated_rows_give_the_same_reports(old: Path, tmp_path: Path) -> None:
         return {str(path.relative_to(reports)): path.read_bytes() for path in reports.rglob("*") if path.is_file()}
 
     before = contents("before")
-    assert main(["results", "--results", str(old), "migrate"]) == EXIT_DONE
+    assert main(["results", "migrate", "--results", str(old)]) == EXIT_DONE
     assert len(before) > 10 and contents("after") == before

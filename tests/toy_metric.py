@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from bench.metrics.quality import METRICS, QualityMetric, Scale, add_metric
+from bench.metrics.quality import METRICS, QualityMetric, QualityScale, add_metric
 
 
 def mean_difference(original: np.ndarray, decoded: np.ndarray) -> float:
@@ -16,7 +16,7 @@ def mean_difference(original: np.ndarray, decoded: np.ndarray) -> float:
 
 MEAN_DIFFERENCE = QualityMetric(
     name="mae", label="MAE", compute=mean_difference, higher_is_better=False, headline=True,
-    scale=Scale("mae_levels", "MAE", "levels", digits=3, low=0, spellings=("mae",)),
+    scale=QualityScale("mae_levels", "MAE", "levels", digits=3, low=0, spellings=("mae",)),
     citation="mean absolute difference of 8-bit samples",
 )
 

@@ -35,10 +35,10 @@ class Spread:
         return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
-class Timing(Spread):
+class CallTimes(Spread):
     """Wall-clock seconds of one function; as text in milliseconds."""
 
-    def over(self, other: Timing) -> Spread:
+    def over(self, other: CallTimes) -> Spread:
         """This time over another one of the same rounds, round by round, so that slow changes of the machine cancel."""
         return Spread(tuple(a / b for a, b in zip(self.values, other.values)))
 
@@ -75,7 +75,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def time_together(functions: Mapping[str, Callable[[], object]], repeats: int = 20,
-                  budget_s: float = 20.0) -> dict[str, Timing]:
+                  budget_s: float = 20.0) -> dict[str, CallTimes]:
     """Time functions in turns, each called once to warm up, then once a round.
 
     Args:
@@ -90,7 +90,7 @@ def time_together(functions: Mapping[str, Callable[[], object]], repeats: int = 
     for samples in turns.values():
         if samples.failure is not None:
             raise samples.failure
-    return {name: Timing(tuple(samples.samples_s)) for name, samples in turns.items()}
+    return {name: CallTimes(tuple(samples.samples_s)) for name, samples in turns.items()}
 
 
 def set_up_codecs(quick: bool) -> np.ndarray:

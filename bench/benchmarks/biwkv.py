@@ -7,7 +7,14 @@ from collections.abc import Callable
 
 import torch
 
-from bench.benchmarks.benchmark import BenchmarkReport, Timing, machine_line, make_report, milliseconds, time_together
+from bench.benchmarks.benchmark import (
+    BenchmarkReport,
+    CallTimes,
+    machine_line,
+    make_report,
+    milliseconds,
+    time_together,
+)
 from bench.operators import kernels, plain, status
 
 RUNS = 32
@@ -66,7 +73,8 @@ def _make_functions(library: ctypes.CDLL | None, tokens: int, channels: int,
     return functions
 
 
-def _make_row(place: str, tokens: int, channels: int, which: str, timings: dict[str, Timing]) -> dict[str, str | int]:
+def _make_row(place: str, tokens: int, channels: int, which: str,
+              timings: dict[str, CallTimes]) -> dict[str, str | int]:
     floor = timings["copy"].median / 2 * MOVED[which]
     slow, kernel = timings[f"plain {which}"], timings.get(f"kernel {which}")
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, Timing, machine_line, make_report, time_together
+from bench.benchmarks.benchmark import BenchmarkReport, CallTimes, SideBySide, machine_line, make_report, time_together
 from bench.common.errors import BenchError
 from bench.metrics.statistics.bootstrap import RESAMPLES, SEED, paired_bd_bootstrap, resample_counts
 from bench.metrics.statistics.resampled import Resampled
@@ -30,7 +30,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     loop_over_package(*sides, counts[:, :1])  # imports the package
     timings = time_together({"loop": lambda: loop_over_package(*sides, counts[:, :part]),
                              "here": lambda: paired_bd_bootstrap(*sides)}, 5 if quick else 20)
-    scaled = Timing(tuple(seconds * RESAMPLES / part for seconds in timings["loop"].values))
+    scaled = CallTimes(tuple(seconds * RESAMPLES / part for seconds in timings["loop"].values))
     ours, theirs = paired_bd_bootstrap(*sides).averaged, loop_over_package(*sides, counts[:, :part])
     assert isinstance(ours, Resampled)  # with so many images
     difference = np.abs(ours.resamples[:part] - theirs).max()

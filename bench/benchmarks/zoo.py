@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 import bench
-from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, Timing, machine_line, make_report
+from bench.benchmarks.benchmark import BenchmarkReport, CallTimes, SideBySide, machine_line, make_report
 from bench.common.errors import BenchError
 from bench.common.import_paths import ZOO
 from bench.datasets import resolve_dataset
@@ -73,7 +73,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
                                  jobs)
                 rows.append(_make_row(architecture, ours, theirs))
                 found.append((ours.seconds, theirs.seconds))
-            ours_s, theirs_s = (Timing(times) for times in zip(*found))
+            ours_s, theirs_s = (CallTimes(times) for times in zip(*found))
             ratios.append(SideBySide(f"evaluating {architecture}, over eval_model", ours_s.over(theirs_s), GOAL))
     notes = NOTES.format(images=images, width=width, height=height, points=POINTS, jobs=jobs)
     return make_report(machine_line("cpu"), rows, notes, ratios)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.folders import default_file
@@ -29,7 +29,7 @@ COMPARED_RATES = ("bd_rate", "bd_quality")
 OF_QUALITY = (*COMPARED_RATES, "quality")  # claims that go by a quality metric
 ONLY_OF = {  # key: the metrics that have it
     "at_bpp": ("quality",), "what": (OTHER,), "published": ("bd_rate",), "dataset": (*OF_QUALITY, OTHER),
-    "by": OF_QUALITY,
+    "by": OF_QUALITY, "unit": (OTHER,),
 }
 NEEDS = {"quality": "at_bpp", OTHER: "what"}
 Text = Annotated[str, Meta(pattern=r"\S", description="text")]
@@ -54,6 +54,7 @@ class Claim(Entry, frozen=True, kw_only=True):
     at_bpp: Annotated[float, Meta(gt=0, description="a positive number")] | None = None
     dataset: Annotated[Text | tuple[Text, ...], Meta(description="one or a list of datasets")] = ()
     what: Text = ""
+    own_unit: Text = field(default="", name="unit")
     part: Text | None = None
     setting: Text | None = None
     published: Annotated[str, Meta(description="the name of a published curve")] | None = None
@@ -88,7 +89,7 @@ class Claim(Entry, frozen=True, kw_only=True):
     def _check_keys(self) -> None:
         """Check that a claim has the keys that its metric needs, and none of other metrics."""
         given = {"at_bpp": self.at_bpp, "what": self.what, "published": self.published, "dataset": self.datasets,
-                 "by": self.by}
+                 "by": self.by, "unit": self.own_unit}
         for key, metrics in ONLY_OF.items():
             if given[key] and self.metric not in metrics:
                 raise WrongKey(f"{self.metric} has no '{key}'", key, hint=f"only {', '.join(metrics)}")
@@ -123,7 +124,7 @@ class Claim(Entry, frozen=True, kw_only=True):
             return self.quality_metric.on_curves.unit
         if self.metric == "quality":
             return self.quality_metric.scale.unit
-        return COST_UNITS.get(self.metric, "")
+        return COST_UNITS.get(self.metric, self.own_unit)
 
     @property
     def lower_is_better(self) -> bool:

@@ -28,7 +28,7 @@ from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.anchors.csv_points import read_csv
 from bench.curves.rd_curve import RDCurve, Values
 from bench.curves.sources import read_source
-from bench.metrics.quality import PSNR, known_metrics
+from bench.metrics.quality import METRICS, PSNR, known_metrics
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exporting = actions.add_parser("export", help="average stored rows into a file in CompressAI's shape")
     exporting.add_argument("rows", metavar="ROWS", help="a .jsonl file of rows")
     exporting.add_argument("--name", metavar="N", help="codec to take, where ROWS holds several")
+    exporting.add_argument("--metric", choices=tuple(METRICS), default=PSNR.name,
+                           help="quality that every image must have to count (default: %(default)s)")
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE")
     for action in (listing, showing, importing):
         add_results_argument(action)  # imported curves are kept beside the rows
@@ -167,7 +169,7 @@ def _export_curve(args: argparse.Namespace) -> int:
     path, _, name = args.rows.partition("#")
     if not path.endswith(".jsonl"):
         raise ConfigurationError(f"{path} is no file of rows", "expected a name ending in .jsonl")
-    curve = read_source(f"{path}#{args.name or name}")
+    curve = read_source(f"{path}#{args.name or name}", (args.metric,))
     write_json(curve, args.out)
     print(f"wrote {args.out}: {curve.label}, {len(curve.bpp)} points over {curve.images} images")
     for remark in curve.remarks:

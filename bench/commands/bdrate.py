@@ -3,7 +3,7 @@
 A and B are any of:
   FILE.jsonl             stored rows; FILE.jsonl#NAME where it holds several codecs
   FILE.json              CompressAI's shape
-  FILE.csv               columns bpp, psnr, ms_ssim (linear)
+  FILE.csv               columns bpp, psnr, ms_ssim (linear), or as another metric spells its own
   DATASET/NAME           a published curve, see "python -m bench anchors list"
   DATASET/anchor         the suite's VVC anchor; DATASET/strict-anchor is the strict one
 
@@ -27,6 +27,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.text import format_number
 from bench.curves.rd_curve import RDCurve, average_over_shared_images
 from bench.curves.sources import read_source
 from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
@@ -69,9 +70,11 @@ def run(args: argparse.Namespace) -> int:
     for kind, lines in (("no number", reasons), ("warning", warnings)):
         for line in dict.fromkeys(lines):
             print(f"{kind}: {line}")
+    metric = METRICS.get(args.metric)
+    unit = f" in {metric.on_curves.unit}" if metric.on_curves.unit else ""
     print("\nBD-rate: change of rate at equal quality, negative where B needs fewer bits.\n"
-          "BD-quality: gain of B in dB at equal rate.\n"
-          f"Averaged curves: rate and {METRICS.get(args.metric).label} are averaged over the images, then compared.")
+          f"BD-quality: gain of B{unit} at equal rate.\n"
+          f"Averaged curves: rate and {metric.label} are averaged over the images, then compared.")
     for side, curve in (("A", anchor), ("B", test)):
         print(f"{side}: {curve.convention or 'the source states no convention'}")
     return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE
@@ -102,7 +105,7 @@ def align_curves(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, 
 
 
 class Delta(NamedTuple):
-    """One line of the table: the value in percent or dB, or the reason why there is none; cells as HEADERS goes on."""
+    """One line of the table: the value, or the reason why there is none; cells as HEADERS goes on."""
 
     quantity: str
     value: float | None
@@ -119,12 +122,13 @@ def compute_deltas(
     curves = anchor.curve(metric), test.curve(metric)
     by_image = anchor.image_curves(metric), test.image_curves(metric)
     counts = " / ".join(dict.fromkeys(str(curve.images or "not stated") for curve in (anchor, test)))
-    for measure, name, unit in ((bd_rate, "BD-rate", "%"), (bd_quality, "BD-quality", "dB")):
+    unit_of_quality = METRICS.get(metric).on_curves.unit
+    for measure, name, unit in ((bd_rate, "BD-rate", "%"), (bd_quality, "BD-quality", unit_of_quality)):
         result = measure(*curves, method, min_overlap)
         share = "" if result.overlap is None else f"{result.overlap:.1%}"
+        interval = _describe_interval(result, unit_of_quality if measure is bd_rate else None)
         found.append(Delta(f"{name}, averaged curves", result.value, result.reason, result.warnings,
-                           (method, _describe_value(result.value, unit),
-                            _describe_interval(result, measure is bd_rate), share, counts)))
+                           (method, _describe_value(result.value, unit), interval, share, counts)))
         if all(by_image):
             mean = per_image_bd(*by_image, measure, method, min_overlap)
             left_out = "; ".join(f"{image}: {reason}" for image, reason in mean.left_out.items())
@@ -134,14 +138,17 @@ def compute_deltas(
 
 
 def _describe_value(value: float | None, unit: str) -> str:
-    return "N/A" if value is None else f"{value:+.2f} {unit}"
+    return "N/A" if value is None else f"{format_number(value, '+.2f')} {unit}".strip()
 
 
-def _describe_interval(result: BDResult, quality: bool) -> str:
+def _describe_interval(result: BDResult, unit: str | None) -> str:
+    """The integrated range: of quality in ``unit``, or of log10 rate where that is None."""
     if result.interval is None:
         return ""
     low, high = result.interval
-    return f"{low:.2f} to {high:.2f} dB" if quality else f"{10**low:.4f} to {10**high:.4f} bpp"
+    if unit is None:
+        return f"{10**low:.4f} to {10**high:.4f} bpp"
+    return f"{format_number(low, '.2f')} to {format_number(high, '.2f')} {unit}".strip()
 
 
 def _describe_curve(curve: RDCurve) -> str:

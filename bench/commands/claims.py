@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from bench.commands.arguments import add_folder_arguments
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.common.files import writing
+from bench.common.files import write_whole, writing
 from bench.results.stored import StoredResults
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def run(args: argparse.Namespace) -> int:
         write_junit(result, args.junit)
     if args.summary:
         with writing(args.summary):
-            args.summary.parent.mkdir(parents=True, exist_ok=True)
-            args.summary.write_text(summary_markdown(result), encoding="utf-8")
+            write_whole(args.summary, summary_markdown(result))
     if not args.no_report and not args.names:
         report_on("claims", results, args.reports)
     return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE

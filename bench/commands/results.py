@@ -8,7 +8,7 @@
 Older rows are read as they are; migrate only spares reading them anew. It also adds the SHA-256 of the originals'
 pixels where these pictures are here. Damaged lines go to FILE.damaged beside their file.
 
-Exit status: 0 done, 2 nothing of that is stored, or a file can't be read or written.
+Exit status: 0 done, 2 what is to be dropped is not stored, or a file can't be read or written.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from bench.commands.arguments import add_results_argument, names
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.common.folders import BASELINE
 from bench.common.hashing import sha256_of_pixels
+from bench.common.text import format_count
 from bench.datasets import load_catalogue, read_rgb8
 from bench.datasets.locate import find_copy
 from bench.metrics.quality import known_metrics
+from bench.results.latency_rows import LatencyRow
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
 from bench.results.upkeep import StoredFile, Upkeep, drop_rows, find_row_files, migrate_file, prune_file
@@ -35,7 +37,6 @@ from bench.results.upkeep import StoredFile, Upkeep, drop_rows, find_row_files, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the actions list, migrate, prune and drop."""
-    add_results_argument(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="show what is stored")
     actions.add_parser("migrate", help="write rows of an older schema as rows of today's")
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drop.add_argument("dataset", metavar="DATASET")
     drop.add_argument("name", metavar="CODEC", help="as `results list` calls it")
     drop.add_argument("--points", type=names, default=[], metavar="P,Q,...", help="only these rate points")
+    for action in actions.choices.values():
+        add_results_argument(action)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,6 +78,10 @@ def _list_rows(root: Path) -> int:
         **{metric.label: sum(row.quality.get(metric.name) is not None for row in own) for metric in metrics},
     } for (dataset, name), own in sorted(groups.items())]
     print(tabulate(table, "keys"))
+
+    latencies = sum(len(read_rows(file.path, LatencyRow)) for file in find_row_files(root) if file.kind is LatencyRow)
+    if latencies:
+        print(f"\nand {format_count(latencies, 'row')} of latencies")
     return EXIT_DONE
 
 

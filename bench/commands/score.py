@@ -22,7 +22,7 @@ from tabulate import tabulate
 from bench.commands.arguments import add_device_argument, add_results_argument
 from bench.commands.evaluate import add_codec_arguments, make_template
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.common.files import writing
+from bench.common.files import write_whole, writing
 from bench.datasets import read_rgb8, resolve_dataset
 from bench.datasets.dataset import list_images
 from bench.metrics.quality import METRICS, measure_quality
@@ -31,6 +31,7 @@ from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, make_plan
 from bench.runners.evaluate.selection import choose
 from bench.runners.evaluate.unit import Unit, stream_folder, stream_path
+from bench.runners.machine import resolve_device
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score two folders, or the kept files of stored rows."""
+    resolve_device(args.device)  # a wish for a GPU that is not here is refused, whatever is scored
     if args.dataset and args.streams and not args.folders:
+        if not args.streams.is_dir():
+            raise ConfigurationError(f"there is no folder {args.streams}", "name that of `evaluate --keep-streams`")
         return _score_streams(args, args.metrics)
     if len(args.folders) == 2 and not (args.dataset or args.streams):
         originals, decoded = args.folders
@@ -71,7 +75,7 @@ def _score_folders(originals: Path, decoded: Path, metrics: tuple[str, ...], csv
     frame = pd.DataFrame([quality.values for quality in found.values()], pd.Index(found, name="image"), list(metrics))
     if csv_path is not None:
         with writing(csv_path):
-            frame.rename(columns={name: scale.column for name, scale in scales.items()}).to_csv(csv_path)
+            write_whole(csv_path, frame.rename(columns={name: scale.column for name, scale in scales.items()}).to_csv())
 
     frame.loc["mean"] = frame.mean()
     shown = frame.astype(object).where(frame.notna(), None)  # type: ignore[call-overload]

@@ -17,8 +17,6 @@ from bench.results.row_selection import select_rows
 from bench.results.rows import OK, Row
 from bench.results.store import read_rows
 
-ROWS_CONVENTION = ("PSNR and MS-SSIM in dB of each decoded 8-bit RGB image, then the arithmetic mean over "
-                   "images; bpp from the file")
 KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
          "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
 
@@ -100,8 +98,12 @@ def average_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDC
         dataset=first.dataset, name=first.name, label=first.label, points=average_points(list(per_image.values())),
         description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
         source="measured by this suite", per_image=per_image, images=len(images), remarks=tuple(remarks),
-        meta={"metric_convention": ROWS_CONVENTION, "images": images, "points": points},
+        meta={"metric_convention": _state_convention(metrics), "images": images, "points": points},
     )
+
+
+def _state_convention(metrics: Sequence[str]) -> str:
+    return "; ".join((*(METRICS.get(metric).convention for metric in metrics), "bpp from the file"))
 
 
 def _is_measured(row: Row, metrics: Sequence[str]) -> bool:

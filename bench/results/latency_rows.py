@@ -21,7 +21,7 @@ DIRECTIONS: tuple[Direction, Direction] = (ENCODE, DECODE)
 OUT_OF_MEMORY: Literal["out of memory"] = "out of memory"  # a status beside those of bench.results.rows
 
 
-class ReadIdentity(msgspec.Struct, frozen=True):
+class LatencyIdentity(msgspec.Struct, frozen=True):
     """What is read of an identity, which may hold anything else."""
 
     image: str = ""
@@ -53,7 +53,7 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
 
     SCHEMA: ClassVar[int] = LATENCY_SCHEMA
     OPEN_FIELDS: ClassVar[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
-        {"identity": ReadIdentity, "state": ReadState})
+        {"identity": LatencyIdentity, "state": ReadState})
 
     key: Name
     session: Name

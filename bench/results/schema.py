@@ -26,6 +26,10 @@ S = TypeVar("S", bound="StoredRow")
 T = TypeVar("T")
 
 
+class NewerSchema(ValueError):
+    """A line is of a schema that a later version of the suite reads; it is not damaged."""
+
+
 class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A part of a stored row."""
 
@@ -81,7 +85,7 @@ class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_un
         if isinstance(schema, bool) or not isinstance(schema, int):
             raise ValueError("field 'schema' is missing or no whole number")
         if schema > cls.SCHEMA:
-            raise ValueError(f"schema {schema} is newer than {cls.SCHEMA}, which this version reads; update the suite")
+            raise NewerSchema(f"schema {schema} is newer than {cls.SCHEMA}, which this version reads; update the suite")
 
         if schema < 1:
             raise ValueError(f"schema {schema} is not read by this version")

@@ -15,7 +15,7 @@ from bench.common.errors import BenchError
 from bench.common.files import file_name, write_whole, writing
 from bench.common.hashing import digest_json
 from bench.results.rows import Row
-from bench.results.schema import StoredRow
+from bench.results.schema import NewerSchema, StoredRow
 
 PRUNE_HINT = "python -m bench results prune sets damaged lines aside"
 _log = logging.getLogger(__name__)
@@ -215,7 +215,8 @@ def read_lines(path: Path, parse: Callable[[bytes], T], hint: str) -> list[T]:
             if line.strip():
                 found.append(parse(line))
         except ValueError as error:  # covers UnicodeDecodeError and JSONDecodeError
-            raise BenchError(f"{path}, line {number}: {error}", hint) from None
+            raise BenchError(f"{path}, line {number}: {error}",
+                             "" if isinstance(error, NewerSchema) else hint) from None
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.common.errors import BenchError
 from bench.curves.rd_curve import Points, Values
-from bench.metrics.quality import QualityMetric, Scale, headline_metrics, known_metrics
+from bench.metrics.quality import QualityMetric, QualityScale, headline_metrics, known_metrics
 
 BPP, ENCODE_S, DECODE_S = "bpp", "encode_s", "decode_s"
 COSTS = {BPP: ("bpp",), ENCODE_S: ("encoding-time", "encode-s"), DECODE_S: ("decoding-time", "decode-s")}
@@ -24,7 +24,7 @@ def list_spellings() -> dict[str, tuple[str, ...]]:
     return {**COSTS, **qualities}
 
 
-def _list_spellings_of(scale: Scale) -> tuple[str, ...]:
+def _list_spellings_of(scale: QualityScale) -> tuple[str, ...]:
     return (*scale.spellings, scale.column.replace("_", "-"))
 
 

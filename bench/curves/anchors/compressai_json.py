@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.common.errors import BenchError
-from bench.common.files import writing
+from bench.common.files import write_whole, writing
 from bench.curves.anchors.columns import make_columns, make_points
 from bench.curves.rd_curve import Points, RDCurve, average_points
 
@@ -102,9 +102,7 @@ def write_json(curve: RDCurve, path: Path) -> None:
         BenchError: the file can't be written.
     """
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(to_json(curve), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-                        encoding="utf-8")
+        write_whole(path, json.dumps(to_json(curve), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _count_images(meta: Mapping[str, Any]) -> int | None:

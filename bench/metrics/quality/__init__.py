@@ -5,7 +5,7 @@ from bench.metrics.quality.metric import (
     METRICS,
     NoValue,
     QualityMetric,
-    Scale,
+    QualityScale,
     add_metric,
     available_metrics,
     choose_metrics,
@@ -19,7 +19,7 @@ for _metric in (PSNR, *PSNR_COMPONENTS, MS_SSIM):  # tables have them in this or
     add_metric(_metric)
 
 __all__ = [
-    "METRICS", "MS_SSIM", "NoValue", "PSNR", "Quality", "QualityMetric", "Scale", "add_metric",
+    "METRICS", "MS_SSIM", "NoValue", "PSNR", "Quality", "QualityMetric", "QualityScale", "add_metric",
     "available_metrics", "choose_metrics",
     "headline_metrics", "known_metrics", "measure_quality",
 ]

@@ -21,7 +21,7 @@ class NoValue(Exception):
 
 
 @dataclass(frozen=True)
-class Scale:
+class QualityScale:
     """Numbers of one kind, and how they are written.
 
     Attributes:
@@ -67,6 +67,7 @@ class QualityMetric:
         curve_scale: of the quality along a curve, which rises with quality; None where it is ``scale`` (or, for a
             metric that falls, the negated value).
         to_curve: value of one image to its quality along a curve; None is the value itself, or negated if it falls.
+        curve_note: what a report's convention says of the quality along a curve.
         headline: has plots and columns of BD-rate of its own; others are computed, stored and can be asked for.
         requires: modules that must be installed.
         extra: the suite's extra that brings them.
@@ -74,19 +75,20 @@ class QualityMetric:
 
     name: str
     label: str
-    scale: Scale
+    scale: QualityScale
     compute: Callable[[np.ndarray, np.ndarray], float]
     citation: str
     version: str = "1"
     higher_is_better: bool = True
-    curve_scale: Scale | None = None
+    curve_scale: QualityScale | None = None
     to_curve: Callable[[float], float] | None = None
+    curve_note: str = ""
     headline: bool = False
     requires: tuple[str, ...] = ()
     extra: str = ""
 
     @property
-    def on_curves(self) -> Scale:
+    def on_curves(self) -> QualityScale:
         """Scale of the quality along a curve."""
         if self.curve_scale is not None:
             return self.curve_scale
@@ -94,7 +96,7 @@ class QualityMetric:
             return self.scale
 
         negated = tuple(f"negated-{spelling}" for spelling in self.scale.spellings)
-        return Scale(f"{self.scale.column}_negated", f"−{self.scale.title}", self.scale.unit, self.scale.digits,
+        return QualityScale(f"{self.scale.column}_negated", f"−{self.scale.title}", self.scale.unit, self.scale.digits,
                      low=-self.scale.high, high=-self.scale.low, spellings=negated)
 
     @property
@@ -103,7 +105,7 @@ class QualityMetric:
         return self.curve_scale is not None or not self.higher_is_better
 
     @property
-    def scales(self) -> tuple[Scale, ...]:
+    def scales(self) -> tuple[QualityScale, ...]:
         """Scale of the value of an image, then that along a curve where it is another."""
         return (self.scale, self.on_curves) if self.has_own_curve_scale else (self.scale,)
 
@@ -178,9 +180,11 @@ def choose_metrics(names: Iterable[str]) -> tuple[str, ...]:
     """Return ``names`` in order of registration.
 
     Raises:
-        ConfigurationError: a metric is unknown or can't be computed here.
+        ConfigurationError: none is named, or one is unknown or can't be computed here.
     """
     wanted = {name: METRICS.get(name).missing_requirement() for name in names}
+    if not wanted:
+        raise ConfigurationError("no quality metric is named", f"known: {', '.join(METRICS)}")
     for name, reason in wanted.items():
         if reason is not None:
             raise ConfigurationError(f"metric '{name}' can't be computed here", reason)

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
-from bench.metrics.quality.metric import NoValue, QualityMetric, Scale
+from bench.metrics.quality.metric import NoValue, QualityMetric, QualityScale
 
 SMALLEST_SIDE = 161  # five scales of an 11-pixel window: (11 - 1) * 2**4 = 160 is too small
 
@@ -65,9 +65,11 @@ def _one_thread(torch: ModuleType) -> Iterator[None]:
 
 MS_SSIM = QualityMetric(
     name="ms-ssim", label="MS-SSIM", compute=ms_ssim, headline=True,
-    scale=Scale("ms_ssim", "MS-SSIM", digits=5, high=1.0, spellings=("ms-ssim-rgb", "ms-ssim")),
+    scale=QualityScale("ms_ssim", "MS-SSIM", digits=5, low=0.0, high=1.0, spellings=("ms-ssim-rgb", "ms-ssim")),
     to_curve=ms_ssim_db,
-    curve_scale=Scale("ms_ssim_db", "MS-SSIM", "dB", digits=2,
+    curve_note="mean of the per-image −10 log10(1 − MS-SSIM); published curves known only as averages: of their mean "
+               "MS-SSIM",
+    curve_scale=QualityScale("ms_ssim_db", "MS-SSIM", "dB", digits=2,
                       spellings=("ms-ssim-rgb-db", "ms-ssim-db-rgb", "ms-ssim-db")),
     citation="Wang, Simoncelli and Bovik, Multiscale structural similarity, Asilomar 2003",
     requires=("pytorch_msssim",),

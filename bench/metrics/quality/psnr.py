@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.metrics.quality.metric import NoValue, QualityMetric, Scale
+from bench.metrics.quality.metric import NoValue, QualityMetric, QualityScale
 
 PEAK = 255.0
 KR, KB = 0.2126, 0.0722  # ITU-R BT.709
@@ -103,7 +103,7 @@ def _require_finite(value: float, label: str) -> float:
 
 PSNR = QualityMetric(
     name="psnr", label="PSNR", compute=_finite_psnr_rgb, headline=True,
-    scale=Scale("psnr_rgb_db", "PSNR RGB", "dB", digits=2, axis="PSNR (RGB)",
+    scale=QualityScale("psnr_rgb_db", "PSNR RGB", "dB", digits=2, axis="PSNR (RGB)", low=0.0,
                 spellings=("psnr-rgb", "psnr-rgb-db", "psnr-db", "psnr")),
     citation="10 log10(255^2 / MSE), MSE over all pixels and R, G, B of the decoded 8-bit image",
 )
@@ -111,7 +111,7 @@ PSNR = QualityMetric(
 PSNR_COMPONENTS = tuple(
     QualityMetric(
         name=f"psnr-{component}", label=label, compute=partial(_finite_psnr_component, component, label),
-        scale=Scale(f"psnr_{component}_db", label, "dB", digits=2, spellings=(f"psnr-{component}",)),
+        scale=QualityScale(f"psnr_{component}_db", label, "dB", digits=2, low=0.0, spellings=(f"psnr-{component}",)),
         citation="as PSNR, of one component by ITU-R BT.709, full range, without rounding",
     )
     for component, label in (("y", "PSNR Y"), ("cb", "PSNR Cb"), ("cr", "PSNR Cr"))

@@ -150,7 +150,8 @@ def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[Compared
     notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_describe(anchor)}" for anchor in anchors),
              "Reasons for N/A, overlaps and means over single images are in the table of each anchor.",
              *seed_notes(groups)]
-    by = " and ".join(metric.label for metric in metrics)
+    *most, last = (metric.label for metric in metrics)
+    by = f"{', '.join(most)} and {last}" if most else last
     table = _make_table("bd_rate", f"BD-rate of averaged {by} curves", columns, rows, tests, coverage, notes,
                         "; ".join(anchor.label for anchor in anchors))
     return table.without_empty_columns()

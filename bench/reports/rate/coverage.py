@@ -8,18 +8,23 @@ from typing import TypeVar
 
 from bench.common.text import format_count
 from bench.datasets.catalogue import load_catalogue
+from bench.metrics.quality import headline_metrics
 from bench.reports.page.table import Column, Table
 from bench.results.labels import MINIATURE_NOTE
 from bench.results.row_selection import Selection
 from bench.results.rows import OK
 
+_HEADLINES = headline_metrics()
+_CURVE_NOTES = "; ".join(f"{metric.label}: {metric.curve_note or 'negated along curves'}"
+                         for metric in _HEADLINES if metric.has_own_curve_scale)
 CONVENTION = (
-    "PSNR and MS-SSIM on the decoded 8-bit RGB image, per image, then the arithmetic mean over images "
-    "(MS-SSIM: mean of the per-image −10 log10(1 − MS-SSIM); published curves known only as averages: of "
-    "their mean MS-SSIM); bpp from all bytes of the file over the original pixels."
+    f"{' and '.join(metric.label for metric in _HEADLINES)} on the decoded 8-bit RGB image, per image, then the "
+    f"arithmetic mean over images ({_CURVE_NOTES}); bpp from all bytes of the file over the original pixels."
 )
+_UNITS = ", ".join(f"{metric.label} in {metric.on_curves.unit}" if metric.to_curve else f"{metric.label} negated"
+                   for metric in _HEADLINES if metric.has_own_curve_scale)
 # For CSV files, which repeat it in every row.
-SHORT_CONVENTION = "decoded 8-bit RGB; mean of per-image values (MS-SSIM in dB); bpp from file bytes"
+SHORT_CONVENTION = f"decoded 8-bit RGB; mean of per-image values ({_UNITS}); bpp from file bytes"
 Record = TypeVar("Record")
 
 

@@ -56,7 +56,13 @@ def summary_table(selection: Selection, coverage: Coverage) -> Table:
     notes = [CONVENTION, "Means go over the images counted under \"ok\". encode and decode are wall-clock "
              "seconds an image, not a latency benchmark."]
     for metric in headline_metrics():
-        without = {row.image for row in _select_measured(selection.rows) if row.quality.get(metric.name) is None}
+        measured = _select_measured(selection.rows)
+        lacking = {row.image for row in measured if metric.name not in row.quality_versions}
+        if lacking:
+            notes.append(f"{metric.label} was not computed for {format_count(len(lacking), 'image')}: python -m bench "
+                         f"evaluate with --metrics {metric.name} adds it.")
+
+        without = {row.image for row in measured if metric.name in row.quality_missing}
         if without:
             notes.append(f"The means of {metric.label} leave out {format_count(len(without), 'image')} that it is not "
                          "defined for (reasons in the table of single images).")

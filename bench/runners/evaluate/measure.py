@@ -145,7 +145,8 @@ class _Run:
         if stored is not None and sha256_of_pixels(decoded) == stored.reconstruction_sha256:
             return self._add_metrics(stored, original, decoded)
 
-        quality = measure_quality(original, decoded, self.unit.metrics)
+        metrics = dict.fromkeys((*self.unit.metrics, *self.unit.stored_metrics))
+        quality = measure_quality(original, decoded, metrics)
         values = {
             "width": width, "height": height, "padding": encoding.padding,
             "stream_sha256": hashlib.sha256(encoding.stream).hexdigest(),

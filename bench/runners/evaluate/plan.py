@@ -11,6 +11,7 @@ from bench.common.errors import ImageError
 from bench.common.text import align, duration
 from bench.datasets import Dataset
 from bench.datasets.images import image_size
+from bench.metrics.quality import available_metrics
 from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
 from bench.runners.evaluate.selection import Missing
@@ -80,10 +81,17 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
         series = identify(spec)
         whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images)
         unit = leave_out_done(whole, series, by_key, keep_failures=keep_failures)
+        unit = replace(unit, stored_metrics=_metrics_of(row for row in stored if row.series == series.digest))
         keys = tuple(key_of(image, series, dataset.name) for image in images)
         expected_s = times.expected_s(spec, [sizes[image.name] for image in unit.images])
         units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected_s))
     return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs)
+
+
+def _metrics_of(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the metrics that any of ``rows`` holds and that can be computed here."""
+    held = {name for row in rows for name in row.quality}
+    return tuple(name for name in available_metrics() if name in held)
 
 
 def key_of(image: UnitImage, series: Series, dataset: str) -> str:

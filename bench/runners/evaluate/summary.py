@@ -24,7 +24,7 @@ def summarise(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> str:
         rows: stored rows of each series of the plan.
     """
     metrics = [metric for metric in headline_metrics() if _is_measured(metric.name, rows)]
-    headings = [f"{metric.label} {metric.on_curves.unit}".strip() for metric in metrics]
+    headings = [f"{metric.on_curves.title} {metric.on_curves.unit}".strip() for metric in metrics]
     table = [("codec", "point", "images", "failed", "bpp", *headings, "encode s", "decode s", "mismatches", "warnings")]
     for planned in plan.units:
         spec, own = planned.unit.spec, rows[planned.series.digest]

@@ -37,6 +37,8 @@ class Unit:
         jobs: units that run at the same time as this one, itself included; recorded beside the times.
         keep_streams: folder to keep the encoded files in, else they are temporary.
         metrics: of quality, by name; those that can be computed here unless given.
+        stored_metrics: of quality, that stored rows of the series hold: a picture that is coded anew gets them too, so
+            that its row says no less than the one it supersedes.
         stored: image to its stored row, which lacks some of ``metrics`` and else stands: only these are computed, on
             what its kept file decodes to, or on what coding it again gives where that is the same picture.
         only_kept: code nothing: an image without such a file fails.
@@ -53,6 +55,7 @@ class Unit:
     decode_timeout_s: float = DECODE_TIMEOUT_S
     keep_streams: str | None = None
     metrics: tuple[str, ...] = field(default_factory=available_metrics)
+    stored_metrics: tuple[str, ...] = ()
     stored: Mapping[str, Row] = field(default_factory=dict)
     only_kept: bool = False
 

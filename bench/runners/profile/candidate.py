@@ -38,7 +38,7 @@ Counts = dict[Direction, tuple[Count, set[str]]]  # of a direction: operations, 
 
 
 @dataclass
-class _Coded:
+class _CodedPicture:
     """What is known of a candidate's passes over one picture."""
 
     images: list[np.ndarray]
@@ -62,7 +62,7 @@ class Candidate:
         self._subject, self._settings = subject, settings
         self._on_gpu = settings.device == "cuda"
         self._configuration = CONFIGURATIONS.get(subject.configuration)
-        self._coded: dict[Picture, _Coded] = {}
+        self._coded: dict[Picture, _CodedPicture] = {}
         self._plain: dict[Picture, tuple[list[bytes], Counts]] = {}  # what the default configuration gives
         before = self._allocated_bytes()
         self._codec, self._model = build_codec(subject, settings.device)
@@ -94,7 +94,7 @@ class Candidate:
         self._held_bytes += self._allocated_bytes() - before
 
         first: dict[Direction, Fields] = {ENCODE: {"first_s": first_encode_s}, DECODE: {"first_s": first_decode_s}}
-        coded = _Coded(images, streams, self._common_fields(picture, encodings, decoded), first)
+        coded = _CodedPicture(images, streams, self._common_fields(picture, encodings, decoded), first)
         self._coded[picture] = coded
         counts = dict(self._plain[picture][1]) if picture in self._plain else {}
         for direction, fields in coded.directions.items():
@@ -148,7 +148,7 @@ class Candidate:
     def _encode_picture(self, picture: Picture) -> None:
         """Only make the streams that :meth:`pass_over` decodes."""
         images = picture.make_images(self._settings.batch)
-        self._coded[picture] = _Coded(images, [encoding.stream for encoding in self._encode(images)], {}, {})
+        self._coded[picture] = _CodedPicture(images, [encoding.stream for encoding in self._encode(images)], {}, {})
 
     def _encode(self, images: list[np.ndarray]) -> list[Encoding]:
         return [self._codec.encode(image) for image in images]
