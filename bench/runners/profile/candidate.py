@@ -27,11 +27,10 @@ from bench.runners.profile.complexity import (
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.profile.memory import PeakRss, StagedPass, peak_memory, rss_bytes, weights_bytes
 from bench.runners.profile.plan import Picture, Settings
-from bench.runners.profile.stages import Breakdown, Recorder, cuda_timeline, host_timeline, mark_stages, profiler_marks
+from bench.runners.profile.stages import Recorder, cuda_timeline, host_timeline, mark_stages, profiler_marks
 from bench.runners.profile.subjects import Subject, build_codec
 
 STAGE_PASSES = 3
-OPERATORS_SHOWN = 60
 
 Fields = dict[str, Any]
 Counts = dict[Direction, tuple[Count, set[str]]]  # of a direction: operations, and the parameters that are read
@@ -141,7 +140,7 @@ class Candidate:
                              f"-{self._settings.device}")
             trace, operators = folder / f"{stem}.trace.json", folder / f"{stem}.operators.txt"
             profiler.export_chrome_trace(str(trace))
-            operators.write_text(profiler.key_averages().table(sort_by=order, row_limit=OPERATORS_SHOWN) + "\n")
+            operators.write_text(profiler.key_averages().table(sort_by=order, row_limit=60) + "\n")
             files += [trace, operators]
         return files
 
@@ -195,16 +194,16 @@ class Candidate:
 
     def _measure_stages(self, staged_pass: StagedPass) -> Fields:
         """Passes with stages marked."""
-        passes: list[Breakdown] = []
-        while len(passes) < STAGE_PASSES:
+        passes: list[dict[str, float]] = []
+        for _ in range(STAGE_PASSES):
             timeline = cuda_timeline() if self._on_gpu else host_timeline()
             _, total_s = time_call(staged_pass, timeline)
-            passes.append(timeline.breakdown(total_s))
+            passes.append(timeline.stage_seconds(total_s))
 
-        names = dict.fromkeys(name for one in passes for name in one.seconds)
+        names = dict.fromkeys(name for seconds in passes for name in seconds)
         return {
-            "stages_s": {name: tuple(one.seconds.get(name, 0.0) for one in passes) for name in names},
-            "stage_calls": passes[0].calls, "stage_totals_s": tuple(one.total_s for one in passes),
+            "stages_s": {name: tuple(seconds.get(name, 0.0) for seconds in passes) for name in names},
+            "stage_calls": dict(timeline.calls), "stage_totals_s": tuple(sum(seconds.values()) for seconds in passes),
         }
 
     def _measure_memory(self, staged_pass: StagedPass, counts: Counts, direction: Direction) -> Fields:
@@ -216,9 +215,7 @@ class Candidate:
                 counts[direction] = self._count_pass(partial(staged_pass, recorder))
 
         held_bytes = self._held_bytes if self._on_gpu else weights_bytes(self._model)
-        peak = peak_memory(run_counted, self._settings.device, held_bytes)
-        return {"peak_alloc_bytes": peak.alloc_bytes, "peak_reserved_bytes": peak.reserved_bytes,
-                "stage_peak_alloc_bytes": peak.stage_alloc_bytes}
+        return peak_memory(run_counted, self._settings.device, held_bytes)
 
     def _allocated_bytes(self) -> int:
         """What a GPU's allocator has given out; 0 on a CPU."""

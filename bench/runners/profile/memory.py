@@ -12,8 +12,8 @@ import re
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -28,23 +28,14 @@ SAMPLE_EVERY_S = 0.005
 StagedPass = Callable[[Recorder], object]  # runs one pass and tells the recorder of its stages
 
 
-@dataclass(frozen=True)
-class PeakMemory:
-    """Peaks in bytes, weights included; ``reserved_bytes`` is what the GPU's allocator held, None on a CPU."""
-
-    alloc_bytes: int
-    reserved_bytes: int | None
-    stage_alloc_bytes: dict[str, int]
-
-
 def weights_bytes(model: nn.Module) -> int:
     """Bytes of parameters and buffers; what two of them share counts once."""
     tensors = [*model.parameters(), *model.buffers()]
     return sum({tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
 
 
-def peak_memory(staged_pass: StagedPass, device: str, held_bytes: int) -> PeakMemory:
-    """Run one pass and return its peaks.
+def peak_memory(staged_pass: StagedPass, device: str, held_bytes: int) -> dict[str, Any]:
+    """Run one pass and return its peaks as row fields, in bytes with weights included; reserved only by a GPU.
 
     Args:
         staged_pass: the pass; it takes a recorder and may tell it of stages.
@@ -54,7 +45,7 @@ def peak_memory(staged_pass: StagedPass, device: str, held_bytes: int) -> PeakMe
     return (_gpu_peak if device == "cuda" else _cpu_peak)(staged_pass, held_bytes)
 
 
-def _gpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
+def _gpu_peak(staged_pass: StagedPass, held_bytes: int) -> dict[str, Any]:
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -74,10 +65,11 @@ def _gpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
     change(REST)
     others = before - held_bytes
     stages = {stage: peak - others for stage, peak in peaks.items()}
-    return PeakMemory(max(stages.values()), reserved - others, stages)
+    return {"peak_alloc_bytes": max(stages.values()), "peak_reserved_bytes": reserved - others,
+            "stage_peak_alloc_bytes": stages}
 
 
-def _cpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
+def _cpu_peak(staged_pass: StagedPass, held_bytes: int) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with (torch.profiler.profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler,
@@ -86,16 +78,15 @@ def _cpu_peak(staged_pass: StagedPass, held_bytes: int) -> PeakMemory:
 
     events = sorted(profiler.profiler.kineto_results.events(), key=lambda event: event.start_ns())
     stage, level = REST, 0
-    stages: dict[str, int] = {}
+    peaks: dict[str, int] = {}
     for event in events:
         if event.name().startswith(PROFILER_PREFIX):
             stage = event.name().removeprefix(PROFILER_PREFIX)
         elif event.name() == "[memory]":
             level += event.nbytes()
-        stages[stage] = max(stages.get(stage, 0), level)
+        peaks[stage] = max(peaks.get(stage, held_bytes), held_bytes + level)
 
-    peaks = {stage: held_bytes + level for stage, level in stages.items()}
-    return PeakMemory(max(peaks.values()), None, peaks)
+    return {"peak_alloc_bytes": max(peaks.values()), "peak_reserved_bytes": None, "stage_peak_alloc_bytes": peaks}
 
 
 def rss_bytes() -> int:

@@ -11,7 +11,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Generic, TypeVar
 from unittest import mock  # which also restores what an object only inherits
@@ -57,17 +56,13 @@ class Recorder:
         self._changed = changed
         self.calls: Counter[str] = Counter()
 
-    @property
-    def depth(self) -> int:
-        """How many stages are entered."""
-        return len(self._stack)
-
-    def enter(self, stage: str) -> None:
-        """A stage begins inside the current one."""
+    def enter(self, stage: str) -> int:
+        """A stage begins inside the current one; returns as number what it is entered (0: the first)."""
         if not self._stack or self._stack[-1] != stage:
             self.calls[stage] += 1
         self._stack.append(stage)
         self._changed(stage)
+        return len(self._stack) - 1
 
     def leave(self) -> None:
         """The current stage ends; the one around it goes on."""
@@ -75,26 +70,11 @@ class Recorder:
         self._changed(self._stack[-1] if self._stack else REST)
 
     def rename(self, depth: int, stage: str) -> None:
-        """From now on the stage entered as number ``depth`` (0: the first) is another one."""
+        """From now on the stage entered as number ``depth`` is another one."""
         if self._stack[depth] != stage:
             self.calls[stage] += 1
             self._stack[depth] = stage
             self._changed(self._stack[-1])
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """What one pass showed.
-
-    Attributes:
-        seconds: of each stage that ran, without those inside it; they add up to ``total_s``, "rest" included.
-        calls: how often each stage was entered from another one.
-        total_s: of the whole pass.
-    """
-
-    seconds: dict[str, float]
-    calls: dict[str, int]
-    total_s: float
 
 
 class Timeline(Recorder, Generic[M]):
@@ -110,22 +90,17 @@ class Timeline(Recorder, Generic[M]):
         self._mark, self._seconds_between = mark, seconds_between
         self._marks: list[tuple[str, M]] = []  # the stage that begins, and when
 
-    def breakdown(self, total_s: float | None = None) -> Breakdown:
-        """Return what was recorded; what ``total_s`` has beyond the marks is "rest".
+    def stage_seconds(self, total_s: float) -> dict[str, float]:
+        """Return the seconds of each stage that ran, without those inside it; they add up to ``total_s``.
 
         Args:
-            total_s: of the whole pass by another clock; by default what the marks span.
+            total_s: of the whole pass by another clock; what it has beyond the marks is "rest".
         """
         seconds: dict[str, float] = defaultdict(float)
         for (stage, start), (_, end) in zip(self._marks, self._marks[1:]):
             seconds[stage] += self._seconds_between(start, end)
-
-        spanned_s = sum(seconds.values())
-        if total_s is None:
-            total_s = spanned_s
-        else:
-            seconds[REST] += total_s - spanned_s
-        return Breakdown(dict(seconds), dict(self.calls), total_s)
+        seconds[REST] += total_s - sum(seconds.values())
+        return dict(seconds)
 
     def _add_mark(self, stage: str) -> None:
         if not self._marks or self._marks[-1][0] != stage or not self._stack:
@@ -140,7 +115,7 @@ def host_timeline(clock: Callable[[], float] = time.perf_counter) -> Timeline[fl
 def cuda_timeline() -> Timeline[torch.cuda.Event]:
     """Marks as events in the GPU's queue, for work that runs there while the host is ahead of it.
 
-    Synchronise before asking for the breakdown. Time in which the GPU waits for the host, as while symbols are
+    Synchronise before asking for the seconds. Time in which the GPU waits for the host, as while symbols are
     coded there, belongs to the stage that the host is in.
     """
     def mark() -> torch.cuda.Event:
@@ -209,8 +184,7 @@ def _mark_scales(stack: ExitStack, model: Any, recorder: Recorder) -> None:
 
     @wraps(walk)
     def marked_walk(*arguments: Any, **options: Any) -> Any:
-        depths.append(recorder.depth)
-        recorder.enter(CONTEXT)
+        depths.append(recorder.enter(CONTEXT))
         try:
             return walk(*arguments, **options)
         finally:
