@@ -43,7 +43,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     functions: dict[str, Callable[[], object]] = {}
     for direction, code in (("encode", partial(codec.encode, image)), ("decode", partial(codec.decode, stream))):
         functions[direction] = code
-        functions[f"{direction}, networks"] = partial(run_giving_back, calls[direction])
+        functions[f"{direction}, networks"] = partial(memory_given_back()(run_calls), calls[direction])
         functions[f"{direction}, memory kept"] = partial(run_calls, calls[direction])
     timings = time_together(functions, 3 if quick else 10, 10 if quick else 120)
 
@@ -87,9 +87,3 @@ def run_calls(calls: Sequence[Call]) -> None:
     """Call networks one after the other, without gradients."""
     for module, inputs in calls:
         module(*inputs)
-
-
-def run_giving_back(calls: Sequence[Call]) -> None:
-    """Run calls without the codec's use of memory."""
-    with memory_given_back():
-        run_calls(calls)

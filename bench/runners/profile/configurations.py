@@ -71,10 +71,6 @@ def _halve(model: nn.Module, device: str) -> None:
         transform.forward = halve_precision(transform.forward, device, dtype)
 
 
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=False)
-
-
 def _wrap_transforms(wrap: Callable[[Any], Any], model: nn.Module, device: str) -> None:
     for transform in find_transforms(model):
         transform.forward = wrap(transform.forward)
@@ -115,7 +111,8 @@ for _name, _configuration in {
     "channels-last": Configuration("channels-last", _use_channels_last),
     "contiguous": Configuration("contiguous", _use_contiguous),
     "half-precision": Configuration("half precision", _halve, must_match=True),
-    "compiled": Configuration("compiled", partial(_wrap_transforms, _compile)),
+    "compiled": Configuration(
+        "compiled", partial(_wrap_transforms, lambda function: torch.compile(function, dynamic=False))),
     "cuda-graphs": Configuration("CUDA graphs", partial(_wrap_transforms, GraphedCall), ("cuda",)),
 }.items():
     CONFIGURATIONS.add(_name, _configuration)
