@@ -93,7 +93,9 @@ def row_identity(subject: Subject, picture: Picture, direction: str, settings: S
 def group_subjects(subjects: Sequence[Subject], settings: Settings) -> list[list[Subject]]:
     """Return which subjects are timed in turns: all where they fit into memory together, else pairs with the baseline.
     """
-    if fit_in_memory(subjects, settings):
+    largest = max(picture.width * picture.height for picture in settings.pictures)
+    needed = sum(map(_weights_bytes, subjects)) + 2 * BYTES_PER_PIXEL * largest  # padding takes up to as much again
+    if needed < _free_bytes(settings.device):
         return [list(subjects)]
 
     baseline = next((subject for subject in subjects if subject.name == BASE), None)
@@ -103,13 +105,11 @@ def group_subjects(subjects: Sequence[Subject], settings: Settings) -> list[list
     return [[baseline, subject] for subject in others]
 
 
-def fit_in_memory(subjects: Sequence[Subject], settings: Settings) -> bool:
-    """Whether the weights of all subjects and one pass fit into the device's free memory."""
-    largest = max(picture.width * picture.height for picture in settings.pictures)
-    needed = sum(map(_weights_bytes, subjects)) + 2 * BYTES_PER_PIXEL * largest  # padding takes up to as much again
-    if settings.device == "cpu":
-        return needed + HOST_BYTES < SHARE_OF_MEMORY * psutil.virtual_memory().available
-    return needed < SHARE_OF_MEMORY * torch.cuda.mem_get_info()[0]
+def _free_bytes(device: str) -> float:
+    """What models and their passes may take of the device's free memory."""
+    if device == "cpu":
+        return SHARE_OF_MEMORY * psutil.virtual_memory().available - HOST_BYTES
+    return SHARE_OF_MEMORY * torch.cuda.mem_get_info()[0]
 
 
 def _weights_bytes(subject: Subject) -> int:

@@ -30,9 +30,6 @@ from bench.runners.profile.protocol import Turns
 from bench.runners.profile.subjects import Subject
 from bench.runners.progress import Progress
 
-COLUMNS = ("variant", "configuration", "shape", "encode ms (p10 to p90)", "decode ms (p10 to p90)", "n", "bpp",
-           "exact", "decode peak MB", "kMAC/px enc", "dec")
-
 
 class Profiler:
     """Measures groups of subjects and hands on their rows.
@@ -179,9 +176,8 @@ def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, fold
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory, of the host or a GPU, didn't suffice."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)  # torch's allocator of the host
+    host_allocator_failed = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return host_allocator_failed or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def _release_memory() -> None:
@@ -195,7 +191,9 @@ def summarise_rows(rows: Sequence[LatencyRow]) -> str:
     for row in rows:
         if row.status == OK:
             pairs.setdefault((row.name, row.configuration, f"{row.width}x{row.height}"), {})[row.direction] = row
-    lines = align([COLUMNS, *((*key, *_summary_cells(pair)) for key, pair in pairs.items())], left=3)
+    headings = ("variant", "configuration", "shape", "encode ms (p10 to p90)", "decode ms (p10 to p90)", "n", "bpp",
+                "exact", "decode peak MB", "kMAC/px enc", "dec")
+    lines = align([headings, *((*key, *_summary_cells(pair)) for key, pair in pairs.items())], left=3)
 
     failures = [f"failed: {row.name} ({row.configuration}) {row.width}x{row.height} {row.status}: {row.reason}"
                 for row in rows if row.status != OK]
