@@ -34,8 +34,6 @@ from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread,
 from bench.metrics.quality import METRICS
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
 
-HEADERS = ("", "method", "value", "integrated over", "overlap", "images")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``bdrate``."""
@@ -64,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     warnings += [f"{curve.label}: {remark}" for curve in (anchor, test) for remark in curve.remarks]
 
     print(f"A (anchor): {_describe_curve(anchor)}\nB (test):   {_describe_curve(test)}\n")
-    print(tabulate([(delta.quantity, *delta.cells) for delta in found], headers=HEADERS, disable_numparse=True,
+    print(tabulate([(delta.quantity, *delta.cells) for delta in found], disable_numparse=True,
+                   headers=("", "method", "value", "integrated over", "overlap", "images"),
                    colalign=("left", "left", "right", "left", "right", "left")))
     reasons = [f"{delta.quantity}: {delta.reason}" for delta in found if delta.reason]
     for kind, lines in (("no number", reasons), ("warning", warnings)):
@@ -105,7 +104,7 @@ def align_curves(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, 
 
 
 class Delta(NamedTuple):
-    """One line of the table: the value, or the reason why there is none; cells as HEADERS goes on."""
+    """One line of the table: the value, or the reason why there is none; and the other cells."""
 
     quantity: str
     value: float | None

@@ -43,12 +43,16 @@ def run(args: argparse.Namespace) -> int:
     """Carry out one action; return the exit status."""
     if args.action == "list":
         return _list_sets()
-    if args.action == "verify":
-        return _verify_names(args.names)
-    for name in args.names:
-        dataset = resolve_dataset(name)
-        print(f"{dataset.name}: {dataset.coverage} in {dataset.root}")
-    return EXIT_DONE
+    if args.action == "fetch":
+        for name in args.names:
+            dataset = resolve_dataset(name)
+            print(f"{dataset.name}: {dataset.coverage} in {dataset.root}")
+        return EXIT_DONE
+
+    catalogue = load_catalogue()
+    right = [_verify_set(catalogue[name]) if name in catalogue
+             else _verify_folder(resolve_dataset(name, catalogue=catalogue)) for name in args.names or catalogue]
+    return EXIT_DONE if all(right) else EXIT_INCOMPLETE
 
 
 def _list_sets() -> int:
@@ -65,17 +69,6 @@ def _list_sets() -> int:
                      str(location.folder)))
     print(tabulate(rows, tablefmt="plain", disable_numparse=True))
     return EXIT_DONE
-
-
-def _verify_names(names: list[str]) -> int:
-    catalogue = load_catalogue()
-    right = True
-    for name in names or catalogue:
-        if name in catalogue:
-            right &= _verify_set(catalogue[name])
-        else:
-            right &= _verify_folder(resolve_dataset(name, catalogue=catalogue))
-    return EXIT_DONE if right else EXIT_INCOMPLETE
 
 
 def _verify_set(spec: DatasetSpec) -> bool:

@@ -52,13 +52,10 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         folders = MiniatureFolders(args.out, args.out / "training", args.out / "checkpoints")
 
-    steps_left = {}
-    for variant in variants:
-        missing = [run for run in plan_runs(variant, plan, folders.checkpoints) if not is_made(run)]
-        if missing:
-            steps_left[variant.name] = sum(run.steps for run in missing)
-    todo = [variant for variant in variants if variant.name in steps_left]
-    steps = sum(steps_left.values())
+    missing = {variant.name: [run for run in plan_runs(variant, plan, folders.checkpoints) if not is_made(run)]
+               for variant in variants}
+    todo = [variant for variant in variants if missing[variant.name]]
+    steps = sum(run.steps for runs in missing.values() for run in runs)
     print(f"{len(variants)} miniatures, {len(variants) - len(todo)} made already; {steps} steps to go")
     if not todo:
         return EXIT_DONE

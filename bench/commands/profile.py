@@ -26,6 +26,7 @@ from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
+from bench.runners.machine import configure_torch, device_name, resolve_device
 
 if TYPE_CHECKING:
     from bench.runners.profile.plan import Settings
@@ -69,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed or a decoded image differed."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or the profiler warns of what doesn't matter here
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")
-    from bench.runners.machine import device_name
     from bench.runners.profile.candidate import write_traces
     from bench.runners.profile.plan import describe_plan, group_subjects, select_pending
     from bench.runners.profile.run import profile_groups, summarise_rows
@@ -114,7 +114,6 @@ def _settings(args: argparse.Namespace) -> Settings:
     from torch import get_num_threads
 
     from bench.datasets.images import image_size
-    from bench.runners.machine import configure_torch, resolve_device
     from bench.runners.profile.plan import Picture, Settings, parse_picture
     from bench.runners.profile.protocol import Protocol
 

@@ -53,16 +53,15 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigurationError(f"there is no folder {args.streams}", "name that of `evaluate --keep-streams`")
         return _score_streams(args, args.metrics)
     if len(args.folders) == 2 and not (args.dataset or args.streams):
-        originals, decoded = args.folders
-        return _score_folders(originals, decoded, args.metrics, args.csv)
+        return _score_folders(args.folders, args.metrics, args.csv)
     raise ConfigurationError("score takes two folders, or --dataset with --streams",
                              "python -m bench score originals/ decoded/")
 
 
-def _score_folders(originals: Path, decoded: Path, metrics: tuple[str, ...], csv_path: Path | None) -> int:
+def _score_folders(folders: list[Path], metrics: tuple[str, ...], csv_path: Path | None) -> int:
     import pandas as pd
 
-    pairs = _pair_images(originals, decoded)
+    pairs = _pair_images(*folders)
     found = {}
     for name, (first, second) in pairs.items():
         pixels, others = read_rgb8(first), read_rgb8(second)

@@ -25,8 +25,6 @@ from bench.variants import Checkpoint, Variant, find_checkpoints
 if TYPE_CHECKING:
     from torch import nn
 
-CHANGES_WIDTH = 38  # columns of the table
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the names of variants and the options."""
@@ -56,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         from bench.operators.rans import CODER
 
         rows = [_summarise(variant) for variant in variants.values()]
-        widths = [CHANGES_WIDTH if key == "changes" else None for key in rows[0]]
+        widths = [38 if key == "changes" else None for key in rows[0]]
         print(tabulate(rows, headers="keys", maxcolwidths=widths, disable_numparse=True))
         print("\nCheckpoints go to checkpoints/<variant>/<λ>.pth.tar, .pth, .pt or .safetensors,"
               " or where variants.yaml says.")

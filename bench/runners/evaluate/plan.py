@@ -127,9 +127,10 @@ def describe_plan(plan: EvaluationPlan) -> str:
         units = [planned for planned in plan.units if planned.unit.spec.name == name]
         to_run = sum(len(planned.unit.images) for planned in units)
         to_score = sum(len(planned.unit.stored) for planned in units)
+        lacking = f" ({to_score} of them stored, but lacking a metric)" if to_score else ""
         rows.append((
             name, " ".join(planned.unit.spec.point for planned in units),
-            str(sum(planned.cached for planned in units)), f"{to_run}{_lacking_text(to_score)}",
+            str(sum(planned.cached for planned in units)), f"{to_run}{lacking}",
             duration(sum(planned.expected_s for planned in units)) if to_run else "-",
         ))
     lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align(rows)]
@@ -146,10 +147,6 @@ def describe_plan(plan: EvaluationPlan) -> str:
     else:
         lines.append("everything is stored already, nothing to run")
     return "\n".join(lines)
-
-
-def _lacking_text(to_score: int) -> str:
-    return f" ({to_score} of them stored, but lacking a metric)" if to_score else ""
 
 
 class _Times:

@@ -23,14 +23,15 @@ def summarise(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> str:
     Args:
         rows: stored rows of each series of the plan.
     """
-    metrics = [metric for metric in headline_metrics() if _is_measured(metric.name, rows)]
+    everything = [row for own in rows.values() for row in own]
+    measured = {name for row in everything for name in row.quality_versions}
+    metrics = [metric for metric in headline_metrics() if metric.name in measured]
     headings = [f"{metric.on_curves.title} {metric.on_curves.unit}".strip() for metric in metrics]
     table = [("codec", "point", "images", "failed", "bpp", *headings, "encode s", "decode s", "mismatches", "warnings")]
     for planned in plan.units:
         spec, own = planned.unit.spec, rows[planned.series.digest]
         name = mark_miniature(spec.name, any(row.miniature for row in own))
         table.append((name, spec.point, *_cells(own, len(planned.keys), metrics)))
-    everything = [row for own in rows.values() for row in own]
     failures = _failures(row for row in everything if row.status != OK)
     warnings = [f"{row.name} {row.point} {text}" for row in everything for text in row.warnings]
     lines = [f"{plan.dataset.title}: {plan.dataset.coverage}", *align(table)]
@@ -44,10 +45,6 @@ def exit_code(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> int:
     wrong = any(row.status != OK or row.decode_matches is False for row in everything)
     holes = len(everything) < sum(len(planned.keys) for planned in plan.units)
     return EXIT_INCOMPLETE if wrong or holes or any(one.named for one in plan.missing) else EXIT_DONE
-
-
-def _is_measured(metric: str, rows: Mapping[str, Sequence[Row]]) -> bool:
-    return any(metric in row.quality_versions for own in rows.values() for row in own)
 
 
 def _cells(rows: Sequence[Row], images: int, metrics: Sequence[QualityMetric]) -> tuple[str, ...]:
