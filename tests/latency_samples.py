@@ -6,8 +6,7 @@ from pathlib import Path
 
 from bench.common.hashing import digest_json
 from bench.results.latency_rows import LatencyRow
-from bench.results.provenance import Provenance
-from bench.results.rows import OK
+from bench.results.rows import OK, Provenance
 
 DEVICE = "cpu: Test <CPU> & Co_1"
 LABELS = {"hpcm_base": "HPCM-Base", "hpcm_large": "HPCM-Large", "rwkv_phase1": "RWKV-1", "hpcm_base_mini": "Mini"}

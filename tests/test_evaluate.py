@@ -15,8 +15,7 @@ from bench.cli import main
 from bench.commands import evaluate as command
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.datasets import DatasetUnavailable, resolve_dataset
-from bench.results.provenance import Provenance
-from bench.results.rows import FAILED, OK, Row
+from bench.results.rows import FAILED, OK, Provenance, Row
 from bench.results.store import Store
 from bench.runners.progress import Progress
 

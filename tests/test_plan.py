@@ -12,8 +12,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.text import duration
 from bench.datasets import resolve_dataset
 from bench.metrics.quality import METRICS
-from bench.results.provenance import Provenance
-from bench.results.rows import OK
+from bench.results.rows import OK, Provenance
 from bench.results.store import Store
 from bench.runners.evaluate.measure import failed_row
 from bench.runners.evaluate.plan import METRICS_S_PER_MEGAPIXEL, EvaluationPlan, describe_plan, make_plan

@@ -27,9 +27,8 @@ from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.curves import PUBLISHED, ReportCurve
 from bench.reports.rate.report import assemble_report, make_rate_report
-from bench.results.provenance import Provenance
 from bench.results.row_selection import select_rows
-from bench.results.rows import Row
+from bench.results.rows import Provenance, Row
 from bench.results.stored import StoredResults
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]

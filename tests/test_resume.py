@@ -17,8 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
-from bench.results.provenance import Provenance
-from bench.results.rows import Row
+from bench.results.rows import Provenance, Row
 from bench.results.store import Store
 
 IMAGES = 6

@@ -20,9 +20,8 @@ from bench.reports.rate.coverage import coverage_of
 from bench.reports.rate.curves import measured_curves
 from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
 from bench.results.labels import label_selection
-from bench.results.provenance import Provenance
 from bench.results.row_selection import select_rows
-from bench.results.rows import Row
+from bench.results.rows import Provenance, Row
 
 IMAGES = [f"kodim{number:02d}.png" for number in range(1, 25)]
 NASTY = r"50% of $x_1 & {y} #2 ~ ^ \ <b>|</b> [z]"

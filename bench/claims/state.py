@@ -25,14 +25,11 @@ from bench.results.stored import StoredResults
 Table = tuple[tuple[Number, ...], ...]  # images by points
 Key = tuple[str, ...]
 
-STATE_SCHEMA = 2
-
 
 class StateEntry(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
-                 tag_field="schema", tag=STATE_SCHEMA):
+                 tag_field="schema", tag=StoredRow.SCHEMA):
     """One line of the accepted state; lines of schema 1 did not say so, and had the same fields but for curves."""
 
-    SCHEMA: ClassVar[int] = STATE_SCHEMA
     UNMARKED_SCHEMA: ClassVar[int | None] = 1
 
     @property

@@ -32,7 +32,7 @@ from bench.metrics.quality import known_metrics
 from bench.results.latency_rows import LatencyRow
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
-from bench.results.upkeep import StoredFile, Upkeep, drop_rows, find_row_files, migrate_file, prune_file
+from bench.results.upkeep import Upkeep, drop_rows, find_row_files, migrate_file, prune_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,12 +56,12 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "migrate":
         return _migrate(args.results)
     if args.action == "prune":
-        return _report_upkeep([prune_file(file) for file in find_row_files(args.results)], args.results)
+        return _report_upkeep([prune_file(path, kind) for path, kind in find_row_files(args.results)], args.results)
     return _drop(args)
 
 
 def _list_rows(root: Path) -> int:
-    rows = [row for file in find_row_files(root) if file.kind is Row for row in read_rows(file.path, Row)]
+    rows = [row for path, kind in find_row_files(root) if kind is Row for row in read_rows(path, Row)]
     if not rows:
         print(f"nothing is stored in {root}")
         return EXIT_DONE
@@ -88,14 +88,14 @@ def _list_rows(root: Path) -> int:
 def _migrate(root: Path) -> int:
     hashes = _pixel_hashes(root)
     done = []
-    for file in find_row_files(root):
-        complete = partial(_with_pixels, hashes=hashes) if file.kind is Row else (lambda row: row)
-        done.append(migrate_file(file, complete))
+    for path, kind in find_row_files(root):
+        complete = partial(_with_pixels, hashes=hashes) if kind is Row else (lambda row: row)
+        done.append(migrate_file(path, kind, complete))
 
     for name, kind in STATE_FILES.items():
         path = root / BASELINE / f"{name}.jsonl"
         if path.is_file():
-            done.append(migrate_file(StoredFile(path, kind)))
+            done.append(migrate_file(path, kind))
     return _report_upkeep(done, root)
 
 
@@ -127,7 +127,7 @@ def _drop(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"'{args.name}' has no rate point {', '.join(unknown)}",
                                  f"it has: {', '.join(sorted(points))}")
 
-    done = drop_rows(StoredFile(path, Row), lambda row: not args.points or row.point in args.points)
+    done = drop_rows(path, lambda row: not args.points or row.point in args.points)
     return _report_upkeep([done], args.results)
 
 

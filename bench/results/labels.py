@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Protocol
 
 import msgspec
 
+from bench.results.latency_rows import LatencyRow
 from bench.results.row_selection import Selection
+from bench.results.rows import Row
 
 BASE_MINIATURE = "hpcm_base_mini"  # the miniature that others are compared with
 SEED_MINIATURES = re.compile(r"hpcm_base_seed\d+_mini")  # the same from other seeds
@@ -19,20 +20,7 @@ MINIATURE_NOTE = (
 )
 
 
-class Labelled(Protocol):
-    """A row of any kind."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def miniature(self) -> bool: ...
-
-
-def label_codecs(rows: Iterable[Labelled]) -> dict[str, str]:
+def label_codecs(rows: Iterable[Row | LatencyRow]) -> dict[str, str]:
     """Return what tables and plots call each codec, by name: unique, and saying "miniature" where the model is one.
 
     Args:

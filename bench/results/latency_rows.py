@@ -8,11 +8,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from bench.results.provenance import Provenance
-from bench.results.rows import OK
+from bench.results.rows import OK, Provenance
 from bench.results.schema import Count, Duration, Name, Number, Padding, Positive, Size, StoredRow
-
-LATENCY_SCHEMA = 2
 
 Direction = Literal["encode", "decode"]
 ENCODE: Literal["encode"] = "encode"
@@ -43,7 +40,7 @@ class ReadState(msgspec.Struct, frozen=True):
 
 
 class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
-                 tag_field="schema", tag=LATENCY_SCHEMA):
+                 tag_field="schema", tag=StoredRow.SCHEMA):
     """One measurement with its raw samples, or one failure with its reason.
 
     ``key`` identifies what was run on what; of rows with one key the last counts. Rows of one ``session`` were
@@ -51,7 +48,6 @@ class LatencyRow(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
     from 8-bit pixels to bytes or back. Stages are measured in passes of their own, so that they don't slow the samples.
     """
 
-    SCHEMA: ClassVar[int] = LATENCY_SCHEMA
     OPEN_FIELDS: ClassVar[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
         {"identity": LatencyIdentity, "state": ReadState})
 

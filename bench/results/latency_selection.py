@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.metrics.statistics.ratios import Ratio, compare_rounds
-from bench.results.latency_rows import DIRECTIONS, ENCODE, LatencyRow
+from bench.results.latency_rows import DIRECTIONS, LatencyRow
 from bench.results.rows import OK
 
 BASE = "hpcm_base"  # what every variant is compared with
@@ -56,18 +56,11 @@ class Case:
     conditions: Conditions
     name: str
     configuration: str
-    encode: LatencyRow | None
-    decode: LatencyRow | None
+    rows: tuple[LatencyRow, ...]  # the encoder's, then the decoder's
 
     def measured(self, direction: str) -> LatencyRow | None:
         """The row of a direction, if it was measured."""
-        row = self.encode if direction == ENCODE else self.decode
-        return row if row is not None and row.status == OK else None
-
-    @property
-    def rows(self) -> list[LatencyRow]:
-        """Both directions' rows, as far as they exist."""
-        return [row for row in (self.encode, self.decode) if row is not None]
+        return next((row for row in self.measured_rows if row.direction == direction), None)
 
     @property
     def measured_rows(self) -> list[LatencyRow]:
@@ -146,17 +139,18 @@ def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
     for row in ordered:
         slot = conditions_of(row), row.name, row.configuration
         sessions.setdefault(slot, {}).setdefault(row.session, {})[row.direction] = row
-    cases = [Case(*slot, *map(_newest_rows(found).get, DIRECTIONS)) for slot, found in sessions.items()]
+    cases = [Case(*slot, _newest_rows(found)) for slot, found in sessions.items()]
     chosen = {id(row) for case in cases for row in case.rows}
     base_lines = {case.any.line for case in cases if case.name == BASE}
     return LatencySelection(tuple(sorted(cases, key=lambda case: _sort_key(case, base_lines))),
                             tuple(row for row in ordered if id(row) not in chosen), tuple(ordered))
 
 
-def _newest_rows(sessions: dict[str, dict[str, LatencyRow]]) -> dict[str, LatencyRow]:
-    """The rows of the session that counts, by direction; sessions are in order."""
+def _newest_rows(sessions: dict[str, dict[str, LatencyRow]]) -> tuple[LatencyRow, ...]:
+    """The rows of the session that counts, in order of :data:`DIRECTIONS`; sessions are in order."""
     ordered = list(sessions.values())
-    return next((found for found in reversed(ordered) if len(found) == len(DIRECTIONS)), ordered[-1])
+    newest = next((found for found in reversed(ordered) if len(found) == len(DIRECTIONS)), ordered[-1])
+    return tuple(newest[direction] for direction in DIRECTIONS if direction in newest)
 
 
 def _sort_key(case: Case, base_lines: set[str]) -> tuple:

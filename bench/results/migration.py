@@ -11,6 +11,7 @@ from typing import Any
 from bench.common.hashing import digest_json
 from bench.metrics.quality import METRICS
 from bench.results.rows import OK, row_key
+from bench.results.schema import convert
 
 FIELDS = {"psnr_rgb_db": "psnr", "psnr_y_db": "psnr-y", "psnr_cb_db": "psnr-cb", "psnr_cr_db": "psnr-cr",
           "ms_ssim": "ms-ssim"}
@@ -26,8 +27,8 @@ def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
         ValueError: a field is missing or of another type.
     """
     old = {name: value for name, value in values.items() if name not in DERIVED}
-    machine = _take_mapping(old, "machine")
-    identity, operators, device = _split_identity(_take_mapping(old, "identity"))
+    machine = convert(old.get("machine", {}), dict[str, Any], "machine")
+    identity, operators, device = _split_identity(convert(old.get("identity", {}), dict[str, Any], "identity"))
 
     if operators is not None:
         machine["operators"] = operators
@@ -38,13 +39,12 @@ def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
         old.pop(name, None)
 
     series = digest_json(identity)
-    place = [_take_text(old, name) for name in ("dataset", "image", "image_sha256")]
+    place = [convert(old.get(name), str, name) for name in ("dataset", "image", "image_sha256")]
     return {**old, "identity": identity, "provenance": machine, "series": series, "key": row_key(series, *place)}
 
 
 def _split_identity(identity: dict[str, Any]) -> tuple[dict[str, Any], str | None, str | None]:
     """Return what decides a result, and the operators and the device that do not."""
-    identity = dict(identity)
     device = identity.pop("device", None)
     operators = identity.pop("operators", None)
 
@@ -71,17 +71,3 @@ def _gather_quality(old: dict[str, Any]) -> dict[str, Any]:
         else:
             missing[name] = INFINITE.format(label=METRICS.get(name).label)
     return {"quality": values, "quality_missing": missing, "quality_versions": dict.fromkeys(FIELDS.values(), VERSION)}
-
-
-def _take_mapping(values: dict[str, Any], name: str) -> dict[str, Any]:
-    found = values.get(name, {})
-    if not isinstance(found, dict):
-        raise ValueError(f"field '{name}': expected an object")
-    return dict(found)
-
-
-def _take_text(values: dict[str, Any], name: str) -> str:
-    found = values.get(name)
-    if not isinstance(found, str):
-        raise ValueError(f"field '{name}': expected text")
-    return found

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bench.results.provenance import Provenance
-from bench.results.rows import OK, Row
+from bench.results.rows import OK, Provenance, Row
 
 
 @dataclass(frozen=True)

@@ -30,17 +30,13 @@ class NewerSchema(ValueError):
     """A line is of a schema that a later version of the suite reads; it is not damaged."""
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A part of a stored row."""
-
-
-class StoredRow(Stored, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class StoredRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A record that is stored as one line of JSON, whose field ``schema`` is the tag of its class.
 
     Optional fields are None, and left out of the line, where they do not apply or were not measured.
     """
 
-    SCHEMA: ClassVar[int]
+    SCHEMA: ClassVar[int] = 2
     UNMARKED_SCHEMA: ClassVar[int | None] = None  # of lines without the field; None: every line has it
     OPEN_FIELDS: ClassVar[Mapping[str, type[msgspec.Struct]]] = MappingProxyType({})  # what is read of open mappings
 

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from bench.common.folders import BASELINE
 from bench.results.latency_rows import LatencyRow
@@ -19,14 +19,6 @@ from bench.results.stored import LATENCY
 R = TypeVar("R", bound=StoredRow)
 
 DAMAGED = ".damaged"  # suffix of the file that takes lines which are no rows
-
-
-@dataclass(frozen=True)
-class StoredFile(Generic[R]):
-    """A file of rows of one kind."""
-
-    path: Path
-    kind: type[R]
 
 
 @dataclass(frozen=True)
@@ -54,20 +46,20 @@ class Upkeep:
         return bool(self.migrated or self.superseded or self.damaged or self.dropped)
 
 
-def find_row_files(root: Path) -> Iterator[StoredFile[Any]]:
-    """Yield the files of rows under a folder of results: of images, then of latencies.
+def find_row_files(root: Path) -> Iterator[tuple[Path, type[Any]]]:
+    """Yield the files of rows under a folder of results, and their kind: of images, then of latencies.
 
     Args:
         root: folder of results.
     """
     for path in sorted(root.glob("*/*.jsonl")):
         if path.parent.name != BASELINE:
-            yield StoredFile(path, Row)
+            yield path, Row
     for path in sorted((root / LATENCY).glob("*/*.jsonl")):
-        yield StoredFile(path, LatencyRow)
+        yield path, LatencyRow
 
 
-def migrate_file(file: StoredFile[R], complete: Callable[[R], R] = lambda row: row) -> Upkeep:
+def migrate_file(path: Path, kind: type[R], complete: Callable[[R], R] = lambda row: row) -> Upkeep:
     """Write the rows of an older schema as rows of today's; other lines stay as they are.
 
     Args:
@@ -78,15 +70,15 @@ def migrate_file(file: StoredFile[R], complete: Callable[[R], R] = lambda row: r
     """
     def migrate_line(line: bytes, row: R) -> bytes:
         new = complete(row)
-        is_current = new is row and json.loads(line).get("schema") == file.kind.SCHEMA
+        is_current = new is row and json.loads(line).get("schema") == kind.SCHEMA
         return line if is_current else new.to_json().encode()
 
     before, after = replace_lines(
-        file.path, lambda lines: [migrate_line(line, row) for line, row in zip(lines, _parse_rows(file, lines))])
-    return Upkeep(file.path, len(after), migrated=sum(map(operator.ne, before, after)))
+        path, lambda lines: [migrate_line(line, row) for line, row in zip(lines, _parse_rows(kind, lines))])
+    return Upkeep(path, len(after), migrated=sum(map(operator.ne, before, after)))
 
 
-def prune_file(file: StoredFile[Any]) -> Upkeep:
+def prune_file(path: Path, kind: type[Any]) -> Upkeep:
     """Drop rows that a later one supersedes, and set damaged lines aside in a file beside it.
 
     Raises:
@@ -98,7 +90,7 @@ def prune_file(file: StoredFile[Any]) -> Upkeep:
         newest: dict[tuple[str, ...], bytes] = {}
         for line in lines:
             try:
-                key = _key_to_supersede(file.kind.from_json(line))
+                key = _key_to_supersede(kind.from_json(line))
             except NewerSchema:  # what a later version of the suite stored is not ours to tidy
                 key = (line.decode(errors="replace"),)
             except ValueError:
@@ -107,11 +99,11 @@ def prune_file(file: StoredFile[Any]) -> Upkeep:
             newest.pop(key, None)  # so that the order stays that of measuring
             newest[key] = line
 
-        _set_aside(file.path, damaged)
+        _set_aside(path, damaged)
         return list(newest.values())
 
-    before, after = replace_lines(file.path, keep_newest)
-    return Upkeep(file.path, len(after), superseded=len(before) - len(after) - len(damaged), damaged=len(damaged))
+    before, after = replace_lines(path, keep_newest)
+    return Upkeep(path, len(after), superseded=len(before) - len(after) - len(damaged), damaged=len(damaged))
 
 
 def _key_to_supersede(row: Row | LatencyRow) -> tuple[str, ...]:
@@ -119,25 +111,25 @@ def _key_to_supersede(row: Row | LatencyRow) -> tuple[str, ...]:
     return (row.session, row.key) if isinstance(row, LatencyRow) else (row.key,)
 
 
-def drop_rows(file: StoredFile[R], is_unwanted: Callable[[R], bool]) -> Upkeep:
+def drop_rows(path: Path, is_unwanted: Callable[[Row], bool]) -> Upkeep:
     """Drop the rows that ``is_unwanted`` says; a file without any row left is removed.
 
     Args:
-        file: what to drop them from.
+        path: a file of rows of images.
         is_unwanted: says of a row whether it goes.
 
     Raises:
         BenchError: a line is no row, or the file can't be written.
     """
     before, after = replace_lines(
-        file.path, lambda lines: [line for line, row in zip(lines, _parse_rows(file, lines)) if not is_unwanted(row)])
-    return Upkeep(file.path, len(after), dropped=len(before) - len(after))
+        path, lambda lines: [line for line, row in zip(lines, _parse_rows(Row, lines)) if not is_unwanted(row)])
+    return Upkeep(path, len(after), dropped=len(before) - len(after))
 
 
-def _parse_rows(file: StoredFile[R], lines: list[bytes]) -> Iterator[R]:
+def _parse_rows(kind: type[R], lines: list[bytes]) -> Iterator[R]:
     for number, line in enumerate(lines, start=1):
         try:
-            yield file.kind.from_json(line)
+            yield kind.from_json(line)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
 

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 import bench
 from bench.common.errors import ConfigurationError
-from bench.results.provenance import Provenance
+from bench.results.rows import Provenance
 
 T = TypeVar("T")
 

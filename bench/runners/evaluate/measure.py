@@ -24,8 +24,7 @@ from bench.common.files import DiskFull, disk_full_stops, is_out_of_space
 from bench.common.hashing import sha256_of_pixels
 from bench.datasets.images import read_rgb8
 from bench.metrics.quality import PSNR, measure_quality
-from bench.results.provenance import Provenance
-from bench.results.rows import FAILED, OK, Row, row_key
+from bench.results.rows import FAILED, OK, Provenance, Row, row_key
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.rates import rate_fields, rate_warning
 from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, stream_folder, stream_path
