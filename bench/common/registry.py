@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 from bench.common.errors import ConfigurationError
@@ -28,10 +28,6 @@ class Registry(Generic[T]):
             raise ConfigurationError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = entry
         return entry
-
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator form of :meth:`add`."""
-        return lambda entry: self.add(name, entry)
 
     def get(self, name: str) -> T:
         """Return the entry called ``name``.

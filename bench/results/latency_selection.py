@@ -135,7 +135,7 @@ def select_latency(rows: Iterable[LatencyRow]) -> LatencySelection:
         stored.pop((row.session, row.key), None)  # so that the order is that of the last ones
         stored[row.session, row.key] = row
     ordered = sorted(stored.values(), key=lambda row: row.measured_at)
-    sessions: dict[tuple, dict[str, dict[str, LatencyRow]]] = {}
+    sessions: dict[tuple[Conditions, str, str], dict[str, dict[str, LatencyRow]]] = {}
     for row in ordered:
         slot = conditions_of(row), row.name, row.configuration
         sessions.setdefault(slot, {}).setdefault(row.session, {})[row.direction] = row

@@ -10,12 +10,12 @@ from typing import Any
 
 from bench.common.hashing import digest_json
 from bench.metrics.quality import METRICS
+from bench.metrics.quality.psnr import IDENTICAL
 from bench.results.rows import OK, row_key
 from bench.results.schema import convert
 
 FIELDS = {"psnr_rgb_db": "psnr", "psnr_y_db": "psnr-y", "psnr_cb_db": "psnr-cb", "psnr_cr_db": "psnr-cr",
           "ms_ssim": "ms-ssim"}
-INFINITE = "decoded without any error, {label} is infinite and left out"
 VERSION = "1"  # of the code behind every quality of schema 1
 DERIVED = ("bpp_y", "bpp_z", "bpp_header", "ms_ssim_db", "settings", "point_settings")  # told by other fields
 
@@ -69,5 +69,5 @@ def _gather_quality(old: dict[str, Any]) -> dict[str, Any]:
         elif field == "ms_ssim":
             missing[name] = old.get("ms_ssim_reason", "N/A")
         else:
-            missing[name] = INFINITE.format(label=METRICS.get(name).label)
+            missing[name] = IDENTICAL.format(label=METRICS.get(name).label)
     return {"quality": values, "quality_missing": missing, "quality_versions": dict.fromkeys(FIELDS.values(), VERSION)}

@@ -8,6 +8,7 @@ most published Kodak curves), not the PSNR of the mean MSE.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -87,22 +88,17 @@ def _require_image(image: np.ndarray) -> None:
         raise ValueError(f"expected an image of shape (H, W, 3), got {image.shape}")
 
 
-def _finite_psnr_rgb(original: np.ndarray, decoded: np.ndarray) -> float:
-    return _require_finite(psnr_rgb_db(original, decoded), "PSNR")
-
-
-def _finite_psnr_component(component: str, label: str, original: np.ndarray, decoded: np.ndarray) -> float:
-    return _require_finite(psnr_component_db(original, decoded, component), label)
-
-
-def _require_finite(value: float, label: str) -> float:
+def _measure_finite(
+    measure: Callable[[np.ndarray, np.ndarray], float], label: str, original: np.ndarray, decoded: np.ndarray
+) -> float:
+    value = measure(original, decoded)
     if math.isinf(value):
         raise NoValue(IDENTICAL.format(label=label))
     return value
 
 
 PSNR = QualityMetric(
-    name="psnr", label="PSNR", compute=_finite_psnr_rgb, headline=True,
+    name="psnr", label="PSNR", compute=partial(_measure_finite, psnr_rgb_db, "PSNR"), headline=True,
     scale=QualityScale("psnr_rgb_db", "PSNR RGB", "dB", digits=2, axis="PSNR (RGB)", low=0.0,
                 spellings=("psnr-rgb", "psnr-rgb-db", "psnr-db", "psnr")),
     citation="10 log10(255^2 / MSE), MSE over all pixels and R, G, B of the decoded 8-bit image",
@@ -110,7 +106,8 @@ PSNR = QualityMetric(
 
 PSNR_COMPONENTS = tuple(
     QualityMetric(
-        name=f"psnr-{component}", label=label, compute=partial(_finite_psnr_component, component, label),
+        name=f"psnr-{component}", label=label,
+        compute=partial(_measure_finite, partial(psnr_component_db, component=component), label),
         scale=QualityScale(f"psnr_{component}_db", label, "dB", digits=2, low=0.0, spellings=(f"psnr-{component}",)),
         citation="as PSNR, of one component by ITU-R BT.709, full range, without rounding",
     )

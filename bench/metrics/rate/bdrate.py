@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import scipy
@@ -23,29 +24,26 @@ LARGEST_SPREAD_POINTS = 0.3  # between interpolations; beyond this the curve its
 Integral = Callable[[float, float], float]
 Interpolator = Callable[[np.ndarray, np.ndarray], Integral]  # of x, which rises strictly, and y
 
-METHODS: Registry[Interpolator] = Registry("BD interpolation")
 DEFAULT_METHOD = "pchip"
 
 
-@METHODS.register("pchip")
-def _pchip(x: np.ndarray, y: np.ndarray) -> Integral:
-    """Monotone piecewise cubic (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984)."""
-    curve = scipy.interpolate.PchipInterpolator(x, y)
+def _interpolate(interpolator: Callable, x: np.ndarray, y: np.ndarray) -> Integral:
+    curve = interpolator(x, y)
     return lambda low, high: float(curve.integrate(low, high))
 
 
-@METHODS.register("akima")
-def _akima(x: np.ndarray, y: np.ndarray) -> Integral:
-    """Akima's piecewise cubic (J. ACM 17, 1970)."""
-    curve = scipy.interpolate.Akima1DInterpolator(x, y)
-    return lambda low, high: float(curve.integrate(low, high))
-
-
-@METHODS.register("cubic")
-def _cubic(x: np.ndarray, y: np.ndarray) -> Integral:
+def _fit_cubic(x: np.ndarray, y: np.ndarray) -> Integral:
     """One polynomial of degree 3, as in VCEG-M33: beyond four points a least-squares fit."""
     antiderivative = np.poly1d(np.polyfit(x, y, 3)).integ()
     return lambda low, high: float(antiderivative(high) - antiderivative(low))
+
+
+METHODS: Registry[Interpolator] = Registry("BD interpolation", {
+    # monotone piecewise cubic (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984)
+    "pchip": partial(_interpolate, scipy.interpolate.PchipInterpolator),
+    "akima": partial(_interpolate, scipy.interpolate.Akima1DInterpolator),  # piecewise cubic (J. ACM 17, 1970)
+    "cubic": _fit_cubic,
+})
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def bd_rate(
     >>> bd_rate(anchor, Curve([0.9, 1.2, 1.5, 1.8], [37, 39, 40, 41])).reason
     'the curves share only 13.6% of their joint range of quality, and below 50% no number is given'
     """
-    result = _average_difference(anchor, test, _log_rate_over_quality, "quality", method, min_overlap)
+    result = _average_difference(anchor, test, "quality", method, min_overlap)
     if result.value is None:
         return result
     return replace(result, value=(10.0**result.value - 1.0) * 100.0)
@@ -142,7 +140,7 @@ def bd_quality(
     >>> f"{bd_quality(anchor, test).value:.3f}"
     '0.500'
     """
-    return _average_difference(anchor, test, _quality_over_log_rate, "log rate", method, min_overlap)
+    return _average_difference(anchor, test, "log rate", method, min_overlap)
 
 
 def method_spread(anchor: Curve, test: Curve, min_overlap: float = MINIMUM_OVERLAP) -> MethodSpread:
@@ -175,21 +173,15 @@ def method_spread(anchor: Curve, test: Curve, min_overlap: float = MINIMUM_OVERL
     return MethodSpread(results, points, (f"interpolations differ by {points:.2f} points: {listed}",))
 
 
-Axes = tuple[np.ndarray, np.ndarray]  # of one curve: x, which rises, and y
-
-
-def _log_rate_over_quality(curve: Curve) -> Axes:
+def _find_axes(curve: Curve, x_name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return x, which rises, and y: quality and log10 rate, or the other way."""
     rate, quality = np.array(curve.points()).T
-    return quality, np.log10(rate)
-
-
-def _quality_over_log_rate(curve: Curve) -> Axes:
-    rate, quality = np.array(curve.points()).T
-    return np.log10(rate), quality
+    log_rate = np.log10(rate)
+    return (quality, log_rate) if x_name == "quality" else (log_rate, quality)
 
 
 def _average_difference(
-    anchor: Curve, test: Curve, axes: Callable[[Curve], Axes], x_name: str, method: str, min_overlap: float
+    anchor: Curve, test: Curve, x_name: str, method: str, min_overlap: float
 ) -> BDResult:
     """Return y of ``test`` less y of ``anchor``, averaged over the common interval of x."""
     interpolate = METHODS.get(method)
@@ -198,17 +190,17 @@ def _average_difference(
     if faults:
         return BDResult(None, method, "; ".join(faults))
 
-    (anchor_x, anchor_y), (test_x, test_y) = axes(anchor), axes(test)
-    common = measure_overlap(anchor_x, test_x)
-    if common.low >= common.high:
-        return BDResult(None, method, f"the curves have no range of {x_name} in common", common.share)
+    (anchor_x, anchor_y), (test_x, test_y) = _find_axes(anchor, x_name), _find_axes(test, x_name)
+    low, high, share = measure_overlap(anchor_x, test_x)
+    if low >= high:
+        return BDResult(None, method, f"the curves have no range of {x_name} in common", share)
 
-    interval = (common.low, common.high)
-    shared = f"the curves share only {common.share:.1%} of their joint range of {x_name}"
-    if common.share < min_overlap:
+    interval = (low, high)
+    shared = f"the curves share only {share:.1%} of their joint range of {x_name}"
+    if share < min_overlap:
         reason = f"{shared}, and below {min_overlap:.0%} no number is given"
-        return BDResult(None, method, reason, common.share, interval)
+        return BDResult(None, method, reason, share, interval)
 
-    warnings = (shared,) if common.share < COMFORTABLE_OVERLAP else ()
+    warnings = (shared,) if share < COMFORTABLE_OVERLAP else ()
     area = interpolate(test_x, test_y)(*interval) - interpolate(anchor_x, anchor_y)(*interval)
-    return BDResult(area / (common.high - common.low), method, None, common.share, interval, warnings)
+    return BDResult(area / (high - low), method, None, share, interval, warnings)

@@ -44,21 +44,6 @@ class Curve:
         return sorted(zip(self.rate, self.quality))
 
 
-@dataclass(frozen=True)
-class Overlap:
-    """Where two curves can be compared, along quality or log10 rate.
-
-    Attributes:
-        low: start of the common interval.
-        high: its end; not above ``low`` where there is no such interval.
-        share: its part of the union of both ranges, 0 to 1; a gap between them counts as union.
-    """
-
-    low: float
-    high: float
-    share: float
-
-
 def find_curve_fault(curve: Curve) -> str | None:
     """Return why a curve can't be interpolated.
 
@@ -94,22 +79,23 @@ def find_curve_fault(curve: Curve) -> str | None:
     return None
 
 
-def measure_overlap(first: np.ndarray, second: np.ndarray) -> Overlap:
+def measure_overlap(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
     """Return the range that two sets of positions have in common.
 
     Args:
         first, second: (points,), qualities or log10 rates, not all of them equal.
 
     Returns:
-        The common interval in the positions' unit, and its share.
+        Start and end of the common interval in the positions' unit, the end not above the start where there is none,
+        and its part of the union of both ranges, 0 to 1; a gap between them counts as union.
 
     >>> measure_overlap(np.array([30, 33, 38]), np.array([32, 36, 40]))
-    Overlap(low=32.0, high=38.0, share=0.6)
+    (32.0, 38.0, 0.6)
     """
     low, high = max(first.min(), second.min()), min(first.max(), second.max())
     union = max(first.max(), second.max()) - min(first.min(), second.min())
 
-    return Overlap(float(low), float(high), max(0.0, float((high - low) / union)))
+    return float(low), float(high), max(0.0, float((high - low) / union))
 
 
 def _point_text(rate: float, quality: float) -> str:

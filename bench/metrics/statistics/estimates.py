@@ -1,50 +1,23 @@
 """What is known of one number: its value, intervals, and p-values that agree with the intervals.
 
 A p-value of an estimate and its interval tell the same: ``p_above(x)`` is below 5 % where ``x`` lies below the interval
-of 90 %, whose ends are the one-sided bounds of 95 %, and so on for each level.
+of 90 %, whose ends are the one-sided bounds of 95 %, and so on for each level. Every estimate has these members:
+
+* ``value``, the best single value; ``n``, images or rounds that it rests on; ``method``, how the interval is made;
+* ``interval``, two-sided with equal tails, which holds the value;
+* ``p_below(x)``, the p-value of "the true value is at least x": small is evidence that it is below; ``p_above(x)``;
+* ``detectable``, the smallest effect that a one-sided test at a level finds with a probability, its power.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import scipy
 
-from bench.metrics.statistics.resampled import POWER
+from bench.metrics.statistics.resampled import POWER, Resampled
 from bench.metrics.statistics.timing import LEVEL
-
-
-class Estimate(Protocol):
-    """What is known of one number.
-
-    Attributes:
-        value: the best single value.
-        n: images or rounds that it rests on.
-        method: how the interval is made.
-    """
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def n(self) -> int: ...
-
-    @property
-    def method(self) -> str: ...
-
-    def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Return the two-sided interval with equal tails; it holds the value."""
-
-    def p_below(self, x: float) -> float:
-        """Return the p-value of "the true value is at least x": small is evidence that it is below."""
-
-    def p_above(self, x: float) -> float:
-        """Return the p-value of "the true value is at most x": small is evidence that it is above."""
-
-    def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
-        """Return the smallest effect that a one-sided test at ``level`` finds with this probability."""
 
 
 @dataclass(frozen=True)
@@ -137,3 +110,6 @@ class Student:
         if self.error == 0:
             return math.copysign(math.inf, distance) if distance else 0.0
         return distance / self.error
+
+
+Estimate = Exact | Student | Resampled

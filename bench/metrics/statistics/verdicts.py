@@ -28,14 +28,12 @@ class Decision:
     Attributes:
         verdict: SUPPORTED, REFUTED or UNDECIDED.
         bounds: one-sided 95 % bounds of the measured value, below and above, moved apart by ``floor``.
-        weaker_end: of the claim.
         p_value: of the test that the verdict goes by: small is evidence for it. For UNDECIDED, the smaller of both.
         detectable: smallest distance from the weaker end, the floor included, that would be found in 80 % of cases.
     """
 
     verdict: str
     bounds: tuple[float, float]
-    weaker_end: float
     p_value: float
     detectable: float
 
@@ -51,7 +49,7 @@ def decide_claim(estimate: Estimate, weaker_end: float, lower_is_better: bool, f
             by, whatever the interval says.
 
     Returns:
-        The verdict, with bounds, weaker end and detectable distance in the estimate's unit.
+        The verdict, with bounds and detectable distance in the estimate's unit.
 
     Claimed were 8 to 12 % fewer bits, so that -8 % is the weaker end; measured were -10 % give or take 0.5 %:
 
@@ -74,7 +72,7 @@ def decide_claim(estimate: Estimate, weaker_end: float, lower_is_better: bool, f
     else:
         verdict, p_value = UNDECIDED, min(right_p, wrong_p)
 
-    return Decision(verdict, bounds, weaker_end, p_value, estimate.detectable() + floor)
+    return Decision(verdict, bounds, p_value, estimate.detectable() + floor)
 
 
 def _p_values(estimate: Estimate, end: float, lower_is_better: bool, floor: float) -> tuple[float, float]:

@@ -36,10 +36,10 @@ def find_rate_change(anchor: Curve, test: Curve) -> Line | None:
     if find_curve_fault(anchor) or find_curve_fault(test):
         return None
     (anchor_rate, anchor_quality), (test_rate, test_quality) = (np.array(one.points()).T for one in (anchor, test))
-    common = measure_overlap(anchor_quality, test_quality)
-    if common.low >= common.high:
+    low, high, _ = measure_overlap(anchor_quality, test_quality)
+    if low >= high:
         return None
-    quality = np.linspace(common.low, common.high, SAMPLES)
+    quality = np.linspace(low, high, SAMPLES)
     difference = (PchipInterpolator(test_quality, np.log10(test_rate))(quality)
                   - PchipInterpolator(anchor_quality, np.log10(anchor_rate))(quality))
     return quality, 100 * (10**difference - 1)
