@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from bench.common.errors import BenchError, ConfigurationError
-from bench.curves.anchors import (
+from bench.curves.anchors.catalogue import (
     catalogue,
     list_anchors,
     list_curves,
     list_folders,
     load_anchor,
     load_curve,
+    place_imported,
     read_imported,
 )
-from bench.curves.anchors.catalogue import place_imported
 from bench.curves.anchors.check import check_anchors
 from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics import bd_rate, per_image_bd

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from bench.claims import Claim, load_claims
+from bench.claims.catalogue import Claim, load_claims
 from bench.common.errors import ConfigurationError
 from bench.curves.anchors.catalogue import list_curves
 from bench.variants import load_variants

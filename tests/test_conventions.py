@@ -13,7 +13,7 @@ from row_samples import quality_of
 
 from bench.commands.bdrate import align_curves, compute_deltas
 from bench.common.hashing import digest_json
-from bench.curves.anchors import load_curve
+from bench.curves.anchors.catalogue import load_curve
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.claims import load_claims
+from bench.claims.catalogue import load_claims
 from bench.claims.curves import Curves
 from bench.cli import main
 from bench.common.errors import EXIT_DONE, ConfigurationError
-from bench.curves.anchors import list_anchors, list_curves
+from bench.curves.anchors.catalogue import list_anchors, list_curves
 from bench.results.stored import StoredResults
 from tests import row_samples
 

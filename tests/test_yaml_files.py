@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from bench.claims import load_claims
+from bench.claims.catalogue import load_claims
 from bench.common.errors import ConfigurationError
 from bench.common.yaml_files import read_yaml
 from bench.datasets import load_catalogue

@@ -152,37 +152,31 @@ def load_claims(path: Path | None = None, variants: Collection[str] | None = Non
     claims = read_entries(path or default_file("claims.yaml"), Claim, "claim", "claims")
     datasets = load_catalogue()
     for name, claim in claims.items():
-        wrong = (_wrong_subject(claim, variants) or _wrong_dataset(claim, datasets)
-                 or _wrong_contradiction(claim, claims))
-        if wrong is not None:
-            raise claims.error(name, wrong)
+        try:
+            _require_known(claim, claims, datasets, variants)
+        except WrongKey as wrong:
+            raise claims.error(name, wrong) from None
     return claims
 
 
-def _wrong_subject(claim: Claim, variants: Collection[str] | None) -> WrongKey | None:
-    """Whether what a claim is about, and what it compares with, does not exist or can't be compared so."""
+def _require_known(claim: Claim, claims: Mapping[str, Claim], datasets: Collection[str],
+                   variants: Collection[str] | None) -> None:
+    """Check that what a claim names exists and can be compared so, and that contradictions are mutual."""
     for key, about in (("variant", claim.variant), ("versus", claim.versus)):
         if about in CODECS:
             if claim.metric not in COMPARED_RATES:
-                return WrongKey(f"'{about}' is a codec, whose {claim.metric} is not compared", key,
-                                hint=f"codecs only with {' and '.join(COMPARED_RATES)}")
+                raise WrongKey(f"'{about}' is a codec, whose {claim.metric} is not compared", key,
+                               hint=f"codecs only with {' and '.join(COMPARED_RATES)}")
         elif variants is not None and about is not None and about not in variants:
-            return WrongKey(f"'{about}' is no variant and no codec", key,
-                            hint=f"known: {', '.join((*variants, *CODECS))}")
-    return None
+            raise WrongKey(f"'{about}' is no variant and no codec", key,
+                           hint=f"known: {', '.join((*variants, *CODECS))}")
 
-
-def _wrong_dataset(claim: Claim, datasets: Collection[str]) -> WrongKey | None:
     for name in claim.datasets:
         if name not in datasets:
-            return WrongKey(f"'dataset': '{name}' is none of datasets.yaml", "dataset",
-                            hint=f"known: {', '.join(datasets)}")
-    return None
+            raise WrongKey(f"'dataset': '{name}' is none of datasets.yaml", "dataset",
+                           hint=f"known: {', '.join(datasets)}")
 
-
-def _wrong_contradiction(claim: Claim, claims: Mapping[str, Claim]) -> WrongKey | None:
     for other in claim.contradicts:
         if other == claim.name or other not in claims or claim.name not in claims[other].contradicts:
-            return WrongKey(f"contradicts '{other}', which is no other claim that contradicts it", "contradicts",
-                            hint="link both with each other")
-    return None
+            raise WrongKey(f"contradicts '{other}', which is no other claim that contradicts it", "contradicts",
+                           hint="link both with each other")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bench.claims.catalogue import Claim
-from bench.claims.finding import MINIATURE, Finding
+from bench.claims.result import MINIATURE, Finding
 from bench.metrics.statistics.estimates import Exact
 from bench.metrics.statistics.ratios import ratio_estimate
 from bench.metrics.statistics.timing import NOISE_FLOOR
@@ -179,9 +180,6 @@ def _find_count(claim: Claim, case: Case) -> float | None:
 
 def _sum_known(values: Iterable[float | None]) -> float | None:
     """Return the sum, or None where a value is not known."""
-    total = 0.0
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return math.fsum(known) if len(known) == len(found) else None

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
-from bench.claims.finding import MINIATURE
+from bench.claims.result import MINIATURE
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import find_published, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.rd_curve import RDCurve
@@ -107,13 +105,6 @@ def find_fault(curve: RDCurve, rows: Sequence[Row]) -> str:
     if (curve.images or 0) < total:
         return f"{curve.label} covers {curve.images} of the {total} images of {curve.dataset}"
     return ""
-
-
-def stack_images(curve: RDCurve, images: Sequence[str], metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rates in bpp and qualities along the curve, each (images, points)."""
-    members = [curve.per_image[image] for image in images]
-    return (np.array([one.bpp for one in members]),
-            np.array([one.on_curve(metric) for one in members]))
 
 
 def list_shared_images(first: RDCurve, second: RDCurve, metric: str) -> list[str]:

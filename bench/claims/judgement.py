@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from bench.claims.catalogue import CODECS, OF_QUALITY, OTHER, Claim, load_claims
 from bench.claims.cost_findings import find_cost
 from bench.claims.curves import Curves
-from bench.claims.finding import Finding
 from bench.claims.rate_findings import USUAL_DATASET, RateFindings
-from bench.claims.result import ClaimsResult, Judgement
+from bench.claims.result import ClaimsResult, Finding, Judgement
 from bench.claims.wording import explain_verdict, find_rounding
 from bench.metrics.statistics.estimates import Exact
 from bench.metrics.statistics.verdicts import (

@@ -11,9 +11,8 @@ import numpy as np
 import scipy
 
 from bench.claims.catalogue import CODECS, Claim
-from bench.claims.curves import Curves, Measured, list_shared_images, stack_images
-from bench.claims.finding import MINIATURE, Finding
-from bench.claims.result import PairComparison
+from bench.claims.curves import Curves, Measured, list_shared_images
+from bench.claims.result import MINIATURE, Finding, PairComparison
 from bench.common.errors import BenchError
 from bench.common.text import format_number
 from bench.curves.anchors.check import TOLERANCE_POINTS
@@ -156,7 +155,7 @@ class RateFindings:
         if key not in self._bootstraps:
             images = list_shared_images(anchor, test, metric)
             self._bootstraps[key] = paired_bd_bootstrap(
-                *stack_images(anchor, images, metric), *stack_images(test, images, metric), measure=measure)
+                *anchor.stack_images(images, metric), *test.stack_images(images, metric), measure=measure)
         return self._bootstraps[key]
 
     def _keep_resampled(self, question: _Question, anchor: RDCurve, test: RDCurve) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from bench.claims.cost_findings import find_disturbances
-from bench.claims.curves import Curves, stack_images
+from bench.claims.curves import Curves
 from bench.claims.judgement import select_devices
 from bench.claims.result import Judgement
 from bench.common.errors import BenchError
@@ -152,9 +152,9 @@ def _summarise_curve(curves: Curves, dataset: str, name: str) -> CurveState | No
 
     images = sorted(curve.images_with(PSNR.name))
     whole = [metric for metric in METRICS if curve.images_with(metric) >= set(images)]
-    quality = {metric: stack_images(curve, images, metric)[1].tolist() for metric in whole}
+    quality = {metric: curve.stack_images(images, metric)[1].tolist() for metric in whole}
     return CurveState(dataset=dataset, name=name, label=curve.label, points=tuple(curve.meta["points"]),
-                      images=tuple(images), bpp=stack_images(curve, images, PSNR.name)[0].tolist(), quality=quality)
+                      images=tuple(images), bpp=curve.stack_images(images, PSNR.name)[0].tolist(), quality=quality)
 
 
 def _summarise_cost(device: str, case: Case, row: LatencyRow) -> CostState:

@@ -21,8 +21,15 @@ from tabulate import tabulate
 
 from bench.commands.arguments import add_results_argument
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.curves.anchors import list_anchors, list_curves, list_folders, load_curve, read_imported
-from bench.curves.anchors.catalogue import find_folders, place_imported
+from bench.curves.anchors.catalogue import (
+    find_folders,
+    list_anchors,
+    list_curves,
+    list_folders,
+    load_curve,
+    place_imported,
+    read_imported,
+)
 from bench.curves.anchors.check import TOLERANCE_POINTS, check_anchors
 from bench.curves.anchors.compressai_json import read_json, write_json
 from bench.curves.anchors.csv_points import read_csv
@@ -128,7 +135,7 @@ def _shorten(value: object) -> str:
 
 
 def _check_anchors(args: argparse.Namespace) -> int:
-    from bench.claims import load_claims
+    from bench.claims.catalogue import load_claims
 
     claims = [claim for claim in load_claims().values() if claim.published and claim.quality_metric is PSNR]
     rows = check_anchors({(dataset, claim.published): claim.weaker_end for dataset in find_folders() for claim in claims

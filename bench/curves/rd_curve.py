@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from bench.common.errors import BenchError, ConfigurationError
 from bench.metrics import Curve
 from bench.metrics.quality import METRICS
@@ -158,6 +160,11 @@ class RDCurve:
             metric: a name in ``METRICS``.
         """
         return {image for image, points in self.per_image.items() if points.on_curve(metric) is not None}
+
+    def stack_images(self, images: Sequence[str], metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return rates in bpp and qualities along the curve of ``images``, each (images, points)."""
+        members = [self.per_image[image] for image in images]
+        return np.array([one.bpp for one in members]), np.array([one.on_curve(metric) for one in members])
 
     def over(self, images: Collection[str]) -> RDCurve:
         """Return the curve averaged over ``images`` only; itself if these are all.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from bench import metrics
 from bench.common.text import format_count
@@ -146,16 +144,11 @@ def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, fl
 
     images = sorted(aligned[0].image_curves)
     try:
-        found = paired_bd_bootstrap(*_image_arrays(aligned[0], images), *_image_arrays(aligned[1], images))
+        found = paired_bd_bootstrap(*aligned[0].data.stack_images(images, leading),
+                                    *aligned[1].data.stack_images(images, leading))
     except ValueError:  # no BD-rate, or none for too many resamples
         return None
     return found.averaged.interval()
-
-
-def _image_arrays(curve: ReportCurve, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Rates and qualities of single images, (images, points)."""
-    curves = [curve.image_curves[image] for image in images]
-    return np.array([one.rate for one in curves]), np.array([one.quality for one in curves])
 
 
 def _compare_leading(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> None:
