@@ -10,7 +10,7 @@ import pytest
 
 from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors.catalogue import (
-    catalogue,
+    DATA,
     list_anchors,
     list_curves,
     list_folders,
@@ -24,7 +24,6 @@ from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics import bd_rate, per_image_bd
 from bench.metrics.rate.curves import find_curve_fault
 
-DATA = Path(catalogue.__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "anchors"
 EVERY = [(dataset, name) for dataset in list_folders() for name in list_curves(dataset)]
 

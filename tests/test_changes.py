@@ -88,7 +88,7 @@ def test_times_move_beyond_noise_and_floor(factor, direction):
     before, after = (1.5 * np.exp(random.normal(0, 0.01, 10)) for _ in range(2))
     shift = time_shift(before.tolist(), (factor * after).tolist())
     assert shift.direction == direction
-    assert shift.ratio.low <= shift.ratio.value <= shift.ratio.high
+    assert shift.low <= shift.value <= shift.high
 
 
 def test_noisy_times_that_differ_little_are_not_flagged():

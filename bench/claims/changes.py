@@ -156,8 +156,7 @@ def _compare_counts(before: CostState, now: CostState) -> list[Change]:
 
 
 def _describe_time_shift(what: str, shift: TimeShift, before: CostState, now: CostState, common: float) -> Change:
-    ratio = shift.ratio
-    low, value, high = (format_number(100 * (one - 1), '+.1f') for one in (ratio.low, ratio.value, ratio.high))
+    low, value, high = (format_number(100 * (one - 1), '+.1f') for one in (shift.low, shift.value, shift.high))
     beside = f" beside the {format_number(100 * (common - 1), '+.1f')} % that all share" if common != 1 else ""
     reason = f"median moved by {value} % ({low} to {high} %){beside}{_list_moved_stages(before, now, shift.direction)}"
     before_ms, now_ms = (f"{1000 * float(np.median(one.samples_s)):.4g} ms" for one in (before, now))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -182,4 +181,4 @@ def _sum_known(values: Iterable[float | None]) -> float | None:
     """Return the sum, or None where a value is not known."""
     found = list(values)
     known = [value for value in found if value is not None]
-    return math.fsum(known) if len(known) == len(found) else None
+    return sum(known) if len(known) == len(found) else None

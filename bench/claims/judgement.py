@@ -170,7 +170,10 @@ def _correct_for_many(judgements: Sequence[Judgement]) -> tuple[list[Judgement],
             continue
 
         for index, p_value in zip(tested, adjust_by_holm(list(tested.values()))):
-            result[index] = _mark_if_lost(replace(result[index], adjusted_p=float(p_value)), len(tested))
+            judged = replace(result[index], adjusted_p=float(p_value))
+            if is_marked(judged):
+                judged = replace(judged, reason=f"{judged.reason} (no longer once corrected for {len(tested)} claims)")
+            result[index] = judged
         decided = [result[index] for index in tested if result[index].verdict in (SUPPORTED, REFUTED)]
         lost = sum(map(is_marked, decided))
         statements.append(
@@ -178,12 +181,6 @@ def _correct_for_many(judgements: Sequence[Judgement]) -> tuple[list[Judgement],
             f"samples, each at a one-sided 5 %. Holm's correction over all of them leaves {len(decided) - lost} of "
             f"{len(decided)} supported or refuted ones; the other {lost} are marked.")
     return result, " ".join(statements) or "No claim was tested on samples: all decided ones are exact."
-
-
-def _mark_if_lost(judgement: Judgement, tested: int) -> Judgement:
-    if not is_marked(judgement):
-        return judgement
-    return replace(judgement, reason=f"{judgement.reason} (no longer once corrected for {tested} claims)")
 
 
 def is_marked(judgement: Judgement) -> bool:

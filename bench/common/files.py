@@ -61,6 +61,22 @@ def writing(path: Path | str, hint: str = "") -> Iterator[None]:
         raise BenchError(f"can't write {path}: {error.strerror or error}", hint) from error
 
 
+@contextmanager
+def reading(path: Path | str, damage: type[Exception] = UnicodeDecodeError) -> Iterator[None]:
+    """Turn what the operating system, a decoder of text or a reader say against reading ``path`` into a BenchError.
+
+    Args:
+        damage: what the reader raises on a damaged file, beside that it is no text.
+
+    Raises:
+        BenchError: it can't be read.
+    """
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, damage) as error:
+        raise BenchError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 def file_name(text: str) -> str:
     """Return ``text`` as one path component."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", text).lstrip(".") or "_"

@@ -36,11 +36,6 @@ class Conditions:
         """Whether the shape is the one of single figures."""
         return (self.width, self.height) == USUAL_SHAPE
 
-    @property
-    def pixels(self) -> int:
-        """Of one pass."""
-        return self.width * self.height * self.batch
-
 
 def conditions_of(row: LatencyRow) -> Conditions:
     """The conditions of a row."""

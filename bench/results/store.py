@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.common.errors import BenchError
-from bench.common.files import file_name, write_whole, writing
+from bench.common.files import file_name, reading, write_whole, writing
 from bench.common.hashing import digest_json
 from bench.results.rows import Row
 from bench.results.schema import NewerSchema, StoredRow
@@ -200,11 +200,9 @@ def read_lines(path: Path, parse: Callable[[bytes], T], hint: str) -> list[T]:
     Raises:
         BenchError: the file can't be read, or a line is wrong; the message names file and line.
     """
-    try:
-        with _open_locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle, os.fdopen(os.dup(handle), "rb") as reader:
+    with reading(path), _open_locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle:
+        with os.fdopen(os.dup(handle), "rb") as reader:
             lines = reader.read().split(b"\n")
-    except OSError as error:
-        raise BenchError(f"can't read {path}: {error.strerror or error}") from None
 
     if lines[-1].strip() and not _is_whole(lines[-1]):
         _log.warning("%s: the last line is torn (a killed run); it is passed over", path)

@@ -99,7 +99,9 @@ def prune_file(path: Path, kind: type[Any]) -> Upkeep:
             newest.pop(key, None)  # so that the order stays that of measuring
             newest[key] = line
 
-        _set_aside(path, damaged)
+        if damaged:
+            with path.with_name(path.name + DAMAGED).open("ab") as target:
+                target.writelines(line + b"\n" for line in damaged)
         return list(newest.values())
 
     before, after = replace_lines(path, keep_newest)
@@ -132,9 +134,3 @@ def _parse_rows(kind: type[R], lines: list[bytes]) -> Iterator[R]:
             yield kind.from_json(line)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
-
-
-def _set_aside(path: Path, lines: list[bytes]) -> None:
-    if lines:
-        with path.with_name(path.name + DAMAGED).open("ab") as target:
-            target.writelines(line + b"\n" for line in lines)

@@ -12,6 +12,7 @@ from bench.curves.anchors.compressai_json import parse_json, read_json
 from bench.curves.rd_curve import RDCurve
 from bench.datasets.catalogue import AnchorSpec, PublishedSpec, load_catalogue
 
+DATA = Path(__file__).parent / "data"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -65,7 +66,7 @@ def find_folders() -> dict[str, str]:
 
 def list_folders() -> list[str]:
     """Return the folders of published curves; :func:`load_curve` takes them and the suite's dataset names."""
-    return sorted(folder.name for folder in _find_data().iterdir() if folder.is_dir())
+    return sorted(folder.name for folder in DATA.iterdir() if folder.is_dir())
 
 
 def list_curves(dataset: str) -> list[str]:
@@ -74,7 +75,7 @@ def list_curves(dataset: str) -> list[str]:
     Args:
         dataset: a name in datasets.yaml, or one of :func:`list_folders`.
     """
-    folder = _find_data() / find_folders().get(dataset, dataset)
+    folder = DATA / find_folders().get(dataset, dataset)
     if not SAFE_NAME.fullmatch(dataset) or not folder.is_dir():
         return []
     return sorted(file.name[: -len(".json")] for file in folder.iterdir() if file.name.endswith(".json"))
@@ -101,7 +102,7 @@ def load_curve(dataset: str, name: str) -> RDCurve:
         raise ConfigurationError(f"there is no published curve '{name}' of dataset '{dataset}'",
                                  suggest_name(name, known, f"python -m bench anchors list {dataset}"))
     folder = find_folders().get(dataset, dataset)
-    text = (_find_data() / folder / f"{name}.json").read_text(encoding="utf-8")
+    text = (DATA / folder / f"{name}.json").read_text(encoding="utf-8")
     return parse_json(text, f"{folder}/{name}", name, dataset)
 
 
@@ -134,7 +135,3 @@ def read_imported(results: Path, dataset: str) -> list[RDCurve]:
         BenchError: one of the files is damaged.
     """
     return [read_json(path, dataset) for path in sorted((results / dataset / "published").glob("*.json"))]
-
-
-def _find_data() -> Path:
-    return Path(__file__).parent / "data"

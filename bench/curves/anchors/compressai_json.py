@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.common.errors import BenchError
-from bench.common.files import write_whole, writing
+from bench.common.files import reading, write_whole, writing
 from bench.curves.anchors.columns import make_columns, make_points
 from bench.curves.rd_curve import Points, RDCurve, average_points
 
@@ -33,11 +33,8 @@ def read_json(path: Path, dataset: str = "") -> RDCurve:
     Raises:
         BenchError: the file can't be read, is no JSON or is not of this shape.
     """
-    try:
+    with reading(path):
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BenchError(f"can't read {path}: {reason}") from None
     return parse_json(text, str(path), path.stem, dataset)
 
 

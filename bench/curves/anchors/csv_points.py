@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from bench.common.errors import BenchError
+from bench.common.files import reading
 from bench.curves.anchors.columns import list_spellings, make_points
 from bench.curves.rd_curve import RDCurve
 
@@ -23,14 +24,10 @@ def read_csv(path: Path, dataset: str = "") -> RDCurve:
     Raises:
         BenchError: the file can't be read or is not of this shape.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines)
-            header = next(reader, [])
-            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BenchError(f"can't read {path}: {reason}") from None
+    with reading(path, csv.Error), path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines)
+        header = next(reader, [])
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     known = {spelling for names in list_spellings().values() for spelling in names}
     columns: dict[str, list[float]] = {}
     for position, name in enumerate(header):

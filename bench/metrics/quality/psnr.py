@@ -100,7 +100,7 @@ def _measure_finite(
 PSNR = QualityMetric(
     name="psnr", label="PSNR", compute=partial(_measure_finite, psnr_rgb_db, "PSNR"), headline=True,
     scale=QualityScale("psnr_rgb_db", "PSNR RGB", "dB", digits=2, axis="PSNR (RGB)", low=0.0,
-                spellings=("psnr-rgb", "psnr-rgb-db", "psnr-db", "psnr")),
+                       spellings=("psnr-rgb", "psnr-rgb-db", "psnr-db", "psnr")),
     citation="10 log10(255^2 / MSE), MSE over all pixels and R, G, B of the decoded 8-bit image",
 )
 

@@ -119,10 +119,9 @@ def _averaged_curve(rate: np.ndarray, quality: np.ndarray) -> Curve:
 
 
 @dataclass(frozen=True)
-class TimeShift:
+class TimeShift(Shift):
     """How a time moved: the ratio of medians, later over earlier, and 1, 0 or -1 as in :class:`RDShift`."""
 
-    ratio: Shift
     direction: int
 
 
@@ -144,4 +143,4 @@ def time_shift(before_s: Sequence[float], after_s: Sequence[float]) -> TimeShift
     estimate = ratio_estimate(after_s, before_s, paired=False)
     low, high = estimate.interval(TWO_SIDED)
     direction = int(low > 1 + NOISE_FLOOR) - int(high < 1 - NOISE_FLOOR)
-    return TimeShift(Shift(estimate.value, low, high), direction)
+    return TimeShift(estimate.value, low, high, direction)

@@ -61,7 +61,8 @@ def decide_claim(estimate: Estimate, weaker_end: float, lower_is_better: bool, f
     """
     low, high = estimate.interval(TWO_SIDED)
     bounds = (low - floor, high + floor)
-    right_p, wrong_p = _p_values(estimate, weaker_end, lower_is_better, floor)
+    below, above = estimate.p_below(weaker_end - floor), estimate.p_above(weaker_end + floor)
+    right_p, wrong_p = (below, above) if lower_is_better else (above, below)
 
     right = bounds[1] <= weaker_end if lower_is_better else bounds[0] >= weaker_end
     wrong = bounds[0] > weaker_end if lower_is_better else bounds[1] < weaker_end
@@ -73,12 +74,6 @@ def decide_claim(estimate: Estimate, weaker_end: float, lower_is_better: bool, f
         verdict, p_value = UNDECIDED, min(right_p, wrong_p)
 
     return Decision(verdict, bounds, p_value, estimate.detectable() + floor)
-
-
-def _p_values(estimate: Estimate, end: float, lower_is_better: bool, floor: float) -> tuple[float, float]:
-    """Of the tests that the value is on the right side of ``end``, and on the wrong side."""
-    below, above = estimate.p_below(end - floor), estimate.p_above(end + floor)
-    return (below, above) if lower_is_better else (above, below)
 
 
 def is_reproduced(value: float, claimed: tuple[float, float], tolerance: float) -> bool:
