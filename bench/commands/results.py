@@ -79,7 +79,7 @@ def _list_rows(root: Path) -> int:
     } for (dataset, name), own in sorted(groups.items())]
     print(tabulate(table, "keys"))
 
-    latencies = sum(len(read_rows(file.path, LatencyRow)) for file in find_row_files(root) if file.kind is LatencyRow)
+    latencies = sum(len(read_rows(path, LatencyRow)) for path, kind in find_row_files(root) if kind is LatencyRow)
     if latencies:
         print(f"\nand {format_count(latencies, 'row')} of latencies")
     return EXIT_DONE
