@@ -299,7 +299,7 @@ class TestSelection:
         (case,) = select_latency([*whole, cut_off]).cases
         assert {one.session for one in case.rows} == {"s1"} and len(case.rows) == 2
         (alone,) = select_latency([cut_off]).cases
-        assert alone.rows == [cut_off]
+        assert alone.rows == (cut_off,)
 
     def test_a_newer_session_replaces_and_the_older_stays_listed(self):
         old = both("hpcm_base", session="old") + both("hpcm_large", session="old")
