@@ -8,7 +8,7 @@ import torch
 from tiny_models import TINY, picture
 from torch import Tensor, nn
 
-from bench.models import create
+from bench.models import create_model
 
 PHASES = (1, 2, 3)
 
@@ -17,7 +17,7 @@ def tiny(phase: int, seed: int = 0, **options: Any) -> nn.Module:
     """A model of one phase; its keys are long enough that normalisation leaves something of them."""
     defaults = {"compress_ratio": 1} if phase < 3 else {"temperature": 0.5}
     torch.manual_seed(seed)
-    return roughened(create(f"multiref_phase{phase}", **{**TINY, **defaults, **options}))
+    return roughened(create_model(f"multiref_phase{phase}", **{**TINY, **defaults, **options}))
 
 
 def roughened(model: nn.Module) -> nn.Module:

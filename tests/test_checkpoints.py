@@ -15,7 +15,7 @@ from tiny_models import TINY, picture, tiny_model
 from torch import Tensor, nn
 
 from bench.common.errors import CheckpointError
-from bench.models import create
+from bench.models import create_model
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 
 TABLES = ("scale_table", "quantized_cdf_z", "cdf_length_z", "offset_z", "quantized_cdf_y", "cdf_length_y", "offset_y")
@@ -37,7 +37,7 @@ def state(trained: nn.Module) -> dict[str, Tensor]:
 
 def fresh() -> nn.Module:
     torch.manual_seed(99)
-    return create("hpcm_base", **TINY).eval()
+    return create_model("hpcm_base", **TINY).eval()
 
 
 def streams(model: nn.Module) -> list[list[bytes]]:

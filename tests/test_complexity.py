@@ -6,7 +6,7 @@ from tiny_models import TINY, picture, tiny_model
 from torch import nn
 
 from bench.codecs.learned import LearnedCodec
-from bench.models import create
+from bench.models import create_model
 from bench.runners.profile.complexity import (
     count_macs,
     count_parameters,
@@ -30,15 +30,15 @@ def test_strided_and_transposed_convolutions():
 @pytest.mark.parametrize(("name", "published"), [("hpcm_base", 918.57), ("hpcm_large", 1261.29), ("hpcm_phi", 872.79)])
 def test_models_have_the_published_count(name, published):
     """With the attention that the published code computes at the end of scale 3, whose result nothing reads."""
-    model = create(name).eval()
+    model = create_model(name).eval()
     skipped = skipped_macs(model, 256, 256) / 256**2 / 1000
     assert kmac_per_pixel(model, torch.zeros(1, 3, 256, 256)) + skipped == pytest.approx(published, abs=0.1)
 
 
 def test_the_skipped_attention_worked_out_by_hand():
     four_convolutions, two_products = 4 * 640 * 640, 2 * 64 * 640  # a position; windows of 8x8
-    assert skipped_macs(create("hpcm_base"), 256, 512) == (four_convolutions + two_products) * 16 * 32
-    assert skipped_macs(create("hpcm_phi"), 256, 512) == 0
+    assert skipped_macs(create_model("hpcm_base"), 256, 512) == (four_convolutions + two_products) * 16 * 32
+    assert skipped_macs(create_model("hpcm_phi"), 256, 512) == 0
 
 
 def test_attention_is_counted_as_its_two_products():
@@ -70,7 +70,7 @@ class HookCounter:
 def test_encoder_and_decoder_agree_with_a_second_counter(name):
     options = {**TINY, "head_width": None} if name == "hpcm_phi" else {**TINY}
     torch.manual_seed(0)
-    model = create(name, **options).eval()
+    model = create_model(name, **options).eval()
     model.update()
     codec, image = LearnedCodec(model, "cpu"), picture(128, 128)
     stream = codec.encode(image).stream
@@ -161,7 +161,7 @@ def test_parameters_that_nothing_reads_are_found():
 
 def test_published_but_unused_parameters_of_a_memory_are_found():
     torch.manual_seed(0)
-    model = create("multiref_phase3", **{**TINY}).eval()
+    model = create_model("multiref_phase3", **{**TINY}).eval()
     model.update()
     x = torch.rand(1, 3, 64, 64)
 

@@ -21,7 +21,7 @@ from bench.cli import main
 from bench.codecs.container import unpack_file
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CodecError, ConfigurationError
-from bench.models import create
+from bench.models import create_model
 from bench.models.checkpoints import load_weights
 from bench.models.compressai_models import CompressAIAdapter
 from bench.models.zoo import published_weights
@@ -57,7 +57,7 @@ def padded(image: np.ndarray, left: int, top: int, right: int, bottom: int) -> t
 
 @pytest.mark.parametrize("architecture", CONTEXTS)
 def test_files_hold_compressais_strings_and_decode_to_its_image(architecture: str, small: None) -> None:
-    model = lively(create(f"compressai:{architecture}"))
+    model = lively(create_model(f"compressai:{architecture}"))
     codec, image = LearnedCodec(model, "cpu", 5), picture(70, 41)
     encoding = codec.encode(image)
     assert encoding.padding == (29, 11, 29, 12)
@@ -106,7 +106,7 @@ def test_a_zoo_model_through_the_runner(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("architecture", compressai.zoo.image_models)
 def test_every_architecture_of_the_zoo_round_trips(architecture: str, small: None) -> None:
-    adapter = CompressAIAdapter(lively(create(f"compressai:{architecture}")))
+    adapter = CompressAIAdapter(lively(create_model(f"compressai:{architecture}")))
     encoded = adapter.encode_image(torch.rand(1, 3, 64, 64))
     decoded = adapter.decode_image(tuple(encoded.streams.values()), encoded.shape)
     assert decoded.shape == (1, 3, 64, 64) and torch.equal(decoded, encoded.reconstruct())
@@ -116,17 +116,17 @@ def test_every_architecture_of_the_zoo_round_trips(architecture: str, small: Non
 
 def test_widths_are_the_zoos_and_relu_is_relu() -> None:
     for quality in (3, 4):
-        model = create("compressai:cheng2020-attn", quality=quality)
+        model = create_model("compressai:cheng2020-attn", quality=quality)
         published = compressai.zoo.cheng2020_attn(quality=quality, pretrained=False)
         shapes = {name: value.shape for name, value in published.state_dict().items()}
         assert {name: value.shape for name, value in model.state_dict().items()} == shapes
-    assert type(create("compressai:bmshj2018-factorized-relu")).__name__ == "FactorizedPriorReLU"
+    assert type(create_model("compressai:bmshj2018-factorized-relu")).__name__ == "FactorizedPriorReLU"
 
 
 def test_a_variable_rate_model_keeps_to_the_rate_of_its_quality(small: None) -> None:
     image, lengths = torch.rand(1, 3, 64, 64), []
     for quality in (1, 8):
-        model = lively(create("compressai:bmshj2018-hyperprior-vbr", quality=quality))
+        model = lively(create_model("compressai:bmshj2018-hyperprior-vbr", quality=quality))
         encoded = CompressAIAdapter(model).encode_image(image)
         scale = model.Gain[quality - 1].detach().abs()
         with torch.no_grad():
@@ -149,7 +149,7 @@ def test_a_variable_rate_model_keeps_to_the_rate_of_its_quality(small: None) -> 
 ])
 def test_wrong_choices_name_the_right_ones(name: str, options: dict, told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        create(name, **options)
+        create_model(name, **options)
     assert told in str(caught.value)
 
 
@@ -157,7 +157,7 @@ OLD = {"matrices.": "_matrix", "biases.": "_bias", "factors.": "_factor"}
 
 
 def test_checkpoints_of_earlier_versions_are_read(small: None) -> None:
-    source = lively(create("compressai:mbt2018-mean"))
+    source = lively(create_model("compressai:mbt2018-mean"))
     weights = {}
     for name, value in source.state_dict().items():
         for new, old in OLD.items():
@@ -165,7 +165,7 @@ def test_checkpoints_of_earlier_versions_are_read(small: None) -> None:
         weights[name] = value
     assert "entropy_bottleneck._matrix0" in weights and weights.keys() != source.state_dict().keys()
     weights["gaussian_conditional._quantized_cdf"] = torch.zeros(64, 9, dtype=torch.int32)  # of another table
-    model = create("compressai:mbt2018-mean").eval()
+    model = create_model("compressai:mbt2018-mean").eval()
     report = load_weights(model, weights)
     assert "entropy_bottleneck._quantized_cdf" in report.ignored and not report.filled
     image = torch.rand(1, 3, 64, 64)

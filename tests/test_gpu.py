@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.models import MODELS, create
+from bench.models import MODELS, create_model
 from tests.reference_models import fill, manifest, picture
 from tests.training_samples import decoded, held_out, photographs  # noqa: F401
 
@@ -17,7 +17,7 @@ FIGURES = {"multiref_phase3": "multiref_phase3_repaired"}
 def filled(name, dtype=torch.float32):
     """The model with the weights of its reference figures."""
     figures = manifest(FIGURES.get(name, name))
-    model = create(name).to(dtype).eval()
+    model = create_model(name).to(dtype).eval()
     names = set(model.state_dict())
     fill(model, {**figures, "parameters": [
         entry for entry in figures["parameters"]
@@ -82,7 +82,7 @@ def test_traces_on_a_gpu_hold_kernels(tmp_path, monkeypatch):
     ("balanced_phase4", False),
 ])
 def test_training_on_a_gpu_lowers_the_loss_and_goes_on_from_its_state(recipe, half, decoded, held_out, tmp_path):
-    from bench.training.losses import validate
+    from bench.training.losses import validate_model
     from bench.training.processes import Processes
     from bench.training.trainer import Trainer
     from tests.training_samples import job
@@ -90,7 +90,7 @@ def test_training_on_a_gpu_lowers_the_loss_and_goes_on_from_its_state(recipe, ha
     processes = Processes(device=torch.device("cuda"))
     wanted = job(recipe, steps=40, half=half)
     trainer = Trainer(wanted, tmp_path / "run", processes=processes)
-    before = validate(trainer.model, held_out, wanted, processes.device)["loss"]
+    before = validate_model(trainer.model, held_out, wanted, processes.device)["loss"]
     trainer.run(decoded, held_out, workers=2, log_every=10, save_every=10, until=20)
     trainer.close()
     resumed = Trainer(wanted, tmp_path / "run", processes=processes)

@@ -13,7 +13,7 @@ from compressai.layers import CheckerboardMaskedConv2d
 from second_process import measure_with_second_process
 
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.models import create
+from bench.models import create_model
 from bench.models.checkpoints import load_weights, read_weights, write_float16
 from bench.models.rwkv_layers import MERGED
 from bench.results.rows import OK
@@ -33,7 +33,7 @@ def close(value: float):
 def tiny(seed: int = 0, **options):
     """A miniature whose streams hold more than zeros."""
     torch.manual_seed(seed)
-    model = create("lalic", **{**TINY, **options}).eval()
+    model = create_model("lalic", **{**TINY, **options}).eval()
     with torch.no_grad():
         model.g_a[-1].weight.mul_(20)
         model.h_a[-1].weight.mul_(5)
@@ -57,7 +57,7 @@ def sums(value: torch.Tensor) -> tuple:
 def measured() -> SimpleNamespace:
     """What one float64 pass gives, NaN in every merged kernel of the state dict that was loaded."""
     figures = manifest("lalic")
-    model = create("lalic").double().eval()
+    model = create_model("lalic").double().eval()
     fill(model, {**figures, "parameters": [e for e in figures["parameters"] if not e["name"].endswith(MERGED)]})
     weights = model.state_dict()
     weights.update({key: value * torch.nan for key, value in weights.items() if key.endswith(MERGED)})
@@ -80,7 +80,7 @@ def measured() -> SimpleNamespace:
 def test_state_dict_has_the_published_names_shapes_and_counts() -> None:
     figures = manifest("lalic")
     with torch.device("meta"):
-        model = create("lalic")
+        model = create_model("lalic")
     state = {key: list(value.shape) for key, value in model.state_dict().items()}
     assert len(state) == figures["state_dict_keys"] == 1623
     for entry in (*figures["parameters"], *figures["buffers"]):
@@ -94,7 +94,7 @@ def test_state_dict_has_the_published_names_shapes_and_counts() -> None:
 
 def test_entropy_parameter_networks_ramp_as_published() -> None:
     with torch.device("meta"):
-        model = create("lalic")
+        model = create_model("lalic")
     for name, codec in model.latent_codec.y.latent_codec.items():
         mixes = [codec.entropy_parameters[i].mix for i in (0, 2, 4)]
         assert (mixes[0].in_channels, *(mix.out_channels for mix in mixes)) == WIDTHS[name]
@@ -149,7 +149,7 @@ def test_a_batch_codes_as_its_images_alone_and_decodes_exactly(size) -> None:
 ], ids=["small", "wide", "full widths"])
 def test_decoder_has_the_encoders_latents_bit_for_bit(options, size, monkeypatch) -> None:
     torch.manual_seed(1)
-    model = create("lalic", **options).eval()
+    model = create_model("lalic", **options).eval()
     model.update()
     encoded, decoded, compress = [], [], model.latent_codec.compress
     monkeypatch.setattr(model.latent_codec, "compress", lambda y: encoded.append(compress(y)) or encoded[-1])
@@ -189,7 +189,7 @@ def test_every_layout_of_a_checkpoint_loads(layout, tmp_path) -> None:
     source, model, image = tiny(), tiny(seed=5), images(128, 128)[:1]
     path, weights = tmp_path / "weights.pth.tar", source.state_dict()
     spoilt = {**weights, **{key: value * torch.nan for key, value in weights.items() if key.endswith(MERGED)}}
-    fresh = create("lalic", **TINY).state_dict()  # its tables are empty
+    fresh = create_model("lalic", **TINY).state_dict()  # its tables are empty
     tables = {key: value for key, value in fresh.items() if value.numel() == 0}
     if layout == "float16":
         path = tmp_path / "weights.safetensors"
@@ -211,7 +211,7 @@ def test_every_layout_of_a_checkpoint_loads(layout, tmp_path) -> None:
 def test_plain_loading_takes_both_names_and_ignores_merged_kernels() -> None:
     source, image = tiny(), images(128, 128)[:1]
     for weights in (source.state_dict(), older(source.state_dict())):
-        model = create("lalic", **TINY).eval()
+        model = create_model("lalic", **TINY).eval()
         model.load_state_dict({key: value * torch.nan if key.endswith(MERGED) else value
                                for key, value in weights.items()}, strict=True)
         assert torch.equal(model.decompress(**source.compress(image))["x_hat"],
@@ -235,7 +235,7 @@ def test_other_widths_and_missing_entries_are_refused() -> None:
 ])
 def test_impossible_options_are_refused(options, told) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        create("lalic", **{**TINY, **options})
+        create_model("lalic", **{**TINY, **options})
     assert told in str(caught.value)
 
 

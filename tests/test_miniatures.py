@@ -15,7 +15,7 @@ from training_samples import decoded, photographs  # noqa: F401
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
-from bench.models import MODELS, create
+from bench.models import MODELS, create_model
 from bench.models.checkpoints import read_weights
 from bench.training.data import crop_centres, decode_folders
 from bench.training.miniatures import MiniaturePlan, is_made, order_miniatures, plan_runs, read_record
@@ -52,7 +52,7 @@ def test_one_epoch_of_every_recipe_and_on_every_architecture(model, recipe, imag
     What the multi-reference line stores without gradients, as published, is all that may be left out.
     """
     variant = ARCHITECTURES[model]
-    crop = 128 if 128 % create(model, **variant.options).padding_multiple == 0 else 256
+    crop = 128 if 128 % create_model(model, **variant.options).padding_multiple == 0 else 256
     settings = RECIPES.get(recipe).with_(steps=2, epochs=0, batch=1, crop=crop, learning_rate=1e-3)
     job = Job(model, 0.013, settings, variant.options)
     if model in WITHOUT_SCALES and recipe == "balanced_phase4":
@@ -87,7 +87,7 @@ def test_miniatures_have_one_width_and_a_million_parameters_at_most():
     shared = ("M", "N", "hyper_blocks", "expansion")
     base = VARIANTS["hpcm_base_mini"].options
     for variant in MINIATURES:
-        assert sum(value.numel() for value in create(variant.model, **variant.options).parameters()) < 1e6
+        assert sum(value.numel() for value in create_model(variant.model, **variant.options).parameters()) < 1e6
         if variant.model != "hpcm_1b":  # which needs another number of stages
             assert {name: variant.options[name] for name in shared} == {name: base[name] for name in shared}
             assert [width for width, _ in variant.options["stages"]] == [width for width, _ in base["stages"]]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.common.errors import ConfigurationError
-from bench.models import create, hyperprior
+from bench.models import create_model, hyperprior
 from bench.models.coders import Quantiser
 from tests.reference_models import fill, manifest, picture
 
@@ -24,7 +24,7 @@ MINIATURE = {"M": 16, "N": 8, "stages": ((8, 1), (16, 1)), "prior_s1_s2": (1, 1)
 
 def filled(name, dtype=torch.float64):
     figures = manifest(name)
-    model = create(name).to(dtype).eval()
+    model = create_model(name).to(dtype).eval()
     fill(model, figures)
     return model, figures
 
@@ -55,7 +55,7 @@ class Recorder(Quantiser):
 def test_state_dict_has_the_published_names_and_shapes(name):
     figures = manifest(name)
     with torch.device("meta"):
-        model = create(name)
+        model = create_model(name)
     published = {entry["name"]: tuple(entry["shape"]) for entry in figures["parameters"]}
     assert {key: tuple(value.shape) for key, value in model.named_parameters()} == published
     assert sum(parameter.numel() for parameter in model.parameters()) == figures["param_count"]
@@ -163,7 +163,7 @@ def test_streams_decode_exactly_and_have_the_recorded_sizes(name):
 @pytest.mark.parametrize("size", [(128, 128), (128, 256)])
 def test_a_batch_codes_as_its_images_alone(name, options, size):
     torch.manual_seed(1)
-    model = create(name, **{**MINIATURE, **options}).eval()
+    model = create_model(name, **{**MINIATURE, **options}).eval()
     model.update()
     images = torch.rand(2, 3, *size)
     together = model.compress(images)
@@ -181,7 +181,7 @@ def test_a_batch_codes_as_its_images_alone(name, options, size):
 
 
 def test_miniature_of_the_1b_model_codes():
-    model = create("hpcm_1b", **{**MINIATURE, "stages": ((8, 1), (16, 1), (16, 1)), "hyper_blocks": (1, 1, 1, 1),
+    model = create_model("hpcm_1b", **{**MINIATURE, "stages": ((8, 1), (16, 1), (16, 1)), "hyper_blocks": (1, 1, 1, 1),
                                  "adaptor_depths": (1, 1, 1), "prior_s1_s2": (1, 1, 1), "prior_s3": (1, 1, 1)}).eval()
     assert sum(parameter.numel() for parameter in model.parameters()) < 1_000_000
     model.update()
@@ -193,7 +193,7 @@ def test_miniature_of_the_1b_model_codes():
 
 def test_every_parameter_learns_but_the_key_biases_that_softmax_cancels():
     torch.manual_seed(0)
-    model = create("hpcm_base", **MINIATURE, head_width=8).train()
+    model = create_model("hpcm_base", **MINIATURE, head_width=8).train()
     with torch.no_grad():
         model.h_a.branch[-1].weight.mul_(10)  # else all hyper-latents round to 0, and h_s.branch.0 sees nothing
     output = model(torch.rand(1, 3, 128, 128))
@@ -205,7 +205,7 @@ def test_every_parameter_learns_but_the_key_biases_that_softmax_cancels():
 
 
 def test_training_mode_passes_gradients_through_rounding_and_adds_noise():
-    model = create("hpcm_phi", **MINIATURE).train()
+    model = create_model("hpcm_phi", **MINIATURE).train()
     image = torch.rand(1, 3, 128, 128)
     first, second = model(image)["likelihoods"]["y"], model(image)["likelihoods"]["y"]
     assert not torch.equal(first, second)
@@ -215,18 +215,18 @@ def test_training_mode_passes_gradients_through_rounding_and_adds_noise():
 
 
 def test_tables_of_any_size_load_by_torch_itself():
-    model, fresh = (create("hpcm_phi", **MINIATURE).eval() for _ in range(2))
+    model, fresh = (create_model("hpcm_phi", **MINIATURE).eval() for _ in range(2))
     model.update()
     fresh.load_state_dict(model.state_dict())
     assert torch.equal(fresh.quantized_cdf_y, model.quantized_cdf_y)
     image = torch.rand(1, 3, 128, 128)
     assert fresh.compress(image)["strings"] == model.compress(image)["strings"]
-    model.load_state_dict(create("hpcm_phi", **MINIATURE).state_dict())
+    model.load_state_dict(create_model("hpcm_phi", **MINIATURE).state_dict())
     assert model.scale_table.numel() == 0
 
 
 def test_float16_keeps_the_entropy_model_s_bounds():
-    model = create("hpcm_phi", **MINIATURE).eval().to(torch.bfloat16)
+    model = create_model("hpcm_phi", **MINIATURE).eval().to(torch.bfloat16)
     assert float(model.entropy_estimation.likelihood_lower_bound.bound) == pytest.approx(1e-9)
     with torch.no_grad():
         likelihoods = model(torch.rand(1, 3, 128, 128).bfloat16())["likelihoods"]
@@ -236,20 +236,20 @@ def test_float16_keeps_the_entropy_model_s_bounds():
 
 
 def test_sizes_without_whole_windows_say_so():
-    model = create("hpcm_base", **MINIATURE, head_width=8).eval()
+    model = create_model("hpcm_base", **MINIATURE, head_width=8).eval()
     with pytest.raises(ValueError, match="padding_multiple"), torch.no_grad():
         model(torch.rand(1, 3, 64, 64))
 
 
 def test_coding_in_training_mode_says_what_to_do():
-    model = create("hpcm_phi", **MINIATURE).eval()
+    model = create_model("hpcm_phi", **MINIATURE).eval()
     model.update()
     with pytest.raises(RuntimeError, match=r"call eval\(\)"):
         model.train().compress(torch.rand(1, 3, 128, 128))
 
 
 def test_coding_before_update_says_what_to_do():
-    model = create("hpcm_phi", **MINIATURE).eval()
+    model = create_model("hpcm_phi", **MINIATURE).eval()
     with pytest.raises(RuntimeError, match=r"call update\(\)"):
         model.compress(torch.rand(1, 3, 128, 128))
 
@@ -259,4 +259,4 @@ def test_coding_before_update_says_what_to_do():
 ])
 def test_wrong_names_and_options_are_refused(name, options, told):
     with pytest.raises(ConfigurationError, match=told):
-        create(name, **options)
+        create_model(name, **options)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import CheckpointError, CodecError, ConfigurationError
-from bench.models import create
+from bench.models import create_model
 from bench.models.checkpoints import load_weights, read_weights
 from bench.models.coders import Quantiser
 from bench.results.rows import OK
@@ -50,7 +50,7 @@ def same(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> bool:
 
 def base_of(model: nn.Module) -> nn.Module:
     """HPCM with the model's weights, without what belongs to memory."""
-    base = create("hpcm_base", **TINY).eval()
+    base = create_model("hpcm_base", **TINY).eval()
     load_weights(base, {name: value for name, value in model.state_dict().items()
                         if not name.startswith(("memory_", "hierarchical_manager"))})
     return base
@@ -80,7 +80,7 @@ def listen(bank: nn.Module, queries: list[dict], adds: list[Tensor]) -> None:
 def test_parameters_have_the_published_names_and_shapes(phase):
     figures = manifest(FIGURES[phase])
     with torch.device("meta"):
-        model = create(f"multiref_phase{phase}")
+        model = create_model(f"multiref_phase{phase}")
     assert {name: tuple(value.shape) for name, value in model.named_parameters()} == {
         entry["name"]: tuple(entry["shape"]) for entry in figures["parameters"]}
     assert sum(parameter.numel() for parameter in model.parameters()) == figures["param_count"]
@@ -92,7 +92,7 @@ def test_parameters_have_the_published_names_and_shapes(phase):
 def test_forward_gives_the_recorded_figures(phase):
     figures = manifest(FIGURES[phase])
     recorded = figures["outputs"]
-    model = create(f"multiref_phase{phase}").double().eval()
+    model = create_model(f"multiref_phase{phase}").double().eval()
     fill(model, figures)
     queries, adds, calls, coders = [], [], [], []
     for number in range(3):
@@ -135,7 +135,7 @@ def test_forward_gives_the_recorded_figures(phase):
 
 def test_pairing_values_rightly_gives_the_recorded_rate():
     figures = manifest(FIGURES[1])
-    model = create("multiref_phase1", pair_values=True).double().eval()
+    model = create_model("multiref_phase1", pair_values=True).double().eval()
     fill(model, figures)
     _, likelihoods = forward(model, picture(256, 256, figures["image"]["seed"]))
     assert float(-likelihoods.log2().sum()) == pytest.approx(376_100.854, abs=5e-4)
@@ -155,7 +155,7 @@ def test_switched_off_it_is_the_base_and_switched_on_again_itself(phase):
     model.enable_multiref = True
     assert same(forward(model, image), with_memory) and not torch.equal(with_memory[1], forward(base, image)[1])
     assert model.compress(image)["strings"] == stream
-    built_off = create(f"multiref_phase{phase}", enable_multiref=False, **options_of_tiny(phase)).eval()
+    built_off = create_model(f"multiref_phase{phase}", enable_multiref=False, **options_of_tiny(phase)).eval()
     load_weights(built_off, model.state_dict())
     assert same(forward(built_off, image), forward(base, image))
     built_off.enable_multiref = True
@@ -284,7 +284,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("phase, options", CHANGES)
 def test_an_option_changes_the_output_with_the_same_weights(phase, options):
-    model, changed = tiny(phase), create(f"multiref_phase{phase}", **{**options_of_tiny(phase), **options}).eval()
+    model, changed = tiny(phase), create_model(f"multiref_phase{phase}", **{**options_of_tiny(phase), **options}).eval()
     load_weights(changed, model.state_dict())
     assert not torch.equal(forward(model, images(1))[1], forward(changed, images(1))[1])
 
@@ -298,7 +298,8 @@ def test_options_change_the_networks():
     transferring.enable_hierarchical_transfer = False
     assert not torch.equal(forward(transferring, images(1))[1], forward(tiny(3), images(1))[1])
     assert not any("manager" in name for name in tiny(3, enable_hierarchical_transfer=False).state_dict())
-    model, adapted = tiny(2), create("multiref_phase2", **options_of_tiny(2), enable_hierarchical_transfer=True).eval()
+    options = {**options_of_tiny(2), "enable_hierarchical_transfer": True}
+    model, adapted = tiny(2), create_model("multiref_phase2", **options).eval()
     assert "hierarchical_manager.s1_to_s2_adapter.0.weight" in adapted.state_dict()
     load_weights(adapted, {**adapted.state_dict(), **model.state_dict()})
     assert same(forward(adapted, images(1)), forward(model, images(1)))  # as published, it transfers nothing
@@ -323,7 +324,7 @@ def test_a_scale_without_slots_has_no_bank(phase):
 ])
 def test_impossible_options_are_refused(phase, options, told):
     with pytest.raises(ConfigurationError, match=told):
-        create(f"multiref_phase{phase}", **{**TINY, **options})
+        create_model(f"multiref_phase{phase}", **{**TINY, **options})
 
 
 def published(model: nn.Module, leading: int) -> dict[str, Tensor]:
@@ -358,7 +359,7 @@ def test_published_layouts_load(phase, tmp_path):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_checkpoint_without_banks_loads_only_without_memory(phase):
-    base = roughened(create("hpcm_base", **TINY))
+    base = roughened(create_model("hpcm_base", **TINY))
     with pytest.raises(CheckpointError, match="missing: memory_bank_s"):
         load_weights(tiny(phase), base.state_dict())
     model = tiny(phase, enable_multiref=False)

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.common.errors import ConfigurationError
-from bench.models import create
+from bench.models import create_model
 
 CASES = [
     ("hpcm_base", {"M": 12}, "M must be a multiple of 8"),
@@ -42,11 +42,11 @@ CASES = [
 def test_impossible_options_are_refused(name, options, told):
     small = {} if name == "lalic" else {"M": 16, "N": 8, "stages": [[8, 1], [8, 1]], "head_width": 8}
     with pytest.raises(ConfigurationError, match=told):
-        create(name, **{**({} if name == "hpcm_1b" else small), **options})
+        create_model(name, **{**({} if name == "hpcm_1b" else small), **options})
 
 
 def test_the_switch_takes_only_flags_at_run_time():
-    model = create("multiref_phase1", M=16, N=8, stages=[[8, 1], [8, 1]], head_width=8, compress_ratio=1)
+    model = create_model("multiref_phase1", M=16, N=8, stages=[[8, 1], [8, 1]], head_width=8, compress_ratio=1)
     model.enable_multiref = False
     with pytest.raises(ValueError, match="true or false, not 'no'"):
         model.enable_multiref = "no"

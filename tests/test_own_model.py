@@ -17,7 +17,7 @@ from tiny_models import TINY, picture, tiny_model
 from bench.codecs.base import CodecSpec, build_codec
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import ConfigurationError
-from bench.models import create
+from bench.models import create_model
 from bench.results.rows import OK
 from bench.results.store import Store
 from bench.runners.evaluate.unit import identify
@@ -81,14 +81,14 @@ MODEL = "from bench.models.hpcm import HPCM\n\nclass Mine(HPCM):\n    pass\n"
 def test_a_class_and_a_factory_take_options(modules: Path) -> None:
     write(modules, "own_a.py", MODEL + "\ndef build(M, wide=False):\n    return Mine(**{**TINY, 'M': M * (1 + wide)})\n"
                                f"\nTINY = {TINY}\n")
-    assert create("own_a:Mine", **TINY).M == TINY["M"]
-    assert create("own_a:build", M=8, wide=True).M == 16
+    assert create_model("own_a:Mine", **TINY).M == TINY["M"]
+    assert create_model("own_a:build", M=8, wide=True).M == 16
     with pytest.raises(ConfigurationError, match="no option N\n  it has: M, wide"):
-        create("own_a:build", M=8, N=4)
+        create_model("own_a:build", M=8, N=4)
     with pytest.raises(ConfigurationError, match="no option depth\n  it has: M, N, stages"):
-        create("own_a:Mine", depth=4)
+        create_model("own_a:Mine", depth=4)
     with pytest.raises(ConfigurationError, match="can't be built with .*stages"):
-        create("own_a:Mine", stages=[])
+        create_model("own_a:Mine", stages=[])
 
 
 def test_a_model_with_compressais_interface_is_measured(modules: Path) -> None:
@@ -102,7 +102,7 @@ class Small(FactorizedPrior):
         super().__init__(N, 12, **options)
 """)
     torch.manual_seed(0)
-    model = create("own_b:Small", N=6).eval()
+    model = create_model("own_b:Small", N=6).eval()
     torch.save(model.state_dict(), modules / "1.pth")
     settings = {"model": "own_b:Small", "options": {"N": 6}, "label": "", "miniature": False, "metric": "mse"}
     codec = build_codec(CodecSpec("learned", "own", "1", {"lambda": 1.0}, settings, {"checkpoint": f"{modules}/1.pth"}))
@@ -157,4 +157,4 @@ def test_what_is_no_model_is_refused_with_what_is_expected(code: str, name: str,
     number = f"bad{abs(hash(request.node.name))}"
     write(modules, f"own_{number}.py", code)
     with pytest.raises(ConfigurationError, match=told):
-        create(name.format(n=number))
+        create_model(name.format(n=number))

@@ -7,7 +7,7 @@ import torch
 from tiny_models import TINY
 
 from bench.common.errors import ConfigurationError
-from bench.models import MODELS, create
+from bench.models import MODELS, create_model
 from bench.training.losses import SCALES
 from bench.training.optimise.parameter_groups import (
     GROUPS,
@@ -26,12 +26,12 @@ FAMILY = [name for name in MODELS if name != "lalic"]
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return create("hpcm_base", **TINY)
+    return create_model("hpcm_base", **TINY)
 
 
 def parameters_of(name):
     with torch.device("meta"):
-        return dict(create(name).named_parameters())
+        return dict(create_model(name).named_parameters())
 
 
 def published_counts(parameters):
@@ -65,13 +65,13 @@ def test_corrected_groups_take_over_what_the_published_patterns_leave_to_default
 
 def meta_base():
     with torch.device("meta"):
-        return create("hpcm_base")
+        return create_model("hpcm_base")
 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_every_parameter_of_the_family_is_in_one_group_and_none_in_other(name):
     with torch.device("meta"):
-        model = create(name)
+        model = create_model(name)
     groups = make_parameter_groups(model, 1e-3, {})
     members = [id(p) for group in groups for p in group["params"]]
     assert sorted(members) == sorted(id(p) for p in model.parameters())

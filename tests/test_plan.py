@@ -9,14 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from bench.common.errors import ConfigurationError
-from bench.common.text import duration
+from bench.common.text import format_duration
 from bench.datasets import resolve_dataset
 from bench.metrics.quality import METRICS
 from bench.results.rows import OK, Provenance
 from bench.results.store import Store
 from bench.runners.evaluate.measure import failed_row
 from bench.runners.evaluate.plan import METRICS_S_PER_MEGAPIXEL, EvaluationPlan, describe_plan, make_plan
-from bench.runners.evaluate.selection import choose, choose_checkpoint
+from bench.runners.evaluate.selection import choose_checkpoint, choose_codecs
 from bench.runners.evaluate.unit import Unit
 
 VERSIONS = {name: METRICS.get(name).version for name in METRICS}
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 def plan_of(folder: Path, store: Store, **options: object) -> EvaluationPlan:
     dataset = resolve_dataset(folder)
     template = Unit(faulty_codecs.spec(), "", None, ())
-    chosen = choose(["deflate"])
+    chosen = choose_codecs(["deflate"])
     return make_plan(dataset, chosen.specs, chosen.missing, store, template, **options)
 
 
@@ -105,7 +105,7 @@ def test_unreadable_image_is_planned(folder: Path, tmp_path: Path) -> None:
 
 
 def test_checkpoint_that_can_not_be_identified_is_said_before(folder: Path, tmp_path: Path) -> None:
-    chosen = choose(["small"])
+    chosen = choose_codecs(["small"])
     store, template = Store(tmp_path / "results"), Unit(faulty_codecs.spec(), "", None, ())
     (tmp_path / "weights" / "0.01.pth").unlink()
     plan = make_plan(resolve_dataset(folder), chosen.specs, chosen.missing, store, template)
@@ -113,7 +113,7 @@ def test_checkpoint_that_can_not_be_identified_is_said_before(folder: Path, tmp_
 
 
 def test_missing_checkpoints_say_where_they_were_looked_for(tmp_path: Path) -> None:
-    chosen = choose(["small", "learned", "absent"])
+    chosen = choose_codecs(["small", "learned", "absent"])
     assert [(spec.name, spec.point) for spec in chosen.specs] == [("small", "0.01")]
     missing = {one.what: one for one in chosen.missing}
     assert missing["small"].named and not missing["none"].named and missing["absent"].named
@@ -131,14 +131,14 @@ def test_missing_checkpoints_say_where_they_were_looked_for(tmp_path: Path) -> N
 ])
 def test_what_can_not_be_chosen(codecs: list[str], points: list[str], text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
-        choose(codecs, points)
+        choose_codecs(codecs, points)
 
 
 def test_groups_and_points() -> None:
-    names = {spec.name for spec in choose(["classical"]).specs}
+    names = {spec.name for spec in choose_codecs(["classical"]).specs}
     assert {"jpeg", "deflate"} <= names and not {"small", "learned"} & names
-    assert {"jpeg", "deflate", "small"} <= {spec.name for spec in choose(["all"]).specs}
-    specs = choose(["all", "deflate"], ["s4", "0.01"]).specs
+    assert {"jpeg", "deflate", "small"} <= {spec.name for spec in choose_codecs(["all"]).specs}
+    specs = choose_codecs(["all", "deflate"], ["s4", "0.01"]).specs
     assert [(spec.name, spec.point) for spec in specs] == [("small", "0.01"), ("deflate", "s4")]
 
 
@@ -156,4 +156,4 @@ def test_checkpoint_of_the_user(tmp_path: Path) -> None:
 
 
 def test_durations_read_as_people_say_them() -> None:
-    assert [duration(s) for s in (0.2, 61, 200, 7800)] == ["1 s", "61 s", "3 min", "2 h 10 min"]
+    assert [format_duration(s) for s in (0.2, 61, 200, 7800)] == ["1 s", "61 s", "3 min", "2 h 10 min"]

@@ -15,7 +15,7 @@ from bench.cli import main
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.hashing import digest_json
-from bench.models import create
+from bench.models import create_model
 from bench.results.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
 from bench.results.stages import REST
 from bench.results.store import read_rows
@@ -284,7 +284,7 @@ def test_variants_too_large_together_are_paired_with_the_base(monkeypatch):
 def test_weights_in_memory_are_estimated_from_the_model(monkeypatch):
     monkeypatch.delenv("BENCH_VARIANTS")
     (subject,) = choose_subjects(["hpcm_phi"], ["default"], "cpu")
-    size = 4 * sum(parameter.numel() for parameter in create("hpcm_phi").parameters())
+    size = 4 * sum(parameter.numel() for parameter in create_model("hpcm_phi").parameters())
     assert latency_plan._weights_bytes(subject) == size
 
 
@@ -383,7 +383,7 @@ def test_the_picture_is_one_photograph_mirrored():
 ])
 def test_synthetic_weights_keep_the_coder_busy(name, options):
     torch.manual_seed(0)
-    model = create(name, **options).eval()
+    model = create_model(name, **options).eval()
     x = torch.from_numpy(make_picture(128, 128)).permute(2, 0, 1)[None] / 255
     predicted = enliven_model(model, x)
     assert 0.25 < predicted < 2

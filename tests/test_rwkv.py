@@ -11,7 +11,7 @@ import torch
 from second_process import measure_with_second_process
 
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.models import create, hyperprior
+from bench.models import create_model, hyperprior
 from bench.models.checkpoints import load_weights, read_weights
 from bench.models.coders import Quantiser
 from bench.models.rwkv_layers import MERGED, MixingBlock, OmniShift, PreNormBlock, SpatialMix
@@ -42,7 +42,7 @@ def close(value: float):
 def tiny(name: str, seed: int = 0, **options):
     """A miniature whose streams hold more than zeros."""
     torch.manual_seed(seed)
-    model = create(name, **{**TINY, **options}).eval()
+    model = create_model(name, **{**TINY, **options}).eval()
     with torch.no_grad():
         model.g_a.branch[-1].weight.mul_(5)
         model.h_a.branch[-1].weight.mul_(2)
@@ -72,7 +72,7 @@ class Recorder(Quantiser):
 def measured(name: str) -> SimpleNamespace:
     """What one float64 pass gives, NaN in every merged kernel of the state dict that was loaded."""
     figures = manifest(name)
-    model = create(name).double().eval()
+    model = create_model(name).double().eval()
     fill(model, published(figures))
     weights = model.state_dict()
     weights.update({key: value * torch.nan for key, value in weights.items() if key.endswith(MERGED)})
@@ -94,7 +94,7 @@ def measured(name: str) -> SimpleNamespace:
 def test_state_dict_has_the_published_names_shapes_and_counts(name) -> None:
     figures = manifest(name)
     with torch.device("meta"):
-        model = create(name)
+        model = create_model(name)
     state = {key: list(value.shape) for key, value in model.state_dict().items()}
     assert len(state) == KEYS[name] + 10
     for entry in (*figures["parameters"], *figures["buffers"]):
@@ -298,7 +298,7 @@ def test_what_is_missing_or_of_another_phase_is_refused() -> None:
 
 
 def test_rates_and_blocks_are_those_asked_for() -> None:
-    model = create("rwkv_phase4", **TINY, cell_rates=[None, 1.5, 3], fusion_rate=2, fusion_blocks=2, prior_rate=1)
+    model = create_model("rwkv_phase4", **TINY, cell_rates=[None, 1.5, 3], fusion_rate=2, fusion_blocks=2, prior_rate=1)
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     assert "attn_s1.conv_q.weight" in shapes and "attn_s1.gamma1" not in shapes
     assert shapes["attn_s2.channel_mix.key.weight"] == (24, 16)
@@ -316,5 +316,5 @@ def test_rates_and_blocks_are_those_asked_for() -> None:
 ])
 def test_impossible_options_are_refused(options, told) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        create("rwkv_phase4", **{**TINY, **options})
+        create_model("rwkv_phase4", **{**TINY, **options})
     assert told in str(caught.value)

@@ -139,7 +139,7 @@ def test_trials_worse_than_the_median_are_given_up_but_not_before_their_share(im
     def made_up(model, held_out, job, *rest):  # noqa: F811
         return {"loss": 1.0 + order.setdefault(job.recipe.gammas, len(order)), "bpp": 1.0, "psnr_db": 30.0}
 
-    monkeypatch.setattr("bench.training.trainer.validate", made_up)
+    monkeypatch.setattr("bench.training.trainer.validate_model", made_up)
     values = {"gamma": (0.001, 0.002, 0.004, 0.006, 0.008)}
     made = list(Search(plan(values, steps=3, validate_every=1, prune_after=0.6), tmp_path, images).run())
     assert [one.state for one in made] == [COMPLETE] * 4 + [PRUNED]

@@ -9,7 +9,7 @@ from compressai.ans import RansDecoder
 from tiny_models import picture, tiny_model
 
 from bench.codecs.learned import LearnedCodec
-from bench.models import create
+from bench.models import create_model
 from bench.models.coders import Reader
 from bench.operators import rans
 from bench.results.stages import CODING, COLOURS, REST, SCALES, STAGES
@@ -186,7 +186,7 @@ def test_a_forward_that_was_replaced_before_is_put_back(tiny):
 ])
 def test_models_of_other_kinds(name, options, stages, calls):
     torch.manual_seed(0)
-    model = create(name, **options).eval()
+    model = create_model(name, **options).eval()
     model.update(force=True)
     codec, image = LearnedCodec(model, "cpu"), picture(64, 64)
     encoding, encode_s, _ = stages_of(codec, model, lambda: codec.encode(image))

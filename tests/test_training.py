@@ -15,9 +15,9 @@ from training_samples import CROP, decoded, held_out, job, logged_lines, photogr
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CheckpointError, ConfigurationError
-from bench.models import create
+from bench.models import create_model
 from bench.models.checkpoints import bare_weights, load_weights, read_note, read_weights, write_float16
-from bench.training.losses import validate
+from bench.training.losses import validate_model
 from bench.training.optimise.guard import TrainingDiverged
 from bench.training.trainer import Trainer, noise_seed
 
@@ -107,7 +107,7 @@ def test_cosine_rises_then_falls_to_a_hundredth():
 
 def test_training_lowers_the_loss_and_logs_it(decoded, held_out, tmp_path):
     trainer = Trainer(job(steps=40), tmp_path / "run")
-    before = validate(trainer.model, held_out, trainer.job, torch.device("cpu"))["loss"]
+    before = validate_model(trainer.model, held_out, trainer.job, torch.device("cpu"))["loss"]
     last = trainer.run(decoded, held_out, log_every=10, save_every=20)
     assert last["loss"] < 0.7 * before
     assert [line["step"] for line in lines(tmp_path / "run", "step")] == [10, 20, 30, 40]
@@ -217,7 +217,7 @@ def test_a_loss_that_grows_tenfold_or_spoilt_weights_end_the_training(decoded, t
 def test_best_weights_are_those_of_the_best_validation(decoded, held_out, tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 2.0])
     trainer = Trainer(job(), tmp_path / "run")
-    monkeypatch.setattr("bench.training.trainer.validate",
+    monkeypatch.setattr("bench.training.trainer.validate_model",
                         lambda *rest: {"loss": next(losses), "bpp": 1.0, "psnr_db": 30.0})
     seen = []
     save = trainer._save
@@ -231,7 +231,7 @@ def test_best_weights_are_those_of_the_best_validation(decoded, held_out, tmp_pa
 
 def test_training_ends_early_when_the_loss_stays(decoded, held_out, tmp_path, monkeypatch):
     losses = iter([3.0, 2.0, 2.5, 2.0, 2.2])
-    monkeypatch.setattr("bench.training.trainer.validate",
+    monkeypatch.setattr("bench.training.trainer.validate_model",
                         lambda *rest: {"loss": next(losses), "bpp": 1.0, "psnr_db": 30.0})
     trainer = Trainer(job(steps=100, patience=3), tmp_path / "run")
     trainer.run(decoded, held_out, save_every=2)
@@ -342,9 +342,9 @@ def test_processes_train_one_model_together(decoded, tmp_path):
 
 
 def test_exported_weights_code_and_keep_their_constants(tmp_path):
-    model = create("hpcm_base", **TINY).eval()
+    model = create_model("hpcm_base", **TINY).eval()
     write_float16(model, tmp_path / "0.01.safetensors", {"lambda": "0.01"})
-    loaded = create("hpcm_base", **TINY).eval()
+    loaded = create_model("hpcm_base", **TINY).eval()
     load_weights(loaded, read_weights(tmp_path / "0.01.safetensors"))
     for name, value in model.state_dict().items():
         if value.numel() == 1:

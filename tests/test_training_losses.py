@@ -7,7 +7,7 @@ from pytorch_msssim import ms_ssim
 from torch import nn
 
 from bench.common.errors import ConfigurationError
-from bench.models import create
+from bench.models import create_model
 from bench.models.context import HierarchicalContext
 from bench.training.losses import (
     has_three_scales,
@@ -90,7 +90,7 @@ def test_scales_are_those_of_the_table_and_a_partition(shape):
                                               ("weconv_phase1", 4)])
 def test_the_rate_is_split_exactly(name, planes):
     """Against the table, plane by plane; the parts add up to the rate of the loss."""
-    model, output = create(name, **TINY), output_of(5, 8 * planes)
+    model, output = create_model(name, **TINY), output_of(5, 8 * planes)
     x = torch.zeros(2, 3, 32, 48)
     losses = rate_distortion({**output, "x_hat": x}, x, 0.01)
     rates = scale_rates(model, output, losses.pixels)
@@ -107,7 +107,7 @@ def test_a_likelihood_counts_where_its_latent_is_coded(name):
     """Real models, asked step by step: what the coder is given at a scale is what that scale's rate counts."""
     torch.manual_seed(0)
     options = {"stages": [[8, 1], [8, 2]], "attention_heads": 2} if name.startswith("weconv") else {}
-    model = create(name, **{**TINY, **options}).eval()
+    model = create_model(name, **{**TINY, **options}).eval()
     sources = [[], [], []]
 
     class Coder:
@@ -150,9 +150,9 @@ def test_gradients_of_the_parts_add_up_to_that_of_the_rate():
 
 
 @pytest.mark.parametrize("build", [
-    lambda: create("weconv_phase5", **{**TINY, "stages": [[8, 1], [8, 2]], "attention_heads": 2}),
+    lambda: create_model("weconv_phase5", **{**TINY, "stages": [[8, 1], [8, 2]], "attention_heads": 2}),
     lambda: nn.Conv2d(3, 3, 1),
-    lambda: create("compressai:mbt2018-mean", quality=1),
+    lambda: create_model("compressai:mbt2018-mean", quality=1),
 ])
 def test_models_without_three_scales_are_refused(build):
     model = build()

@@ -14,10 +14,10 @@ from tiny_models import TINY, tiny_model
 from torch import nn
 
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.models import MODELS, create
+from bench.models import MODELS, create_model
 from bench.models.layers import PConvRB
 from bench.models.wavelets import WeConvSimple
-from bench.training.start.transfer import FREEZE_EXCEPT, describe_transfer, transfer
+from bench.training.start.transfer import FREEZE_EXCEPT, describe_transfer, transfer_weights
 
 WIDTHS = {**TINY, "stages": [[8, 1], [8, 4]]}
 LINES = [["hpcm_base", *(f"{line}_phase{phase}" for phase in range(1, phases + 1))]
@@ -55,7 +55,7 @@ THREE_TO_FOUR = {
 def made(name, seed=0, **options):
     """A model with weights of its own everywhere, also where layers start as zeros or ones."""
     torch.manual_seed(seed)
-    model = create(name, **{**WIDTHS, **options}).eval()
+    model = create_model(name, **{**WIDTHS, **options}).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -75,7 +75,7 @@ def test_every_tensor_of_both_sides_is_accounted_for(old, new):
     source, target = made(old, 1), made(new, 2)
     source.update()
     before = {name: p.detach().clone() for name, p in target.named_parameters()}
-    report = transfer(target, source.state_dict())
+    report = transfer_weights(target, source.state_dict())
     after, given = target.state_dict(), source.state_dict()
     came = {name: name for name in report["loaded"]} | {new_name: old_name for old_name, new_name in renamed(report)}
     assert all(torch.equal(after[name], given[origin]) for name, origin in came.items())
@@ -112,7 +112,7 @@ def test_every_tensor_of_both_sides_is_accounted_for(old, new):
         "attn_s3"}),
 ])
 def test_only_what_a_phase_changes_is_fresh(old, new, fresh, unused):
-    report = transfer(made(new), made(old, 1).state_dict())
+    report = transfer_weights(made(new), made(old, 1).state_dict())
     assert parts(report["fresh"]) == fresh and parts(report["unused"]) == unused
 
 
@@ -122,7 +122,7 @@ def test_layers_of_the_transforms_land_where_the_documents_say(old, new, expecte
     stages = [[8, 2], [8, 2], [8, 4]]
     options = [{"use_simple_weconv": simple} if phase > 1 else {} for phase in (old, new)]
     source = made(f"weconv_phase{old}", stages=stages, **options[0])
-    report = transfer(made(f"weconv_phase{new}", 1, stages=stages, **options[1]), source.state_dict())
+    report = transfer_weights(made(f"weconv_phase{new}", 1, stages=stages, **options[1]), source.state_dict())
     layer = re.compile(r"g_[as](_weconv)?\.(branch\.\d+|stage\d+(\.\d+)?)(?=\.)")
     assert {layer.match(a)[0]: layer.match(b)[0] for a, b in renamed(report)} == expected
     assert all(a[layer.match(a).end():] == b[layer.match(b).end():] for a, b in renamed(report))
@@ -149,7 +149,7 @@ def test_transforms_of_phase_2_are_those_of_phase_1_without_what_they_replace():
     for transform in (old.g_a, old.g_s):  # of the four inner blocks the last two have no place
         inner = {old.g_a: (3, 4), old.g_s: (2, 3)}[transform]
         silenced(transform, PConvRB, inner)
-    transfer(new, old.state_dict())
+    transfer_weights(new, old.state_dict())
     for transform in (new.g_a, new.g_s):
         silenced(transform, WeConvSimple, (0, 1))
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_transforms_of_phase_2_are_those_of_phase_1_without_what_they_replace():
 
 def test_transforms_of_phase_4_are_those_of_phase_3_when_the_new_block_does_nothing():
     old, new = made("weconv_phase3", 1), made("weconv_phase4", 2)
-    transfer(new, old.state_dict())
+    transfer_weights(new, old.state_dict())
     silenced(new.g_a_weconv, PConvRB, [-1])
     silenced(new.g_s_weconv, PConvRB, [0])
     with torch.no_grad():
@@ -171,7 +171,7 @@ def test_transforms_of_phase_4_are_those_of_phase_3_when_the_new_block_does_noth
 
 def test_phase_5_keeps_running_statistics():
     old, new = weconv_models.tiny(4, seed=1), weconv_models.tiny(5, seed=2)
-    transfer(new, old.state_dict())
+    transfer_weights(new, old.state_dict())
     low = torch.randn(1, 8, 4, 4)
     with torch.no_grad():
         torch.testing.assert_close(new.ll_context_encoder(low), old.ll_context_encoder(low))
@@ -180,7 +180,7 @@ def test_phase_5_keeps_running_statistics():
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_multireference_without_memory_is_the_base_it_starts_from(phase):
     base, new = tiny_model(seed=1), multiref_models.tiny(phase, seed=2, enable_multiref=False)
-    transfer(new, base.state_dict())
+    transfer_weights(new, base.state_dict())
     with torch.no_grad():
         expected, output = base(image()), new(image())
     torch.testing.assert_close(output["x_hat"], expected["x_hat"])
@@ -191,15 +191,15 @@ def test_multireference_without_memory_is_the_base_it_starts_from(phase):
 def test_another_lambda_starts_as_the_same_model():
     old, new = tiny_model(seed=1), tiny_model(seed=2)
     assert new.compress(image())["strings"] != old.compress(image())["strings"]
-    report = transfer(new, {name: value for name, value in old.state_dict().items() if "cdf" not in name})
+    report = transfer_weights(new, {name: value for name, value in old.state_dict().items() if "cdf" not in name})
     assert not report["fresh"] and not report["unused"] and not report["renamed"]
     assert new.compress(image())["strings"] == old.compress(image())["strings"]
 
 
 def test_deeper_transforms_align_by_their_strides():
-    report = transfer(made("hpcm_base", 1, stages=[[8, 1], [16, 3]]), made("hpcm_base").state_dict())
+    report = transfer_weights(made("hpcm_base", 1, stages=[[8, 1], [16, 3]]), made("hpcm_base").state_dict())
     assert "g_s.branch.0.weight" not in report["loaded"]  # of another width
-    deeper = transfer(made("hpcm_base", 1, stages=[[8, 1], [8, 6]]), made("hpcm_base").state_dict())
+    deeper = transfer_weights(made("hpcm_base", 1, stages=[[8, 1], [8, 6]]), made("hpcm_base").state_dict())
     assert ("g_s.branch.5.weight", "g_s.branch.7.weight") in renamed(deeper)
     assert parts(deeper["fresh"]) == {"g_a", "g_s"} and not deeper["unused"]
 
@@ -209,7 +209,7 @@ def test_a_layer_is_taken_over_whole_or_not_at_all():
     del weights["attn_s1.conv_q.bias"]
     weights["attn_s2.conv_q.weight"] = torch.zeros(3, 3)
     target = made("hpcm_base", 1)
-    report = transfer(target, weights)
+    report = transfer_weights(target, weights)
     layers = {"attn_s1.conv_q.weight", "attn_s1.conv_q.bias", "attn_s2.conv_q.weight", "attn_s2.conv_q.bias"}
     assert set(report["fresh"]) == layers and set(report["unused"]) == layers - {"attn_s1.conv_q.bias"}
     assert sum(report["unused"].values()) == 16 * 16 + 9 + 16
@@ -221,7 +221,7 @@ def test_a_layer_is_taken_over_whole_or_not_at_all():
 def test_frozen_tensors_get_no_gradient_and_the_others_do(old, new):
     kept = FREEZE_EXCEPT[new]
     target = made(new)
-    report = transfer(target, made(old, 1).state_dict(), freeze=True, except_parts=kept)
+    report = transfer_weights(target, made(old, 1).state_dict(), freeze=True, except_parts=kept)
     taken = {*report["loaded"], *(name for _, name in renamed(report))}
     expected = {name for name, _ in target.named_parameters() if name in taken and not name.startswith(kept)}
     assert set(report["frozen"]) == expected and expected
@@ -250,11 +250,11 @@ def test_what_can_not_be_a_start_is_refused_and_changes_nothing():
     target, weights = made("hpcm_base"), made("hpcm_base", 1).state_dict()
     before = {name: p.detach().clone() for name, p in target.named_parameters()}
     with pytest.raises(ConfigurationError, match="none of the weights fit"):
-        transfer(target, nn.Linear(3, 3).state_dict())
+        transfer_weights(target, nn.Linear(3, 3).state_dict())
     with pytest.raises(ConfigurationError, match="nothing to train"):
-        transfer(target, weights, freeze=True)
+        transfer_weights(target, weights, freeze=True)
     with pytest.raises(CheckpointError, match="not finite"):
-        transfer(target, {**weights, "means_hyper": torch.full((1, 4, 1, 1), float("nan"))})
+        transfer_weights(target, {**weights, "means_hyper": torch.full((1, 4, 1, 1), float("nan"))})
     with pytest.raises(CheckpointError, match="another constant"):
-        transfer(target, {**weights, "entropy_estimation.beta": torch.tensor([3.0])})
+        transfer_weights(target, {**weights, "entropy_estimation.beta": torch.tensor([3.0])})
     assert all(torch.equal(p, before[name]) and p.requires_grad for name, p in target.named_parameters())

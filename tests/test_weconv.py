@@ -14,7 +14,7 @@ from reference_models import fill, manifest, picture
 from torch import Tensor, nn
 from weconv_models import PHASES, coded
 
-from bench.models import create
+from bench.models import create_model
 from bench.models.coders import Quantiser
 
 BANDS = ("ll", "lh", "hl", "hh")
@@ -55,7 +55,7 @@ def close(value: Any) -> Any:
 
 def filled(phase: int, options: dict, entries: list[dict]) -> nn.Module:
     with mock.patch("torch.nn.init.kaiming_uniform_"):  # slow, and all weights are replaced
-        model = create(f"weconv_phase{phase}", **options).double().eval()
+        model = create_model(f"weconv_phase{phase}", **options).double().eval()
     fill(model, {"weights_seed": 0, "parameters": entries})
     return model
 
@@ -99,7 +99,7 @@ def of(entry: dict) -> tuple[Any, Any]:
 @pytest.mark.parametrize("phase, options, number", PARAMETERS)
 def test_number_of_parameters(phase, options, number):
     with torch.device("meta"):
-        model = create(f"weconv_phase{phase}", **options)
+        model = create_model(f"weconv_phase{phase}", **options)
     # Published classes keep the ten vectors outside the state dict.
     counted = [value.numel() for name, value in model.named_parameters() if "adaptive_params_list" not in name]
     assert sum(counted) == number
@@ -108,7 +108,7 @@ def test_number_of_parameters(phase, options, number):
 @pytest.mark.parametrize("phase, options, figures", RECORDED)
 def test_state_dict_has_the_published_names_and_shapes(phase, options, figures):
     with torch.device("meta"):
-        model = create(f"weconv_phase{phase}", **options)
+        model = create_model(f"weconv_phase{phase}", **options)
     published = {entry["name"]: entry["shape"] for entry in (*figures["parameters"], *figures["buffers"])}
     state = {name: list(value.shape) for name, value in model.state_dict().items()}
     assert {name: shape for name, shape in state.items() if "adaptive_params_list" not in name} == published

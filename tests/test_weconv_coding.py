@@ -15,7 +15,7 @@ from weconv_models import CASES, PHASES, TINY, coded, images, tiny
 
 from bench.codecs.learned import LearnedCodec
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.models import create
+from bench.models import create_model
 from bench.models.checkpoints import load_weights, read_weights
 from bench.models.coders import Quantiser
 from bench.results.rows import OK
@@ -246,7 +246,7 @@ def test_any_number_of_stages_from_two(phase, stages):
 @pytest.mark.parametrize("phase", PHASES)
 def test_padding_at_published_widths(phase):
     with torch.device("meta"):
-        model = create(f"weconv_phase{phase}")
+        model = create_model(f"weconv_phase{phase}")
     assert (model.padding_multiple, model.hyper_stride) == (512, 128 if phase == 3 else 64)
 
 
@@ -267,7 +267,7 @@ def test_padding_at_published_widths(phase):
 ])
 def test_impossible_options_are_refused(phase, options, told):
     with pytest.raises(ConfigurationError, match=told):
-        create(f"weconv_phase{phase}", **{**TINY, **options})
+        create_model(f"weconv_phase{phase}", **{**TINY, **options})
 
 
 def published(model: nn.Module) -> dict[str, Tensor]:

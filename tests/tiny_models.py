@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.models import create
+from bench.models import create_model
 
 # The smallest model that has every part: latents at a quarter of the image, padding to multiples of 64.
 TINY = {"M": 8, "N": 4, "stages": [[8, 1]], "hyper_blocks": [1, 1, 1, 1], "prior_s1_s2": [1, 1], "prior_s3": [1, 1],
@@ -29,7 +29,7 @@ variants:
 def tiny_model(seed: int = 0) -> nn.Module:
     """A model whose latents and means vary over the image and whose scales suit the latents."""
     torch.manual_seed(seed)
-    model = create("hpcm_base", **TINY).eval()
+    model = create_model("hpcm_base", **TINY).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

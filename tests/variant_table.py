@@ -12,7 +12,7 @@ import torch
 from tabulate import tabulate
 from torch import nn
 
-from bench.models import create
+from bench.models import create_model
 from bench.runners.profile.complexity import count_macs
 from tests.reference_models import fill, manifest, picture
 
@@ -43,7 +43,7 @@ HEADERS = ("variant", "parameters", "against base", "claimed", "kMAC/pixel", "pu
 def measure(name: str) -> tuple[object, ...]:
     """One line of the table."""
     figures = manifest(FIGURES.get(name, name))
-    model = create(name).eval()
+    model = create_model(name).eval()
     names = {name for name, _ in model.named_parameters()}
     fill(model, {**figures, "parameters": [entry for entry in figures["parameters"] if entry["name"] in names]})
     model.update()
@@ -64,7 +64,7 @@ def kmac_per_pixel(model: nn.Module, x: torch.Tensor) -> float:
 
 def _meta(name: str) -> nn.Module:
     with torch.device("meta"):
-        return create(name)
+        return create_model(name)
 
 
 def _round_trip(model: nn.Module, x: torch.Tensor) -> tuple[float, float, bool]:

@@ -8,7 +8,7 @@ import torch
 from multiref_models import images
 from torch import Tensor, nn
 
-from bench.models import create
+from bench.models import create_model
 from bench.models.wavelets import WeConv
 
 __all__ = ["CASES", "PHASES", "TINY", "coded", "images", "tiny"]
@@ -33,7 +33,7 @@ PREDICTING = ("h_s", "y_spatial_prior_s1_s2", "y_spatial_prior_s3", "param_aggre
 def tiny(phase: int, seed: int = 0, **options: Any) -> nn.Module:
     """A model of one phase whose latents and hyper-latents vary, and whose scales suit them."""
     torch.manual_seed(seed)
-    model = create(f"weconv_phase{phase}", **{**TINY, **options}).eval()
+    model = create_model(f"weconv_phase{phase}", **{**TINY, **options}).eval()
     transforms = dict(model.named_modules())
     with torch.no_grad():
         for parameter in model.parameters():

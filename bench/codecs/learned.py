@@ -134,10 +134,10 @@ def spec_tag(settings: Mapping[str, Any]) -> int:
 
 
 def _build(spec: CodecSpec) -> LearnedCodec:
-    from bench.models import create
+    from bench.models import create_model
     from bench.models.checkpoints import load_weights, read_weights
 
-    model = create(spec.settings["model"], **spec.settings["options"])
+    model = create_model(spec.settings["model"], **spec.settings["options"])
     checkpoint = Path(spec.location["checkpoint"])
     load_weights(model, read_weights(checkpoint), checkpoint.name)
     return LearnedCodec(model, spec.location.get("device", "cpu"), spec_tag(spec.settings))

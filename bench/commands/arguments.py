@@ -10,12 +10,12 @@ from bench.common.folders import default_folder
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
 
-def names(text: str) -> list[str]:
+def split_names(text: str) -> list[str]:
     """"a, b" as ["a", "b"]."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def positive(text: str) -> int:
+def parse_positive(text: str) -> int:
     """A whole number above 0."""
     number = int(text)
     if number < 1:
@@ -45,7 +45,7 @@ def add_device_argument(group: Group) -> None:
 def add_torch_arguments(group: Group) -> None:
     """How torch runs: device, threads, algorithms."""
     add_device_argument(group)
-    group.add_argument("--threads", type=positive, metavar="N",
+    group.add_argument("--threads", type=parse_positive, metavar="N",
                        help="torch's threads, where codecs run and decode (default: torch's own)")
     group.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
                        help="ask torch for deterministic algorithms (default: yes)")

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.commands.arguments import Group, add_folder_arguments, add_torch_arguments, names, positive
+from bench.commands.arguments import Group, add_folder_arguments, add_torch_arguments, parse_positive, split_names
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.datasets import Dataset, DatasetUnavailable, resolve_dataset
@@ -30,7 +30,7 @@ from bench.results.stored import StoredResults
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
 from bench.runners.evaluate.plan import describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
-from bench.runners.evaluate.selection import ALL, Chosen, choose, choose_checkpoint
+from bench.runners.evaluate.selection import ALL, Chosen, choose_checkpoint, choose_codecs
 from bench.runners.evaluate.summary import exit_code, summarise
 from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import resolve_device
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--dataset", required=True, metavar="NAME|FOLDER",
                       help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
     add_codec_arguments(what)
-    what.add_argument("--points", type=names, default=[], metavar="P,Q,...",
+    what.add_argument("--points", type=split_names, default=[], metavar="P,Q,...",
                       help="only these rate points, such as q55 or 0.0067 (default: all)")
     what.add_argument("--checkpoint", metavar="FILE",
                       help="measure this checkpoint of --variant; its λ is --points or the file's name")
@@ -60,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
     add_torch_arguments(how)
-    how.add_argument("--jobs", type=positive, default=1, metavar="N",
+    how.add_argument("--jobs", type=parse_positive, default=1, metavar="N",
                      help="codecs and rate points measured at the same time; rows record it, because it makes"
                           " times longer (default: 1)")
-    how.add_argument("--decode-timeout", type=positive, default=int(DECODE_TIMEOUT_S), metavar="SECONDS",
+    how.add_argument("--decode-timeout", type=parse_positive, default=int(DECODE_TIMEOUT_S), metavar="SECONDS",
                      help="when a decoder counts as hanging (default: %(default)s)")
     where = parser.add_argument_group("where results go")
     add_folder_arguments(where)
@@ -74,9 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_codec_arguments(group: Group) -> None:
     """Which codecs, and which quality metrics."""
     known = available_metrics()
-    group.add_argument("--codecs", type=names, default=[ALL], metavar="A,B,...",
+    group.add_argument("--codecs", type=split_names, default=[ALL], metavar="A,B,...",
                        help="codecs, variants, or the groups all, classical, learned (default: all)")
-    group.add_argument("--metrics", type=lambda text: choose_metrics(names(text)), default=known, metavar="A,B,...",
+    group.add_argument("--metrics", type=lambda text: choose_metrics(split_names(text)), default=known,
+                       metavar="A,B,...",
                        help=f"quality metrics; stored rows that lack one get just that (default: {', '.join(known)})")
 
 
@@ -132,7 +133,7 @@ def make_template(args: argparse.Namespace, dataset: Dataset, specs: Sequence[Co
 
 def _chosen(args: argparse.Namespace) -> Chosen:
     if args.checkpoint is None and args.variant is None:
-        return choose(args.codecs, args.points)
+        return choose_codecs(args.codecs, args.points)
     if args.checkpoint is None or args.variant is None:
         raise ConfigurationError("--checkpoint and --variant go together")
     if args.codecs == [ALL]:

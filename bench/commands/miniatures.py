@@ -19,7 +19,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import names
+from bench.commands.arguments import split_names
 from bench.commands.training_options import add_device_argument, add_image_arguments, load_images
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
 from bench.common.folders import default_folder
@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # what imports torch is imported where it is used, so that --
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_image_arguments(parser)
-    parser.add_argument("--only", type=names, default=[], metavar="NAMES", help="train these alone, commas between")
+    parser.add_argument("--only", type=split_names, default=[], metavar="NAMES",
+                        help="train these alone, commas between")
     parser.add_argument("--processes", type=int, default=0,
                         help="trainings side by side (default: one a core, four on a GPU)")
     add_device_argument(parser)

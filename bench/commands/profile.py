@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import add_folder_arguments, add_torch_arguments, names, positive
+from bench.commands.arguments import add_folder_arguments, add_torch_arguments, parse_positive, split_names
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.results.rows import OK
@@ -46,15 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--shapes", metavar="WxH,...",
                       help=f"default: {SHAPES['cpu']}; on a GPU {SHAPES['cuda']}")
     what.add_argument("--image", type=Path, metavar="FILE", help="measure this image in its own size, not shapes")
-    what.add_argument("--configurations", type=names, default=["default"], metavar="A,B,...",
+    what.add_argument("--configurations", type=split_names, default=["default"], metavar="A,B,...",
                       help="default, channels-last, contiguous, half-precision, compiled, cuda-graphs; the last three "
                       "change the transforms alone, and channels-last is the default of the suite's own models")
-    what.add_argument("--batch", type=positive, default=1, metavar="N",
+    what.add_argument("--batch", type=parse_positive, default=1, metavar="N",
                       help="images in a pass; the file codec codes them one after another (default: 1)")
     how = parser.add_argument_group("how to measure")
     add_torch_arguments(how)
-    how.add_argument("--repeats", type=positive, metavar="N", help="samples of each pass (default: 10)")
-    how.add_argument("--budget", type=positive, metavar="SECONDS",
+    how.add_argument("--repeats", type=parse_positive, metavar="N", help="samples of each pass (default: 10)")
+    how.add_argument("--budget", type=parse_positive, metavar="SECONDS",
                      help=f"of sampling in all, after which {LEAST} samples must do (default: {BUDGET_S:g})")
     how.add_argument("--quick", action="store_true", help=f"a look: {QUICK_SHAPES}, {QUICK_REPEATS} repeats")
     how.add_argument("--resume", action="store_true", help="leave out what is stored")
@@ -124,7 +124,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         pictures = [Picture(*image_size(args.image), args.image)]
     else:
         shapes = args.shapes or (QUICK_SHAPES if args.quick else SHAPES[device])
-        pictures = [parse_picture(shape) for shape in names(shapes)]
+        pictures = [parse_picture(shape) for shape in split_names(shapes)]
 
     repeats = args.repeats or (QUICK_REPEATS if args.quick else Protocol.repeats)
     budget_s = args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S)

@@ -21,7 +21,7 @@ import msgspec
 from tabulate import tabulate
 
 from bench.claims.state import STATE_FILES
-from bench.commands.arguments import add_results_argument, names
+from bench.commands.arguments import add_results_argument, split_names
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.common.folders import BASELINE
 from bench.common.hashing import sha256_of_pixels
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drop = actions.add_parser("drop", help="drop the rows of a codec on a dataset")
     drop.add_argument("dataset", metavar="DATASET")
     drop.add_argument("name", metavar="CODEC", help="as `results list` calls it")
-    drop.add_argument("--points", type=names, default=[], metavar="P,Q,...", help="only these rate points")
+    drop.add_argument("--points", type=split_names, default=[], metavar="P,Q,...", help="only these rate points")
     for action in actions.choices.values():
         add_results_argument(action)
 

@@ -18,7 +18,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import positive
+from bench.commands.arguments import parse_positive
 from bench.commands.training_options import (
     add_image_arguments,
     add_machine_arguments,
@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="learning rate of task weights (grid: 0.01 0.025 0.05)")
     group.add_argument("--learning-rate", type=float, nargs="+", help="learning rate (default: the recipe's)")
     group.add_argument("--sampler", choices=("grid", "tpe"), default="grid", help="default: %(default)s")
-    group.add_argument("--trials", type=positive, metavar="N", help="trials a λ in all (default: the whole grid)")
-    group.add_argument("--validate-every", type=positive, metavar="STEPS",
+    group.add_argument("--trials", type=parse_positive, metavar="N", help="trials a λ in all (default: the whole grid)")
+    group.add_argument("--validate-every", type=parse_positive, metavar="STEPS",
                        help="steps between validations (default: an epoch's)")
     group.add_argument("--prune-after", type=float, default=0.3, metavar="SHARE",
                        help="share of the steps before which no trial is given up; 1: never (default: %(default)s)")
@@ -73,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="setting that others are compared with across λ (default: the recipe's own)")
     group.add_argument("--noise", type=float, default=0.1, metavar="PERCENT",
                        help="difference of losses below which settings are tied (default: %(default)s)")
-    group.add_argument("--top", type=positive, default=5, metavar="K", help="best settings shown first (default: 5)")
+    group.add_argument("--top", type=parse_positive, default=5, metavar="K",
+                       help="best settings shown first (default: 5)")
     group.add_argument("--reports", type=Path, metavar="FOLDER", help="where the report goes (default: FOLDER/report)")
 
 

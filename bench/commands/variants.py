@@ -88,15 +88,15 @@ def _build_models(variant: Variant) -> list[nn.Module]:
 def _build_model(variant: Variant, options: dict[str, object]) -> nn.Module:
     from torch._subclasses.fake_tensor import FakeTensorMode  # unlike the meta device, knows CompressAI's GDN
 
-    from bench.models import create
+    from bench.models import create_model
 
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
-            return create(variant.model, **options)
+            return create_model(variant.model, **options)
     except ConfigurationError:  # perhaps only because a user's own model looks at its numbers when it is built
         pass
     try:
-        return create(variant.model, **options)
+        return create_model(variant.model, **options)
     except ConfigurationError as error:
         raise ConfigurationError(f"{variant.where}: variant '{variant.name}': {error}") from None
 
@@ -137,10 +137,10 @@ def _describe_place(variant: Variant, checkpoint: Checkpoint) -> str:
 
 def _describe_fit(variant: Variant, lambda_: float, path: Path) -> str:
     """Load a checkpoint and say what was done to make it fit, or why it does not."""
-    from bench.models import create
+    from bench.models import create_model
     from bench.models.checkpoints import load_weights, read_weights
 
-    model = create(variant.model, **variant.options_for(lambda_))
+    model = create_model(variant.model, **variant.options_for(lambda_))
     try:
         report = load_weights(model, read_weights(path), path.name)
     except CheckpointError as error:

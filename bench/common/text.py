@@ -36,14 +36,14 @@ def suggest_name(name: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"did you mean {', '.join(near)}?" if near else otherwise or f"known: {', '.join(known)}"
 
 
-def align(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
     """Return ``rows``, headings first, as lines of aligned columns; the first ``left`` are left-aligned."""
     sides = ("left" if column < left else "right" for column in range(len(rows[0])))
     text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=tuple(sides))
     return ["  " + line.rstrip() for line in text.splitlines()]
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return seconds as people say them: "8 s", "4 min", "2 h 10 min"."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"

@@ -1,4 +1,4 @@
-"""Models by name: ``create("hpcm_base")``, or with other widths ``create("hpcm_base", M=40, N=16)``."""
+"""Models by name: ``create_model("hpcm_base")``, or with other widths ``create_model("hpcm_base", M=40, N=16)``."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def find_model(name: str) -> ModelEntry:
     return MODELS.get(name)
 
 
-def create(name: str, **options: Any) -> nn.Module:
+def create_model(name: str, **options: Any) -> nn.Module:
     """Build a model with fresh weights.
 
     Args:

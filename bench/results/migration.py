@@ -12,7 +12,7 @@ from bench.common.hashing import digest_json
 from bench.metrics.quality import METRICS
 from bench.metrics.quality.psnr import IDENTICAL
 from bench.results.rows import OK, row_key
-from bench.results.schema import convert
+from bench.results.schema import convert_values
 
 FIELDS = {"psnr_rgb_db": "psnr", "psnr_y_db": "psnr-y", "psnr_cb_db": "psnr-cb", "psnr_cr_db": "psnr-cr",
           "ms_ssim": "ms-ssim"}
@@ -27,8 +27,8 @@ def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
         ValueError: a field is missing or of another type.
     """
     old = {name: value for name, value in values.items() if name not in DERIVED}
-    machine = convert(old.get("machine", {}), dict[str, Any], "machine")
-    identity, operators, device = _split_identity(convert(old.get("identity", {}), dict[str, Any], "identity"))
+    machine = convert_values(old.get("machine", {}), dict[str, Any], "machine")
+    identity, operators, device = _split_identity(convert_values(old.get("identity", {}), dict[str, Any], "identity"))
 
     if operators is not None:
         machine["operators"] = operators
@@ -39,7 +39,7 @@ def upgrade_row(values: dict[str, Any]) -> dict[str, Any]:
         old.pop(name, None)
 
     series = digest_json(identity)
-    place = [convert(old.get(name), str, name) for name in ("dataset", "image", "image_sha256")]
+    place = [convert_values(old.get(name), str, name) for name in ("dataset", "image", "image_sha256")]
     return {**old, "identity": identity, "provenance": machine, "series": series, "key": row_key(series, *place)}
 
 

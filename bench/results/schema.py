@@ -89,9 +89,9 @@ class StoredRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
         if schema < cls.SCHEMA:
             known = {name: value for name, value in values.items() if value is not None}
             values = {**cls.upgrade(known), "schema": cls.SCHEMA}
-        row = convert(values, cls)
+        row = convert_values(values, cls)
         for field, kind in cls.OPEN_FIELDS.items():
-            convert(getattr(row, field), kind, field)
+            convert_values(getattr(row, field), kind, field)
         row.require_sense()
         return row
 
@@ -119,7 +119,7 @@ def parse_object(line: str | bytes) -> dict[str, Any]:
     return values
 
 
-def convert(values: Any, kind: type[T], place: str = "") -> T:
+def convert_values(values: Any, kind: type[T], place: str = "") -> T:
     """Return JSON ``values`` as ``kind``.
 
     Args:

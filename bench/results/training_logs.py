@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.common.errors import BenchError
-from bench.results.schema import Count, Duration, Number, Positive, convert, parse_object
+from bench.results.schema import Count, Duration, Number, Positive, convert_values, parse_object
 from bench.results.store import read_lines
 
 TRAINING = "training"  # folder within those of results and of reports
@@ -220,4 +220,4 @@ def read_log_lines(path: Path) -> list[tuple[str, LogLine]]:
 def _parse_line(line: bytes) -> tuple[str, LogLine] | None:
     values = parse_object(line)
     kind = KINDS.get(str(values.get("kind")))
-    return None if kind is None else (line.decode(), convert(values, kind))
+    return None if kind is None else (line.decode(), convert_values(values, kind))

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from bench.common.text import duration
+from bench.common.text import format_duration
 
 LINE_EVERY_S = 5.0
 PRIOR_S = 20.0  # how long the plan's estimate is trusted over what the run has shown so far
@@ -67,7 +67,7 @@ class Progress:
 
     def _show(self, what: str) -> None:
         now, finished = self._clock(), self._done == self._images
-        left = ("0 s" if finished else duration(self.left_s())) + " left"
+        left = ("0 s" if finished else format_duration(self.left_s())) + " left"
         if self._images is not None:
             left = f"{self._done}/{self._images} images, {left}"
 

@@ -114,7 +114,8 @@ def scale_positions(
 
 
 @torch.no_grad()
-def validate(model: nn.Module, images: Tensor, job: Job, device: torch.device, rates: bool = False) -> dict[str, Any]:
+def validate_model(model: nn.Module, images: Tensor, job: Job, device: torch.device,
+                   rates: bool = False) -> dict[str, Any]:
     """Mean over held-out images, uint8 (n, 3, H, W), of loss, bpp and PSNR, and of the scales where ``rates``.
 
     The forward pass has rounded symbols and no noise. PSNR is 10 log10(1/MSE) of the output as it is, neither clamped

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from bench.common.errors import ConfigurationError
 from bench.common.locks import lock_folder
-from bench.common.text import duration
-from bench.models import create
+from bench.common.text import format_duration
+from bench.models import create_model
 from bench.models.checkpoints import bare_weights, load_weights
 from bench.training.balance.objectives import make_objective
 from bench.training.data import Decoded, RandomCrops, as_input, load_batches, number_crops
 from bench.training.early_stopping import Stopping
-from bench.training.losses import Losses, rate_distortion, validate
+from bench.training.losses import Losses, rate_distortion, validate_model
 from bench.training.optimise.cautious_adam import CautiousAdam
 from bench.training.optimise.guard import Guard
 from bench.training.optimise.parameter_groups import LearningParts, set_trainable
@@ -60,7 +60,7 @@ class Trainer:
         self.lock = lock_folder(folder, "trains") if self.processes.leads else None
 
         torch.manual_seed(job.seed)
-        self.model = create(job.model, **job.options)
+        self.model = create_model(job.model, **job.options)
         side = min(cast(int, self.model.padding_multiple), USUAL_CROP)
         if self.recipe.crop % side:
             raise ConfigurationError(f"crops of {self.recipe.crop} pixels don't fit the model",
@@ -168,12 +168,12 @@ class Trainer:
                   skipped=self.guard.skipped, **self.objective.logged())
         left = (self.recipe.steps - self.step) * self.elapsed_s / self.step
         print(f"step {self.step}/{self.recipe.steps}  loss {loss:.4g}  {bpp:.4g} bpp  {psnr:.2f} dB"
-              f"  {duration(left)} left", flush=True)
+              f"  {format_duration(left)} left", flush=True)
 
     def _validate(self, log: LogWriter | None, held_out: Tensor) -> None:
         rates = bool(self.stopping.by_scale) or self.objective.needs_rates
         self.latest = result = self.processes.from_first(
-            lambda: validate(self.model, held_out, self.job, self.processes.device, rates))
+            lambda: validate_model(self.model, held_out, self.job, self.processes.device, rates))
         self.objective.record(result)
         self.stopping.record(result)
 

@@ -30,7 +30,7 @@ def _build_codec(spec: str) -> Codec:
     return build_codec(CodecSpec(**json.loads(spec)))
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def answer_request(request: dict[str, Any]) -> dict[str, Any]:
     """Decode what ``request`` names; the seconds are from the file's bytes to 8-bit pixels."""
     try:
         if request["torch"] is not None:
@@ -62,7 +62,7 @@ def main() -> None:
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_requests, args=(sys.stdin, waiting), daemon=True).start()
     while True:
-        print(json.dumps(answer(json.loads(waiting.get()))), file=replies, flush=True)
+        print(json.dumps(answer_request(json.loads(waiting.get()))), file=replies, flush=True)
 
 
 if __name__ == "__main__":

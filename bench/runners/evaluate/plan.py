@@ -8,7 +8,7 @@ from statistics import mean
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.common.errors import ImageError
-from bench.common.text import align, duration
+from bench.common.text import align_columns, format_duration
 from bench.datasets import Dataset
 from bench.datasets.images import image_size
 from bench.metrics.quality import available_metrics
@@ -131,9 +131,9 @@ def describe_plan(plan: EvaluationPlan) -> str:
         rows.append((
             name, " ".join(planned.unit.spec.point for planned in units),
             str(sum(planned.cached for planned in units)), f"{to_run}{lacking}",
-            duration(sum(planned.expected_s for planned in units)) if to_run else "-",
+            format_duration(sum(planned.expected_s for planned in units)) if to_run else "-",
         ))
-    lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align(rows)]
+    lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align_columns(rows)]
     reasons: dict[str, list[str]] = {}
     for one in plan.missing:
         reasons.setdefault(one.reason, []).append(one.what)
@@ -143,7 +143,7 @@ def describe_plan(plan: EvaluationPlan) -> str:
             spec = planned.unit.spec
             lines.append(f"will fail: {spec.name} {spec.point}: {_indent(planned.series.fault)}")
     if plan.pending:
-        lines.append(f"expected time: about {duration(plan.expected_s)}")
+        lines.append(f"expected time: about {format_duration(plan.expected_s)}")
     else:
         lines.append("everything is stored already, nothing to run")
     return "\n".join(lines)

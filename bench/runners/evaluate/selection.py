@@ -36,7 +36,7 @@ class Chosen:
     missing: tuple[Missing, ...]
 
 
-def choose(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
+def choose_codecs(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
     """Return the specifications for names of codecs, of variants, and of the groups all, classical, learned.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
-from bench.common.text import align
+from bench.common.text import align_columns
 from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.results.labels import mark_miniature
 from bench.results.rows import OK, Row
@@ -34,7 +34,7 @@ def summarise(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> str:
         table.append((name, spec.point, *_cells(own, len(planned.keys), metrics)))
     failures = _failures(row for row in everything if row.status != OK)
     warnings = [f"{row.name} {row.point} {text}" for row in everything for text in row.warnings]
-    lines = [f"{plan.dataset.title}: {plan.dataset.coverage}", *align(table)]
+    lines = [f"{plan.dataset.title}: {plan.dataset.coverage}", *align_columns(table)]
     lines += _listed("failed", failures) + _listed("warning", warnings)
     return "\n".join(lines)
 

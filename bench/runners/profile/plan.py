@@ -15,9 +15,9 @@ import torch
 
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import digest_json, sha256_of
-from bench.common.text import align, duration
+from bench.common.text import align_columns, format_duration
 from bench.datasets import read_rgb8
-from bench.models import create
+from bench.models import create_model
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE
 from bench.runners.machine import code_version
@@ -116,7 +116,7 @@ def _weights_bytes(subject: Subject) -> int:
     """Bytes of a subject's parameters; 0 where the model can't be built, which is then found out."""
     try:
         with torch.device("meta"):
-            model = create(subject.variant.model, **subject.options)
+            model = create_model(subject.variant.model, **subject.options)
     except Exception:
         return 0
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
@@ -183,11 +183,11 @@ def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, devic
             *dict.fromkeys((one.name, one.configuration, one.weights) for one in subjects)]
     pictures = ", ".join(str(one) + (f" ({one.file.name})" if one.file else "") for one in settings.pictures)
     turns = "all in turns" if len(groups) == 1 else f"in turns with {BASE}, in {len(groups)} groups"
-    budget = "" if protocol.budget_s == float("inf") else f" or {duration(protocol.budget_s)} of sampling"
+    budget = "" if protocol.budget_s == float("inf") else f" or {format_duration(protocol.budget_s)} of sampling"
     return "\n".join([
         f"profile on {device_name}, {torch.get_num_threads()} threads: {pictures}; batch {settings.batch}; {turns};"
         f" {protocol.repeats} repeats{budget}, at least {protocol.least}",
-        *align(rows, left=3), f"expected time: about {duration(total_s(groups, settings))}",
+        *align_columns(rows, left=3), f"expected time: about {format_duration(total_s(groups, settings))}",
     ])
 
 

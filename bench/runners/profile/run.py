@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from bench.common.files import file_name
 from bench.common.hashing import digest_json
-from bench.common.text import align
+from bench.common.text import align_columns
 from bench.metrics.statistics.timing import summarise_times
 from bench.results.latency_figures import kmac_per_pixel
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, OUT_OF_MEMORY, Direction, LatencyRow
@@ -193,7 +193,7 @@ def summarise_rows(rows: Sequence[LatencyRow]) -> str:
             pairs.setdefault((row.name, row.configuration, f"{row.width}x{row.height}"), {})[row.direction] = row
     headings = ("variant", "configuration", "shape", "encode ms (p10 to p90)", "decode ms (p10 to p90)", "n", "bpp",
                 "exact", "decode peak MB", "kMAC/px enc", "dec")
-    lines = align([headings, *((*key, *_summary_cells(pair)) for key, pair in pairs.items())], left=3)
+    lines = align_columns([headings, *((*key, *_summary_cells(pair)) for key, pair in pairs.items())], left=3)
 
     failures = [f"failed: {row.name} ({row.configuration}) {row.width}x{row.height} {row.status}: {row.reason}"
                 for row in rows if row.status != OK]

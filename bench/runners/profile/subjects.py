@@ -19,7 +19,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
 from bench.datasets import read_rgb8, resolve_dataset
-from bench.models import create, find_model
+from bench.models import create_model, find_model
 from bench.models.checkpoints import load_weights, read_weights
 from bench.models.hyperprior import HyperpriorCodec
 from bench.models.own_models import source_sha256
@@ -113,7 +113,7 @@ def build_codec(subject: Subject, device: str) -> tuple[LearnedCodec, nn.Module]
     if subject.checkpoint is None:
         model = make_lively_model(subject.variant.model, subject.options)
     else:
-        model = create(subject.variant.model, **subject.options)
+        model = create_model(subject.variant.model, **subject.options)
         load_weights(model, read_weights(subject.checkpoint), subject.checkpoint.name)
     tag = spec_tag({"model": subject.variant.model, "options": subject.options})
     return LearnedCodec(model, device, tag), model
@@ -123,7 +123,7 @@ def make_lively_model(name: str, options: Mapping[str, Any] = {}, seed: int = SE
     """Build a model on the CPU, with coding tables and a rate like a trained one's; the same weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: Any = create(name, **options)
+        model: Any = create_model(name, **options)
 
     if type(model).forward is not nn.Module.forward:  # else there is no rate to go by
         side, multiple = CALIBRATION_SIDE, model.padding_multiple

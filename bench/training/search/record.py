@@ -10,7 +10,7 @@ import msgspec
 
 from bench.common.errors import ConfigurationError
 from bench.common.files import write_whole
-from bench.results.schema import Number, convert, parse_object
+from bench.results.schema import Number, convert_values, parse_object
 
 RECORD_NAME = "trial.json"
 TrialEnd = Literal["complete", "pruned", "failed"]
@@ -84,7 +84,7 @@ def read_trial(path: Path) -> Trial:
         ConfigurationError: it is damaged, or lacks something.
     """
     try:
-        trial = convert(parse_object(path.read_bytes()), Trial)
+        trial = convert_values(parse_object(path.read_bytes()), Trial)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} is no record of a trial: {error}", "repair or remove it") from None
     return msgspec.structs.replace(trial, place=str(path.parent))

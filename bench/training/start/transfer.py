@@ -69,12 +69,12 @@ def from_other(path: Path, model_name: str, freeze: bool, name: str, model: nn.M
             ``model_name`` names.
         name: how the record calls the file.
     """
-    report = transfer(model, read_weights(path), freeze, FREEZE_EXCEPT.get(model_name, ()))
+    report = transfer_weights(model, read_weights(path), freeze, FREEZE_EXCEPT.get(model_name, ()))
     print(f"start from {name}: {path}\n{describe_transfer(report)}", flush=True)
     return {"start": name, "frozen": freeze}
 
 
-def transfer(
+def transfer_weights(
     model: nn.Module, weights: Mapping[str, Tensor], freeze: bool = False, except_parts: Sequence[str] = ()
 ) -> TransferReport:
     """Copy into ``model`` what fits of ``weights``, and rebuild its coding tables.
