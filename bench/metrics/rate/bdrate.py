@@ -27,8 +27,8 @@ Interpolator = Callable[[np.ndarray, np.ndarray], Integral]  # of x, which rises
 DEFAULT_METHOD = "pchip"
 
 
-def _interpolate(interpolator: Callable, x: np.ndarray, y: np.ndarray) -> Integral:
-    curve = interpolator(x, y)
+def _interpolate(interpolator: str, x: np.ndarray, y: np.ndarray) -> Integral:
+    curve = getattr(scipy.interpolate, interpolator)(x, y)  # by name: scipy is slow to load, and help needs none of it
     return lambda low, high: float(curve.integrate(low, high))
 
 
@@ -40,8 +40,8 @@ def _fit_cubic(x: np.ndarray, y: np.ndarray) -> Integral:
 
 METHODS: Registry[Interpolator] = Registry("BD interpolation", {
     # monotone piecewise cubic (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984)
-    "pchip": partial(_interpolate, scipy.interpolate.PchipInterpolator),
-    "akima": partial(_interpolate, scipy.interpolate.Akima1DInterpolator),  # piecewise cubic (J. ACM 17, 1970)
+    "pchip": partial(_interpolate, "PchipInterpolator"),
+    "akima": partial(_interpolate, "Akima1DInterpolator"),  # piecewise cubic (J. ACM 17, 1970)
     "cubic": _fit_cubic,
 })
 
