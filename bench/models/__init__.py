@@ -37,8 +37,7 @@ class ModelEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-MODELS: Registry[ModelEntry] = Registry("model")
-for name, entry in {
+MODELS: Registry[ModelEntry] = Registry("model", {
     "hpcm_base": ModelEntry(HPCM),
     "hpcm_large": ModelEntry(HPCM, {
         "stages": ((96, 2), (192, 2), (384, 8)), "prior_s1_s2": (2, 2), "prior_s3": (4, 3),
@@ -61,8 +60,7 @@ for name, entry in {
     "weconv_phase4": ModelEntry(WeConvPhase4),
     "weconv_phase5": ModelEntry(WeConvPhase5),
     "lalic": ModelEntry(LALIC),
-}.items():
-    MODELS.add(name, entry)
+})
 
 
 def find_model(name: str) -> ModelEntry:

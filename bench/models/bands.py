@@ -23,9 +23,6 @@ class TokenAttention(nn.MultiheadAttention):
     no matrix of all weights.
     """
 
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__(channels, heads, batch_first=True)
-
     def attend(self, query: Tensor, memory: Tensor) -> Tensor:
         """Let each token of one sequence look at all of another.
 

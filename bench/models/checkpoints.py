@@ -99,7 +99,8 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
     wanted = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
     constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
     missing = [name for name in wanted if name not in weights and name not in constants]
-    filled = [name for name in missing if name.startswith(tuple(_fillings(model)))]
+    fillings = getattr(model, "fill_missing", {}).items()
+    filled = {name: value for name in missing for prefix, value in fillings if name.startswith(prefix)}
 
     problems = {
         "missing": [name for name in missing if name not in filled],
@@ -113,9 +114,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
 
     with torch.no_grad():
         for name, value in wanted.items():
-            if name in filled:
-                _fill_entry(value, model, name)
-            elif name not in constants:
+            if (known := filled.get(name)) is not None:
+                value.fill_(known)
+            elif name not in filled and name not in constants:
                 value.copy_(weights[name])
 
     if update := getattr(model, "update", None):
@@ -256,15 +257,3 @@ def is_rebuilt(model: nn.Module, name: str) -> bool:
         name: of the entry.
     """
     return any(f".{name}".endswith(f".{tail}") for tail in getattr(model, "rebuilt", ()))
-
-
-def _fillings(model: nn.Module) -> dict[str, float | None]:
-    """Name prefixes of entries that a file may lack, to their value."""
-    return getattr(model, "fill_missing", {})
-
-
-def _fill_entry(entry: Tensor, model: nn.Module, name: str) -> None:
-    """Give an entry that the file lacks its known value; None leaves what the model has."""
-    value = next(value for prefix, value in _fillings(model).items() if name.startswith(prefix))
-    if value is not None:
-        entry.fill_(value)

@@ -36,34 +36,16 @@ class SpatialPrior(nn.Module):
         return self.branch_2(self.branch_1(x) * q)
 
 
-def depthwise_prior(M: int, depths: tuple[int, ...], expansion: float) -> SpatialPrior:
-    """Build a prior made of DWConvRB.
-
-    Args:
-        M: channels of the latents.
-        depths: blocks before q, after q, and (1B only) after the projection to 2M channels.
-        expansion: hidden width of a block over its width.
-    """
-    before, after, *final = depths
-    wide = [DWConvRB(3 * M, expansion) for _ in range(before + after)]
-    narrow = [DWConvRB(2 * M, expansion) for _ in range(sum(final))]
-    return SpatialPrior(wide[:before], [*wide[before:], conv1x1(3 * M, 2 * M), *narrow])
-
-
 class HierarchicalContext(nn.Module):
     """Context model for latents of ``M`` channels; a base class, so that names stay those of checkpoints.
 
     Attributes:
         M: channels of the latents.
-        head_width: channels of an attention head; None: no attention.
-        heads: of the attention, where there is one.
         attention_type: of what joins parameters and context.
         windows: side of the attention's windows at each scale.
     """
 
     M: int
-    head_width: int | None
-    heads: int
     attention_type: type[WindowCrossAttention] = WindowCrossAttention
     windows: tuple[int, int, int] = (4, 8, 8)
 
@@ -78,7 +60,7 @@ class HierarchicalContext(nn.Module):
         """Add the networks.
 
         Args:
-            prior_s1_s2, prior_s3: blocks in the spatial priors, see :func:`depthwise_prior`.
+            prior_s1_s2, prior_s3: blocks in the spatial priors, see :meth:`build_prior`.
             adaptor_depths: DWConvRB in each adaptor of the three scales, or None for one 1x1 convolution.
             expansion: hidden width of the DWConvRB over their width.
             head_width: channels of an attention head, or None for a model without attention.
@@ -106,9 +88,12 @@ class HierarchicalContext(nn.Module):
         """Build a network from adapted context (B, 3M, h, w) and q to scales and means (B, 2M, h, w).
 
         Args:
-            depths: numbers of blocks, see :func:`depthwise_prior`.
+            depths: DWConvRB before q, after q, and (1B only) after the projection to 2M channels.
         """
-        return depthwise_prior(self.M, depths, self.expansion)
+        before, after, *final = depths
+        wide = [DWConvRB(3 * self.M, self.expansion) for _ in range(before + after)]
+        narrow = [DWConvRB(2 * self.M, self.expansion) for _ in range(sum(final))]
+        return SpatialPrior(wide[:before], [*wide[before:], conv1x1(3 * self.M, 2 * self.M), *narrow])
 
     def build_fusion(self) -> nn.Module:
         """Build a network over the context on its way to the next scale: (B, 2M, h, w) to the same shape."""

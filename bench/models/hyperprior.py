@@ -29,7 +29,6 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
     Attributes:
         M, N: channels of latents and hyper-latents.
-        latent_stride: pixels that a latent spans in each direction.
         g_a, g_s: analysis and synthesis, image to latents and back.
         h_a, h_s: hyper analysis and synthesis.
         scale_table: scales that index the coder's tables of y, (rows,); empty before ``update``.
@@ -38,7 +37,6 @@ class HyperpriorCodec(ImageCodec, nn.Module):
     rebuilt = TABLE_BUFFERS
     M: int
     N: int
-    latent_stride: int
     g_a: nn.Module
     g_s: nn.Module
     h_a: nn.Module
@@ -175,7 +173,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
 
         # Coding waits for the symbols: only once all other work of a GPU is queued.
-        z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:]), self.tables("z"))
+        z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:].numel()), self.tables("z"))
         symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
         y_stream = rans.encode(symbols.flatten(), scale_index(scales, self.scale_table).flatten(), self.tables("y"))
 
@@ -202,7 +200,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             StreamError: a stream ends too early.
         """
         height, width = shape
-        z_symbols = rans.Decoder(z_stream, self.tables("z")).decode(self._z_rows((height, width)))
+        z_symbols = rans.Decoder(z_stream, self.tables("z")).decode(self._z_rows(height * width))
         z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
         reader = Reader(y_stream, self.tables("y"), self.scale_table)
         return self.code_latents(self.hyper_synthesis(z_hat), reader)
@@ -217,7 +215,6 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         y_stream, z_stream = streams
         return self.reconstruct(self.decode_latents(y_stream, z_stream, shape))
 
-    def _z_rows(self, shape: Iterable[int]) -> Tensor:
-        """Row of the tables of z for each hyper-latent of one image, in raster order."""
-        height, width = shape
-        return torch.arange(self.N).repeat_interleave(height * width)
+    def _z_rows(self, positions: int) -> Tensor:
+        """Row of the tables of z for each hyper-latent of one image, ``positions`` in a channel, in raster order."""
+        return torch.arange(self.N).repeat_interleave(positions)

@@ -64,52 +64,6 @@ class PartialConv(nn.Module):
         return torch.cat((self.pconv(head), tail), dim=1)
 
 
-class PConvRB(nn.Module):
-    """Residual block: partial convolution, then a pointwise network.
-
-    Args:
-        channels: of input and output.
-        ratio: see :class:`PartialConv`.
-        expansion: hidden width of the pointwise network over ``channels``.
-    """
-
-    def __init__(self, channels: int, ratio: int = 4, expansion: int = 4) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(PartialConv(channels, ratio), *_pointwise(channels, expansion))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) to the same shape."""
-        return self.branch(x).add_(x)  # in place: new memory costs a CPU more than the sum
-
-
-class DWConvRB(nn.Module):
-    """Residual block: depthwise 3x3 convolution, then a pointwise network.
-
-    Args:
-        channels: of input and output.
-        expansion: hidden width of the pointwise network over ``channels``.
-    """
-
-    def __init__(self, channels: int, expansion: float = 2) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(depthwise(channels), *_pointwise(channels, expansion))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) to the same shape."""
-        return self.branch(x).add_(x)
-
-
-def residual_blocks(width: int, number: int, ratio: int = 4) -> list[PConvRB]:
-    """Make residual blocks with partial convolution.
-
-    Args:
-        width: channels of each.
-        number: of blocks.
-        ratio: see :class:`PartialConv`.
-    """
-    return [PConvRB(width, ratio) for _ in range(number)]
-
-
 class Branch(nn.Module):
     """A transform: one sequence of layers under the name ``branch``.
 
@@ -124,6 +78,50 @@ class Branch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """What the layers make of x, one after another."""
         return self.branch(x)
+
+
+class ResidualBranch(Branch):
+    """A branch whose result is added to its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
+        return self.branch(x).add_(x)  # in place: new memory costs a CPU more than the sum
+
+
+class PConvRB(ResidualBranch):
+    """Residual block: partial convolution, then a pointwise network.
+
+    Args:
+        channels: of input and output.
+        ratio: see :class:`PartialConv`.
+        expansion: hidden width of the pointwise network over ``channels``.
+    """
+
+    def __init__(self, channels: int, ratio: int = 4, expansion: int = 4) -> None:
+        super().__init__(PartialConv(channels, ratio), *_pointwise(channels, expansion))
+
+
+class DWConvRB(ResidualBranch):
+    """Residual block: depthwise 3x3 convolution, then a pointwise network.
+
+    Args:
+        channels: of input and output.
+        expansion: hidden width of the pointwise network over ``channels``.
+    """
+
+    def __init__(self, channels: int, expansion: float = 2) -> None:
+        super().__init__(depthwise(channels), *_pointwise(channels, expansion))
+
+
+def residual_blocks(width: int, number: int, ratio: int = 4) -> list[PConvRB]:
+    """Make residual blocks with partial convolution.
+
+    Args:
+        width: channels of each.
+        number: of blocks.
+        ratio: see :class:`PartialConv`.
+    """
+    return [PConvRB(width, ratio) for _ in range(number)]
 
 
 class WindowCrossAttention(nn.Module):
@@ -141,10 +139,7 @@ class WindowCrossAttention(nn.Module):
     def __init__(self, channels: int, window: int, heads: int) -> None:
         super().__init__()
         self.window, self.heads = window, heads
-        self.conv_q = conv1x1(channels, channels)
-        self.conv_k = conv1x1(channels, channels)
-        self.conv_v = conv1x1(channels, channels)
-        self.conv_out = conv1x1(channels, channels)
+        self.conv_q, self.conv_k, self.conv_v, self.conv_out = (conv1x1(channels, channels) for _ in range(4))
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """Join parameters and context.

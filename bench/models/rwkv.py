@@ -6,6 +6,7 @@ scales, and the spatial priors; a phase is a choice of options (``bench/models/_
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,24 +38,6 @@ class ContextCell(MixingBlock):
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """Parameters x and context h, (B, width, H, W) each, to the next context, in the same shape."""
         return self.output_proj(self.mix_map(self.input_proj(torch.cat((x, h), dim=1))))
-
-
-class FusionNet(nn.Module):
-    """Mixing blocks and a 1x1 convolution over the context on its way to the next scale.
-
-    Args:
-        width: channels of the context.
-        blocks: before the convolution.
-    """
-
-    def __init__(self, width: int, blocks: list[nn.Module]) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*blocks)
-        self.out_proj = conv1x1(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, width, H, W) to the same shape."""
-        return self.out_proj(self.blocks(x))
 
 
 class RWKV(HPCM):
@@ -112,10 +95,11 @@ class RWKV(HPCM):
         return ContextCell(2 * self.M, rate, **self.block_options)
 
     def build_fusion(self) -> nn.Module:
-        """As of the base, or mixing blocks where there is a hidden rate."""
+        """As of the base, or mixing blocks before its convolution where there is a hidden rate."""
         if self.fusion_rate is None:
             return super().build_fusion()
-        return FusionNet(2 * self.M, self._blocks(2 * self.M, self.fusion_rate, self.fusion_blocks))
+        blocks = self._blocks(2 * self.M, self.fusion_rate, self.fusion_blocks)
+        return nn.Sequential(OrderedDict(blocks=nn.Sequential(*blocks), out_proj=super().build_fusion()))
 
     def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
         """As of the base, or mixing blocks where there is a hidden rate."""

@@ -72,8 +72,7 @@ class SpatialMix(nn.Module):
         super().__init__()
         check_whole(runs=runs)
         self.runs = runs
-        self.decay = nn.Parameter(torch.randn(width))
-        self.boost = nn.Parameter(torch.randn(width))
+        self.decay, self.boost = (nn.Parameter(torch.randn(width)) for _ in range(2))
         self.omni_shift = OmniShift(width)
         self.key, self.value, self.receptance, self.output = (nn.Linear(width, width, bias=False) for _ in range(4))
 

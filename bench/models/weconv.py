@@ -6,7 +6,6 @@ run as published. Here the prior enters contexts only, and the later phases take
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,6 +28,9 @@ from bench.models.wavelet_transforms import (
 )
 from bench.models.wavelets import FILTER_BUFFERS, HaarDWT, HaarIDWT, WeConv, WeConvSimple
 
+# What is added to the latents in the contexts of each scale, (B, M, ., .); None for the low band.
+Prior = tuple[Tensor, Tensor, Tensor] | None
+
 
 class BandAttention(WindowCrossAttention):
     """The base's attention on planes that may be smaller than its window; below 2x2 there is none."""
@@ -37,19 +39,6 @@ class BandAttention(WindowCrossAttention):
         """Parameters and context, (B, C, H, W) each, to the next context, in the same shape."""
         window = min(self.window, *x.shape[2:])
         return (self.attend(x, h, window) if window > 1 else x) + self.conv_out(x)
-
-
-@dataclass(frozen=True)
-class BandPass:
-    """What the coding of one band knows.
-
-    Attributes:
-        prior: for each scale what is added to the latents in the contexts, (B, M, ., .); None for the low band.
-        skips_scale_3: scale 3 is coded from the hyper parameters alone.
-    """
-
-    prior: tuple[Tensor, Tensor, Tensor] | None
-    skips_scale_3: bool
 
 
 class WeConvPhase1(HPCM):
@@ -132,26 +121,25 @@ class WeConvPhase1(HPCM):
             The decoded band, (B, M, h, w).
         """
         pyramid = None if prior is None else (F.avg_pool2d(prior, 4), F.avg_pool2d(prior, 2), prior)
-        state = BandPass(pyramid, self.skip_s3_for_hf and prior is not None)
-        return self.walk(parameters, coder, state, first=number * parameters[0].numel() // 2)
+        return self.walk(parameters, coder, pyramid, first=number * parameters[0].numel() // 2)
 
-    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: BandPass) -> Tensor:
+    def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: Prior) -> Tensor:
         """As of the base; where scale 3 is skipped its context is the hyper parameters."""
-        if number == 2 and state.skips_scale_3:
+        if number == 2 and state and self.skip_s3_for_hf:
             return hyper
         return super().enter_scale(number, scale, context, hyper, state)
 
-    def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: BandPass) -> Tensor:
+    def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: Prior) -> Tensor:
         """As of the base, with the prior added to the latents; where scale 3 is skipped its context alone."""
-        if number == 2 and state.skips_scale_3:
+        if number == 2 and state and self.skip_s3_for_hf:
             return context
-        if state.prior is not None:
-            latents = latents + state.prior[number]
+        if state:
+            latents = latents + state[number]
         return super().predict(number, i, context, latents, state)
 
-    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: BandPass) -> Tensor:
+    def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: Prior) -> Tensor:
         """As of the base, unless nothing reads it."""
-        if state.skips_scale_3 and (number, i) >= (1, STEPS[1] - 1):  # what follows does not read it
+        if state and self.skip_s3_for_hf and (number, i) >= (1, STEPS[1] - 1):  # what follows does not read it
             return context
         return super().next_context(number, i, parameters, context, state)
 

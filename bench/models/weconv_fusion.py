@@ -36,7 +36,7 @@ from bench.models.wavelet_transforms import (
     pointwise,
 )
 from bench.models.wavelets import BANDS, split_bands
-from bench.models.weconv import BandPass, WeConvPhase2
+from bench.models.weconv import Prior, WeConvPhase2
 
 GROUPS = {2: (((0, 0), (1, 1)), ((0, 1), (1, 0))), 4: (((0, 0),), ((0, 1),), ((1, 0),), ((1, 1),))}
 
@@ -187,11 +187,11 @@ class WeConvPhase5(WeConvPhase4):
         else:
             self.y_spatial_prior_s1_s2 = self.build_prior(prior_s1_s2)
 
-    def walk(self, hyper: Tensor, coder: StepCoder, state: BandPass, first: int = 0) -> Tensor:
+    def walk(self, hyper: Tensor, coder: StepCoder, state: Prior, first: int = 0) -> Tensor:
         """As of the base; the positions of a band are coded group by group, (B, M, h, w)."""
         latents = hyper.new_zeros(len(hyper), hyper[0].numel() // 2)
         parameters, shape = hyper, (self.M, *hyper.shape[2:])
-        groups = 2 if state.skips_scale_3 else self.num_checkerboard_groups
+        groups = 2 if state and self.skip_s3_for_hf else self.num_checkerboard_groups
 
         for number, index in enumerate(checkerboard(shape, groups, hyper.device)):
             if number > 0:
@@ -200,7 +200,7 @@ class WeConvPhase5(WeConvPhase4):
             latents = latents.index_copy(1, index, coded)
         return latents.view(-1, *shape)
 
-    def predict_group(self, latents: Tensor, hyper: Tensor, state: BandPass) -> Tensor:
+    def predict_group(self, latents: Tensor, hyper: Tensor, state: Prior) -> Tensor:
         """Predict a group from what is decoded of a band.
 
         Args:
@@ -211,10 +211,10 @@ class WeConvPhase5(WeConvPhase4):
         Returns:
             Scales, then means, (B, 2M, h, w).
         """
-        context = self.multi_res_builder(latents if state.prior is None else latents + state.prior[2])
+        context = self.multi_res_builder(latents + state[2] if state else latents)
         if not self.use_enhanced_context:
             return self.y_spatial_prior_s1_s2(torch.cat((hyper, context), dim=1), 1)
-        network = self.enhanced_context_ll if state.prior is None else self.enhanced_context_hf
+        network = self.enhanced_context_hf if state else self.enhanced_context_ll
         return network(torch.cat((context, hyper), dim=1))
 
 
