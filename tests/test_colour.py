@@ -126,8 +126,3 @@ def test_raw_planes_have_the_layout_of_raw_video(layout):
         assert np.array_equal(own, back)
     with pytest.raises(ValueError, match="not one frame of 10x6"):
         planes_from_bytes(data[:-2], 6, 10, layout)
-
-
-def test_formats_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match="422"):
-        YCbCrFormat("422", 8)

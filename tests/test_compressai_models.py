@@ -67,8 +67,8 @@ def test_files_hold_compressais_strings_and_decode_to_its_image(architecture: st
         decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"][0, :, 11:52, 29:99]
         bits = sum(float(-part.double().log2().sum()) for part in model(x)["likelihoods"].values())
     streams = [stream for [stream] in coded["strings"]]
-    contents = unpack_file(encoding.stream, codec._tag())
-    assert list(contents.streams) == streams and contents.shape == ()  # the stride tells it
+    *_, shape, packed = unpack_file(encoding.stream, codec._tag())
+    assert list(packed) == streams and shape == ()  # the stride tells it
     assert encoding.parts == {"header": len(encoding.stream) - sum(map(len, streams)),
                               **dict(zip(("y", "z"), map(len, streams)))}
     expected = (decoded.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

@@ -7,7 +7,7 @@ from binascii import crc_hqx
 import numpy as np
 import pytest
 
-from bench.codecs.container import LARGEST_NUMBER, Contents, pack_file, unpack_file
+from bench.codecs.container import LARGEST_NUMBER, pack_file, unpack_file
 from bench.common.errors import CodecError
 
 TAG = 0x1B2
@@ -34,7 +34,7 @@ def with_checksum(content: bytes, tag: int = TAG) -> bytes:
 @pytest.mark.parametrize(("width", "height", "shape", "streams"), CASES)
 def test_what_is_packed_comes_back(width, height, shape, streams) -> None:
     data = pack_file(width, height, shape, streams, TAG)
-    assert unpack_file(data, TAG) == Contents(width, height, shape, tuple(streams))
+    assert unpack_file(data, TAG) == (width, height, shape, tuple(streams))
 
 
 @pytest.mark.parametrize(("width", "height", "shape", "streams"), CASES)
@@ -56,7 +56,7 @@ def test_any_contents_come_back() -> None:
         streams = tuple(RANDOM.bytes(RANDOM.integers(0, 300)) for _ in range(RANDOM.integers(1, 12)))
         tag = int(RANDOM.integers(2**16))
         packed = pack_file(width, height, shape, streams, tag)
-        assert unpack_file(packed, tag) == Contents(width, height, shape, streams)
+        assert unpack_file(packed, tag) == (width, height, shape, streams)
 
 
 def test_every_flipped_bit_and_every_pair_of_neighbours_is_noticed() -> None:
@@ -92,11 +92,11 @@ def test_random_bytes_raise_nothing_but_codec_errors() -> None:
         data = RANDOM.bytes(RANDOM.integers(0, 40))
         for candidate in (data, with_checksum(data)):
             try:
-                contents = unpack_file(candidate, TAG)
+                width, height, shape, streams = unpack_file(candidate, TAG)
             except CodecError:
                 continue
-            assert contents.width and contents.height and contents.streams
-            assert pack_file(contents.width, contents.height, contents.shape, contents.streams, TAG) == candidate
+            assert width and height and streams
+            assert pack_file(width, height, shape, streams, TAG) == candidate
 
 
 @pytest.mark.parametrize(("content", "told"), [

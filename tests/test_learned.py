@@ -174,8 +174,8 @@ def test_foreign_files_are_refused(foreign, codec, monkeypatch) -> None:
 
 
 def test_a_file_holds_the_size_and_no_shape_that_follows_from_it(codec) -> None:
-    contents = unpack_file(codec.encode(picture(300, 5)).stream, codec._tag())
-    assert (contents.width, contents.height, contents.shape) == (300, 5, ())
+    width, height, shape, _ = unpack_file(codec.encode(picture(300, 5)).stream, codec._tag())
+    assert (width, height, shape) == (300, 5, ())
 
 
 def test_files_of_other_options_are_refused(codec, spec, stream) -> None:
@@ -234,8 +234,8 @@ def test_a_side_may_have_more_than_65535_pixels() -> None:
 def test_a_model_without_a_stride_has_its_shape_in_the_file() -> None:
     codec, image = LearnedCodec(Raw(), "cpu"), picture(20, 40)
     encoding = codec.encode(image)
-    contents = unpack_file(encoding.stream, codec._tag())
-    assert (contents.width, contents.height, contents.shape, len(contents.streams)) == (20, 40, (48, 32), 3)
+    width, height, shape, streams = unpack_file(encoding.stream, codec._tag())
+    assert (width, height, shape, len(streams)) == (20, 40, (48, 32), 3)
     assert encoding.parts == {"header": 2 + 3 + 3 + 2 * 2, "y": 3 * 48 * 32}
     assert np.array_equal(codec.decode(encoding.stream), image)
 

@@ -7,7 +7,7 @@ from compressai.ans import BufferedRansEncoder, RansDecoder
 from torch import Tensor
 
 from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, make_report, time_together
-from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_table
+from bench.models.entropy import GeneralisedGaussian, scale_table
 from bench.operators import rans
 from bench.runners.machine import device_name
 
@@ -48,21 +48,21 @@ def draw_symbols(number: int) -> tuple[Tensor, Tensor]:
     return rows, (0.7 * scale_table()[rows] * torch.randn(number, generator=generator)).round()
 
 
-def decode_in_steps(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+def decode_in_steps(stream: bytes, rows: Tensor, tables: rans.CodingTables) -> None:
     """Decode by this suite's coder, in as many calls as a model makes."""
     decoder = rans.Decoder(stream, tables)
     for part in rows.split(STEPS):
         decoder.decode(part)
 
 
-def encode_by_compressai(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
+def encode_by_compressai(symbols: Tensor, rows: Tensor, tables: rans.CodingTables) -> bytes:
     """Encode in one call."""
     encoder = BufferedRansEncoder()
     encoder.encode_with_indexes(symbols.int().tolist(), rows.int().tolist(), *(table.tolist() for table in tables))
     return encoder.flush()
 
 
-def decode_by_compressai(stream: bytes, rows: Tensor, tables: CodingTables) -> None:
+def decode_by_compressai(stream: bytes, rows: Tensor, tables: rans.CodingTables) -> None:
     """Decode in as many calls as a model makes."""
     decoder = RansDecoder()
     decoder.set_stream(stream)

@@ -64,8 +64,7 @@ class ClassicalCodec:
     def _build(self, spec: CodecSpec) -> Codec:
         """Build a codec; what is missing here is an error."""
         settings, value = self._merged_settings(spec), self._rate_value(spec)
-        fault = self.missing()
-        if fault:
+        if fault := self.missing():
             raise CodecUnavailable(fault)
         return self.build(settings, value)
 
@@ -88,8 +87,7 @@ class ClassicalCodec:
 
     def _merged_settings(self, spec: CodecSpec) -> dict[str, Any]:
         """Defaults and what a specification sets; an unknown setting is an error."""
-        unknown = sorted(set(spec.settings) - set(self.settings))
-        if unknown:
+        if unknown := sorted(set(spec.settings) - set(self.settings)):
             known = ", ".join(self.settings) or "none"
             raise ConfigurationError(
                 f"{self.name} has no setting {', '.join(unknown)}", f"its settings: {known}"

@@ -30,11 +30,6 @@ class YCbCrFormat:
     chroma: str
     depth: int
 
-    def __post_init__(self) -> None:
-        """Refuse formats that no codec here has."""
-        if self.chroma not in ("444", "420") or self.depth not in (8, 10):
-            raise ValueError(f"no planar format {self.chroma} with {self.depth} bits")
-
     @property
     def step(self) -> int:
         """Luma samples per chroma sample, along each axis."""
@@ -49,11 +44,6 @@ class YCbCrFormat:
     def dtype(self) -> np.dtype:
         """Sample type in memory and in files: one byte, or two with the low byte first."""
         return np.dtype("u1" if self.depth == 8 else "<u2")
-
-    def shapes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Shapes of the three planes of an image of ``height`` x ``width`` pixels."""
-        chroma = (height // self.step, width // self.step)
-        return [(height, width), chroma, chroma]
 
     def __str__(self) -> str:
         return f"YCbCr {':'.join(self.chroma)} {self.depth}-bit"
@@ -126,13 +116,11 @@ def planes_from_bytes(data: bytes, height: int, width: int, layout: YCbCrFormat)
     Raises:
         ValueError: the length is not that of one frame of this size.
     """
-    shapes = layout.shapes(height, width)
+    chroma = (height // layout.step, width // layout.step)
     samples = np.frombuffer(data, dtype=layout.dtype)
-    if samples.size != sum(rows * columns for rows, columns in shapes):
+    luma_size, chroma_size = height * width, chroma[0] * chroma[1]
+    if samples.size != luma_size + 2 * chroma_size:
         raise ValueError(f"{len(data)} bytes are not one frame of {width}x{height}, {layout}")
 
-    planes, start = [], 0
-    for rows, columns in shapes:
-        planes.append(samples[start : start + rows * columns].reshape(rows, columns))
-        start += rows * columns
-    return planes[0], planes[1], planes[2]
+    luma, cb, cr = np.split(samples, [luma_size, luma_size + chroma_size])
+    return luma.reshape(height, width), cb.reshape(chroma), cr.reshape(chroma)

@@ -9,9 +9,9 @@ there because an arithmetic decoder neither notices damage nor stops at its stre
 
 from __future__ import annotations
 
+import io
 from binascii import crc_hqx
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bench.common.errors import CodecError
 
@@ -19,24 +19,14 @@ CHECKSUM_BYTES = 2
 LARGEST_NUMBER = 2**32 - 1
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What a file holds.
+def pack_file(width: int, height: int, shape: Sequence[int], streams: Sequence[bytes], tag: int) -> bytes:
+    """Return the bytes of a file.
 
-    Attributes:
+    Args:
         width, height: of the image in pixels.
         shape: of the hyper-latents, for models of which it can't be derived; else empty.
         streams: in the order in which the decoder takes them.
-    """
-
-    width: int
-    height: int
-    shape: tuple[int, ...]
-    streams: tuple[bytes, ...]
-
-
-def pack_file(width: int, height: int, shape: Sequence[int], streams: Sequence[bytes], tag: int) -> bytes:
-    """Return the bytes of a file; :func:`unpack_file` tells what the arguments mean.
+        tag: 16 bits that the file must be unpacked with.
 
     Raises:
         CodecError: a number can't be stored, or there is no stream.
@@ -50,8 +40,8 @@ def pack_file(width: int, height: int, shape: Sequence[int], streams: Sequence[b
     return crc_hqx(content, tag).to_bytes(CHECKSUM_BYTES, "big") + content
 
 
-def unpack_file(data: bytes, tag: int) -> Contents:
-    """Return what a file holds.
+def unpack_file(data: bytes, tag: int) -> tuple[int, int, tuple[int, ...], tuple[bytes, ...]]:
+    """Return what a file holds: width, height, shape and streams, see :func:`pack_file`.
 
     Args:
         data: the file's bytes.
@@ -64,15 +54,17 @@ def unpack_file(data: bytes, tag: int) -> Contents:
         raise CodecError("the file is damaged, truncated, of another codec, or was coded with other options:"
                          " its checksum is wrong")
 
-    reader = _Reader(data, CHECKSUM_BYTES)
-    width, height, layout = reader.number(), reader.number(), reader.number()
-    shape = tuple(reader.numbers(reader.number())) if layout % 2 else ()
+    content = io.BytesIO(data[CHECKSUM_BYTES:])
+    width, height, layout = (_read_number(content) for _ in range(3))
+    shape = tuple(_read_number(content) for _ in range(_read_number(content))) if layout % 2 else ()
     if not (width and height and layout > 1) or layout % 2 > len(shape):
         raise CodecError(f"the file's header is wrong: {width}x{height} pixels, {layout // 2} streams, shape {shape}")
 
-    lengths = reader.numbers(layout // 2 - 1)
-    streams = tuple(reader.take(length) for length in lengths)
-    return Contents(width, height, shape, (*streams, reader.rest()))
+    lengths = [_read_number(content) for _ in range(layout // 2 - 1)]
+    streams = [content.read(length) for length in lengths]
+    if [len(stream) for stream in streams] != lengths:
+        raise CodecError("the file's header is wrong: a stream reaches beyond the file's end")
+    return width, height, shape, (*streams, content.read())
 
 
 def _varint(number: int) -> bytes:
@@ -86,37 +78,13 @@ def _varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-class _Reader:
-    """Takes numbers and streams from the front of a file."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self._data = data
-        self._position = position
-
-    def number(self) -> int:
-        """Next number; each has one spelling only, without leading zeros."""
-        value = shift = 0
-        for byte in self._data[self._position : self._position + 5]:
-            self._position += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                if value > LARGEST_NUMBER or byte == 0 and shift > 7:
-                    break
-                return value
-        raise CodecError("the file's header is wrong: a number is cut off or too long")
-
-    def numbers(self, count: int) -> list[int]:
-        """Next ``count`` numbers."""
-        return [self.number() for _ in range(count)]
-
-    def take(self, length: int) -> bytes:
-        """Next ``length`` bytes."""
-        if length > len(self._data) - self._position:
-            raise CodecError("the file's header is wrong: a stream reaches beyond the file's end")
-        self._position += length
-        return self._data[self._position - length : self._position]
-
-    def rest(self) -> bytes:
-        """All bytes that are left."""
-        return self._data[self._position :]
+def _read_number(content: io.BytesIO) -> int:
+    """Next number; each has one spelling only, without leading zeros."""
+    value = 0
+    for shift, byte in zip(range(0, 35, 7), iter(lambda: content.read(1), b"")):
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            if value > LARGEST_NUMBER or byte == b"\0" and shift:
+                break
+            return value
+    raise CodecError("the file's header is wrong: a number is cut off or too long")

@@ -143,8 +143,7 @@ class JpegXlCodec:
 
     def encode(self, image: np.ndarray) -> Encoding:
         height, width = image.shape[:2]
-        pixels = np.ascontiguousarray(image).tobytes()
-        return Encoding(stream=encode_frame(pixels, "rgb24", height, width, self._encoder, "image2pipe"))
+        return Encoding(stream=encode_frame(image.tobytes(), "rgb24", height, width, self._encoder, "image2pipe"))
 
     def decode(self, stream: bytes) -> np.ndarray:
         # A PPM frame tells its size, which the raw pixels would not.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.codecs.base import Codec, Json
+from bench.codecs.base import Json
 from bench.codecs.classical import ClassicalCodec, RateParameter
 from bench.codecs.colour import YCbCrFormat
 from bench.codecs.ffmpeg import (
@@ -62,12 +62,11 @@ def _register_video(
     ``version`` is the pattern of the library's version in ffmpeg's log; ``codec``, ``encoder`` and ``muxer`` are
     ffmpeg's names of the standard, its encoder and the bare stream.
     """
-    def build(chosen: dict[str, Any], value: int) -> Codec:
-        return PlaneCodec(VideoCoder(muxer, layout, ["-c:v", encoder, *options(chosen, value)]), layout)
-
     ClassicalCodec(
         name=name, label=label, colour=f"BT.709 full-range {layout}, rounded", rate=rate, settings=settings,
-        facts={"threads": 1, "file": file}, build=build,
+        facts={"threads": 1, "file": file},
+        build=lambda chosen, value: PlaneCodec(VideoCoder(muxer, layout, ["-c:v", encoder, *options(chosen, value)]),
+                                               layout),
         version=lambda: _name_version(f"{library} {find_library_version(encoder, pixel_format(layout), version)}"),
         missing=lambda: find_missing(codec, encoder), seconds_per_megapixel=seconds_per_megapixel,
     ).register()

@@ -85,11 +85,11 @@ class LearnedCodec:
         )
 
     def decode(self, stream: bytes) -> np.ndarray:
-        contents = unpack_file(stream, self._tag())
-        shape = contents.shape or self._shape(contents.width, contents.height)
+        width, height, stored, streams = unpack_file(stream, self._tag())
+        shape = stored or self._shape(width, height)
         if shape is None:
             raise CodecError("the file lacks the shape of the hyper-latents")
-        return self._pixels(self._model.decode_image(contents.streams, shape), contents.width, contents.height)
+        return self._pixels(self._model.decode_image(streams, shape), width, height)
 
     def _shape(self, width: int, height: int) -> tuple[int, int] | None:
         """(height, width) of the hyper-latents, where the model's stride tells."""
@@ -103,13 +103,11 @@ class LearnedCodec:
 
     def _pixels(self, padded: Tensor, width: int, height: int) -> np.ndarray:
         """Crop and round to 8 bits: uint8 (height, width, 3)."""
-        import torch
-
         left, top, _, _ = centred_padding(width, height, self._model.padding_multiple)
         image = padded[0, :, top : top + height, left : left + width]
-        if not torch.isfinite(image).all():
+        if not image.isfinite().all():
             raise CodecError("the model's reconstruction is not finite")
-        return (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return (image * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
 def _parts(streams: Mapping[str, bytes], total: int) -> dict[str, int]:
@@ -129,7 +127,7 @@ def centred_padding(width: int, height: int, multiple: int) -> tuple[int, int, i
 def spec_tag(settings: Mapping[str, Any]) -> int:
     """16 bits that differ for files of another model, or of the same one with other options."""
     agreed = [settings["model"], settings["options"]]
-    text = json.dumps(agreed, sort_keys=True, separators=(",", ":"), default=_plain)
+    text = json.dumps(agreed, sort_keys=True, separators=(",", ":"), default=dict)
     return crc_hqx(text.encode(), FORMAT)
 
 
@@ -148,7 +146,7 @@ def _identify(spec: CodecSpec) -> dict[str, Any]:
     identity = {
         "coder": f"compressai {version('compressai')} rANS",
         "revision": REVISION,
-        "settings": {key: _plain(spec.settings[key]) for key in ("model", "options", "metric")},
+        "settings": {"model": model, "options": dict(spec.settings["options"]), "metric": spec.settings["metric"]},
         "weights_sha256": sha256_of(Path(spec.location["checkpoint"])),
     }
     if is_import_path(model):
@@ -167,10 +165,6 @@ def _operators(spec: CodecSpec) -> str | None:
     from bench.operators import identity
 
     return identity(spec.location.get("device", "cpu"))
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
 
 
 def load_learned(path: Path | None = None) -> dict[str, Variant]:
@@ -205,11 +199,8 @@ def make_spec(variant: Variant, lambda_: float, checkpoint: Path) -> CodecSpec:
     )
 
 
-def _default_specs() -> list[CodecSpec]:
-    return [spec for variant in load_learned().values() for spec in list_specs(variant)]
-
-
 CODECS.add(LEARNED, CodecEntry(
-    build=_build, identify=_identify, default_specs=_default_specs, label="learned codec",
+    build=_build, identify=_identify, label="learned codec",
+    default_specs=lambda: [spec for variant in load_learned().values() for spec in list_specs(variant)],
     colour="RGB", seconds_per_megapixel=8.0, uses_torch=True, operators=_operators,
 ))

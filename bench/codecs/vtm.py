@@ -101,12 +101,10 @@ class VtmCoder:
         with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
             (Path(folder) / "source.yuv").write_bytes(planes)
             run_program(command, folder=folder, timeout_s=ENCODE_TIMEOUT_S)
-            stream = _read_output(folder, "stream.bin", "encoder")
-            return stream, _read_output(folder, "reconstruction.yuv", "encoder")
+            return _read_output(folder, "stream.bin", "encoder"), _read_output(folder, "reconstruction.yuv", "encoder")
 
     def decompress(self, stream: bytes, height: int, width: int) -> bytes:
-        command = [self._paths["decoder"], "-b", "stream.bin", "-o", "decoded.yuv"]
-        command += ["-d", str(self._layout.depth)]
+        command = [self._paths["decoder"], "-b", "stream.bin", "-o", "decoded.yuv", "-d", str(self._layout.depth)]
         with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
             (Path(folder) / "stream.bin").write_bytes(stream)
             run_program(command, folder=folder, timeout_s=DECODE_TIMEOUT_S)

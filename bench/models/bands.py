@@ -50,8 +50,8 @@ class LLContextEncoder(nn.Module):
         super().__init__()
         self.self_attn = TokenAttention(channels, heads)
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.BatchNorm2d(channels)
-        convolutions = [conv3x3(channels, channels) for _ in range(3)]
-        self.conv_layers = nn.Sequential(convolutions[0], nn.ReLU(), convolutions[1], nn.ReLU(), convolutions[2])
+        self.conv_layers = nn.Sequential(conv3x3(channels, channels), nn.ReLU(), conv3x3(channels, channels), nn.ReLU(),
+                                         conv3x3(channels, channels))
         self.refine = nn.Sequential(conv1x1(channels, channels), nn.ReLU(), conv1x1(channels, channels))
 
     def forward(self, low: Tensor) -> Tensor:
@@ -174,8 +174,8 @@ class MultiResolutionContext(nn.Module):
         def stack(*pooling: nn.Module) -> nn.Sequential:
             return nn.Sequential(*pooling, conv3x3(M, M), nn.ReLU(), conv3x3(M, M), nn.ReLU())
 
-        self.coarse_context, self.medium_context = stack(nn.AvgPool2d(4)), stack(nn.AvgPool2d(2))
-        self.fine_context = stack()
+        self.coarse_context, self.medium_context, self.fine_context = (
+            stack(nn.AvgPool2d(4)), stack(nn.AvgPool2d(2)), stack())
         self.fusion = nn.Sequential(conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, M))
 
     def forward(self, latents: Tensor) -> Tensor:

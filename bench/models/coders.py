@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.models.entropy import CodingTables, scale_index
-from bench.operators.rans import Decoder
+from bench.models.entropy import scale_index
+from bench.operators.rans import CodingTables, Decoder
 
 
 class StepCoder(Protocol):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.coders import StepCoder
+from bench.models.hyperprior import HyperpriorCodec
 from bench.models.lattice import Scale, lattice
 from bench.models.layers import DWConvRB, WindowCrossAttention, conv1x1
 
@@ -36,16 +37,14 @@ class SpatialPrior(nn.Module):
         return self.branch_2(self.branch_1(x) * q)
 
 
-class HierarchicalContext(nn.Module):
+class HierarchicalContext(HyperpriorCodec):
     """Context model for latents of ``M`` channels; a base class, so that names stay those of checkpoints.
 
     Attributes:
-        M: channels of the latents.
         attention_type: of what joins parameters and context.
         windows: side of the attention's windows at each scale.
     """
 
-    M: int
     attention_type: type[WindowCrossAttention] = WindowCrossAttention
     windows: tuple[int, int, int] = (4, 8, 8)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from compressai._CXX import pmf_to_quantized_cdf
 from compressai.ops import LowerBound
 from torch import Tensor, nn
+
+from bench.operators.rans import CodingTables
 
 BETA = 1.5
 SCALE_MIN, SCALE_MAX, SCALE_LEVELS = 0.12, 64.0, 60
@@ -24,7 +26,7 @@ PRECISION = 16
 HALVES = (torch.float16, torch.bfloat16)
 
 
-class _Distribution(torch.autograd.Function):
+class Cumulative(torch.autograd.Function):
     """F(t) with its gradient exp(-|t|^β) β / (2 Γ(1/β)) with respect to t."""
 
     @staticmethod
@@ -73,13 +75,9 @@ class GeneralisedGaussian(nn.Module):
         if values.dtype in HALVES:
             values, scales = values.float(), scales.float()
         scales = self.scale_lower_bound(scales)
-        upper = self.cumulative((values + 0.5) / scales)
-        lower = self.cumulative((values - 0.5) / scales)
+        upper = Cumulative.apply((values + 0.5) / scales, self.beta)
+        lower = Cumulative.apply((values - 0.5) / scales, self.beta)
         return self.likelihood_lower_bound(upper - lower)
-
-    def cumulative(self, t: Tensor) -> Tensor:
-        """F(t), elementwise, in the shape of t."""
-        return _Distribution.apply(t, self.beta)
 
     @torch.no_grad()
     def tables(self, scales: Tensor) -> CodingTables:
@@ -102,27 +100,13 @@ class GeneralisedGaussian(nn.Module):
         cdf = torch.zeros(len(centres), widest + 3, dtype=torch.int32)
         for row, (centre, scale) in enumerate(zip(centres, scales)):
             edges = torch.arange(-centre, centre + 2).float() - 0.5
-            distribution = _Distribution.apply(edges / scale, beta)
-            beyond = _Distribution.apply((torch.tensor([widest - centre]) + 0.5) / scale, beta)
+            distribution = Cumulative.apply(edges / scale, beta)
+            beyond = Cumulative.apply((torch.tensor([widest - centre]) + 0.5) / scale, beta)
             mass = torch.cat((distribution.diff(), distribution[:1] + (1 - beyond)))
             cdf[row, : 2 * centre + 3] = torch.tensor(pmf_to_quantized_cdf(mass.tolist(), PRECISION), dtype=torch.int32)
 
-        lengths = torch.tensor([2 * centre + 3 for centre in centres], dtype=torch.int32)
-        return CodingTables(cdf, lengths, torch.tensor([-centre for centre in centres], dtype=torch.int32))
-
-
-class CodingTables(NamedTuple):
-    """Tables of the entropy coder, int32.
-
-    Attributes:
-        cdf: cumulated probabilities in 2^-16, (rows, longest).
-        lengths: entries of each row, (rows,).
-        offsets: the symbol that each row starts at, (rows,).
-    """
-
-    cdf: Tensor
-    lengths: Tensor
-    offsets: Tensor
+        return CodingTables(cdf, torch.tensor([2 * centre + 3 for centre in centres], dtype=torch.int32),
+                            torch.tensor([-centre for centre in centres], dtype=torch.int32))
 
 
 def scale_table() -> Tensor:

@@ -7,14 +7,13 @@ from collections import OrderedDict
 from torch import nn
 
 from bench.models.context import HierarchicalContext
-from bench.models.hyperprior import HyperpriorCodec
 from bench.models.layers import Branch, down2, down4, residual_blocks, up2, up4
 from bench.models.options import check_counts, check_positive, check_whole, divisors
 
 Stages = tuple[tuple[int, int], ...]  # (width, residual blocks) of each stage, from the image inwards
 
 
-class HPCM(HierarchicalContext, HyperpriorCodec):
+class HPCM(HierarchicalContext):
     """The family's base (arXiv 2507.19125, ICCV 2025). Widths and depths are options; the defaults are HPCM-Base.
 
     Args:
@@ -29,6 +28,7 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         ValueError: an impossible value.
     """
 
+    least_stages = 1
     fill_missing = {"adaptive_params_list.": 1.0}  # forks keep them outside the state dict, always one
 
     def __init__(
@@ -46,7 +46,7 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
         super().__init__()
         check_whole(M=M, N=N)
         check_positive(expansion=expansion)
-        check_stages(stages)
+        check_stages(stages, self.least_stages)
         check_counts("hyper_blocks", hyper_blocks, (4,))
         for name, depths in (("prior_s1_s2", prior_s1_s2), ("prior_s3", prior_s3)):
             check_counts(name, depths, (2, 3))
@@ -96,8 +96,8 @@ class HPCM(HierarchicalContext, HyperpriorCodec):
 
         for stage, up in zip(reversed(stages), reversed(upsampling[:-1])):
             synthesis += [up, *residual_blocks(*stage)]
-        synthesis.append(upsampling[-1])
-        return Branch(*analysis), Branch(*synthesis)
+
+        return Branch(*analysis), Branch(*synthesis, upsampling[-1])
 
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
         """Build h_a, latents (B, M, h, w) to hyper-latents (B, N, h/4, w/4), and h_s, these to (B, 2M, h, w).
@@ -147,7 +147,7 @@ class HPCM1B(HPCM):
         return h_a, h_s
 
 
-def check_stages(stages: Stages, least: int = 1) -> None:
+def check_stages(stages: Stages, least: int) -> None:
     """Check that stages are pairs of a width and a number of blocks.
 
     Args:

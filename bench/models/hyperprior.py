@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.coders import Quantiser, Reader, StepCoder, round_through
-from bench.models.entropy import CodingTables, GeneralisedGaussian, scale_index
+from bench.models.entropy import GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
 from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
 from bench.operators import rans
@@ -110,11 +110,9 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         quantiser = Quantiser(self.to_code(y), straight_through=self.training)
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
 
-        y_values = quantiser.unpack(quantiser.residuals if self.training else quantiser.symbols)
-
-        z_values = centred if self.training else z_symbols
+        y_values, z_values = (quantiser.residuals, centred) if self.training else (quantiser.symbols, z_symbols)
         likelihoods = {
-            "y": self.entropy_estimation(self._noisy(y_values), quantiser.unpack(quantiser.scales)),
+            "y": self.entropy_estimation(self._noisy(quantiser.unpack(y_values)), quantiser.unpack(quantiser.scales)),
             "z": self.entropy_estimation(self._noisy(z_values), self.scales_hyper),
         }
         return {"x_hat": self.synthesis(y_hat), "likelihoods": likelihoods}
@@ -148,7 +146,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
                 setattr(self, f"{kind}_{name}", table.to(device))
         return True
 
-    def tables(self, name: str) -> CodingTables:
+    def tables(self, name: str) -> rans.CodingTables:
         """Return the coder's tables.
 
         Args:
@@ -162,7 +160,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             raise RuntimeError("call eval() before compress and decompress")
         if not self.scale_table.numel():
             raise RuntimeError("the coder's tables are empty: call update() after loading weights")
-        return CodingTables(*(getattr(self, f"{kind}_{name}") for kind in TABLE_KINDS))
+        return rans.CodingTables(*(getattr(self, f"{kind}_{name}") for kind in TABLE_KINDS))
 
     @torch.no_grad()
     def encode_image(self, x: Tensor) -> EncodedImage:
@@ -202,8 +200,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         height, width = shape
         z_symbols = rans.Decoder(z_stream, self.tables("z")).decode(self._z_rows(height * width))
         z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
-        reader = Reader(y_stream, self.tables("y"), self.scale_table)
-        return self.code_latents(self.hyper_synthesis(z_hat), reader)
+        return self.code_latents(self.hyper_synthesis(z_hat), Reader(y_stream, self.tables("y"), self.scale_table))
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:

@@ -48,15 +48,12 @@ class ImageCodec:
         padding_multiple: what the sides of an image must be multiples of.
         rebuilt: state-dict entries, by name or last parts of a name, that are never read from a checkpoint.
         fill_missing: name prefix of entries that a checkpoint may lack, to their value (None: as initialised).
-        native_operators: operators of bench.operators that the model runs.
+        native_operators: operators of bench.operators that the model runs; a model without has no such attribute.
         stream_tag: a number that differs where the same weights read streams differently.
     """
 
-    hyper_stride: int
-    padding_multiple: int
     rebuilt: tuple[str, ...] = ()
     fill_missing: Mapping[str, float | None] = {}
-    native_operators: tuple[str, ...] = ()
     stream_tag: int = 0
 
     def encode_image(self, x: Tensor) -> EncodedImage:

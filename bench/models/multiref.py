@@ -19,7 +19,6 @@ from bench.models.memory_banks import CosineBank, FusionBank, KernelBank, normal
 from bench.models.options import check_flags
 
 State = dict[int, Memory]  # of the scales (0 to 2) that have one
-WINDOW_SIDES = (1, 2, 4, 8, 16)  # divisors of the latents' sides
 BANK_NAMES = ("memory_bank_s1", "memory_bank_s2", "memory_bank_s3")
 
 
@@ -181,9 +180,10 @@ class MultiRefPhase2(ContextMemory, MemoryAtEachScale):
         self.bank_options = {"compress_ratio": compress_ratio}
         super().__init__(**options)
         if enable_hierarchical_transfer:
-            names = ("s1_to_s2_adapter", "s2_to_s3_adapter")
-            self.hierarchical_manager = nn.ModuleDict(
-                {name: nn.Sequential(conv1x1(2 * self.M, 2 * self.M)) for name in names})
+            self.hierarchical_manager = nn.ModuleDict({
+                name: nn.Sequential(conv1x1(2 * self.M, 2 * self.M))
+                for name in ("s1_to_s2_adapter", "s2_to_s3_adapter")
+            })
 
 
 class MultiRefPhase3(MemoryAtEachScale):
@@ -202,7 +202,7 @@ class MultiRefPhase3(MemoryAtEachScale):
     def __init__(self, kernel_type: str = "elu", num_heads: int = 8, enable_hierarchical_transfer: bool = True,
                  attn_s3_window: int = 8, detach_memory: bool = False, **options: Any) -> None:
         check_flags(enable_hierarchical_transfer=enable_hierarchical_transfer)
-        if type(attn_s3_window) is not int or attn_s3_window not in WINDOW_SIDES:
+        if type(attn_s3_window) is not int or attn_s3_window not in (1, 2, 4, 8, 16):  # divisors of sides
             raise ValueError(f"attn_s3_window must be 1, 2, 4, 8 or 16, not {attn_s3_window!r}")
 
         self.windows = (*HPCM.windows[:2], attn_s3_window)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from bench.models.coders import StepCoder
 from bench.models.context import STEPS
-from bench.models.hpcm import HPCM, Stages, check_stages
+from bench.models.hpcm import HPCM, Stages
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
 from bench.models.layers import PConvRB, WindowCrossAttention, down2, up2
@@ -152,14 +152,12 @@ class WeConvPhase2(WeConvPhase1):
         options: those of phase 1; ``stages`` has two or more.
     """
 
+    least_stages = 2
+
     def __init__(self, use_simple_weconv: bool = True, **options: Any) -> None:
         check_flags(use_simple_weconv=use_simple_weconv)
         self.weconv = WeConvSimple if use_simple_weconv else WeConv
         super().__init__(**options)
-
-    def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
-        check_stages(stages, least=2)
-        super().build_transforms(stages, hyper_blocks)
 
     def mixed_blocks(self, width: int, number: int, weconv_first: bool = False) -> list[nn.Module]:
         """Make residual and wavelet blocks in turn.

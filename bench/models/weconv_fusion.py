@@ -24,7 +24,7 @@ from bench.models.bands import (
     MultiResolutionContext,
 )
 from bench.models.coders import StepCoder
-from bench.models.hpcm import Stages, check_stages
+from bench.models.hpcm import Stages
 from bench.models.layers import down2, up2
 from bench.models.options import check_flags, check_whole, divisors
 from bench.models.wavelet_transforms import (
@@ -70,15 +70,14 @@ class WeConvPhase4(WeConvPhase2):
         self.param_aggregator_ll, self.param_aggregator_hf = (pointwise(2 * M, 2 * M, 2 * M) for _ in range(2))
 
     def build_transforms(self, stages: Stages, hyper_blocks: tuple[int, int, int, int]) -> None:
-        check_stages(stages, least=2)
         check_whole(least=2, N=self.N)
 
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1] + 1
-        analysis = outer_analysis(widths, depths)
-        analysis.append(nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth), down2(inner, self.M)))
-        synthesis = [nn.Sequential(up2(self.M, inner), *self.mixed_blocks(inner, depth))]
-        synthesis += outer_synthesis(widths, depths)
+        analysis = [*outer_analysis(widths, depths),
+                    nn.Sequential(down2(widths[-2], inner), *self.mixed_blocks(inner, depth), down2(inner, self.M))]
+        synthesis = [nn.Sequential(up2(self.M, inner), *self.mixed_blocks(inner, depth)),
+                     *outer_synthesis(widths, depths)]
 
         self.g_a_weconv, self.g_s_weconv = in_stages(analysis), in_stages(synthesis)
         self.h_a_wavelet, self.h_s_wavelet = SplitHyperAnalysis(self.M, self.N), SplitHyperSynthesis(self.M, self.N)

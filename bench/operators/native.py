@@ -22,14 +22,12 @@ class Implementation:
     """How an operator runs on a kind of device.
 
     Args:
-        device: "cpu", "cuda", ...
         native: compiled.
         label: for people, such as "native (C++)" or "plain torch (no C++ compiler (c++))".
         identity: for records, such as "biwkv C++ 0123abcd": two results can differ in their last bits, and a stream
             may fail to decode, where the identities do.
     """
 
-    device: str
     native: bool
     label: str
     identity: str
@@ -88,21 +86,21 @@ class NativeOperator:
     def status(self, device: str = "cpu") -> Implementation:
         """What runs on a kind of device. Nothing is built for it: a build that is still to come may yet fail."""
         if device not in self.sources:
-            return self._plain(device, f"no kernel for {device}")
+            return self._plain(f"no kernel for {device}")
         if not native_allowed():
-            return self._plain(device, "BENCH_NATIVE=0")
+            return self._plain("BENCH_NATIVE=0")
 
         extension = self.extension(device)
         if missing := self._failures.get(device) or extension.missing():
-            return self._plain(device, missing)
+            return self._plain(missing)
         language = LANGUAGES[device]
-        return Implementation(device, True, f"native ({language})", f"{self.name} {language} {extension.digest}")
+        return Implementation(True, f"native ({language})", f"{self.name} {language} {extension.digest}")
 
     def identity(self, device: str = "cpu") -> str:
         """A short name of what runs on a kind of device, for stored rows. Builds the library if need be."""
         self.get(device)
         return self.status(device).identity
 
-    def _plain(self, device: str, reason: str) -> Implementation:
+    def _plain(self, reason: str) -> Implementation:
         """What runs where there is no compiled version, and why."""
-        return Implementation(device, False, f"{self.plain} ({reason})", f"{self.name} {self.plain}")
+        return Implementation(False, f"{self.plain} ({reason})", f"{self.name} {self.plain}")

@@ -66,12 +66,11 @@ class Shares:
 
 def forward(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int) -> Tensor:
     """w, u (C,); k, v (B, T, C); result (B, T, C)."""
-    tokens = k.shape[1]
     ks, vs = _cut(k, runs, FLOOR), _cut(v, runs, 0.0)
     _, _, left, right = _sums(w, ks, vs, slopes=False)
     outputs = [_output(left, right, _shares(left, right, u + ks[i]), vs[i])[0]
                for i, left, right in _walk(w, ks, vs, left, right)]
-    return _uncut(outputs, tokens)
+    return _uncut(outputs, k.shape[1])
 
 
 def backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
@@ -83,7 +82,7 @@ def backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
     length = len(ks)
     own_left, own_right, left, right = _sums(w, ks, vs, slopes=True)
     gw, gu = torch.zeros_like(ks[0]), torch.zeros_like(ks[0])
-    tops, gs, hs = [], [], []
+    kept = []
     for i, before, after in _walk(w, ks, vs, left, right):
         share = _shares(before, after, u + ks[i])
         y, under = _output(before, after, share, vs[i])
@@ -94,11 +93,9 @@ def backward(grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor,
         gw = gw + g * (rx * share.right + lx * share.left) - h * (rone * share.right + lone * share.left)
         gw = gw + by_top * torch.where(share.winner == 0, ltop, torch.where(share.winner == 1, rtop, 0.0))
         gu = gu + share.own * (g * vs[i] - h) + torch.where(share.winner == 2, by_top, 0.0)
-        tops.append((before.top, after.top, share))
-        gs.append(g)
-        hs.append(h)
+        kept.append((g, h, before.top, after.top, share))
 
-    gk, gv, ends = _token_gradients(w, u, ks, vs, gs, hs, tops)
+    gk, gv, ends = _token_gradients(w, u, ks, vs, kept)
     grad_left, left_top, grad_right, right_top = _scan_gradients(w, length, own_left, own_right, left, right, *ends)
     for i in range(length):
         e = (ks[i] - w * (length - i) + grad_left.top).exp()
@@ -194,29 +191,29 @@ def _output(left: Sum, right: Sum, share: Shares, v: Tensor) -> tuple[Tensor, Te
 
 
 def _token_gradients(
-    w: Tensor, u: Tensor, ks: list[Tensor], vs: list[Tensor], gs: list[Tensor], hs: list[Tensor],
-    tops: list[tuple[Tensor, Tensor, Shares]],
+    w: Tensor, u: Tensor, ks: list[Tensor], vs: list[Tensor],
+    outputs: list[tuple[Tensor, Tensor, Tensor, Tensor, Shares]],
 ) -> tuple[list[Tensor], list[Tensor], tuple[Sum, Tensor, Sum, Tensor]]:
     """Gradients of k and v through the outputs of their own run, and those of each run's left and right sums."""
     left = right = _empty(ks[0], slopes=False)
     left_top = right_top = torch.zeros_like(ks[0])
     gk, gv = list(ks), list(vs)
     for i in reversed(range(len(ks))):
-        top_left, top_right, share = tops[i]
-        by_top = -EPS * hs[i]
+        g, h, top_left, _, share = outputs[i]
+        by_top = -EPS * h
         e, own = (ks[i] + left.top).exp(), (u + ks[i] - share.top).exp()
-        x, one = left.x * e + gs[i] * own, left.one * e + hs[i] * own
+        x, one = left.x * e + g * own, left.one * e + h * own
         kept = top_left - w >= ks[i]
         top = torch.where(kept, 0.0, left_top) + torch.where(share.winner == 2, by_top, 0.0)
         left_top = torch.where(kept, left_top, 0.0) + torch.where(share.winner == 0, by_top, 0.0)
 
-        new = Sum(gs[i], hs[i], -share.top)
+        new = Sum(g, h, -share.top)
         left, right = left.faded(w) + new, right.faded(w, -1) + new
         right_top = right_top + torch.where(share.winner == 1, by_top, 0.0)
         f = (ks[i] + right.top + (w if i else 0.0)).exp()
         x, one = x - right.x * f, one - right.one * f
         if i:
-            stayed = tops[i - 1][1] >= ks[i]
+            stayed = outputs[i - 1][3] >= ks[i]
             top = top + torch.where(stayed, 0.0, right_top)
             right_top = torch.where(stayed, right_top, 0.0)
         gv[i], gk[i] = x, x * vs[i] - one + top

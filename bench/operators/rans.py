@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from compressai.ans import BufferedRansEncoder, RansDecoder
@@ -20,14 +20,27 @@ from bench.operators.native import NativeOperator, c_arguments
 CODER = NativeOperator("rans", "Entropy coding", "CompressAI's coder", {"cpu": Path(__file__).with_name("rans.cpp")})
 WORD_BYTES = 4
 ROW_OUT_OF_RANGE, IMPOSSIBLE_SYMBOL = -1, -2
-Tables = tuple[Tensor, Tensor, Tensor]  # int32: cumulated probabilities (rows, longest), lengths and offsets (rows,)
+
+
+class CodingTables(NamedTuple):
+    """Tables of the entropy coder, int32.
+
+    Attributes:
+        cdf: cumulated probabilities in 2^-16, (rows, longest).
+        lengths: entries of each row, (rows,).
+        offsets: the symbol that each row starts at, (rows,).
+    """
+
+    cdf: Tensor
+    lengths: Tensor
+    offsets: Tensor
 
 
 class StreamError(CodecError):
     """A stream ends before all symbols are decoded: it is damaged, truncated, or of other tables."""
 
 
-def encode(symbols: Tensor, rows: Tensor, tables: Tables) -> bytes:
+def encode(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
     """Code integer-valued ``symbols`` (n,) with the rows ``rows`` (n,) of ``tables`` into one stream.
 
     Raises:
@@ -58,7 +71,7 @@ class Decoder:
         tables: those it was coded with.
     """
 
-    def __init__(self, stream: bytes, tables: Tables) -> None:
+    def __init__(self, stream: bytes, tables: CodingTables) -> None:
         self._tables = [_int32(table) for table in tables]
 
         self._library = CODER.get("cpu")
