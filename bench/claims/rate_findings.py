@@ -122,7 +122,7 @@ class RateFindings:
             evidence=f"published points of {test.label} against {anchor.label}"))
 
     def _compare_curves(self, question: _Question, anchor: Measured, anchor_curve: RDCurve, test: Measured,
-                 test_curve: RDCurve) -> Finding:
+                        test_curve: RDCurve) -> Finding:
         fault = test.fault or anchor.fault
         if fault:
             return replace(question.blank, fault=fault)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from tabulate import tabulate
@@ -61,7 +62,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_rows(root: Path) -> int:
-    rows = [row for path, kind in find_row_files(root) if kind is Row for row in read_rows(path, Row)]
+    stored: dict[type[Any], list[Any]] = {Row: [], LatencyRow: []}
+    for path, kind in find_row_files(root):
+        stored[kind] += read_rows(path, kind)
+    rows = stored[Row]
     if not rows:
         print(f"nothing is stored in {root}")
         return EXIT_DONE
@@ -79,9 +83,8 @@ def _list_rows(root: Path) -> int:
     } for (dataset, name), own in sorted(groups.items())]
     print(tabulate(table, "keys"))
 
-    latencies = sum(len(read_rows(path, LatencyRow)) for path, kind in find_row_files(root) if kind is LatencyRow)
-    if latencies:
-        print(f"\nand {format_count(latencies, 'row')} of latencies")
+    if stored[LatencyRow]:
+        print(f"\nand {format_count(len(stored[LatencyRow]), 'row')} of latencies")
     return EXIT_DONE
 
 

@@ -75,23 +75,28 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
                    for image in dataset.images)
     sizes = {image.name: _megapixels(image) for image in images}
     times = _Times(stored)
+    stored_metrics = _metrics_by_series(stored)
 
     units = []
     for spec in specs:
         series = identify(spec)
         whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images)
         unit = leave_out_done(whole, series, by_key, keep_failures=keep_failures)
-        unit = replace(unit, stored_metrics=_metrics_of(row for row in stored if row.series == series.digest))
+        unit = replace(unit, stored_metrics=stored_metrics.get(series.digest, ()))
         keys = tuple(key_of(image, series, dataset.name) for image in images)
         expected_s = times.expected_s(spec, [sizes[image.name] for image in unit.images])
         units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected_s))
     return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs)
 
 
-def _metrics_of(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Return the metrics that any of ``rows`` holds and that can be computed here."""
-    held = {name for row in rows for name in row.quality}
-    return tuple(name for name in available_metrics() if name in held)
+def _metrics_by_series(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    """Return for each series the metrics that any of its rows holds and that can be computed here."""
+    held: dict[str, set[str]] = {}
+    for row in rows:
+        held.setdefault(row.series, set()).update(row.quality)
+
+    available = available_metrics()
+    return {series: tuple(name for name in available if name in names) for series, names in held.items()}
 
 
 def key_of(image: UnitImage, series: Series, dataset: str) -> str:
