@@ -19,8 +19,7 @@ def list_spellings() -> dict[str, tuple[str, ...]]:
 
     Columns of quality are those of the registered metrics: of their values, and of their qualities along a curve.
     """
-    qualities = {scale.column: _list_spellings_of(scale) for metric in known_metrics()
-                 for scale in (metric.scale, metric.on_curves)}
+    qualities = {scale.column: _list_spellings_of(scale) for metric in known_metrics() for scale in metric.scales}
     return {**COSTS, **qualities}
 
 
@@ -103,9 +102,10 @@ def _require_ranges(found: Mapping[str, Values], where: str) -> None:
         raise BenchError(f"{where}: bpp must be positive, but there is {bad[0]:g}")
 
     for metric in known_metrics():
-        for scale in (metric.scale, metric.on_curves):
+        for scale in metric.scales:
             outside = [value for value in found.get(scale.column, ()) if not scale.low <= value <= scale.high]
             if outside:
+                is_converted = metric.to_curve is not None and scale is metric.scale
                 raise BenchError(f"{where}: {metric.label} is {scale.unit or 'linear'} here, from {scale.low:g} to "
                                  f"{scale.high:g}, but there is {outside[0]:g}",
-                                 "values in dB become linear by 1 - 10^(-dB / 10)")
+                                 "values in dB become linear by 1 - 10^(-dB / 10)" if is_converted else "")

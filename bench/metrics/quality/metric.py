@@ -97,7 +97,7 @@ class QualityMetric:
 
         negated = tuple(f"negated-{spelling}" for spelling in self.scale.spellings)
         return QualityScale(f"{self.scale.column}_negated", f"−{self.scale.title}", self.scale.unit, self.scale.digits,
-                     low=-self.scale.high, high=-self.scale.low, spellings=negated)
+                            low=-self.scale.high, high=-self.scale.low, spellings=negated)
 
     @property
     def has_own_curve_scale(self) -> bool:
@@ -151,7 +151,7 @@ def add_metric(metric: QualityMetric) -> QualityMetric:
     """Register ``metric`` under its name.
 
     Raises:
-        ConfigurationError: the name, a column or a spelling is taken.
+        ConfigurationError: the name or a column is taken.
     """
     columns = {scale.column: other.name for other in known_metrics() for scale in other.scales}
     for scale in metric.scales:
