@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from bench.claims.result import ClaimsResult
-from bench.common.files import writing
+from bench.common.files import write_whole, writing
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, UNDECIDED
 from bench.reports.claims.summary import change_text, counts_table, decided_tables
 from bench.reports.claims.text import claimed_text, interval_text, measured_text
@@ -42,8 +42,7 @@ def write_junit(result: ClaimsResult, path: Path) -> None:
         BenchError: the file can't be written.
     """
     with writing(path, "choose another file"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(make_junit(result))
+        write_whole(path, make_junit(result))
 
 
 def summary_markdown(result: ClaimsResult) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from bench.codecs.base import Encoding
 from bench.common.errors import CodecError
-from bench.common.files import file_name
+from bench.common.files import file_name, write_whole
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, Direction
 from bench.runners.machine import keep_freed_memory, release_freed_memory, time_call
 from bench.runners.profile.complexity import (
@@ -140,7 +140,7 @@ class Candidate:
                              f"-{self._settings.device}")
             trace, operators = folder / f"{stem}.trace.json", folder / f"{stem}.operators.txt"
             profiler.export_chrome_trace(str(trace))
-            operators.write_text(profiler.key_averages().table(sort_by=order, row_limit=60) + "\n")
+            write_whole(operators, profiler.key_averages().table(sort_by=order, row_limit=60) + "\n")
             files += [trace, operators]
         return files
 
