@@ -162,7 +162,15 @@ class RDCurve:
         return {image for image, points in self.per_image.items() if points.on_curve(metric) is not None}
 
     def stack_images(self, images: Sequence[str], metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return rates in bpp and qualities along the curve of ``images``, each (images, points)."""
+        """Return the points of single images as arrays.
+
+        Args:
+            images: names in :attr:`per_image`.
+            metric: a name in ``METRICS``.
+
+        Returns:
+            Rates in bpp and qualities along the curve, each (images, points).
+        """
         members = [self.per_image[image] for image in images]
         return np.array([one.bpp for one in members]), np.array([one.on_curve(metric) for one in members])
 

@@ -81,7 +81,14 @@ def _average_images(stated: Points, per_image: Mapping[str, Points], where: str)
 
 
 def to_json(curve: RDCurve) -> dict[str, Any]:
-    """Return the curve in CompressAI's shape; ``source`` and ``meta`` are added where there are any."""
+    """Return the curve in CompressAI's shape; ``source`` and ``meta`` are added where there are any.
+
+    Args:
+        curve: averages; single images are left out.
+
+    Returns:
+        JSON data, whose ``results`` map columns to a value for each rate point.
+    """
     data: dict[str, Any] = {"name": curve.label, "description": curve.description}
     data |= {key: value for key, value in (("source", curve.source), ("meta", dict(curve.meta))) if value}
     data["results"] = {key: list(column) for key, column in make_columns(curve.points).items()}

@@ -27,7 +27,15 @@ class Quality:
 
 
 def measure_quality(original: np.ndarray, decoded: np.ndarray, metrics: Iterable[str]) -> Quality:
-    """Compute ``metrics`` of two images, uint8 (H, W, 3).
+    """Compute ``metrics`` of two images.
+
+    Args:
+        original: uint8 (H, W, 3).
+        decoded: uint8 (H, W, 3), of the same size.
+        metrics: names in ``METRICS``.
+
+    Returns:
+        A value, or the reason why there is none, for each of ``metrics``.
 
     Raises:
         ConfigurationError: a metric is unknown.

@@ -123,6 +123,12 @@ class QualityMetric:
     def curve_value(self, value: float) -> float | None:
         """Return the quality along a curve for the value of one image; None where that is not finite.
 
+        Args:
+            value: in the unit of ``scale``.
+
+        Returns:
+            In the unit of :attr:`on_curves`.
+
         >>> from bench.metrics.quality import METRICS
         >>> METRICS.get("ms-ssim").curve_value(0.9)
         10.0
@@ -148,7 +154,13 @@ METRICS: Registry[QualityMetric] = Registry("metric")
 
 
 def add_metric(metric: QualityMetric) -> QualityMetric:
-    """Register ``metric`` under its name.
+    """Register a metric under its name.
+
+    Args:
+        metric: with columns of its own.
+
+    Returns:
+        The same.
 
     Raises:
         ConfigurationError: the name or a column is taken.
@@ -177,7 +189,13 @@ def available_metrics() -> tuple[str, ...]:
 
 
 def choose_metrics(names: Iterable[str]) -> tuple[str, ...]:
-    """Return ``names`` in order of registration.
+    """Return metrics in order of registration.
+
+    Args:
+        names: in any order, at least one.
+
+    Returns:
+        The same names.
 
     Raises:
         ConfigurationError: none is named, or one is unknown or can't be computed here.

@@ -23,6 +23,13 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
 
     Computed by ``pytorch_msssim`` in float32 with a data range of 255.
 
+    Args:
+        original: uint8 (H, W, 3).
+        decoded: uint8 (H, W, 3), of the same size.
+
+    Returns:
+        Linear, 0 to 1.
+
     Raises:
         NoValue: a side has 160 pixels or less, or the result is no finite number.
     """
@@ -45,6 +52,9 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
 
 def ms_ssim_db(linear: float) -> float:
     """Return MS-SSIM in dB, -10 log10(1 - linear); ``inf`` from 1 on.
+
+    Args:
+        linear: 0 to 1.
 
     >>> ms_ssim_db(0.9)
     10.0

@@ -24,6 +24,13 @@ IDENTICAL = "decoded without any error, {label} is infinite and left out"
 def mse(original: np.ndarray, decoded: np.ndarray) -> float:
     """Return the mean squared error of two uint8 arrays of one shape, exact before the division.
 
+    Args:
+        original: uint8 of any shape.
+        decoded: uint8 of the same shape.
+
+    Returns:
+        On the 8-bit scale.
+
     Raises:
         ValueError: the arrays are not uint8, are empty or differ in shape.
 
@@ -35,12 +42,23 @@ def mse(original: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def psnr_db(error: float) -> float:
-    """Return the PSNR in dB of a mean squared error on the 8-bit scale; ``inf`` for zero."""
+    """Return the PSNR of a mean squared error; ``inf`` for zero.
+
+    Args:
+        error: on the 8-bit scale.
+
+    Returns:
+        In dB.
+    """
     return 10.0 * math.log10(PEAK**2 / error) if error > 0 else math.inf
 
 
 def psnr_rgb_db(original: np.ndarray, decoded: np.ndarray) -> float:
-    """Return the PSNR in dB of two images, uint8 (H, W, 3); ``inf`` if they are identical.
+    """Return the PSNR in dB of two images; ``inf`` if they are identical.
+
+    Args:
+        original: uint8 (H, W, 3).
+        decoded: uint8 (H, W, 3), of the same size.
 
     Raises:
         ValueError: the arrays are not two images of one size.

@@ -33,19 +33,48 @@ class Exact:
     method: str = "exact"
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The value itself."""
+        """Return the value itself.
+
+        Args:
+            level: probability that it is to hold the true value with.
+
+        Returns:
+            Both ends in the value's unit.
+        """
         return self.value, self.value
 
     def p_below(self, x: float) -> float:
-        """0 where the value is below x, else 1."""
+        """Return the one-sided p-value of "below ``x``": 0 where the value is below x, else 1.
+
+        Args:
+            x: in the value's unit.
+
+        Returns:
+            0 to 1.
+        """
         return 0.0 if self.value < x else 1.0
 
     def p_above(self, x: float) -> float:
-        """0 where the value is above x, else 1."""
+        """Return the one-sided p-value of "above ``x``": 0 where the value is above x, else 1.
+
+        Args:
+            x: in the value's unit.
+
+        Returns:
+            0 to 1.
+        """
         return 0.0 if self.value > x else 1.0
 
     def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
-        """Any effect shows."""
+        """Return the smallest effect that a test finds: any effect shows.
+
+        Args:
+            power: probability that the effect is to be found with.
+            level: one-sided, of the test.
+
+        Returns:
+            In the value's unit.
+        """
         return 0.0
 
 
@@ -75,7 +104,14 @@ class Student:
     method: str = field(default="Student's t", init=False)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Centre and t times the error on both sides, widened to hold the value."""
+        """Return the centre and t times the error on both sides, widened to hold the value.
+
+        Args:
+            level: probability that it is to hold the true value with.
+
+        Returns:
+            Both ends in the value's unit.
+        """
         reach = float(scipy.special.stdtrit(self.freedom, (1 + level) / 2)) * self.error
         low, high = self.centre - reach, self.centre + reach
         if self.logarithmic:
@@ -84,17 +120,39 @@ class Student:
         return min(low, self.value), max(high, self.value)
 
     def p_below(self, x: float) -> float:
-        """See :class:`Estimate`; at least 0.5 where the value is not below x, since the interval holds it."""
+        """Return the one-sided p-value of "below ``x``"; at least 0.5 where the value is not, as the interval holds it.
+
+        Args:
+            x: in the value's unit.
+
+        Returns:
+            0 to 1.
+        """
         p_value = float(scipy.special.stdtr(self.freedom, -self._distance(x)))
         return max(p_value, 0.5) if self.value >= x else p_value
 
     def p_above(self, x: float) -> float:
-        """See :class:`Estimate`; at least 0.5 where the value is not above x, since the interval holds it."""
+        """Return the one-sided p-value of "above ``x``"; at least 0.5 where the value is not, as the interval holds it.
+
+        Args:
+            x: in the value's unit.
+
+        Returns:
+            0 to 1.
+        """
         p_value = float(scipy.special.stdtr(self.freedom, self._distance(x)))
         return max(p_value, 0.5) if self.value <= x else p_value
 
     def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
-        """Quantiles of t for level and power times the error; on a logarithmic scale, as a rise of the value."""
+        """Return quantiles of t for level and power times the error; on a logarithmic scale, as a rise of the value.
+
+        Args:
+            power: probability that the effect is to be found with.
+            level: one-sided, of the test.
+
+        Returns:
+            In the value's unit.
+        """
         quantiles = scipy.special.stdtrit(self.freedom, level) + scipy.special.stdtrit(self.freedom, power)
         effect = float(quantiles) * self.error
         return self.value * math.expm1(effect) if self.logarithmic else effect

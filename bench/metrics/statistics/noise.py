@@ -32,7 +32,11 @@ class RunNoise:
     half_width: float
 
     def holds(self, value: float) -> bool:
-        """Whether ``value`` lies within the range of the runs."""
+        """Say whether a number lies within the range of the runs.
+
+        Args:
+            value: in the unit of the runs' numbers.
+        """
         return self.low <= value <= self.high
 
 

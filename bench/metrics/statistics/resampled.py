@@ -89,7 +89,14 @@ class Resampled:
         return min(low, self.value), max(high, self.value)
 
     def p_below(self, x: float) -> float:
-        """See :class:`Estimate`; at least 0.5 where the value is not below x, since the interval holds it."""
+        """Return the one-sided p-value of "below ``x``"; at least 0.5 where the value is not, as the interval holds it.
+
+        Args:
+            x: in the value's unit.
+
+        Returns:
+            0 to 1.
+        """
         if self._constant:
             return float(self.value >= x)
 
@@ -97,7 +104,14 @@ class Resampled:
         return max(p_value, 0.5) if self.value >= x else p_value
 
     def p_above(self, x: float) -> float:
-        """See :class:`Estimate`; at least 0.5 where the value is not above x, since the interval holds it."""
+        """Return the one-sided p-value of "above ``x``"; at least 0.5 where the value is not, as the interval holds it.
+
+        Args:
+            x: in the value's unit.
+
+        Returns:
+            0 to 1.
+        """
         if self._constant:
             return float(self.value <= x)
 
@@ -105,7 +119,15 @@ class Resampled:
         return max(p_value, 0.5) if self.value <= x else p_value
 
     def detectable(self, power: float = POWER, level: float = LEVEL) -> float:
-        """Normal quantiles of level and power times the standard error."""
+        """Return normal quantiles of level and power times the standard error.
+
+        Args:
+            power: probability that the effect is to be found with.
+            level: one-sided, of the test.
+
+        Returns:
+            In the value's unit.
+        """
         return float(scipy.special.ndtri(level) + scipy.special.ndtri(power)) * self.standard_error
 
     @cached_property

@@ -111,6 +111,12 @@ def median_interval(samples: Sequence[float], level: float = LEVEL) -> tuple[flo
 def as_finite(samples: Sequence[float]) -> np.ndarray:
     """Return samples as an array.
 
+    Args:
+        samples: in any unit, such as seconds.
+
+    Returns:
+        float64 (samples,).
+
     Raises:
         ValueError: there are none, or one is no finite number.
     """
