@@ -55,7 +55,14 @@ class LLContextEncoder(nn.Module):
         self.refine = nn.Sequential(conv1x1(channels, channels), nn.ReLU(), conv1x1(channels, channels))
 
     def forward(self, low: Tensor) -> Tensor:
-        """Low band (B, C, h, w) to its context, in the same shape."""
+        """Low band to its context.
+
+        Args:
+            low: (B, C, h, w).
+
+        Returns:
+            Tensor (B, C, h, w).
+        """
         tokens = to_tokens(low)
         normed = self.norm1(tokens)
         attended = to_map(tokens + self.self_attn.attend(normed, normed), low)
@@ -80,7 +87,15 @@ class FrequencyAttentionFusion(nn.Module):
                                  nn.Linear(4 * channels, channels), nn.Identity())
 
     def forward(self, high: Tensor, context: Tensor) -> Tensor:
-        """High band and the low band's context, (B, C, h, w) each, to the fused band, in the same shape."""
+        """High band and the low band's context to the fused band.
+
+        Args:
+            high: (B, C, h, w).
+            context: of the low band, (B, C, h, w).
+
+        Returns:
+            Tensor (B, C, h, w).
+        """
         tokens = to_tokens(high)
         tokens = tokens + self.cross_attn.attend(self.norm1(tokens), to_tokens(context))
         return to_map(tokens + self.ffn(self.norm2(tokens)), high)
@@ -101,7 +116,14 @@ class ChannelwiseFrequencyGate(nn.Module):
         self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
 
     def forward(self, bands: list[Tensor]) -> list[Tensor]:
-        """LH, HL and HH, (B, C, h, w) each, to the same three scaled."""
+        """Scale the high bands.
+
+        Args:
+            bands: LH, HL and HH, (B, C, h, w) each.
+
+        Returns:
+            The same three scaled, (B, C, h, w) each.
+        """
         gate = self.fc(torch.stack(bands).mean(dim=(0, 3, 4)))[..., None, None]
         weights = [self.get_parameter(f"weight_{band}") for band in BANDS[1:]]
         return [band * weight * gate for band, weight in zip(bands, weights)]
@@ -133,7 +155,11 @@ class EnhancedContext(nn.Module):
         self.residual_proj = conv1x1(3 * M, 2 * M)
 
     def build_networks(self, M: int) -> None:
-        """Add what weighs positions and what convolves them."""
+        """Add what weighs positions and what convolves them.
+
+        Args:
+            M: channels of the latents.
+        """
         hidden = max(1, M // 4)
         self.spatial_attn = nn.Sequential(conv1x1(3 * M, M), nn.ReLU(), conv1x1(M, hidden), nn.ReLU(),
                                           conv1x1(hidden, 1), nn.Sigmoid())
@@ -144,7 +170,14 @@ class EnhancedContext(nn.Module):
         self.conv_stack.append(conv1x1(M, 2 * M))
 
     def forward(self, context: Tensor) -> Tensor:
-        """Context (B, 3M, h, w) to scales and means, (B, 2M, h, w)."""
+        """Context to entropy parameters.
+
+        Args:
+            context: (B, 3M, h, w).
+
+        Returns:
+            Scales, then means, (B, 2M, h, w).
+        """
         return self.conv_stack(context * self.spatial_attn(context)) + self.residual_proj(context)
 
 
@@ -169,7 +202,11 @@ class MultiResolutionContext(nn.Module):
         self.build_networks(M)
 
     def build_networks(self, M: int) -> None:
-        """Add a network for each resolution, and what joins them."""
+        """Add a network for each resolution, and what joins them.
+
+        Args:
+            M: channels of the latents.
+        """
 
         def stack(*pooling: nn.Module) -> nn.Sequential:
             return nn.Sequential(*pooling, conv3x3(M, M), nn.ReLU(), conv3x3(M, M), nn.ReLU())
@@ -179,17 +216,38 @@ class MultiResolutionContext(nn.Module):
         self.fusion = nn.Sequential(conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, M))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Latents decoded so far, (B, M, h, w) with h and w of at least 4, to their context, in the same shape."""
+        """Latents decoded so far to their context.
+
+        Args:
+            latents: (B, M, h, w), h and w of at least 4.
+
+        Returns:
+            Tensor (B, M, h, w).
+        """
         return self.fusion(torch.cat(self.views(latents), dim=1))
 
     def views(self, latents: Tensor) -> list[Tensor]:
-        """The coarse, medium and fine maps of latents (B, M, h, w), each in their shape."""
+        """The maps of all three resolutions.
+
+        Args:
+            latents: (B, M, h, w).
+
+        Returns:
+            Coarse, medium and fine maps, (B, M, h, w) each.
+        """
         networks = (self.coarse_context, self.medium_context, self.fine_context)
         maps = [network(pooled) for network, pooled in zip(networks, self.pooled(latents))]
         return [F.interpolate(view, latents.shape[2:]) for view in maps[:2]] + maps[2:]
 
     def pooled(self, latents: Tensor) -> list[Tensor]:
-        """What the three networks are given of latents (B, M, h, w); these pool by themselves."""
+        """What the three networks are given; these pool by themselves.
+
+        Args:
+            latents: (B, M, h, w).
+
+        Returns:
+            ``latents`` three times, (B, M, h, w) each.
+        """
         return [latents] * 3
 
 
@@ -201,7 +259,14 @@ class LightweightMultiResolutionContext(MultiResolutionContext):
         self.fusion = nn.Sequential(conv1x1(3 * M, M), nn.ReLU())
 
     def stack(self, M: int) -> nn.Sequential:
-        """The network of one resolution: (B, M, ., .) to the same shape."""
+        """Build the network of one resolution.
+
+        Args:
+            M: channels of the latents.
+
+        Returns:
+            A network from (B, M, h, w) to the same shape.
+        """
         return nn.Sequential(depthwise(M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
 
     def pooled(self, latents: Tensor) -> list[Tensor]:
@@ -226,10 +291,25 @@ class AdaptiveMultiResolutionContext(LightweightMultiResolutionContext):
 
 
 def to_tokens(x: Tensor) -> Tensor:
-    """(B, C, H, W) to (B, H * W, C)."""
+    """Map to tokens.
+
+    Args:
+        x: (B, C, H, W).
+
+    Returns:
+        Tensor (B, H * W, C).
+    """
     return x.flatten(2).transpose(1, 2)
 
 
 def to_map(tokens: Tensor, like: Tensor) -> Tensor:
-    """(B, H * W, C) to the shape of ``like``."""
+    """Tokens to a map.
+
+    Args:
+        tokens: (B, H * W, C).
+        like: gives the shape, (B, C, H, W).
+
+    Returns:
+        Tensor (B, C, H, W).
+    """
     return tokens.transpose(1, 2).reshape(like.shape)

@@ -42,7 +42,14 @@ class StepCoder(Protocol):
 
 
 def round_through(values: Tensor) -> Tensor:
-    """Round to integers, any shape; gradients pass unchanged (straight-through)."""
+    """Round to integers; gradients pass unchanged (straight-through).
+
+    Args:
+        values: any shape.
+
+    Returns:
+        Tensor in the shape of ``values``.
+    """
     return values + (torch.round(values) - values).detach()
 
 
@@ -67,7 +74,16 @@ class Quantiser:
         self.scales: list[Tensor] = []
 
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
-        """As of :class:`StepCoder`; keeps what it saw."""
+        """As of :class:`StepCoder`; keeps what it saw.
+
+        Args:
+            source: int64 (n,), positions in the flattened (C, H, W) of what is coded.
+            scales: of the entropy model, positive, packed (B, n).
+            means: of the latents, packed (B, n).
+
+        Returns:
+            Latents at ``source``, quantised, packed (B, n).
+        """
         residual = self._latents.flatten(1).index_select(1, source) - means
         symbols = round_through(residual) if self._straight_through else torch.round(residual)
 
@@ -79,7 +95,11 @@ class Quantiser:
         return symbols + means
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
-        """As of :class:`StepCoder`; what is coded from here on is ``function`` of the latents."""
+        """As of :class:`StepCoder`; what is coded from here on is ``function`` of the latents.
+
+        Args:
+            function: (B, C, H, W) to the same shape.
+        """
         self._latents = function(self._latents)
 
     def unpack(self, packed: list[Tensor]) -> Tensor:
@@ -109,9 +129,25 @@ class Reader:
         self._levels = levels
 
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
-        """As of :class:`StepCoder`; raises StreamError where the stream is at its end."""
+        """As of :class:`StepCoder`; reads the symbols from the stream.
+
+        Args:
+            source: not read: the stream is in coding order.
+            scales: of the entropy model, positive, packed (B, n).
+            means: of the latents, packed (B, n).
+
+        Returns:
+            Latents of the step, packed (B, n).
+
+        Raises:
+            StreamError: the stream is at its end.
+        """
         symbols = self._decoder.decode(scale_index(scales, self._levels).flatten())
         return symbols.to(means).view_as(means) + means
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Do nothing: a decoder knows only what was sent."""
+        """Do nothing: a decoder knows only what was sent.
+
+        Args:
+            function: not called.
+        """

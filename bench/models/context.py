@@ -33,7 +33,15 @@ class SpatialPrior(nn.Module):
         self.branch_2 = nn.Sequential(*branch_2)
 
     def forward(self, x: Tensor, q: Tensor) -> Tensor:
-        """Adapted context (B, 3M, h, w) and a vector q (1, 3M, 1, 1) to scales and means, (B, 2M, h, w)."""
+        """Adapted context to entropy parameters.
+
+        Args:
+            x: adapted context, (B, 3M, h, w).
+            q: scale of each channel, (1, 3M, 1, 1).
+
+        Returns:
+            Scales, then means, (B, 2M, h, w).
+        """
         return self.branch_2(self.branch_1(x) * q)
 
 

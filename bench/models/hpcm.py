@@ -119,7 +119,14 @@ class HPCM1B(HPCM):
     """The one-billion-parameter model (arXiv 2508.09075): the schedule of HPCM without attention, other networks."""
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
-        """As of the base, for three stages; four downsamplings by 2 under published names."""
+        """As of the base, for three stages; four downsamplings by 2 under published names.
+
+        Args:
+            stages: (width, blocks) of three stages; the third's blocks are not read.
+
+        Returns:
+            g_a, (B, 3, H, W) to (B, M, H/16, W/16), and g_s, the way back.
+        """
         (a, depth), (b, deep), (c, _) = stages
         M = self.M
 
@@ -139,7 +146,14 @@ class HPCM1B(HPCM):
         return nn.Sequential(OrderedDict(analysis)), nn.Sequential(OrderedDict(synthesis))
 
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
-        """As of the base, with M channels before the hyper-latents."""
+        """As of the base, with M channels before the hyper-latents.
+
+        Args:
+            blocks: ``hyper_blocks``, see :class:`HPCM`.
+
+        Returns:
+            h_a, (B, M, h, w) to (B, N, h/4, w/4), and h_s, these to (B, 2M, h, w).
+        """
         M, N = self.M, self.N
         first, second, third, last = blocks
         h_a = nn.Sequential(*residual_blocks(M, first, 2), down2(M, M), *residual_blocks(M, second, 2), down2(M, N))

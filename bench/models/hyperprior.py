@@ -59,23 +59,58 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def analysis(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) to latents y, (B, M, H / latent_stride, W / latent_stride)."""
+        """Image to latents y.
+
+        Args:
+            x: (B, 3, H, W).
+
+        Returns:
+            Tensor (B, M, H / latent_stride, W / latent_stride).
+        """
         return self.g_a(x)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
-        """What ``code_latents`` returns to the image, (B, 3, H, W), not clamped."""
+        """What ``code_latents`` returns to the image.
+
+        Args:
+            y_hat: reconstructed latents, in the shape of ``to_code(y)``.
+
+        Returns:
+            Tensor (B, 3, H, W), not clamped.
+        """
         return self.g_s(y_hat)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
-        """Latents y to hyper-latents z, (B, N, H / hyper_stride, W / hyper_stride)."""
+        """Latents y to hyper-latents z.
+
+        Args:
+            y: (B, M, H / latent_stride, W / latent_stride), of an image (B, 3, H, W).
+
+        Returns:
+            Tensor (B, N, H / hyper_stride, W / hyper_stride).
+        """
         return self.h_a(y)
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
-        """Hyper-latents z to what ``code_latents`` takes."""
+        """Hyper-latents z to what ``code_latents`` takes.
+
+        Args:
+            z_hat: (B, N, H / hyper_stride, W / hyper_stride), of an image (B, 3, H, W).
+
+        Returns:
+            The ``hyper`` of ``code_latents``.
+        """
         return self.h_s(z_hat)
 
     def to_code(self, y: Tensor) -> Tensor:
-        """What is coded of the latents y: y itself, unless a model codes another form of it."""
+        """What is coded of the latents y: y itself, unless a model codes another form of it.
+
+        Args:
+            y: (B, M, H / latent_stride, W / latent_stride), of an image (B, 3, H, W).
+
+        Returns:
+            Tensor (B, C, h, w); here that of ``y``.
+        """
         return y
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
@@ -164,7 +199,14 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
     @torch.no_grad()
     def encode_image(self, x: Tensor) -> EncodedImage:
-        """Encode one image, (1, 3, H, W) with H and W multiples of ``padding_multiple``."""
+        """Encode one image.
+
+        Args:
+            x: (1, 3, H, W) in [0, 1], H and W multiples of ``padding_multiple``.
+
+        Returns:
+            Streams "y" and "z", (height, width) of the hyper-latents, and what gives reconstruction and estimated bits.
+        """
         y = self.analysis(x)
         z_symbols = torch.round(self.hyper_analysis(y) - self.means_hyper)
         quantiser = Quantiser(self.to_code(y))
@@ -204,11 +246,26 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:
-        """Decoded latents, in the shape of ``to_code(y)``, to the image (B, 3, H, W), clamped to [0, 1]."""
+        """Decoded latents to the image.
+
+        Args:
+            y_hat: in the shape of ``to_code(y)``.
+
+        Returns:
+            Tensor (B, 3, H, W), clamped to [0, 1].
+        """
         return self.synthesis(y_hat).clamp(0, 1)
 
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
-        """Decode the streams of one image, in the order of ``EncodedImage.streams``: (1, 3, H, W) in [0, 1]."""
+        """Decode the streams of one image.
+
+        Args:
+            streams: of y and z, in the order of ``EncodedImage.streams``.
+            shape: (height, width) of the hyper-latents.
+
+        Returns:
+            Tensor (1, 3, H, W) in [0, 1].
+        """
         y_stream, z_stream = streams
         return self.reconstruct(self.decode_latents(y_stream, z_stream, shape))
 

@@ -37,7 +37,14 @@ class CheckerboardConv(CheckerboardMaskedConv2d):
     """CompressAI's, without writing to its weight in the forward pass, which other threads may be reading."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, outputs, H, W), from the neighbours of the other colour alone."""
+        """Convolve the neighbours of the other colour alone.
+
+        Args:
+            x: (B, C, H, W).
+
+        Returns:
+            Tensor (B, outputs, H, W).
+        """
         return self._conv_forward(x, self.weight * self.mask, self.bias)
 
 
@@ -174,7 +181,14 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:
-        """Decoded latents (B, M, H/16, W/16) to the image (B, 3, H, W), clamped to [0, 1]."""
+        """Bring decoded latents to the image.
+
+        Args:
+            y_hat: decoded latents, (B, M, H/16, W/16).
+
+        Returns:
+            Tensor (B, 3, H, W), clamped to [0, 1].
+        """
         return self.g_s(y_hat).clamp(0, 1)
 
     def _check_coding(self) -> None:

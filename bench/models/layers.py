@@ -11,37 +11,92 @@ from torch.nn import functional as F
 
 
 def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
-    """1x1 convolution, (B, inputs, H, W) to (B, outputs, H, W)."""
+    """Make a 1x1 convolution.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+
+    Returns:
+        Layer from (B, inputs, H, W) to (B, outputs, H, W).
+    """
     return nn.Conv2d(inputs, outputs, 1)
 
 
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
-    """3x3 convolution, (B, inputs, H, W) to (B, outputs, H, W)."""
+    """Make a 3x3 convolution.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+
+    Returns:
+        Layer from (B, inputs, H, W) to (B, outputs, H, W).
+    """
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def depthwise(channels: int) -> nn.Conv2d:
-    """3x3 convolution of each channel by itself, (B, channels, H, W) to the same shape."""
+    """Make a 3x3 convolution of each channel by itself.
+
+    Args:
+        channels: of input and output.
+
+    Returns:
+        Layer from (B, channels, H, W) to the same shape.
+    """
     return nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
 
 def down2(inputs: int, outputs: int) -> nn.Conv2d:
-    """2x2 convolution of stride 2, (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+    """Make a 2x2 convolution of stride 2.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+
+    Returns:
+        Layer from (B, inputs, H, W) to (B, outputs, H/2, W/2).
+    """
     return nn.Conv2d(inputs, outputs, 2, stride=2)
 
 
 def up2(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """2x2 transposed convolution of stride 2, (B, inputs, H, W) to (B, outputs, 2H, 2W)."""
+    """Make a 2x2 transposed convolution of stride 2.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+
+    Returns:
+        Layer from (B, inputs, H, W) to (B, outputs, 2H, 2W).
+    """
     return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
 
 
 def down4(inputs: int, outputs: int) -> nn.Conv2d:
-    """4x4 convolution of stride 2, (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+    """Make a 4x4 convolution of stride 2.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+
+    Returns:
+        Layer from (B, inputs, H, W) to (B, outputs, H/2, W/2).
+    """
     return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
 
 
 def up4(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """4x4 transposed convolution of stride 2, (B, inputs, H, W) to (B, outputs, 2H, 2W)."""
+    """Make a 4x4 transposed convolution of stride 2.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+
+    Returns:
+        Layer from (B, inputs, H, W) to (B, outputs, 2H, 2W).
+    """
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
 
 
@@ -59,7 +114,14 @@ class PartialConv(nn.Module):
         self.pconv = conv3x3(self.touched, self.touched)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) to the same shape."""
+        """Convolve the first channels.
+
+        Args:
+            x: (B, channels, H, W).
+
+        Returns:
+            Tensor in the same shape.
+        """
         head, tail = x.split((self.touched, x.shape[1] - self.touched), dim=1)
         return torch.cat((self.pconv(head), tail), dim=1)
 
@@ -76,7 +138,14 @@ class Branch(nn.Module):
         self.branch = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the layers make of x, one after another."""
+        """Apply the layers, one after another.
+
+        Args:
+            x: (B, C, H, W), as the first layer takes it.
+
+        Returns:
+            What the last layer gives.
+        """
         return self.branch(x)
 
 
@@ -84,7 +153,14 @@ class ResidualBranch(Branch):
     """A branch whose result is added to its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) to the same shape."""
+        """Add the branch's result to its input.
+
+        Args:
+            x: (B, channels, H, W).
+
+        Returns:
+            Tensor in the same shape.
+        """
         return self.branch(x).add_(x)  # in place: new memory costs a CPU more than the sum
 
 

@@ -92,29 +92,73 @@ class CosineBank(nn.Module):
         return slots[:, : self.options.topk_refs], scores[:, : self.options.topk_refs].softmax(dim=1)
 
     def key(self, context: Tensor) -> Tensor:
-        """What a context (B, C, h, w) is found by, (B, K)."""
+        """Make what a context is found by.
+
+        Args:
+            context: (B, C, h, w).
+
+        Returns:
+            Tensor (B, K).
+        """
         return self.key_encoder(context).mean(dim=(2, 3))
 
     def query(self, context: Tensor) -> Tensor:
-        """What a context (B, C, h, w) looks for, (B, K)."""
+        """Make what a context looks for.
+
+        Args:
+            context: (B, C, h, w).
+
+        Returns:
+            Tensor (B, K).
+        """
         return self.query_proj(context).mean(dim=(2, 3))
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Query (B, K) and keys (B, n, K) to the logits of their weights, (B, n)."""
+        """Compare a query with the remembered keys.
+
+        Args:
+            query: (B, K).
+            keys: (B, n, K).
+
+        Returns:
+            Logits of the keys' weights, (B, n).
+        """
         cosines = (F.normalize(query, dim=1)[:, None] * F.normalize(keys, dim=2)).sum(dim=2)
         return cosines / self.options.temperature
 
     def value(self, context: Tensor) -> Tensor:
-        """What is found of a context (B, C, h, w): (B, C, r, r), here of a quarter of its height and width."""
+        """Make what is found of a context.
+
+        Args:
+            context: (B, C, h, w).
+
+        Returns:
+            Tensor (B, C, h', w'): here a quarter of h and w, at least 1; :class:`FusionBank` has a fixed size.
+        """
         height, width = context.shape[2:]
         return F.adaptive_avg_pool2d(self.value_proj(context), (max(1, height // 4), max(1, width // 4)))
 
     def decode(self, value: Tensor) -> Tensor:
-        """Stored values, resized to (n, C, h, w), to what is retrieved, in the same shape."""
+        """Bring stored values to what is retrieved.
+
+        Args:
+            value: stored values, resized to (n, C, h, w).
+
+        Returns:
+            Tensor in the same shape.
+        """
         return value
 
     def fuse(self, context: Tensor, retrieved: Tensor) -> Tensor:
-        """Join a context and what was retrieved for it, (B, C, h, w) each, to a context."""
+        """Join a context and what was retrieved for it.
+
+        Args:
+            context: (B, C, h, w).
+            retrieved: in the same shape.
+
+        Returns:
+            The joined context, in the same shape.
+        """
         return torch.lerp(context, retrieved, self.fusion_gate(torch.cat((context, retrieved), dim=1)))
 
 
@@ -146,7 +190,14 @@ class FusionBank(CosineBank):
         return torch.lerp(context, self.fusion_net(both), self.gate(both))
 
     def gate(self, both: Tensor) -> Tensor:
-        """Context and retrieved map, (B, 2C, h, w), to the share of the fused one, (B, C or 1, h, w)."""
+        """Decide how much of the fused map enters the context.
+
+        Args:
+            both: context and retrieved map, (B, 2C, h, w).
+
+        Returns:
+            Share of the fused map, (B, C, h, w), or (B, 1, h, w) where one gate serves all channels.
+        """
         return self.fusion_gate(both)
 
 

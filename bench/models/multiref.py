@@ -75,7 +75,14 @@ class MultiReference(HPCM):
             self.add_module(BANK_NAMES[number], self.bank_type(2 * self.M, options))
 
     def new_state(self, batch: int) -> State:
-        """Empty memories of the scales that have a bank."""
+        """Make empty memories for the scales that have a bank.
+
+        Args:
+            batch: images of the pass; not used.
+
+        Returns:
+            Memories by number of the scale; none where the memory is not used.
+        """
         if not self.enable_multiref:
             return {}
         banks = {number: getattr(self, name).options for number, name in enumerate(BANK_NAMES) if hasattr(self, name)}
@@ -110,7 +117,18 @@ class MultiReference(HPCM):
         return getattr(self, BANK_NAMES[number]).enhance(state[number], context) if number in state else context
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:
-        """As of the base; the first context of a scale is remembered."""
+        """As of the base; the first context of a scale is remembered.
+
+        Args:
+            number: of the scale, 0 to 2.
+            scale: its positions.
+            context: last one of the scale before, (B, 2M, ., .); None for scale 0.
+            hyper: (B, 2M, H, W), what the hyper decoder gives.
+            state: of the pass.
+
+        Returns:
+            Tensor (B, 2M, h, w) of the scale's own h and w.
+        """
         return self.remember(number, super().enter_scale(number, scale, context, hyper, state), state)
 
 
@@ -118,7 +136,18 @@ class ContextMemory(MultiReference):
     """What phases 1 and 2 share: memory changes the context of the next step, from step 1 of a scale on."""
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: State) -> Tensor:
-        """As of the base; from step 1 on the next context is joined with earlier ones, then remembered."""
+        """As of the base; from step 1 on the next context is joined with earlier ones; it is always remembered.
+
+        Args:
+            number: of the scale, 0 to 2.
+            i: of the step in it.
+            parameters: what was predicted for step ``i``, (B, 2M, h, w).
+            context: what it saw, in the same shape.
+            state: of the pass.
+
+        Returns:
+            Tensor (B, 2M, h, w).
+        """
         context = super().next_context(number, i, parameters, context, state)
         if i > 0:
             context = self.recall(number, context, state)
@@ -215,15 +244,48 @@ class MultiRefPhase3(MemoryAtEachScale):
                 self.add_module(name, nn.ModuleDict({"cross_proj": normalised(2 * self.M, num_heads)}))
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: State) -> Tensor:
-        """As of the phases before; with transfer the scale's memory begins with that of the scale before."""
+        """As of the phases before; with transfer the scale's memory begins with that of the scale before.
+
+        Args:
+            number: of the scale, 0 to 2.
+            scale: its positions.
+            context: last one of the scale before, (B, 2M, ., .); None for scale 0.
+            hyper: (B, 2M, H, W), what the hyper decoder gives.
+            state: of the pass.
+
+        Returns:
+            Tensor (B, 2M, h, w) of the scale's own h and w.
+        """
         if self.enable_hierarchical_transfer and number in state and number - 1 in state:
             state[number].copy_from(state[number - 1])
         return super().enter_scale(number, scale, context, hyper, state)
 
     def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: State) -> Tensor:
-        """As of the base, joined with what the memory finds for it."""
+        """As of the base, joined with what the memory finds for it.
+
+        Args:
+            number: of the scale, 0 to 2.
+            i: of the step in it; (0, 0) is not predicted.
+            context: (B, 2M, h, w).
+            latents: (B, M, h, w), zero where not decoded.
+            state: of the pass.
+
+        Returns:
+            Scales, then means, (B, 2M, h, w).
+        """
         return self.recall(number, super().predict(number, i, context, latents, state), state)
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: State) -> Tensor:
-        """As of the base; the next context is remembered."""
+        """As of the base; the next context is remembered.
+
+        Args:
+            number: of the scale, 0 to 2.
+            i: of the step in it.
+            parameters: what was predicted for step ``i``, (B, 2M, h, w).
+            context: what it saw, in the same shape.
+            state: of the pass.
+
+        Returns:
+            Tensor (B, 2M, h, w).
+        """
         return self.remember(number, super().next_context(number, i, parameters, context, state), state)

@@ -71,5 +71,12 @@ def check_counts(name: str, values: Any, lengths: tuple[int, ...] = (), least: i
 
 
 def divisors(number: int) -> str:
-    """All divisors of a positive ``number``, as text: "1, 2, 4"."""
+    """List all divisors of a number.
+
+    Args:
+        number: positive.
+
+    Returns:
+        Text such as "1, 2, 4".
+    """
     return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)

@@ -36,7 +36,15 @@ class ContextCell(MixingBlock):
         self.output_proj = conv1x1(width, width)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        """Parameters x and context h, (B, width, H, W) each, to the next context, in the same shape."""
+        """Join parameters and context to the next context.
+
+        Args:
+            x: new parameters, (B, width, H, W).
+            h: running context, (B, width, H, W).
+
+        Returns:
+            The next context, (B, width, H, W).
+        """
         return self.output_proj(self.mix_map(self.input_proj(torch.cat((x, h), dim=1))))
 
 
@@ -88,7 +96,14 @@ class RWKV(HPCM):
         super().__init__(**options)
 
     def build_attention(self, number: int) -> nn.Module:
-        """As of the base, or a cell where the scale has a hidden rate."""
+        """As of the base, or a cell where the scale has a hidden rate.
+
+        Args:
+            number: index of the scale in ``cell_rates``, from 0.
+
+        Returns:
+            The base's attention, or a :class:`ContextCell` of 2M channels.
+        """
         rate = self.cell_rates[number]
         if rate is None:
             return super().build_attention(number)
@@ -102,7 +117,17 @@ class RWKV(HPCM):
         return nn.Sequential(OrderedDict(blocks=nn.Sequential(*blocks), out_proj=super().build_fusion()))
 
     def build_prior(self, depths: tuple[int, ...]) -> nn.Module:
-        """As of the base, or mixing blocks where there is a hidden rate."""
+        """As of the base, or mixing blocks where there is a hidden rate.
+
+        Args:
+            depths: numbers of blocks; with a hidden rate two, before and after the adaptive vector.
+
+        Returns:
+            The base's prior, or one of mixing blocks, from 3M to 2M channels.
+
+        Raises:
+            ValueError: there is a hidden rate, and not two depths.
+        """
         if self.prior_rate is None:
             return super().build_prior(depths)
         if len(depths) != 2:

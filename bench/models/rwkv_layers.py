@@ -44,7 +44,14 @@ class OmniShift(nn.Module):
         return centre + F.pad(self.alpha[2] * self.conv3x3.weight, (1, 1, 1, 1)) + self.alpha[3] * self.conv5x5.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the same shape."""
+        """Shift the tokens with the merged kernel.
+
+        Args:
+            x: tokens, (B, H, W, C).
+
+        Returns:
+            The shifted tokens, (B, H, W, C).
+        """
         shifted = F.conv2d(x.permute(0, 3, 1, 2), self.kernel(), padding=2, groups=x.shape[3])
         return shifted.permute(0, 2, 3, 1)
 
@@ -77,7 +84,14 @@ class SpatialMix(nn.Module):
         self.key, self.value, self.receptance, self.output = (nn.Linear(width, width, bias=False) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the same shape."""
+        """Mix over all tokens.
+
+        Args:
+            x: tokens, (B, H, W, C).
+
+        Returns:
+            The mixed tokens, (B, H, W, C).
+        """
         shifted = self.omni_shift(x)
         tokens = x.shape[1] * x.shape[2]
         keys, values = self.key(shifted).flatten(1, 2), self.value(shifted).flatten(1, 2)
@@ -107,7 +121,14 @@ class PointwiseMix(nn.Module):
         self.receptance = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Mix the channels of each token.
+
+        Args:
+            x: tokens, (..., width).
+
+        Returns:
+            The mixed tokens, (..., width).
+        """
         return torch.sigmoid(self.receptance(x)) * self.value(torch.relu(self.key(x)).square())
 
 
@@ -123,7 +144,14 @@ class ChannelMix(PointwiseMix):
         self.omni_shift = OmniShift(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the same shape."""
+        """Shift the tokens, then mix the channels of each.
+
+        Args:
+            x: tokens, (B, H, W, C).
+
+        Returns:
+            The mixed tokens, (B, H, W, C).
+        """
         return super().forward(self.omni_shift(x))
 
 
@@ -140,7 +168,14 @@ class GatedProjection(PointwiseMix):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        """Project, then add the gated network's output.
+
+        Args:
+            x: map, (B, inputs, H, W).
+
+        Returns:
+            The projected map, (B, outputs, H, W).
+        """
         x = self.mix(x).permute(0, 2, 3, 1)
         return (x + super().forward(self.norm(x))).permute(0, 3, 1, 2)
 

@@ -64,7 +64,14 @@ class WaveletHyperAnalysis(nn.Module):
         self.down2 = down2(N, N)
 
     def forward(self, y: Tensor) -> Tensor:
-        """Latents (B, M, H, W) to hyper-latents, (B, N, H/8, W/8)."""
+        """Latents to hyper-latents.
+
+        Args:
+            y: latents, (B, M, H, W).
+
+        Returns:
+            Hyper-latents, (B, N, H/8, W/8).
+        """
         low, high = split_bands(self.dwt(self.down1(self.input_conv(y))))
         return self.down2(self.fusion(torch.cat((self.ll_branch(low), self.hf_branch(high)), dim=1)))
 
@@ -85,7 +92,14 @@ class WaveletHyperSynthesis(nn.Module):
         self.idwt = HaarIDWT()  # in published state dicts, and never used
 
     def forward(self, z_hat: Tensor) -> Tensor:
-        """Hyper-latents (B, N, h, w) to hyper parameters at the size of the bands, (B, 2M, 4h, 4w)."""
+        """Hyper-latents to hyper parameters at the size of the bands.
+
+        Args:
+            z_hat: hyper-latents, (B, N, h, w).
+
+        Returns:
+            Hyper parameters, (B, 2M, 4h, 4w).
+        """
         return self.final_refine(self.up2(self.expand(self.spatial_process(self.up1(z_hat)))))
 
 
@@ -104,7 +118,14 @@ class SplitHyperAnalysis(nn.Module):
         self.ll_path, self.hf_path = pointwise(M, M, N // 2), pointwise(3 * M, M, N - N // 2)
 
     def forward(self, y: Tensor) -> Tensor:
-        """Latents (B, M, H, W) to hyper-latents, (B, N, H/4, W/4)."""
+        """Latents to hyper-latents.
+
+        Args:
+            y: latents, (B, M, H, W).
+
+        Returns:
+            Hyper-latents, (B, N, H/4, W/4).
+        """
         low, high = split_bands(self.dwt(self.down(self.initial(y))))
         return torch.cat((self.ll_path(low), self.hf_path(high)), dim=1)
 
@@ -124,11 +145,27 @@ class SplitHyperSynthesis(nn.Module):
         self.ll_params, self.hf_params = pointwise(wide, M, 2 * M), pointwise(wide, M, 6 * M)
 
     def forward(self, z_hat: Tensor) -> Tensor:
-        """Hyper-latents (B, N, h, w) to 2M hyper parameters of each band in turn, (B, 8M, 2h, 2w)."""
+        """Hyper-latents to 2M hyper parameters of each band in turn.
+
+        Args:
+            z_hat: hyper-latents, (B, N, h, w).
+
+        Returns:
+            Hyper parameters, (B, 8M, 2h, 2w).
+        """
         features = self.up(self.initial(z_hat))
         return torch.cat((self.ll_params(features), self.hf_params(features)), dim=1)
 
 
 def pointwise(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Two 1x1 convolutions with a ReLU between, (B, inputs, H, W) to (B, outputs, H, W)."""
+    """Two 1x1 convolutions with a ReLU between.
+
+    Args:
+        inputs: channels of the input.
+        hidden: channels between the convolutions.
+        outputs: channels of the output.
+
+    Returns:
+        The network, (B, inputs, H, W) to (B, outputs, H, W).
+    """
     return nn.Sequential(conv1x1(inputs, hidden), nn.ReLU(), conv1x1(hidden, outputs))

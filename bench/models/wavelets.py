@@ -32,7 +32,14 @@ class HaarDWT(nn.Module):
             self.register_buffer(f"w_{band}", taps[None].clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, 4C, H/2, W/2)."""
+        """Split a map into its bands.
+
+        Args:
+            x: map, (B, C, H, W).
+
+        Returns:
+            Bands, band-major, (B, 4C, H/2, W/2).
+        """
         batch, channels, height, width = x.shape
         filters = torch.cat([self.get_buffer(f"w_{band}") for band in BANDS])
         bands = F.conv2d(x.reshape(-1, 1, height, width), filters, stride=2)
@@ -47,7 +54,14 @@ class HaarIDWT(nn.Module):
         self.register_buffer("filters", haar_filters())
 
     def forward(self, bands: Tensor) -> Tensor:
-        """(B, 4C, h, w) to (B, C, 2h, 2w)."""
+        """Join bands to a map.
+
+        Args:
+            bands: bands, band-major, (B, 4C, h, w).
+
+        Returns:
+            The map, (B, C, 2h, 2w).
+        """
         batch, channels, height, width = bands.shape
         by_channel = bands.view(batch, 4, channels // 4, height, width).transpose(1, 2).flatten(0, 1)
         x = F.conv_transpose2d(by_channel, self.get_buffer("filters"), stride=2)
@@ -69,7 +83,14 @@ class WeConvSimple(nn.Module):
         self.hf_conv = conv1x1(3 * channels, 3 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+        """Add the convolved bands to a map.
+
+        Args:
+            x: map, (B, C, H, W).
+
+        Returns:
+            The map with them added, (B, C, H, W).
+        """
         low, high = split_bands(self.dwt(x))
         return x + self.alpha * self.idwt(torch.cat((self.ll_conv(low), self.hf_conv(high)), dim=1))
 
@@ -96,7 +117,14 @@ class WeConv(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+        """Add the fused bands to a map, then the pointwise network's output.
+
+        Args:
+            x: map, (B, C, H, W).
+
+        Returns:
+            The map with both added, (B, C, H, W).
+        """
         low, high = split_bands(self.dwt(x))
         bands = (self.ll_conv2(F.gelu(self.ll_conv1(low))), F.gelu(self.hf_conv(high)))
         mixed = x + over_channels(self.norm1, self.fusion(torch.cat((self.idwt(torch.cat(bands, dim=1)), x), dim=1)))
@@ -104,11 +132,26 @@ class WeConv(nn.Module):
 
 
 def split_bands(bands: Tensor) -> tuple[Tensor, Tensor]:
-    """Bands (B, 4C, h, w) to the low one, (B, C, h, w), and the three others, (B, 3C, h, w)."""
+    """Split bands into the low one and the three others.
+
+    Args:
+        bands: bands, band-major, (B, 4C, h, w).
+
+    Returns:
+        The low band, (B, C, h, w), and the others, (B, 3C, h, w).
+    """
     channels = bands.shape[1] // 4
     return bands[:, :channels], bands[:, channels:]
 
 
 def over_channels(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """Normalise (B, C, H, W) over its channels; the same shape."""
+    """Normalise a map over its channels.
+
+    Args:
+        norm: layer norm of C channels.
+        x: map, (B, C, H, W).
+
+    Returns:
+        The normalised map, (B, C, H, W).
+    """
     return norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -36,7 +36,18 @@ class BandAttention(WindowCrossAttention):
     """The base's attention on planes that may be smaller than its window; below 2x2 there is none."""
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        """Parameters and context, (B, C, H, W) each, to the next context, in the same shape."""
+        """Join parameters and context.
+
+        Args:
+            x: new parameters, (B, C, H, W), H and W multiples of the least of window, H and W.
+            h: running context, in the same shape.
+
+        Returns:
+            The next context, in the same shape.
+
+        Raises:
+            ValueError: H or W is no such multiple.
+        """
         window = min(self.window, *x.shape[2:])
         return (self.attend(x, h, window) if window > 1 else x) + self.conv_out(x)
 
@@ -62,11 +73,25 @@ class WeConvPhase1(HPCM):
         self.dwt, self.idwt = HaarDWT(), HaarIDWT()
 
     def to_code(self, y: Tensor) -> Tensor:
-        """Latents (B, M, H, W) to their bands, (B, 4M, H/2, W/2)."""
+        """Split latents into bands.
+
+        Args:
+            y: latents, (B, M, H, W).
+
+        Returns:
+            LL, LH, HL and HH, (B, 4M, H/2, W/2).
+        """
         return self.dwt(y)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
-        """Bands (B, 4M, h, w) to the image, (B, 3, ., .), not clamped."""
+        """Make the image of decoded bands.
+
+        Args:
+            y_hat: bands, (B, 4M, h, w).
+
+        Returns:
+            The image, not clamped, (B, 3, 32h, 32w) with three stages.
+        """
         return super().synthesis(self.idwt(y_hat))
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
@@ -124,13 +149,35 @@ class WeConvPhase1(HPCM):
         return self.walk(parameters, coder, pyramid, first=number * parameters[0].numel() // 2)
 
     def enter_scale(self, number: int, scale: Scale, context: Tensor | None, hyper: Tensor, state: Prior) -> Tensor:
-        """As of the base; where scale 3 is skipped its context is the hyper parameters."""
+        """As of the base; where scale 3 is skipped its context is the hyper parameters.
+
+        Args:
+            number: of the scale, 0 to 2.
+            scale: its positions.
+            context: last one of the scale before, (B, 2M, ., .); None for scale 0.
+            hyper: hyper parameters of the band, (B, 2M, H, W).
+            state: prior at the size of each scale, (B, M, ., .); None for the low band.
+
+        Returns:
+            Tensor (B, 2M, h, w) of the scale's own h and w.
+        """
         if number == 2 and state and self.skip_s3_for_hf:
             return hyper
         return super().enter_scale(number, scale, context, hyper, state)
 
     def predict(self, number: int, i: int, context: Tensor, latents: Tensor, state: Prior) -> Tensor:
-        """As of the base, with the prior added to the latents; where scale 3 is skipped its context alone."""
+        """As of the base, with the prior added to the latents; where scale 3 is skipped its context alone.
+
+        Args:
+            number: of the scale, 0 to 2.
+            i: of the step in it; (0, 0) is not predicted.
+            context: (B, 2M, h, w).
+            latents: of the band, (B, M, h, w), zero where not decoded.
+            state: prior at the size of each scale, (B, M, ., .); None for the low band.
+
+        Returns:
+            Scales, then means, (B, 2M, h, w).
+        """
         if number == 2 and state and self.skip_s3_for_hf:
             return context
         if state:
@@ -138,7 +185,18 @@ class WeConvPhase1(HPCM):
         return super().predict(number, i, context, latents, state)
 
     def next_context(self, number: int, i: int, parameters: Tensor, context: Tensor, state: Prior) -> Tensor:
-        """As of the base, unless nothing reads it."""
+        """As of the base, unless nothing reads it.
+
+        Args:
+            number: of the scale, 0 to 2.
+            i: of the step in it.
+            parameters: what was predicted for step ``i``, (B, 2M, h, w).
+            context: what it saw, in the same shape.
+            state: prior at the size of each scale, (B, M, ., .); None for the low band.
+
+        Returns:
+            Tensor (B, 2M, h, w); ``context`` itself where nothing reads the next one.
+        """
         if state and self.skip_s3_for_hf and (number, i) >= (1, STEPS[1] - 1):  # what follows does not read it
             return context
         return super().next_context(number, i, parameters, context, state)
@@ -170,7 +228,14 @@ class WeConvPhase2(WeConvPhase1):
         return [(self.weconv if i % 2 != weconv_first else PConvRB)(width) for i in range(number)]
 
     def transforms(self, stages: Stages) -> tuple[nn.Module, nn.Module]:
-        """As of the base, with wavelet blocks in the innermost stage, as parts called stage1, stage2, ..."""
+        """As of the base, with wavelet blocks in the innermost stage, as parts called stage1, stage2, ...
+
+        Args:
+            stages: (width, blocks) from the image inwards, two or more.
+
+        Returns:
+            g_a, image (B, 3, H, W) to latents (B, M, H/16, W/16) with three stages, and g_s, the way back.
+        """
         widths, depths = zip(*stages)
         inner, depth = widths[-1], depths[-1]
         analysis = [*outer_analysis(widths, depths),
@@ -192,9 +257,23 @@ class WeConvPhase3(WeConvPhase2):
         self.hyper_stride = 8 * self.latent_stride
 
     def hyper_transforms(self, blocks: tuple[int, int, int, int]) -> tuple[nn.Module, nn.Module]:
-        """Build the hyper transforms over bands; ``blocks`` has no effect."""
+        """Build the hyper transforms over bands.
+
+        Args:
+            blocks: has no effect.
+
+        Returns:
+            h_a, latents (B, M, H, W) to (B, N, H/8, W/8), and h_s, these to hyper parameters (B, 2M, H/2, W/2).
+        """
         return WaveletHyperAnalysis(self.M, self.N, self.weconv), WaveletHyperSynthesis(self.M, self.N, self.weconv)
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
-        """Hyper parameters (B, 2M, h, w), the same for each band."""
+        """Give each band the same hyper parameters.
+
+        Args:
+            hyper: what the hyper decoder gives, (B, 2M, h, w).
+
+        Returns:
+            Scales, then means, of LL, LH, HL and HH, (B, 2M, h, w) each.
+        """
         return [hyper] * 4

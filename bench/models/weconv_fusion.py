@@ -95,23 +95,56 @@ class WeConvPhase4(WeConvPhase2):
         return self.h_s_wavelet(z_hat)
 
     def band_parameters(self, hyper: Tensor) -> list[Tensor]:
-        """Hyper parameters of each band, (B, 2M, h, w), from (B, 8M, h, w)."""
+        """Give each band its own hyper parameters.
+
+        Args:
+            hyper: what the hyper decoder gives, (B, 8M, h, w).
+
+        Returns:
+            Scales, then means, of LL, LH, HL and HH, (B, 2M, h, w) each.
+        """
         low, *high = hyper.chunk(4, dim=1)
         return [self.param_aggregator_ll(low), *map(self.param_aggregator_hf, high)]
 
     def code_latents(self, hyper: Tensor, coder: StepCoder) -> Tensor:
-        """As of the phases before; the encoder first brings the low band to units of its step."""
+        """As of the phases before; the encoder first brings the low band to units of its step.
+
+        Args:
+            hyper: what the hyper decoder gives, (B, 8M, h, w).
+            coder: quantises, reads or otherwise supplies the latents of each step.
+
+        Returns:
+            The decoded bands, (B, 4M, h, w).
+        """
         coder.adjust(self.scale_low_band)
         return super().code_latents(hyper, coder)
 
     def prior_of_high_bands(self, low: Tensor, coder: StepCoder) -> Tensor:
-        """The low band's context; the encoder then fuses the high bands with it."""
+        """The low band's context; the encoder then fuses the high bands with it.
+
+        Args:
+            low: the decoded low band, (B, M, h, w).
+            coder: of this pass.
+
+        Returns:
+            Tensor (B, M, h, w).
+        """
         context = self.ll_context_encoder(low)
         coder.adjust(lambda bands: self.fuse_high_bands(bands, context))
         return context
 
     def code_band(self, number: int, parameters: Tensor, coder: StepCoder, prior: Tensor | None) -> Tensor:
-        """As of the phases before, back in the band's own units."""
+        """As of the phases before, back in the band's own units.
+
+        Args:
+            number: of the band: LL, LH, HL, HH.
+            parameters: its hyper parameters, (B, 2M, h, w).
+            coder: of this pass.
+            prior: of the high bands, (B, M, h, w); None for the low one.
+
+        Returns:
+            The decoded band, (B, M, h, w).
+        """
         return self.quantisation_steps()[number] * super().code_band(number, parameters, coder, prior)
 
     def quantisation_steps(self) -> list[Tensor] | tuple[int, ...]:
@@ -119,7 +152,14 @@ class WeConvPhase4(WeConvPhase2):
         return self.adaptive_quant() if self.adaptive_quant is not None else (1, 1, 1, 1)
 
     def scale_low_band(self, bands: Tensor) -> Tensor:
-        """Encoder only: bands (B, 4M, h, w) with the low one in units of its step."""
+        """Encoder only: bring the low band to units of its step.
+
+        Args:
+            bands: (B, 4M, h, w).
+
+        Returns:
+            Tensor (B, 4M, h, w), the high bands as they were.
+        """
         low, high = split_bands(bands)
         return torch.cat((low / self.quantisation_steps()[0], high), dim=1)
 
@@ -187,7 +227,17 @@ class WeConvPhase5(WeConvPhase4):
             self.y_spatial_prior_s1_s2 = self.build_prior(prior_s1_s2)
 
     def walk(self, hyper: Tensor, coder: StepCoder, state: Prior, first: int = 0) -> Tensor:
-        """As of the base; the positions of a band are coded group by group, (B, M, h, w)."""
+        """As of the base; the positions of a band are coded group by group.
+
+        Args:
+            hyper: hyper parameters of the band, scales, then means, (B, 2M, h, w), h and w even.
+            coder: quantises, reads or otherwise supplies the latents of each group.
+            state: prior at three sizes, of which the last, (B, M, h, w), is used; None for the low band.
+            first: position of the band's first value in all that the coder codes.
+
+        Returns:
+            The decoded band, (B, M, h, w), in units of its step.
+        """
         latents = hyper.new_zeros(len(hyper), hyper[0].numel() // 2)
         parameters, shape = hyper, (self.M, *hyper.shape[2:])
         groups = 2 if state and self.skip_s3_for_hf else self.num_checkerboard_groups
