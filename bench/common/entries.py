@@ -146,7 +146,9 @@ def _describe(schema: Any, keys: list[Any]) -> tuple[list[str], str]:
     described = [part.description for part in parts if isinstance(part, msgspec.Meta) and part.description]
     choices = [part for part in parts if isinstance(part, str)]
     known = [field for field in _fields(schema) if keys or field not in OWN]
-    return known, described[-1] if described else f"one of {', '.join(choices)}" if choices else ""
+    if described:
+        return known, described[-1]
+    return known, f"one of {', '.join(choices)}" if choices else ""
 
 
 def _fields(schema: Any) -> dict[str, Any]:

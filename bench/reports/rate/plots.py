@@ -108,12 +108,14 @@ def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage,
 
 def _draw_curve(axes: Axes, curve: ReportCurve, style: CurveStyle, layout: Layout) -> None:
     measured = curve.origin == MEASURED
+    stands_out = curve.learned and measured
+    order = 3 if measured else 2
     axes.plot(
         curve.rate, curve.quality, label=curve.label, color=style.colour, linestyle=style.line,
-        marker=style.marker or None, linewidth=1.4 if curve.learned and measured else 1.0,
+        marker=style.marker or None, linewidth=1.4 if stands_out else 1.0,
         markersize=layout.font * 0.5,
         markerfacecolor=style.colour if style.filled else "white", markeredgewidth=0.8,
-        zorder=4 if curve.learned and measured else 3 if measured else 2,
+        zorder=4 if stands_out else order,
     )
 
 

@@ -114,7 +114,10 @@ def analyse_trials(trials: Sequence[Trial], reference: Mapping[str, float] | Non
                       for lambda_ in sorted(groups))
 
     own = {make_setting(trial.own) for trial in trials if trial.own}
-    against = make_setting(reference) if reference is not None else own.pop() if len(own) == 1 else None
+    against = own.pop() if len(own) == 1 else None
+    if reference is not None:
+        against = make_setting(reference)
+
     metric = trials[0].metric
     compared = _compare_settings(by_lambda, against, noise) if against is not None and metric == "mse" else ()
     return SearchAnalysis(by_lambda, against, compared, noise, metric)
