@@ -1,4 +1,4 @@
-"""A user's own model by import path: the README's example as it stands there, identity, and what is refused."""
+"""A user's own model by import path: the example of docs/extending.md, identity, and what is refused."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from bench.runners.evaluate.unit import identify
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def readme_example() -> tuple[str, str]:
-    """The Python file and the entry of the section on variants."""
-    section = (ROOT / "README.md").read_text().partition("## Add a variant")[2].partition("\n## ")[0]
+def documented_example() -> tuple[str, str]:
+    """The Python file and the entry of the section on variants in docs/extending.md."""
+    section = (ROOT / "docs" / "extending.md").read_text().partition("## A variant")[2].partition("\n## ")[0]
     (code,), (entry,) = (re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL) for kind in ("python", "yaml"))
     return code, entry
 
 
-def test_the_readmes_variant_is_measured_by_copying_it(tmp_path: Path) -> None:
-    code, entry = readme_example()
+def test_the_documented_variant_is_measured_by_copying_it(tmp_path: Path) -> None:
+    code, entry = documented_example()
     name = "decaying_context"
     (tmp_path / f"{name}.py").write_text(code)
     others, tiny = "variants:\n  hpcm_base: {model: hpcm_base, lambdas: [1]}\n", f"    options: {TINY}\n"
