@@ -10,4 +10,4 @@ from bench.results.stored import StoredResults
 
 def build(kind: str, results: Path, reports: Path, *names: str) -> list[Path]:
     """Write the pages of one kind; return the files of all, README.md of each first."""
-    return [path for _, paths in build_reports(kind, StoredResults(results), reports, names) for path in paths]
+    return [path for written in build_reports(kind, StoredResults(results), reports, names) for path in written.paths]

@@ -341,7 +341,7 @@ def test_folder_is_complete_and_loses_files_of_earlier_reports(written, tmp_path
     assert linked and set(linked) <= names
     write_report(assemble_claims(ClaimsResult(JUDGEMENTS[:3]), NAMES), tmp_path)
     first = write_report(assemble_claims(ClaimsResult(JUDGEMENTS[5:6]), NAMES), tmp_path)
-    assert first[0].name == "README.md" and not (tmp_path / "figures").exists()
+    assert first.paths[0].name == "README.md" and not (tmp_path / "figures").exists()
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the reports, print each main table and the paths written."""
     from bench.reports.kinds import REPORTS, build_reports
-    from bench.reports.page.render import to_text
 
     results = StoredResults(args.results)
     found = {"rate": args.dataset} if args.dataset else {kind: REPORTS.get(kind).find(results) for kind in REPORTS}
@@ -39,11 +38,9 @@ def run(args: argparse.Namespace) -> int:
                          "measure some first: python -m bench evaluate --help")
 
     for kind, names in found.items():
-        for report, paths in build_reports(kind, results, args.reports, names) if names else ():
-            for warning in report.warnings:
-                print(f"warning: {warning}")
-            print(to_text(report.main_table))
-            print(f"\nwrote {len(paths)} files; to read: {paths[0]} or {paths[0].with_name('index.html')}\n")
+        for written in build_reports(kind, results, args.reports, names) if names else ():
+            print(written.summary)
+            print(f"\nwrote {len(written.paths)} files; to read: {written.paths[0]} or {written.page}\n")
     return EXIT_DONE
 
 
@@ -55,5 +52,5 @@ def report_on(kind: str, results: StoredResults, reports_dir: Path, names: Itera
     """
     from bench.reports.kinds import build_reports
 
-    written = [paths for _, paths in build_reports(kind, results, reports_dir, names)]
-    print("report: " + ", ".join(str(paths[0].with_name("index.html")) for paths in written), flush=True)
+    pages = [str(written.page) for written in build_reports(kind, results, reports_dir, names)]
+    print("report: " + ", ".join(pages), flush=True)

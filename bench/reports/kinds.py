@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bench.common.files import file_name
 from bench.common.registry import Registry
 from bench.reports.claims.report import find_claims, make_claims_report
 from bench.reports.latency.report import make_latency_report
-from bench.reports.page.files import write_report
+from bench.reports.page.files import WrittenReport, write_report
 from bench.reports.page.pages import Report
 from bench.reports.rate.report import make_rate_report
 from bench.reports.training.report import find_trainings, make_training_report
@@ -31,12 +31,14 @@ class ReportKind:
         build: the page of such a name.
         folder: of a page within that of reports; {} stands for the page's name.
         verb: the command that measures what the pages show.
+        inputs: files and folders that such a page is made from, beside the suite's own.
     """
 
     find: Callable[[StoredResults], list[str]]
     build: Callable[[StoredResults, str], Report]
     folder: str
     verb: str
+    inputs: Callable[[StoredResults, str], Iterable[Path]] = lambda results, name: (results.root,)
 
 
 def find_searches(results: StoredResults) -> list[str]:
@@ -65,11 +67,14 @@ REPORTS.add("claims", ReportKind(find_claims, make_claims_report, "claims", "eva
 
 
 def build_reports(kind: str, results: StoredResults, reports_dir: Path,
-                  names: Iterable[str] = ()) -> Iterator[tuple[Report, list[Path]]]:
+                  names: Iterable[str] = (), *, formats: Collection[str] = ()) -> Iterator[WrittenReport]:
     """Write the pages of one kind, all or those of ``names``; the same rows and logs give the same bytes.
 
+    Args:
+        formats: of figures beside PNG, such as "svg".
+
     Returns:
-        each report with its files, README.md first.
+        each report as it stands in its folder.
 
     Raises:
         BenchError: there is nothing to show, something stored is damaged, or a folder can't be written.
@@ -80,5 +85,4 @@ def build_reports(kind: str, results: StoredResults, reports_dir: Path,
         raise BenchError(f"{results.root} holds nothing for a report of {kind}",
                          f"measure some first: python -m bench {entry.verb} --help")
     for name in chosen:
-        report = entry.build(results, name)
-        yield report, write_report(report, reports_dir / entry.folder.format(file_name(report.name)))
+        yield write_report(entry.build(results, name), reports_dir / entry.folder.format(file_name(name)), formats)

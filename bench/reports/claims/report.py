@@ -9,6 +9,7 @@ from bench.claims.result import ClaimsResult, Judgement
 from bench.metrics.statistics.verdicts import NOT_MEASURED
 from bench.reports.claims.pairs import plot_pair
 from bench.reports.claims.plots import plot_forest
+from bench.reports.claims.summary import summary_text
 from bench.reports.claims.tables import (
     MINIATURES,
     changes_table,
@@ -69,7 +70,7 @@ def assemble_claims(result: ClaimsResult, names: Names, *, with_plots: bool = Tr
 
     tables = [*_line_tables(full, names), *_line_tables(miniature, names, miniature=True)]
     return Report(CLAIMS, "Claims and what they came to", "verdicts", (INTRO,), tuple(sections),
-                  worse_statement(result), files={
+                  worse_statement(result), summary=summary_text(result), worse=bool(result.worse), files={
                       "claims.csv": to_csv(value_table(result.judgements, names)).encode(),
                       "claims.tex": "\n".join(map(to_latex, tables)).encode()})
 

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.common.files import write_whole, writing
 from bench.reports.page.pages import Report
-from bench.reports.page.render import render_html, render_readme, to_csv, to_latex, to_markdown
+from bench.reports.page.render import render_html, render_readme, to_csv, to_latex, to_markdown, to_text
 
 MANIFEST = "files.json"
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write every file of ``report`` into ``folder`` and return their paths, README.md first.
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report as it stands in its folder.
+
+    Attributes:
+        name: of the page.
+        folder: that of its files.
+        paths: every file, README.md first.
+        summary: what a terminal prints of it.
+        worse: something got worse beyond its uncertainty since the accepted state.
+        unchanged: it was not made again, because nothing that it is made from has changed.
+    """
+
+    name: str
+    folder: Path
+    paths: tuple[Path, ...]
+    summary: str
+    worse: bool = False
+    unchanged: bool = False
+
+    @property
+    def page(self) -> Path:
+        """The file to open in a browser."""
+        return self.folder / "index.html"
+
+
+def write_report(report: Report, folder: Path, formats: Collection[str] = ()) -> WrittenReport:
+    """Write every file of ``report`` into ``folder``.
 
     Files that an earlier report wrote, by its manifest, and that are no longer among these are removed; nothing else
     in the folder is touched.
@@ -28,7 +56,14 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         write_whole(folder / MANIFEST, (json.dumps(sorted(contents), indent=1) + "\n").encode())
         for name in sorted(stale):
             _remove(folder, name)
-    return paths
+    return WrittenReport(report.name, folder, tuple(paths), summarise_report(report), report.worse)
+
+
+def summarise_report(report: Report) -> str:
+    """Return what a terminal prints of ``report``: its own summary, or its warnings and the table that says most."""
+    if report.summary:
+        return report.summary
+    return "\n".join([*(f"warning: {warning}" for warning in report.warnings), to_text(report.main_table)])
 
 
 def contents_of(report: Report) -> dict[str, bytes]:

@@ -49,6 +49,8 @@ class Report:
         intro: paragraphs, of which empty ones are not shown.
         warnings: what is said before anything else.
         sources: of curves that were not measured here.
+        summary: what a terminal prints of it; empty for warnings and main table as text.
+        worse: something got worse beyond its uncertainty since the accepted state.
         files: what stands beside the pages, tables and figures: path within the folder to bytes.
     """
 
@@ -59,6 +61,8 @@ class Report:
     sections: tuple[Section, ...]
     warnings: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    summary: str = ""
+    worse: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
