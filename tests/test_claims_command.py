@@ -13,6 +13,7 @@ from row_samples import with_quality
 
 import bench.claims.curves
 import bench.results.stored
+from bench.claims.changes import compare_with_accepted
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.results.stored import StoredResults
@@ -120,6 +121,16 @@ def test_a_vanished_row_a_fallen_verdict_and_more_memory(results, capsys):
     latency_samples.store(results, [*again, *slow(**peak)])
     shown = worse_after(results, capsys)
     assert "no longer" in shown and "NOT MEASURED" in shown and "memory moved by" in shown
+
+
+def test_every_change_says_which_codec_it_is_of(results, capsys):
+    claims(results, "--accept")
+    store_rates(results, VARIANT, 4)
+    (results / "kodak" / f"{BASE}.jsonl").unlink()
+    changes = compare_with_accepted(StoredResults(results)).changes
+    by_kind = {(change.kind, change.codec) for change in changes}
+    assert by_kind >= {("rate", VARIANT), ("verdict", VARIANT), ("row vanished", BASE)}
+    assert all(change.codec == BASE for change in changes if change.what.startswith("kodak"))
 
 
 def test_a_new_measurement_is_no_regression(results, capsys):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from bench.claims.judgement import judge_results
-from bench.claims.result import Change, ClaimsResult
-from bench.claims.state import CostState, CurveState, State, VerdictState, collect_current_state, read_accepted_state
+from bench.claims.result import MINIATURE, Change, ClaimsResult
+from bench.claims.state import (
+    CostState,
+    CurveState,
+    State,
+    StateEntry,
+    VerdictState,
+    collect_current_state,
+    read_accepted_state,
+)
 from bench.common.text import format_number
 from bench.metrics.quality import METRICS, QualityMetric
 from bench.metrics.statistics import verdicts
@@ -36,13 +44,18 @@ def compare_with_accepted(results: StoredResults) -> ClaimsResult:
     if before is None:
         return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "
                                         "python -m bench claims --accept"))
-    changes = find_changes(before, collect_current_state(results, result.judgements))
+    about = {one.claim.name: one.claim.variant for one in result.judgements}
+    changes = find_changes(before, collect_current_state(results, result.judgements), about)
     return replace(result, changes=tuple(changes), compared=True)
 
 
-def find_changes(before: State, now: State) -> list[Change]:
-    """Return what got worse or better beyond its uncertainty, worse first; what is new is no change."""
-    found = [*_find_vanished(before, now)]
+def find_changes(before: State, now: State, about: Mapping[str, str]) -> list[Change]:
+    """Return what got worse or better beyond its uncertainty, worse first; what is new is no change.
+
+    Args:
+        about: claim to the variant that it is about.
+    """
+    found = [*_find_vanished(before, now, about)]
     for key, curve in before.curves.items():
         if key in now.curves:
             found += _compare_curves(curve, now.curves[key])
@@ -51,17 +64,25 @@ def find_changes(before: State, now: State) -> list[Change]:
     found += compare_timings(both)
     for key, verdict in before.verdicts.items():
         if key in now.verdicts:
-            found += _compare_verdicts(verdict, now.verdicts[key])
+            found += _compare_verdicts(verdict, now.verdicts[key], _name_codec(verdict, about))
     return sorted(found, key=lambda change: not change.worse)
 
 
-def _find_vanished(before: State, now: State) -> Iterable[Change]:
+def _name_codec(entry: StateEntry, about: Mapping[str, str]) -> str:
+    """The codec that an entry is about; empty for a claim that is no longer known."""
+    if isinstance(entry, VerdictState):
+        variant = about.get(entry.claim, "")
+        return f"{variant}{MINIATURE}" if variant and entry.miniature else variant
+    return entry.name if isinstance(entry, (CurveState, CostState)) else ""
+
+
+def _find_vanished(before: State, now: State, about: Mapping[str, str]) -> Iterable[Change]:
     for what, old, new in (("curve", before.curves, now.curves), ("timing", before.costs, now.costs),
                            ("verdict", before.verdicts, now.verdicts)):
         for key, entry in old.items():
             if key not in new and getattr(entry, "verdict", "") != verdicts.NOT_MEASURED:
                 yield Change("row vanished", ", ".join(key), what, "nothing", True,
-                             f"the accepted state has this {what}, the rows no longer do")
+                             f"the accepted state has this {what}, the rows no longer do", _name_codec(entry, about))
 
 
 def _compare_curves(before: CurveState, now: CurveState) -> list[Change]:
@@ -71,7 +92,7 @@ def _compare_curves(before: CurveState, now: CurveState) -> list[Change]:
         gone = [name for name in old if name not in new]
         if gone:
             found.append(Change("row vanished", what, f"{len(old)} {kind}", f"{len(old) - len(gone)} of them", True,
-                                f"{kind} no longer measured: {', '.join(gone)}"))
+                                f"{kind} no longer measured: {', '.join(gone)}", before.name))
 
     points = [name for name in before.points if name in now.points]
     images = [name for name in before.images if name in now.images]
@@ -86,7 +107,8 @@ def _compare_curves(before: CurveState, now: CurveState) -> list[Change]:
 
         shift = rd_shift(*old_values, *new_values)
         if shift.direction:
-            found.append(_describe_rd_shift(what, METRICS.get(metric), shift, images, points))
+            change = _describe_rd_shift(what, METRICS.get(metric), shift, images, points)
+            found.append(replace(change, codec=before.name))
     return found
 
 
@@ -151,7 +173,7 @@ def _compare_counts(before: CostState, now: CostState) -> list[Change]:
         old, new = getattr(before, field), getattr(now, field)
         if old and new and abs(new / old - 1) > COUNT_FLOORS.get(field, 0.0):
             found.append(Change(kind, _name_timing(before), f"{old:,}", f"{new:,}", new > old,
-                                f"{kind} moved by {format_number(100 * (new / old - 1), '+.1f')} %"))
+                                f"{kind} moved by {format_number(100 * (new / old - 1), '+.1f')} %", before.name))
     return found
 
 
@@ -160,7 +182,7 @@ def _describe_time_shift(what: str, shift: TimeShift, before: CostState, now: Co
     beside = f" beside the {format_number(100 * (common - 1), '+.1f')} % that all share" if common != 1 else ""
     reason = f"median moved by {value} % ({low} to {high} %){beside}{_list_moved_stages(before, now, shift.direction)}"
     before_ms, now_ms = (f"{1000 * float(np.median(one.samples_s)):.4g} ms" for one in (before, now))
-    return Change(f"{before.direction} time", what, before_ms, now_ms, shift.direction > 0, reason)
+    return Change(f"{before.direction} time", what, before_ms, now_ms, shift.direction > 0, reason, before.name)
 
 
 def _list_moved_stages(before: CostState, now: CostState, direction: int) -> str:
@@ -172,11 +194,11 @@ def _list_moved_stages(before: CostState, now: CostState, direction: int) -> str
     return f"; by stage: {listed}" if listed else ""
 
 
-def _compare_verdicts(before: VerdictState, now: VerdictState) -> list[Change]:
+def _compare_verdicts(before: VerdictState, now: VerdictState, codec: str) -> list[Change]:
     change = RANKS[now.verdict] - RANKS[before.verdict]
     if not change:
         return []
     values = " and ".join(f"{one.value:.4g}" for one in (before, now) if one.value is not None)
     what = ", ".join(part for part in (now.claim, now.place, now.evidence) if part)
     reason = f"measured values: {values}" if values else "no measured value"
-    return [Change("verdict", what, before.verdict, now.verdict, change < 0, reason)]
+    return [Change("verdict", what, before.verdict, now.verdict, change < 0, reason, codec)]

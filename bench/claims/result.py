@@ -133,6 +133,7 @@ class Change:
         what: variant and dataset, or variant, direction and shape, or the claim.
         worse: it got worse beyond its uncertainty; otherwise better.
         reason: names the term that moved: rate or quality, which images, which stage.
+        codec: name of the codec or variant that changed; empty where all did.
     """
 
     kind: str
@@ -141,6 +142,7 @@ class Change:
     after: str
     worse: bool
     reason: str
+    codec: str = ""
 
 
 @dataclass(frozen=True)
