@@ -25,6 +25,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     Attributes:
         device: "cpu: <model of the processor>" or "cuda: <model>".
+        instructions: the widest vector instructions of that processor: "AVX-512", "AVX2".
         cpus: that the process may use.
         jobs: units measured at the same time.
         threads: torch's.
@@ -39,6 +40,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """
 
     device: str = ""
+    instructions: str | None = None
     cpus: Count | None = None
     jobs: Count | None = None
     system: str = ""

@@ -14,6 +14,7 @@ from typing import TypeVar
 from bench.common.errors import BenchError
 from bench.common.files import file_name, reading, write_whole, writing
 from bench.common.hashing import digest_json
+from bench.results.machines import Machine, find_machine, is_from
 from bench.results.rows import Row
 from bench.results.schema import NewerSchema, StoredRow
 
@@ -49,21 +50,29 @@ class Store:
         """
         append_row(self.path(row.dataset, row.name), row)
 
-    def read(self, dataset: str, name: str | None = None) -> list[Row]:
-        """Return the rows of ``dataset`` (of one codec ``name``), one for each key: the last one stored.
+    def read(self, dataset: str, name: str | None = None, *, machine: Machine | None = None) -> list[Row]:
+        """Return the rows of ``dataset`` (of one codec ``name``), one for each key.
+
+        That is the last one made on this machine; where none was, the last one.
 
         Args:
             dataset: name of the dataset.
             name: of a codec; None for all.
+            machine: only rows made there; None for all.
 
         Raises:
             BenchError: see :func:`read_rows`.
         """
+        here = find_machine()
         rows: dict[str, Row] = {}
         pattern = "*.jsonl" if name is None else self.path(dataset, name).name
         for path in sorted(self.path(dataset, "any").parent.glob(pattern)):
             for row in read_rows(path, Row):
-                rows[row.key] = row
+                if machine is not None and not is_from(row, machine):
+                    continue
+                before = rows.get(row.key)
+                if before is None or is_from(row, here) or not is_from(before, here):
+                    rows[row.key] = row
         return list(rows.values())
 
     def claim(self, dataset: str, series: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bench.common.folders import BASELINE
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
+from bench.results.machines import Machine, keep_from
 from bench.results.row_selection import Selection, select_rows
 from bench.results.rows import Row
 from bench.results.store import Store, read_rows
@@ -21,22 +22,28 @@ T = TypeVar("T")
 
 
 class StoredResults:
-    """The rows and logs under one folder, as they were when they were first asked for."""
+    """The rows and logs under one folder, as they were when they were first asked for.
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+    Args:
+        root: the folder.
+        machine: count only rows that were made there; None counts all.
+    """
+
+    def __init__(self, root: Path | str, machine: Machine | None = None) -> None:
+        self.root, self.machine = Path(root), machine
         self._derived: dict[Any, Any] = {}
 
     @cached_property
     def datasets(self) -> list[str]:
-        """Names of the folders that hold rows of images."""
-        names = {path.parent.name for path in self.root.glob("*/*.jsonl") if path.stat().st_size}
-        return sorted(names - {BASELINE})
+        """Names of the folders that hold rows of images which count."""
+        names = {path.parent.name for path in self.root.glob("*/*.jsonl") if path.stat().st_size} - {BASELINE}
+        return sorted(name for name in names if self.machine is None or self.rows(name))
 
     @cached_property
     def devices(self) -> list[str]:
-        """Names of the folders of devices that hold rows of latencies."""
-        return sorted({path.parent.name for path in (self.root / LATENCY).glob("*/*.jsonl") if path.stat().st_size})
+        """Names of the folders of devices that hold rows of latencies which count."""
+        names = {path.parent.name for path in (self.root / LATENCY).glob("*/*.jsonl") if path.stat().st_size}
+        return sorted(name for name in names if self.machine is None or self.latencies(name).stored)
 
     @cached_property
     def trainings(self) -> list[Training]:
@@ -48,7 +55,7 @@ class StoredResults:
         return read_trainings(self.root)
 
     def rows(self, dataset: str) -> list[Row]:
-        """Return the rows of ``dataset``, the last one of each key; none where none are stored.
+        """Return the rows of ``dataset``, one of each key, see :meth:`Store.read`; none where none are stored.
 
         Args:
             dataset: one of :attr:`datasets`.
@@ -82,7 +89,7 @@ class StoredResults:
 
 
 def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
-    return Store(results.root).read(dataset)
+    return Store(results.root).read(dataset, machine=results.machine)
 
 
 def _select_rows(results: StoredResults, dataset: str) -> Selection:
@@ -92,4 +99,5 @@ def _select_rows(results: StoredResults, dataset: str) -> Selection:
 
 def _select_latencies(results: StoredResults, device: str) -> LatencySelection:
     files = sorted((results.root / LATENCY / device).glob("*.jsonl"))
-    return select_latency(row for path in files for row in read_rows(path, LatencyRow))
+    rows = (row for path in files for row in read_rows(path, LatencyRow))
+    return select_latency(keep_from(rows, results.machine))

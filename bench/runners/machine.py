@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 import bench
 from bench.common.errors import ConfigurationError
+from bench.results.machines import CPU, find_instructions, find_processor
 from bench.results.rows import Provenance
 
 T = TypeVar("T")
@@ -58,9 +59,7 @@ def resolve_device(wanted: str) -> str:
 def device_name(device: str) -> str:
     """Return what the device is called, such as "cpu: <model of the processor>" or "cuda: <model>"."""
     if device == "cpu":
-        told = Path("/proc/cpuinfo")
-        found = re.search(r"^(?:model name|Model)\s*:(.*)", told.read_text(), re.MULTILINE) if told.exists() else None
-        return f"cpu: {found[1].strip() if found else platform.processor() or platform.machine()}"
+        return CPU + find_processor()
     import torch
 
     return f"{device}: {torch.cuda.get_device_name(device)}"
@@ -101,6 +100,7 @@ def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None,
     """
     provenance = Provenance(
         device=device_name(device),
+        instructions=find_instructions() if device == "cpu" else None,
         cpus=usable_cores(),
         jobs=jobs,
         system=f"{platform.system()} {platform.machine()}",

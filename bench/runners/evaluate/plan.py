@@ -12,6 +12,7 @@ from bench.common.text import align_columns, format_duration
 from bench.datasets import Dataset
 from bench.datasets.images import image_size
 from bench.metrics.quality import available_metrics
+from bench.results.machines import Machine, find_machine, keep_from
 from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
 from bench.runners.evaluate.selection import Missing
@@ -47,6 +48,7 @@ class EvaluationPlan:
     units: tuple[PlannedUnit, ...]
     missing: tuple[Missing, ...]
     jobs: int = 1
+    machine: Machine | None = None  # only rows made there count as stored
 
     @property
     def pending(self) -> tuple[PlannedUnit, ...]:
@@ -61,16 +63,19 @@ class EvaluationPlan:
 
 
 def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Missing], store: Store,
-              template: Unit, *, remeasure: bool = False, keep_failures: bool = False) -> EvaluationPlan:
+              template: Unit, *, remeasure: bool = False, keep_failures: bool = False,
+              here: bool = False) -> EvaluationPlan:
     """Compare what is wanted with what is stored.
 
     Args:
         template: a unit whose run-time options (device, threads, jobs, ...) all units take.
         remeasure: measure even what is stored.
         keep_failures: let stored failures stand instead of trying them again.
+        here: rows of other machines don't count as stored.
     """
+    machine = find_machine() if here else None
     stored = store.read(dataset.name)
-    by_key = {} if remeasure else {row.key: row for row in stored}
+    by_key = {} if remeasure else {row.key: row for row in keep_from(stored, machine)}
     images = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
                    for image in dataset.images)
     sizes = {image.name: _megapixels(image) for image in images}
@@ -86,7 +91,7 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
         keys = tuple(key_of(image, series, dataset.name) for image in images)
         expected_s = times.expected_s(spec, [sizes[image.name] for image in unit.images])
         units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected_s))
-    return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs)
+    return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs, machine)
 
 
 def _metrics_by_series(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:

@@ -30,8 +30,8 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasur
 
 
 def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
-    """Return the stored rows of each of the plan's series, in the dataset's order of images."""
-    by_key = {row.key: row for row in store.read(plan.dataset.name)}
+    """Return the rows that count of each of the plan's series, in the dataset's order of images."""
+    by_key = {row.key: row for row in store.read(plan.dataset.name, machine=plan.machine)}
     return {planned.series.digest: [by_key[key] for key in planned.keys if key in by_key]
             for planned in plan.units}
 
@@ -43,7 +43,7 @@ class _ClaimedUnits(Units):
                  keep_failures: bool) -> None:
         super().__init__(planned.unit for planned in plan.pending)
         self._planned = {(planned.unit.spec.name, planned.unit.spec.point): planned for planned in plan.pending}
-        self._jobs = plan.jobs
+        self._jobs, self._machine = plan.jobs, plan.machine
         self._store, self._progress = store, progress
         self._remeasure, self._keep_failures = remeasure, keep_failures
         self._told: set[str] = set()
@@ -75,7 +75,8 @@ class _ClaimedUnits(Units):
     def _without_done(self, planned: PlannedUnit) -> Unit:
         """Leave out what another run has stored since the plan was made."""
         unit = planned.unit
-        by_key = {row.key: row for row in self._store.read(unit.dataset, unit.spec.name)}
+        by_key = {row.key: row for row in self._store.read(unit.dataset, unit.spec.name,
+                                                               machine=self._machine)}
         left = leave_out_done(unit, planned.series, by_key, keep_failures=self._keep_failures)
 
         gone = len(unit.images) - len(left.images)
