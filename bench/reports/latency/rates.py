@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.metrics.quality import headline_metrics
 from bench.metrics.statistics.timing import summarise_times
 from bench.reports.latency.device import MeasuredDevice
-from bench.reports.rate.comparison import ComparedCodec, compare_codecs, group_by_codec
-from bench.reports.rate.coverage import coverage_of
-from bench.reports.rate.curves import ANCHOR, HPCM_BASE_PUBLISHED, PUBLISHED, measured_curves, reference_curves
+from bench.reports.rate.compared import compare_dataset
+from bench.reports.rate.curves import HPCM_BASE_PUBLISHED, MEASURED, PUBLISHED
 from bench.results.latency_rows import DECODE
 from bench.results.stored import StoredResults
 
@@ -52,29 +50,20 @@ def compare_rates(device: MeasuredDevice, results: StoredResults) -> RatePlot:
     Raises:
         BenchError: an imported curve is damaged.
     """
-    measured, references = _find_codecs(results)
-    anchor = next(codec for codec in references.values() if codec.origin == ANCHOR)
+    group = results.derive(compare_dataset, DATASET).groups[0]
+    comparisons = {(one.test.origin, one.test.name): one for one in group.comparisons}
     points, left_out = [], []
     for case in device.headline_cases:
         row = case.measured(DECODE)
         if row is None:
             continue
         label = device.labels[case.name]
-        for codec in (measured.get(case.name), references.get(SAME_MODEL.get(case.name, ""))):
-            bd_rate = None if codec is None else compare_codecs(anchor, codec).bd_rate_percent
-            if codec is not None and bd_rate is not None:
+        for key in ((MEASURED, case.name), (PUBLISHED, SAME_MODEL.get(case.name, ""))):
+            bd_rate = comparisons[key].bd_rate_percent if key in comparisons else None
+            if bd_rate is not None:
                 points.append(RatePoint(label, 1000 * summarise_times(row.samples_s).median, -bd_rate,
-                                        codec.origin == PUBLISHED, case.conditions.shape))
+                                        key[0] == PUBLISHED, case.conditions.shape))
                 break
         else:
             left_out.append(label)
-    return RatePlot(anchor.label, tuple(points), tuple(left_out))
-
-
-def _find_codecs(results: StoredResults) -> tuple[dict[str, ComparedCodec], dict[str, ComparedCodec]]:
-    """Measured codecs and references by name."""
-    selection = results.selection(DATASET)
-    total = coverage_of(selection).total
-    curves = [curve for metric in headline_metrics() for curve in measured_curves(selection, metric.name, total)]
-    references = group_by_codec(reference_curves(DATASET, results.root, total))
-    return {one.name: one for one in group_by_codec(curves)}, {one.name: one for one in references}
+    return RatePlot(group.anchor.label, tuple(points), tuple(left_out))

@@ -17,7 +17,6 @@ from bench.reports.rate.comparison import (
     ComparedCodec,
     Comparison,
     compare_with_all,
-    find_interval,
 )
 from bench.reports.rate.coverage import CONVENTION, SHORT_CONVENTION, Coverage
 from bench.reports.rate.curves import ANCHOR, HPCM_BASE_PUBLISHED, MEASURED
@@ -84,16 +83,20 @@ def _compared_metrics(codecs: Iterable[ComparedCodec]) -> list[QualityMetric]:
     return [leading, *(metric for metric in others if any(metric.name in codec.curves for codec in codecs))]
 
 
-def bd_tables(measured: Sequence[ComparedCodec], references: Sequence[ComparedCodec],
-              coverage: Coverage) -> list[Table]:
-    """Return the overview and one table an anchor, or nothing where there is no anchor."""
+def compare_with_anchors(measured: Sequence[ComparedCodec],
+                         references: Sequence[ComparedCodec]) -> list[AnchorComparisons]:
+    """Compare every codec, those that were measured here first, with every anchor."""
     tests = [*measured, *(codec for codec in references if codec.origin != ANCHOR)]
-    groups = [compare_with_all(anchor, tests) for anchor in choose_anchors(measured, references)]
-    if not groups or not tests:
-        return []
+    return [compare_with_all(anchor, tests) for anchor in choose_anchors(measured, references)]
 
+
+def bd_tables(groups: Sequence[AnchorComparisons], coverage: Coverage) -> list[Table]:
+    """Return the overview and one table an anchor, or nothing where there is nothing to compare."""
     groups = [group for group in groups
               if not group.anchor.main.miniature or any(one.bd_rates_percent for one in group.others)]
+    tests = [one.test for one in groups[0].comparisons] if groups else []
+    if not tests:
+        return []
     return [overview_table(groups, tests, coverage), *(detail_table(group, coverage) for group in groups)]
 
 
@@ -110,7 +113,7 @@ def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
     """Every codec against one anchor."""
     anchor = group.anchor
     silent = [] if anchor.main.miniature else [one for one in group.others if _says_nothing(one)]
-    shown = [replace(one, interval_percent=find_interval(anchor, one.test))
+    shown = [replace(one, interval_percent=group.find_interval(one.test))
              for one in group.others if one not in silent]
     known = any(one.interval_percent is not None for one in shown)
     metrics = _compared_metrics([anchor, *(one.test for one in shown)])

@@ -68,11 +68,19 @@ class AnchorComparisons:
 
     anchor: ComparedCodec
     comparisons: tuple[Comparison, ...]
+    _intervals: dict[tuple[str, str], tuple[float, float] | None] = field(default_factory=dict, repr=False)
 
     @property
     def others(self) -> list[Comparison]:
         """Comparisons of other codecs than the anchor."""
         return [one for one in self.comparisons if one.test is not self.anchor]
+
+    def find_interval(self, test: ComparedCodec) -> tuple[float, float] | None:
+        """As the function of that name, which takes long: computed when it is first asked for."""
+        key = (test.origin, test.name)
+        if key not in self._intervals:
+            self._intervals[key] = find_interval(self.anchor, test)
+        return self._intervals[key]
 
 
 def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:

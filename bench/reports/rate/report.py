@@ -13,13 +13,13 @@ from bench.reports.page.canvas import COLUMN, WIDE, Figure
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import group_records
 from bench.reports.rate.bd_tables import bd_tables
-from bench.reports.rate.comparison import group_by_codec
-from bench.reports.rate.coverage import CONVENTION, Coverage, coverage_of
-from bench.reports.rate.curves import PUBLISHED, ReportCurve, measured_curves, reference_curves
+from bench.reports.rate.compared import ComparedDataset, compare_dataset, compare_selection
+from bench.reports.rate.coverage import CONVENTION, Coverage
+from bench.reports.rate.curves import PUBLISHED, ReportCurve
 from bench.reports.rate.miniature_plots import find_miniatures, plot_miniatures
 from bench.reports.rate.plots import CurveStyle, find_low_rate_limit, plot_rd_curves, styles_of
 from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
-from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, label_selection
+from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE
 from bench.results.row_selection import Selection
 from bench.results.stored import StoredResults
 
@@ -33,22 +33,23 @@ def make_rate_report(results: StoredResults, dataset: str) -> Report:
     Raises:
         BenchError: there are no rows of it, or an imported curve is damaged.
     """
-    selection = results.selection(dataset)
-    if not selection.rows:
+    compared = results.derive(compare_dataset, dataset)
+    if not compared.selection.rows:
         raise BenchError(f"there are no rows of '{dataset}' in {results.root}",
                          f"measure some first: python -m bench evaluate --dataset {dataset}")
-    total = coverage_of(selection).total
-    return assemble_report(selection, reference_curves(selection.dataset, results.root, total))
+    return assemble_compared(compared)
 
 
 def assemble_report(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
-    """Make all tables of a selection, and the figures unless ``with_plots`` is False, which is quicker."""
-    selection = label_selection(selection)
-    coverage = coverage_of(selection)
-    measured = [curve for metric in headline_metrics()
-                for curve in measured_curves(selection, metric.name, coverage.total)]
-    bd = bd_tables(group_by_codec(measured), group_by_codec(references), coverage)
-    figures = _draw_figures(measured, references, coverage) if with_plots else []
+    """Make the report of a selection and of ``references``."""
+    return assemble_compared(compare_selection(selection, references), with_plots=with_plots)
+
+
+def assemble_compared(compared: ComparedDataset, *, with_plots: bool = True) -> Report:
+    """Make all tables of a dataset, and the figures unless ``with_plots`` is False, which is quicker."""
+    selection, coverage, references = compared.selection, compared.coverage, compared.references
+    bd = bd_tables(compared.groups, coverage)
+    figures = _draw_figures(compared.measured, references, coverage) if with_plots else []
 
     sections = (
         Section("BD-rate", tables=tuple(bd[:1])),
