@@ -8,16 +8,17 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
-from bench.benchmarks import BENCHMARKS, biwkv, networks, training, variants, zoo
-from bench.benchmarks.benchmark import CallTimes, Spread, time_together
+from bench.benchmarks import BENCHMARKS, biwkv, commands, networks, training, variants, zoo
+from bench.benchmarks.benchmark import BenchmarkReport, CallTimes, SideBySide, Spread, ratio_table, time_together
 from bench.cli import main
+from bench.commands import benchmark as command
 from bench.operators import status
 from bench.runners.profile.complexity import count_macs
 
 
 def test_benchmarks_are_listed(capsys):
     assert main(["benchmark"]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{n}: {BENCHMARKS.get(n)}" for n in BENCHMARKS]
+    assert capsys.readouterr().out.splitlines() == [f"{n}: {BENCHMARKS.get(n).summary}" for n in BENCHMARKS]
 
 
 def test_an_unknown_benchmark_is_refused(capsys):
@@ -146,3 +147,53 @@ def test_both_loaders_give_crops_of_the_same_images(tmp_path, monkeypatch):
         assert batch.shape == (4, 3, 256, 256) and 0 <= float(batch.min()) and float(batch.max()) <= 1
         found = {float(round(crop.double().mean().item() * 255, 3)) for crop in batch}
         assert found <= {float(round(value, 3)) for value in pixels}
+
+
+def test_ratios_at_their_goal_reach_it_and_those_above_do_not():
+    ratios = [SideBySide("under", Spread((0.4, 0.5, 9.0)), 0.6), SideBySide("over", Spread((0.1, 0.7, 0.8)), 0.6),
+              SideBySide("without", Spread((1.0,)))]
+    assert [one.is_reached for one in ratios] == [True, False, None]  # by the median
+    lines = ratio_table(ratios).splitlines()[2:]
+    assert [line.split()[-1] for line in lines] == ["yes", "NO", "1"]
+
+
+def test_commands_are_timed_in_turns_with_the_imports_on_a_copy_of_the_results(tmp_path, monkeypatch):
+    calls = []
+
+    def run(arguments, folder, exit_codes=(0,), **variables):
+        calls.append(" ".join(arguments))
+        assert list((folder / "results" / "set").iterdir()) and variables.get("BENCH_RESULTS") != str(tmp_path)
+        return "", 1.0 if arguments[0] == "-c" else 3.0 if "train" in arguments else 0.25
+
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "jpeg.jsonl").touch()
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path))
+    monkeypatch.setattr(commands, "run_python", run)
+    ratios = {one.what: one for one in commands.run("cpu").ratios}
+    whole_rounds = calls[len(commands.UNCHANGED):]
+    length = len(whole_rounds) // commands.ROUNDS
+    assert whole_rounds == commands.ROUNDS * whole_rounds[:length] and whole_rounds[0].startswith("-c import")
+    slowest = ratios["train --help, over the imports"]
+    assert slowest.ratios.median == 3.0 and not slowest.is_reached
+    assert ratios["unchanged make claims, over the imports"].ratios.median == 0.25
+
+
+def test_all_benchmarks_end_with_one_table_of_ratios(monkeypatch, capsys):
+    def module(name):
+        ratio = SideBySide(f"{name} over another", Spread((0.5,)), 0.6)
+        report = BenchmarkReport(f"found {name}", [ratio])
+        return SimpleNamespace(run=lambda device, quick, tell: tell("a part") or report)
+
+    monkeypatch.setattr(command, "importlib", SimpleNamespace(import_module=module))
+    assert main(["benchmark", "goals", "--device", "cpu"]) == 0
+    output, progress = capsys.readouterr()
+    with_goals = [name for name in BENCHMARKS if BENCHMARKS.get(name).has_goal]
+    places = [output.index(f"found bench.benchmarks.{name}\n") for name in with_goals]
+    assert places == sorted(places) and "found bench.benchmarks.training" not in output
+    table = output[places[-1]:]
+    assert all(f"bench.benchmarks.{name} over another" in table for name in with_goals)
+    assert "left" in progress
+
+
+def test_benchmarks_with_goals_take_ten_minutes():
+    assert sum(BENCHMARKS.get(name).expected_s for name in BENCHMARKS if BENCHMARKS.get(name).has_goal) <= 600

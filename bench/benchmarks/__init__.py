@@ -1,15 +1,33 @@
-"""Timings of parts of the suite, a module each, by name what is timed; run by ``python -m bench benchmark NAME``."""
+"""Timings of parts of the suite, a module each; run by ``python -m bench benchmark NAME``."""
+
+from dataclasses import dataclass
 
 from bench.common.registry import Registry
 
-BENCHMARKS: Registry[str] = Registry("benchmark")
-for _name, _summary in {
-    "biwkv": "the Bi-WKV operator: kernel, plain torch and the memory's floor",
-    "bootstrap": "the bootstrap of BD-rates beside a loop over a package",
-    "coder": "the entropy coder beside CompressAI's",
-    "networks": "hpcm_base beside the bare networks that it consists of",
-    "training": "training steps fed by this suite's loader and by a plain one",
-    "variants": "every variant beside hpcm_base",
-    "zoo": "evaluation of CompressAI's models beside CompressAI's own",
-}.items():
-    BENCHMARKS.add(_name, _summary)
+
+@dataclass(frozen=True)
+class BenchmarkEntry:
+    """What a module of this package times.
+
+    Attributes:
+        summary: what is timed, for the list.
+        expected_s: how long it takes on two cores; ``quick_s`` with ``--quick``.
+        has_goal: whether any of its ratios has a goal; ``benchmark goals`` runs those alone.
+    """
+
+    summary: str
+    expected_s: float
+    quick_s: float
+    has_goal: bool = False
+
+
+BENCHMARKS: Registry[BenchmarkEntry] = Registry("benchmark", {
+    "biwkv": BenchmarkEntry("the Bi-WKV operator: kernel, plain torch and the memory's floor", 120, 5),
+    "bootstrap": BenchmarkEntry("the bootstrap of BD-rates beside a loop over a package", 20, 5, has_goal=True),
+    "coder": BenchmarkEntry("the entropy coder beside CompressAI's", 20, 5),
+    "commands": BenchmarkEntry("the suite's own commands beside `import pandas, matplotlib`", 90, 60, has_goal=True),
+    "networks": BenchmarkEntry("hpcm_base beside the bare networks that it consists of", 130, 20, has_goal=True),
+    "training": BenchmarkEntry("training steps fed by this suite's loader and by a plain one", 150, 60),
+    "variants": BenchmarkEntry("every variant beside hpcm_base", 300, 120),
+    "zoo": BenchmarkEntry("evaluation of CompressAI's models beside CompressAI's own", 300, 30, has_goal=True),
+})

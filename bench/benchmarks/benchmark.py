@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tabulate import tabulate
 
-from bench.runners.machine import configure_torch, device_name, keep_freed_memory
+import bench
+from bench.common.errors import EXIT_DONE, BenchError
+from bench.runners.machine import configure_torch, device_name, keep_freed_memory, time_call
 from bench.runners.profile.protocol import Protocol, Turns
 from bench.runners.profile.subjects import make_picture
 
+Tell = Callable[[str], None]  # says what is being timed
+
+
+def tell_nothing(what: str) -> None:
+    """Say nothing of what is being timed."""
 
 @dataclass(frozen=True)
 class Spread:
@@ -52,13 +63,18 @@ class SideBySide:
 
     Attributes:
         what: what is compared.
-        ratios: of each round.
-        goal: what the ratio shall be at most; None where there is no such goal.
+        ratios: of each round, ours over the other's: less is better.
+        goal: what the median shall be at most; None where there is no such goal.
     """
 
     what: str
     ratios: Spread
     goal: float | None = None
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether the goal is reached; None where there is none."""
+        return None if self.goal is None else self.ratios.median <= self.goal
 
 
 @dataclass(frozen=True)
@@ -75,18 +91,19 @@ def milliseconds(seconds: float) -> str:
 
 
 def time_together(functions: Mapping[str, Callable[[], object]], repeats: int = 20,
-                  budget_s: float = 20.0) -> dict[str, CallTimes]:
+                  budget_s: float = 20.0, tell: Tell = tell_nothing) -> dict[str, CallTimes]:
     """Time functions in turns, each called once to warm up, then once a round.
 
     Args:
         functions: name to function.
         repeats: rounds.
         budget_s: seconds after which no further round starts, but not before three rounds.
+        tell: gets the name of each function before it is called.
 
     Raises:
         Exception: whatever a function raises.
     """
-    turns = Turns(functions).measure(Protocol(repeats, budget_s, least=3, warmup_s=0))
+    turns = Turns(functions, report=tell).measure(Protocol(repeats, budget_s, least=3, warmup_s=0))
     for samples in turns.values():
         if samples.failure is not None:
             raise samples.failure
@@ -114,6 +131,29 @@ def make_report(head: str, rows: Sequence[Mapping[str, Any]], notes: str,
 
 def ratio_table(ratios: Sequence[SideBySide]) -> str:
     """All ratios: median, 10th and 90th percentile of the rounds, and the goal where there is one."""
+    reached = {None: "", True: "yes", False: "NO"}
     rows = [{"ratio of times": one.what, "median (p10 to p90)": one.ratios, "rounds": len(one.ratios.values),
-             "goal": "" if one.goal is None else f"at most {one.goal:g}"} for one in ratios]
+             "goal": "" if one.goal is None else f"at most {one.goal:g}", "reached": reached[one.is_reached]}
+            for one in ratios]
     return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def run_python(arguments: Sequence[str], folder: Path, *, exit_codes: Sequence[int] = (EXIT_DONE,),
+               **variables: str) -> tuple[str, float]:
+    """Run Python with ``arguments`` in ``folder``; returns what it printed and the seconds it took.
+
+    Args:
+        exit_codes: that do not count as a failure.
+        variables: of the environment, beside this process' own.
+
+    Raises:
+        BenchError: it failed.
+    """
+    root = str(Path(bench.__file__).resolve().parents[1])
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    call = partial(subprocess.run, cwd=folder, capture_output=True, text=True,
+                   env={**os.environ, "PYTHONPATH": paths, **variables})
+    done, seconds = time_call(call, [sys.executable, *arguments])
+    if done.returncode not in exit_codes:
+        raise BenchError(f"{' '.join(arguments[:3])} failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout, seconds

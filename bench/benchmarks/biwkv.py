@@ -10,9 +10,11 @@ import torch
 from bench.benchmarks.benchmark import (
     BenchmarkReport,
     CallTimes,
+    Tell,
     machine_line,
     make_report,
     milliseconds,
+    tell_nothing,
     time_together,
 )
 from bench.operators import kernels, plain, status
@@ -36,7 +38,7 @@ faster: plain torch over kernel. floor: the bytes that must be read and written,
 of k's size, timed in the same rounds. above floor: kernel over floor; a copy that fits a cache has a low floor."""
 
 
-def run(device: str, quick: bool = False) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time every shape.
 
     Args:
@@ -47,7 +49,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     rows = []
     for place in QUICK if quick else SHAPES:
         tokens, channels = SHAPES[place]
-        timings = time_together(_make_functions(library, tokens, channels, device), 5 if quick else 20)
+        timings = time_together(_make_functions(library, tokens, channels, device), 5 if quick else 20, tell=tell)
         rows += [_make_row(place, tokens, channels, which, timings) for which in MOVED]
     return make_report(f"{implementation.identity}: {implementation.label}; {machine_line(device)}", rows, NOTES)
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.benchmarks.benchmark import BenchmarkReport, CallTimes, SideBySide, machine_line, make_report, time_together
+from bench.benchmarks.benchmark import (
+    BenchmarkReport,
+    CallTimes,
+    SideBySide,
+    Tell,
+    machine_line,
+    make_report,
+    tell_nothing,
+    time_together,
+)
 from bench.common.errors import BenchError
 from bench.metrics.statistics.bootstrap import RESAMPLES, SEED, paired_bd_bootstrap, resample_counts
 from bench.metrics.statistics.resampled import Resampled
@@ -19,7 +28,7 @@ the time of this bootstrap includes the mean over single images, the jackknife a
 Largest difference between values of the same resample: {difference:.1e} points."""
 
 
-def run(device: str, quick: bool = False) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time both in turns, on the host whatever the device.
 
     Raises:
@@ -29,7 +38,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     sides, counts = draw_curves(), resample_counts(IMAGES)
     loop_over_package(*sides, counts[:, :1])  # imports the package
     timings = time_together({"loop": lambda: loop_over_package(*sides, counts[:, :part]),
-                             "here": lambda: paired_bd_bootstrap(*sides)}, 5 if quick else 20)
+                             "here": lambda: paired_bd_bootstrap(*sides)}, 5 if quick else 20, tell=tell)
     scaled = CallTimes(tuple(seconds * RESAMPLES / part for seconds in timings["loop"].values))
     ours, theirs = paired_bd_bootstrap(*sides).averaged, loop_over_package(*sides, counts[:, :part])
     assert isinstance(ours, Resampled)  # with so many images

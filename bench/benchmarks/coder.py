@@ -6,7 +6,14 @@ import torch
 from compressai.ans import BufferedRansEncoder, RansDecoder
 from torch import Tensor
 
-from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, make_report, time_together
+from bench.benchmarks.benchmark import (
+    BenchmarkReport,
+    SideBySide,
+    Tell,
+    make_report,
+    tell_nothing,
+    time_together,
+)
 from bench.models.entropy import GeneralisedGaussian, scale_table
 from bench.operators import rans
 from bench.runners.machine import device_name
@@ -18,7 +25,7 @@ one call, decoding {calls}, one for each step of the context model; the call for
 is left out. faster: CompressAI's coder over this one. Same bytes: {same}."""
 
 
-def run(device: str, quick: bool = False) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time both coders in turns; the coder runs on the host whatever the device."""
     tables = GeneralisedGaussian().tables(scale_table())
     rows, symbols = draw_symbols(sum(STEPS))
@@ -29,7 +36,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
         "decode, CompressAI": lambda: decode_by_compressai(stream, rows, tables),
         "decode": lambda: decode_in_steps(stream, rows, tables),
     }
-    timings = time_together(functions, 5 if quick else 30)
+    timings = time_together(functions, 5 if quick else 30, tell=tell)
     table = [{"": name, "this": timings[name], "CompressAI": timings[f"{name}, CompressAI"],
               "faster": f"{timings[f'{name}, CompressAI'].median / timings[name].median:.1f}x"}
              for name in ("encode", "decode")]

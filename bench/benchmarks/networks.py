@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from bench.benchmarks.benchmark import (
     BenchmarkReport,
     SideBySide,
+    Tell,
     machine_line,
     make_report,
     set_up_codecs,
+    tell_nothing,
     time_together,
 )
 from bench.codecs.learned import LearnedCodec
@@ -32,7 +34,7 @@ its bare networks, on the tensors that they get there, eagerly in the default me
 memory kept: the same with the codec's use of memory."""
 
 
-def run(device: str, quick: bool = False) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time encoding and decoding in turns with the bare networks."""
     image = set_up_codecs(quick)
     model = make_lively_model(BASE)
@@ -45,12 +47,12 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
         functions[direction] = code
         functions[f"{direction}, networks"] = partial(memory_given_back()(run_calls), calls[direction])
         functions[f"{direction}, memory kept"] = partial(run_calls, calls[direction])
-    timings = time_together(functions, 3 if quick else 10, 10 if quick else 120)
+    timings = time_together(functions, 3 if quick else 10, 10 if quick else 120, tell)
 
     rows, ratios = [], []
     for direction in calls:
         codec_time, networks, kept = (timings[direction + part] for part in ("", ", networks", ", memory kept"))
-        ratios.append(SideBySide(f"{BASE}, {direction}, over its bare networks", codec_time.over(networks), 0.7))
+        ratios.append(SideBySide(f"{BASE}, {direction}, over its bare networks", codec_time.over(networks), 0.65))
         rows.append({"": direction, "codec": codec_time, "networks": networks, "memory kept": kept,
                      "codec / networks": codec_time.over(networks), "codec / memory kept": codec_time.over(kept)})
     notes = NOTES.format(calls=" and ".join(str(len(part)) for part in calls.values()))

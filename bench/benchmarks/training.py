@@ -18,7 +18,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from bench.benchmarks.benchmark import BenchmarkReport, SideBySide, machine_line, make_report, time_together
+from bench.benchmarks.benchmark import (
+    BenchmarkReport,
+    SideBySide,
+    Tell,
+    machine_line,
+    make_report,
+    tell_nothing,
+    time_together,
+)
 from bench.runners.profile.subjects import make_picture
 from bench.training.data import RandomCrops, as_input, decode_folders, load_batches, number_crops
 from bench.training.recipes import Job, Recipe
@@ -35,15 +43,16 @@ median (10th to 90th percentile). {images}. "crops alone" is the loader without 
 {ours:.2f}, plain {plain:.2f}. Decoding all images into the cache took {decoding_s:.1f} s, once."""
 
 
-def run(device: str, quick: bool = False) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time both loaders in turns, alone and with the steps of a miniature."""
     given = os.environ.get(FOLDER)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(given) if given else write_photographs(Path(temporary) / "train", 6 if quick else IMAGES)
-        return compare_loaders(folder, Path(temporary), device, quick, given is not None)
+        return compare_loaders(folder, Path(temporary), device, quick, given is not None, tell)
 
 
-def compare_loaders(folder: Path, temporary: Path, device: str, quick: bool, given: bool) -> BenchmarkReport:
+def compare_loaders(folder: Path, temporary: Path, device: str, quick: bool, given: bool,
+                    tell: Tell = tell_nothing) -> BenchmarkReport:
     """Compare on the images of ``folder``; caches and states go to ``temporary``."""
     workers = 4 if device == "cuda" else 0
     started = time.perf_counter()
@@ -62,7 +71,7 @@ def compare_loaders(folder: Path, temporary: Path, device: str, quick: bool, giv
 
     functions = {f"{name}, {what}": partial(run_steps, loader, step) for name, loader in loaders.items()
                  for what, step in (("crops alone", lambda x: None), ("training", trainer._step))}
-    timings = time_together(functions, 3 if quick else 10, 60)
+    timings = time_together(functions, 3 if quick else 10, 60, tell)
 
     rows = [{"": what, "this": timings[f"this, {what}"], "plain": timings[f"plain, {what}"],
              "faster": f"{timings[f'plain, {what}'].median / timings[f'this, {what}'].median:.2f}x"}

@@ -7,9 +7,11 @@ import numpy as np
 from bench.benchmarks.benchmark import (
     BenchmarkReport,
     SideBySide,
+    Tell,
     machine_line,
     make_report,
     set_up_codecs,
+    tell_nothing,
     time_together,
 )
 from bench.codecs.learned import LearnedCodec
@@ -22,7 +24,7 @@ Milliseconds at {width}x{height}, random weights; median (10th to 90th percentil
 {baseline}; ratios are over the turns of the same rounds. Sides are padded to what a variant needs."""
 
 
-def run(device: str, quick: bool = False) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time all variants at full width but the huge one, each in turns with the baseline."""
     image = set_up_codecs(quick)
     baseline = LearnedCodec(make_lively_model(BASE), device)
@@ -30,6 +32,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
     for name in MODELS:
         if name == BASE or name in ONLY_WHEN_NAMED:
             continue
+        tell(name)
         row, found = _time_beside_baseline(name, LearnedCodec(make_lively_model(name), device), baseline, image)
         rows.append(row)
         ratios += found

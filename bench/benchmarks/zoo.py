@@ -6,27 +6,31 @@ Both are run as a user runs them, in processes of their own, on the same images 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import torch
 from PIL import Image
 
-import bench
-from bench.benchmarks.benchmark import BenchmarkReport, CallTimes, SideBySide, machine_line, make_report
+from bench.benchmarks.benchmark import (
+    BenchmarkReport,
+    CallTimes,
+    SideBySide,
+    Tell,
+    machine_line,
+    make_report,
+    run_python,
+    tell_nothing,
+)
 from bench.common.errors import BenchError
 from bench.common.import_paths import ZOO
 from bench.datasets import resolve_dataset
 from bench.results.rows import OK, Row
 from bench.results.store import Store
-from bench.runners.machine import time_call, usable_cores
+from bench.runners.machine import usable_cores
 from bench.runners.profile.subjects import make_lively_model, make_picture
 
 QUALITY = 3
@@ -56,7 +60,7 @@ class Outcome:
     file_bpp: tuple[float, ...] = ()
 
 
-def run(device: str, quick: bool = False) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time both evaluations in turns; the CPU's, whatever the device."""
     architectures, images, (width, height), rounds = QUICK if quick else FULL
     jobs = usable_cores()  # a checkpoint on each core at a time
@@ -68,6 +72,7 @@ def run(device: str, quick: bool = False) -> BenchmarkReport:
             checkpoints = write_checkpoints(folder / architecture, architecture, POINTS)
             found = []
             for number in range(rounds):
+                tell(f"{architecture}, round {number + 1} of {rounds}")
                 theirs = run_eval_model(architecture, folder / "images", checkpoints)
                 ours = run_suite(architecture, folder / "images", checkpoints, folder / f"{architecture}-{number}",
                                  jobs)
@@ -97,7 +102,7 @@ def write_checkpoints(folder: Path, architecture: str, number: int) -> list[Path
 
 def run_eval_model(architecture: str, images: Path, checkpoints: Sequence[Path]) -> Outcome:
     """Evaluate with CompressAI."""
-    output, seconds = _run_python([
+    output, seconds = run_python([
         "-m", "compressai.utils.eval_model", "checkpoint", "-a", architecture, str(images), "-p",
         *map(str, checkpoints)], images.parent)
     results = json.loads(output)["results"]
@@ -115,7 +120,7 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
     variants.write_text(f"variants:\n  {VARIANT}:\n    model: {ZOO}{architecture}\n    label: {architecture}\n"
                         f"    options: {{quality: {QUALITY}}}\n"
                         f"    lambdas: [{', '.join(path.stem for path in checkpoints)}]\n    checkpoints:\n{paths}")
-    _, seconds = _run_python([
+    _, seconds = run_python([
         "-m", "bench", "evaluate", "--dataset", str(images), "--codecs", VARIANT, "--device", "cpu",
         "--threads", "1", "--jobs", str(at_a_time), "--results", str(results)],
         images.parent, BENCH_VARIANTS=str(variants))
@@ -129,22 +134,6 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
 
     return Outcome(seconds, bpp=average(lambda row: (row.bpp_of("y") or 0) + (row.bpp_of("z") or 0)),
                    psnr_db=average(lambda row: row.quality["psnr"]), file_bpp=average(lambda row: row.bpp or 0))
-
-
-def _run_python(arguments: Sequence[str], folder: Path, **variables: str) -> tuple[str, float]:
-    """Run Python with ``arguments``; returns what it printed and the seconds it took.
-
-    Raises:
-        BenchError: it failed.
-    """
-    root = str(Path(bench.__file__).resolve().parents[1])
-    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    run_python = partial(subprocess.run, cwd=folder, capture_output=True, text=True,
-                         env={**os.environ, "PYTHONPATH": paths, **variables})
-    done, seconds = time_call(run_python, [sys.executable, *arguments])
-    if done.returncode:
-        raise BenchError(f"{' '.join(arguments[:3])} failed: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout, seconds
 
 
 def _make_row(architecture: str, ours: Outcome, theirs: Outcome) -> dict[str, object]:

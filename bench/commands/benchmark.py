@@ -4,24 +4,29 @@ Examples:
   python -m bench benchmark                          list the benchmarks
   python -m bench benchmark biwkv                    the Bi-WKV operator on a GPU where there is one, else on the CPU
   python -m bench benchmark biwkv --device cpu --quick
-  python -m bench benchmark all                      every one, and a table of all ratios (make bench)
+  python -m bench benchmark goals                    those that have goals, at most 10 minutes on two cores (make bench)
+  python -m bench benchmark all                      every one
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Sequence
 
 from bench.benchmarks import BENCHMARKS
 from bench.common.errors import EXIT_DONE
+from bench.common.text import format_duration
 from bench.runners.machine import resolve_device
+from bench.runners.progress import Progress
 
-ALL = "all"
+ALL, GOALS = "all", "goals"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help=f"which benchmark, or {ALL} (default: list them)")
+    parser.add_argument("name", nargs="?", metavar="NAME",
+                        help=f"which benchmark, {GOALS} or {ALL} (default: list them)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, fewer repeats")
 
@@ -30,20 +35,34 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     if args.name is None:
         for name in BENCHMARKS:
-            print(f"{name}: {BENCHMARKS.get(name)}")
+            print(f"{name}: {BENCHMARKS.get(name).summary}")
         return EXIT_DONE
+
+    if args.name == GOALS:
+        names = [name for name in BENCHMARKS if BENCHMARKS.get(name).has_goal]
+    else:
+        names = list(BENCHMARKS) if args.name == ALL else [args.name]
+    run_benchmarks(names, resolve_device(args.device), args.quick)
+    return EXIT_DONE
+
+
+def run_benchmarks(names: Sequence[str], device: str, quick: bool) -> None:
+    """Run benchmarks one after the other, printing what each found, and all ratios at the end."""
+    entries = {name: BENCHMARKS.get(name) for name in names}
+    expected_s = {name: entry.quick_s if quick else entry.expected_s for name, entry in entries.items()}
 
     from bench.benchmarks.benchmark import SideBySide, machine_line, ratio_table
 
-    device = resolve_device(args.device)
     ratios: list[SideBySide] = []
-    for name in BENCHMARKS if args.name == ALL else [args.name]:
-        summary = BENCHMARKS.get(name)
-        if args.name == ALL:
-            print(f"\n{name}: {summary}", flush=True)
-        report = importlib.import_module(f"bench.benchmarks.{name}").run(device, args.quick)
-        print(report.text, flush=True)
-        ratios += report.ratios
+    if len(entries) > 1:
+        print(f"{', '.join(names)}: about {format_duration(sum(expected_s.values()))}", flush=True)
+    with Progress(sum(expected_s.values())) as progress:
+        for name, entry in entries.items():
+            module = importlib.import_module(f"bench.benchmarks.{name}")
+            progress.start_step(name, expected_s[name])
+            report = module.run(device, quick, lambda what, name=name: progress.tell(f"{name}: {what}"))
+            heading = f"\n{name}: {entry.summary}\n" if len(entries) > 1 else ""
+            progress.print_result(f"{heading}{report.text}")
+            ratios += report.ratios
     if ratios:
-        print(f"{machine_line(device)}\n{ratio_table(ratios)}")
-    return EXIT_DONE
+        print(f"\n{machine_line(device)}\n{ratio_table(ratios)}")

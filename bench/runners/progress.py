@@ -56,9 +56,17 @@ class Progress:
         self._images = (self._images or 0) - images
         self._expected_s -= expected_s
 
+    def tell(self, what: str) -> None:
+        """Say what goes on within a step."""
+        self._show(what)
+
     def print_line(self, text: str) -> None:
         """Print a line without breaking the bar."""
         tqdm.write(text, file=self._stream)
+
+    def print_result(self, text: str) -> None:
+        """Print what is found, to standard output, without breaking the bar."""
+        tqdm.write(text, file=sys.stdout)
 
     def left_s(self) -> float:
         """Seconds that are left, as far as is known."""
