@@ -72,8 +72,13 @@ class TestSelection:
     def test_points_from_several_machines_are_noted(self):
         rows = [make_row(point="q10", provenance=Provenance(device="cpu: x")),
                 make_row(point="q20", provenance=Provenance(device="cpu: y"))]
-        assert any("2 different machines" in note for note in select_rows("kodak", rows).notes)
+        assert any("1 of cpu: x; 1 of cpu: y" in note for note in select_rows("kodak", rows).notes)
         assert not select_rows("kodak", rows[:1]).notes
+
+    def test_set_ups_of_one_machine_are_noted(self):
+        rows = [make_row(point="q10"), make_row(point="q20", provenance=Provenance(device="cpu: x", jobs=2))]
+        (note,) = select_rows("kodak", rows).notes
+        assert "2 set-ups of one machine" in note
 
     def test_replaced_image_is_shown_once(self):
         first = make_row(bpp=1.0)

@@ -40,6 +40,9 @@ def compare_with_accepted(results: StoredResults) -> ClaimsResult:
         BenchError: claims.yaml, variants.yaml, a file of rows or the accepted state is wrong.
     """
     result = results.derive(judge_results)
+    if results.machine is not None:  # rows of other machines would seem to have vanished
+        return replace(result, remarks=(*result.remarks, "Rows of one machine are judged; the accepted state is of all "
+                                        "rows, so that nothing is compared."))
     before = read_accepted_state(results.root)
     if before is None:
         return replace(result, remarks=(*result.remarks, "No state was accepted yet, so that nothing is compared: "

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from bench.common.folders import default_folder
+from bench.results.machines import find_machine
+from bench.results.stored import StoredResults
 
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -34,6 +36,17 @@ def add_folder_arguments(group: Group) -> None:
     add_results_argument(group)
     group.add_argument("--reports", type=Path, default=default_folder("reports"), metavar="FOLDER",
                        help="reports (default: BENCH_REPORTS, else reports/)")
+
+
+def add_strict_argument(group: Group) -> None:
+    """Which stored rows count."""
+    group.add_argument("--strict", action="store_true",
+                       help="count only rows that were made on this machine (default: wherever they were made)")
+
+
+def open_results(args: argparse.Namespace) -> StoredResults:
+    """The rows that count, by the options of :func:`add_results_argument` and :func:`add_strict_argument`."""
+    return StoredResults(args.results, find_machine() if args.strict else None)
 
 
 def add_device_argument(group: Group) -> None:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import add_folder_arguments
+from bench.commands.arguments import add_folder_arguments, add_strict_argument, open_results
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import write_whole, writing
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI systems")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write a short Markdown summary")
     parser.add_argument("--no-report", action="store_true", help="leave the report as it is")
+    add_strict_argument(parser)
     add_folder_arguments(parser)
 
 
@@ -48,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.accept and args.names:
         raise ConfigurationError("only the whole state can be accepted", "leave the names away")
-    results = StoredResults(args.results)
+    if args.accept and args.strict:
+        raise ConfigurationError("the accepted state is of the rows of all machines", "leave --strict away")
+    results = open_results(args)
     result = judge_chosen(results, args.names)
     print(summary_text(result))
     if args.accept:

@@ -20,13 +20,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.commands.arguments import Group, add_folder_arguments, add_torch_arguments, parse_positive, split_names
+from bench.commands.arguments import (
+    Group,
+    add_folder_arguments,
+    add_strict_argument,
+    add_torch_arguments,
+    open_results,
+    parse_positive,
+    split_names,
+)
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.datasets import Dataset, DatasetUnavailable, resolve_dataset
 from bench.metrics.quality import available_metrics, choose_metrics
+from bench.results.machines import find_machine
 from bench.results.store import Store
-from bench.results.stored import StoredResults
 from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
 from bench.runners.evaluate.plan import describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
@@ -55,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--or-sample", action="store_true",
                       help=f"where the set can't be had, say so and measure the embedded set '{SUBSTITUTE}'")
     what.add_argument("--remeasure", action="store_true", help="measure again what is stored")
+    what.add_argument("--here", action="store_true",
+                      help="measure what was not measured on this machine, wherever else it was; both are kept")
+    add_strict_argument(what)
     what.add_argument("--keep-failures", action="store_true",
                       help="let stored failures stand (default: they are tried again)")
     how = parser.add_argument_group("how to run")
@@ -91,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     template = make_template(args, dataset, chosen.specs, threads=args.threads, deterministic=args.deterministic,
                              jobs=args.jobs, decode_timeout_s=args.decode_timeout, keep_streams=args.keep_streams)
     plan = make_plan(dataset, chosen.specs, chosen.missing, store, template,
-                     remeasure=args.remeasure, keep_failures=args.keep_failures)
+                     remeasure=args.remeasure, keep_failures=args.keep_failures, here=args.here)
     print(describe_plan(plan), flush=True)
     if args.plan:
         return EXIT_DONE
@@ -99,10 +110,10 @@ def run(args: argparse.Namespace) -> int:
     if images:
         with Progress(plan.expected_s, images) as progress:
             evaluate(plan, store, progress, remeasure=args.remeasure, keep_failures=args.keep_failures)
-    rows = stored_rows(plan, store)
+    rows = stored_rows(plan, store, find_machine() if args.here or args.strict else None)
     print(summarise(plan, rows), flush=True)
     if args.report:
-        report_on("rate", StoredResults(args.results), args.reports, [dataset.name])
+        report_on("rate", open_results(args), args.reports, [dataset.name])
     if notice:
         print(notice)
     return exit_code(plan, rows)

@@ -15,7 +15,7 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.commands.arguments import add_folder_arguments
+from bench.commands.arguments import add_folder_arguments, add_strict_argument, open_results
 from bench.common.errors import EXIT_DONE, BenchError
 from bench.results.stored import StoredResults
 
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``report``."""
     parser.add_argument("--dataset", nargs="+", metavar="NAME",
                         help="default: all that have rows, latency, trainings and claims")
+    add_strict_argument(parser)
     add_folder_arguments(parser)
 
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Build the reports, print each main table and the paths written."""
     from bench.reports.kinds import REPORTS, build_reports
 
-    results = StoredResults(args.results)
+    results = open_results(args)
     found = {"rate": args.dataset} if args.dataset else {kind: REPORTS.get(kind).find(results) for kind in REPORTS}
     if not any(found.values()):
         raise BenchError(f"there are no rows in {args.results}",

@@ -2,7 +2,7 @@
 
   python -m bench results list                       what is stored of what, by dataset and codec
   python -m bench results migrate                    write rows of an older schema as rows of today's
-  python -m bench results prune                      drop superseded rows, set damaged lines aside
+  python -m bench results prune                      drop superseded rows of the same machine, set damaged lines aside
   python -m bench results drop kodak jpeg --points q10   drop rows of a codec, or of some of its rate points
 
 Older rows are read as they are; migrate only spares reading them anew. It also adds the SHA-256 of the originals'
@@ -31,6 +31,7 @@ from bench.datasets import load_catalogue, read_rgb8
 from bench.datasets.locate import find_copy
 from bench.metrics.quality import known_metrics
 from bench.results.latency_rows import LatencyRow
+from bench.results.machines import name_machine
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
 from bench.results.upkeep import Upkeep, drop_rows, find_row_files, migrate_file, prune_file
@@ -71,14 +72,14 @@ def _list_rows(root: Path) -> int:
         return EXIT_DONE
 
     groups: dict[tuple[str, str], list[Row]] = {}
-    for row in {row.key: row for row in rows}.values():
+    for row in {(row.key, name_machine(row.provenance)): row for row in rows}.values():
         groups.setdefault((row.dataset, row.name), []).append(row)
     measured = {name for row in rows for name in row.quality}
     metrics = [metric for metric in known_metrics() if metric.name in measured]
     table = [{
         "dataset": dataset, "name": name, "points": len({row.point for row in own}),
         "images": len({row.image for row in own}), "rows": len(own), "failed": sum(row.status != OK for row in own),
-        "machines": len({row.provenance.device for row in own}),
+        "machines": len({name_machine(row.provenance) for row in own}),
         **{metric.label: sum(row.quality.get(metric.name) is not None for row in own) for metric in metrics},
     } for (dataset, name), own in sorted(groups.items())]
     print(tabulate(table, "keys"))
@@ -139,7 +140,8 @@ def _report_upkeep(done: list[Upkeep], root: Path) -> int:
     for one in changed:
         parts = [f"{number} {what}" for what, number in (
             ("migrated", one.migrated), ("superseded dropped", one.superseded),
-            ("damaged lines set aside", one.damaged), ("dropped", one.dropped)) if number]
+            ("damaged lines set aside", one.damaged), ("dropped", one.dropped),
+            ("measurements of several machines kept", one.shared)) if number]
         print(f"{one.path.relative_to(root)}: {', '.join(parts)}; {one.rows} rows")
     print(f"{len(changed)} of {len(done)} files changed")
     return EXIT_DONE

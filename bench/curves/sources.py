@@ -13,6 +13,7 @@ from bench.curves.anchors.csv_points import read_csv
 from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics.quality import METRICS
 from bench.metrics.rate.curves import MINIMUM_POINTS
+from bench.results.machines import describe_mixture
 from bench.results.row_selection import select_rows
 from bench.results.rows import OK, Row
 from bench.results.store import read_rows
@@ -92,6 +93,9 @@ def average_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDC
         raise NoCommonImage(f"{name}no image is measured at every rate point with {' and '.join(metrics)}",
                             "python -m bench evaluate measures what is missing")
 
+    mixture = describe_mixture(measured[point][image] for point in points for image in images)
+    if mixture:
+        remarks.append(mixture)
     per_image = {image: _collect_points([measured[point][image] for point in points]) for image in images}
     first = rows[0]
     return RDCurve(

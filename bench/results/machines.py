@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import platform
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
-from bench.results.rows import Provenance
+from bench.results.latency_rows import LatencyRow
+from bench.results.rows import Provenance, Row
 
 CPU = "cpu: "
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -22,15 +24,8 @@ _GPU_INFO = Path("/proc/driver/nvidia/gpus")
 # Where torch, oneDNN and MKL choose other code, and so other orders of sums.
 _LEVELS = {"AVX-512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}, "AVX2": {"avx2", "fma"}}
 
+R = TypeVar("R", Row, LatencyRow)
 Machine = frozenset[str]  # all names that rows of one machine may have, see name_machine
-
-
-class Made(Protocol):
-    """A row of any kind, which says where it was made."""
-
-    @property
-    def provenance(self) -> Provenance:
-        """Where it was made."""
 
 
 def name_machine(provenance: Provenance) -> str:
@@ -53,14 +48,37 @@ def find_machine() -> Machine:
     return frozenset({processor, ", ".join(filter(None, (processor, instructions))), *gpus})
 
 
-def is_from(row: Made, machine: Machine) -> bool:
+def is_from(row: Row | LatencyRow, machine: Machine) -> bool:
     """Whether ``row`` was made on ``machine``."""
     return name_machine(row.provenance) in machine
 
 
-def keep_from(rows: Iterable[Made], machine: Machine | None) -> list:
+def keep_from(rows: Iterable[R], machine: Machine | None) -> list[R]:
     """Return those of ``rows`` that were made on ``machine``; all where it is None."""
     return [row for row in rows if machine is None or is_from(row, machine)]
+
+
+def choose_counting(rows: Iterable[Row]) -> list[Row]:
+    """Return one row of each key: the last one made on this machine; where none was, the last one.
+
+    Args:
+        rows: in the order they were stored.
+    """
+    here = find_machine()
+    chosen: dict[str, Row] = {}
+    for row in rows:
+        before = chosen.get(row.key)
+        if before is None or is_from(row, here) or not is_from(before, here):
+            chosen[row.key] = row
+    return list(chosen.values())
+
+
+def describe_mixture(rows: Iterable[Row]) -> str | None:
+    """Say how many of ``rows`` each machine made; None where all were made on one."""
+    made = Counter(name_machine(row.provenance) or "a machine that is not stated" for row in rows)
+    if len(made) < 2:
+        return None
+    return "rows of several machines: " + "; ".join(f"{number} of {name}" for name, number in sorted(made.items()))
 
 
 @lru_cache

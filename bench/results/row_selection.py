@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from bench.results.machines import choose_counting, describe_mixture
 from bench.results.rows import OK, Provenance, Row
 
 
@@ -45,8 +46,8 @@ class Selection:
 def select_rows(dataset: str, rows: Iterable[Row]) -> Selection:
     """Choose one series for every (codec, point) of ``rows``, given in the order they were stored.
 
-    Of rows with one key the last counts. The series with the most measured images is chosen; of equally
-    complete ones, the most recently measured.
+    Of rows with one key :func:`choose_counting` says which counts. The series with the most measured images is chosen;
+    of equally complete ones, the most recently measured.
 
     Args:
         dataset: what the selection is of.
@@ -55,12 +56,9 @@ def select_rows(dataset: str, rows: Iterable[Row]) -> Selection:
     Returns:
         A choice for each codec and rate point, by codec and rising mean rate.
     """
-    latest: dict[str, tuple[int, Row]] = {}
-    for order, row in enumerate(rows):
-        latest[row.key] = (order, row)
-    points: dict[tuple[str, str], dict[str, list[tuple[int, Row]]]] = defaultdict(lambda: defaultdict(list))
-    for order, row in latest.values():
-        points[row.name, row.point][row.series].append((order, row))
+    points: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in choose_counting(rows):
+        points[row.name, row.point][row.series].append(row)
     choices = []
     for (name, point), series in points.items():
         candidates = [_keep_newest_per_image(members) for members in series.values()]
@@ -70,10 +68,10 @@ def select_rows(dataset: str, rows: Iterable[Row]) -> Selection:
     return Selection(dataset, tuple(choices), tuple(_describe_mixtures(choices)))
 
 
-def _keep_newest_per_image(members: Sequence[tuple[int, Row]]) -> tuple[Row, ...]:
+def _keep_newest_per_image(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Keep the newest row of every image name (an image may have been replaced between two runs)."""
     newest: dict[str, Row] = {}
-    for _, row in sorted(members, key=lambda member: (member[1].measured_at, member[0])):
+    for row in sorted(rows, key=lambda row: row.measured_at):
         newest[row.image] = row
     return tuple(newest[image] for image in sorted(newest))
 
@@ -96,10 +94,14 @@ def _describe_mixtures(choices: Sequence[Choice]) -> list[str]:
         codecs[choice.name].append(choice)
     for name, members in codecs.items():
         rows = [row for choice in members for row in choice.rows]
-        machines = {msgspec.json.encode(row.provenance) for row in rows if row.provenance != Provenance()}
-        if len(machines) > 1:
-            notes.append(f"{name}: its rows come from {len(machines)} different machines or set-ups (library "
-                         "versions, threads, parallel jobs).")
+        mixture = describe_mixture(rows)
+        if mixture:
+            notes.append(f"{name}: {mixture}. Rates and qualities of two machines differ by single latents that are "
+                         "rounded to the other side; times don't compare. With --strict only rows of one count.")
+        set_ups = {msgspec.json.encode(row.provenance) for row in rows if row.provenance != Provenance()}
+        if len(set_ups) > 1 and not mixture:
+            notes.append(f"{name}: its rows come from {len(set_ups)} set-ups of one machine (library versions, "
+                         "threads, parallel jobs).")
         versions = sorted({row.code_version for row in rows})
         if len(versions) > 1:
             notes.append(f"{name}: its rows were measured by {len(versions)} versions of the code.")

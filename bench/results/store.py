@@ -14,7 +14,7 @@ from typing import TypeVar
 from bench.common.errors import BenchError
 from bench.common.files import file_name, reading, write_whole, writing
 from bench.common.hashing import digest_json
-from bench.results.machines import Machine, find_machine, is_from
+from bench.results.machines import Machine, choose_counting, keep_from
 from bench.results.rows import Row
 from bench.results.schema import NewerSchema, StoredRow
 
@@ -51,9 +51,7 @@ class Store:
         append_row(self.path(row.dataset, row.name), row)
 
     def read(self, dataset: str, name: str | None = None, *, machine: Machine | None = None) -> list[Row]:
-        """Return the rows of ``dataset`` (of one codec ``name``), one for each key.
-
-        That is the last one made on this machine; where none was, the last one.
+        """Return the rows of ``dataset`` (of one codec ``name``) that count, see :func:`choose_counting`.
 
         Args:
             dataset: name of the dataset.
@@ -63,17 +61,9 @@ class Store:
         Raises:
             BenchError: see :func:`read_rows`.
         """
-        here = find_machine()
-        rows: dict[str, Row] = {}
         pattern = "*.jsonl" if name is None else self.path(dataset, name).name
-        for path in sorted(self.path(dataset, "any").parent.glob(pattern)):
-            for row in read_rows(path, Row):
-                if machine is not None and not is_from(row, machine):
-                    continue
-                before = rows.get(row.key)
-                if before is None or is_from(row, here) or not is_from(before, here):
-                    rows[row.key] = row
-        return list(rows.values())
+        paths = sorted(self.path(dataset, "any").parent.glob(pattern))
+        return choose_counting(keep_from((row for path in paths for row in read_rows(path, Row)), machine))
 
     def claim(self, dataset: str, series: str) -> bool:
         """Take the right to measure ``series`` on ``dataset``; False if another process holds it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from bench.common.folders import BASELINE
 from bench.results.latency_rows import LatencyRow
+from bench.results.machines import name_machine
 from bench.results.rows import Row
 from bench.results.schema import NewerSchema, StoredRow
 from bench.results.store import replace_lines
@@ -28,7 +30,8 @@ class Upkeep:
     Attributes:
         rows: that it holds now.
         migrated: that were of an older schema.
-        superseded: dropped, since a later row has their key.
+        superseded: dropped, since a later row of their machine has their key.
+        shared: keys of which rows of several machines are kept.
         damaged: lines set aside.
         dropped: that were asked to go.
     """
@@ -37,6 +40,7 @@ class Upkeep:
     rows: int
     migrated: int = 0
     superseded: int = 0
+    shared: int = 0
     damaged: int = 0
     dropped: int = 0
 
@@ -79,12 +83,13 @@ def migrate_file(path: Path, kind: type[R], complete: Callable[[R], R] = lambda 
 
 
 def prune_file(path: Path, kind: type[Any]) -> Upkeep:
-    """Drop rows that a later one supersedes, and set damaged lines aside in a file beside it.
+    """Drop rows that a later one of the same machine supersedes, and set damaged lines aside in a file beside it.
 
     Raises:
         BenchError: a file can't be written.
     """
     damaged: list[bytes] = []
+    machines: Counter[str] = Counter()  # how many have a row of a key
 
     def keep_newest(lines: list[bytes]) -> list[bytes]:
         newest: dict[tuple[str, ...], bytes] = {}
@@ -96,7 +101,8 @@ def prune_file(path: Path, kind: type[Any]) -> Upkeep:
             except ValueError:
                 damaged.append(line)
                 continue
-            newest.pop(key, None)  # so that the order stays that of measuring
+            if newest.pop(key, None) is None:  # what is there moves, so that the order stays that of measuring
+                machines[key[-1]] += 1
             newest[key] = line
 
         if damaged:
@@ -105,12 +111,14 @@ def prune_file(path: Path, kind: type[Any]) -> Upkeep:
         return list(newest.values())
 
     before, after = replace_lines(path, keep_newest)
-    return Upkeep(path, len(after), superseded=len(before) - len(after) - len(damaged), damaged=len(damaged))
+    return Upkeep(path, len(after), superseded=len(before) - len(after) - len(damaged), damaged=len(damaged),
+                  shared=sum(number > 1 for number in machines.values()) if kind is Row else 0)
 
 
 def _key_to_supersede(row: Row | LatencyRow) -> tuple[str, ...]:
     """What a later row has to share; latencies of an earlier session stay, since others took turns with them."""
-    return (row.session, row.key) if isinstance(row, LatencyRow) else (row.key,)
+    first = row.session if isinstance(row, LatencyRow) else name_machine(row.provenance)
+    return first, row.key
 
 
 def drop_rows(path: Path, is_unwanted: Callable[[Row], bool]) -> Upkeep:

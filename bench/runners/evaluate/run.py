@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from bench.results.machines import Machine
 from bench.results.rows import Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
@@ -29,9 +30,13 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasur
             progress.count_image(f"{row.name} {row.point} {row.image}", units.expected_s(unit))
 
 
-def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
-    """Return the rows that count of each of the plan's series, in the dataset's order of images."""
-    by_key = {row.key: row for row in store.read(plan.dataset.name, machine=plan.machine)}
+def stored_rows(plan: EvaluationPlan, store: Store, machine: Machine | None = None) -> dict[str, list[Row]]:
+    """Return the rows that count of each of the plan's series, in the dataset's order of images.
+
+    Args:
+        machine: only rows made there; None for all.
+    """
+    by_key = {row.key: row for row in store.read(plan.dataset.name, machine=machine)}
     return {planned.series.digest: [by_key[key] for key in planned.keys if key in by_key]
             for planned in plan.units}
 
