@@ -19,11 +19,30 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure of another report: path of its file, relative to the page, and what stands below it."""
+
+    path: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Another report: its folder relative to the page, its title, and a line on what it shows."""
+
+    folder: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """A heading with text, figures and tables below it; without any of these it is not shown.
+    """A heading with text, figures, tables and links below it; without any of these it is not shown.
 
     Attributes:
         text: paragraphs, plain.
+        pictures: figures of other reports, shown after the tables.
+        links: to other reports.
         collapsed: long; the HTML page folds it and the README only links its files.
     """
 
@@ -32,6 +51,13 @@ class Section:
     figures: tuple[Figure, ...] = ()
     collapsed: bool = False
     text: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.tables or self.figures or self.text or self.pictures or self.links)
 
     @property
     def shown_figures(self) -> list[Figure]:
