@@ -19,8 +19,9 @@ from bench.codecs.base import CodecSpec
 from bench.models.checkpoints import write_float16
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import DecoderProcess
-from bench.runners.evaluate.engine import Units
+from bench.runners.evaluate.engine import Measured, Units
 from bench.runners.evaluate.measure import run_unit
+from bench.runners.evaluate.stopwatch import Stopwatch
 from bench.runners.evaluate.unit import Unit, UnitImage
 
 
@@ -51,10 +52,11 @@ def kept_decoder() -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
 
 
-def run_units_here(units: Units, jobs: int) -> Generator[tuple[Unit, Row], None, None]:
+def run_units_here(units: Units, jobs: int) -> Generator[Measured, None, None]:
     """As ``run_units``, but in this process, which a crash would end."""
     while (unit := units.take()) is not None:
-        yield from ((unit, row) for row in run_unit(unit))
+        stopwatch = Stopwatch()
+        yield from (Measured(unit, row, stopwatch.take()) for row in run_unit(unit, stopwatch))
         units.release(unit)
 
 

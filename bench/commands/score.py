@@ -119,7 +119,7 @@ def _score_streams(args: argparse.Namespace, metrics: tuple[str, ...]) -> int:
     units, lacking = _units_of_streams(plan, args.streams)
     scored = 0
     with closing(run_units(Units(units), jobs=1)) as rows:
-        for unit, row in rows:
+        for unit, row, _ in rows:
             if row.key == unit.stored[row.image].key and not row.lacks(metrics):
                 store.append(row)
                 scored += 1

@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Generator, Iterable
 from multiprocessing.connection import Connection, wait
+from typing import NamedTuple
 
 from bench.common.errors import BenchError, CodecError
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import describe_ending
 from bench.runners.evaluate.measure import failed_row, run_unit
+from bench.runners.evaluate.stopwatch import FILES, STARTING, Stopwatch
 from bench.runners.evaluate.unit import Unit, identify
 from bench.runners.machine import describe_machine
 
@@ -42,7 +44,15 @@ class Units:
         """Say that ``unit`` is done."""
 
 
-def run_units(units: Units, jobs: int) -> Generator[tuple[Unit, Row], None, None]:
+class Measured(NamedTuple):
+    """A row, its unit, and what the time since the unit's row before it, or since its beginning, was spent on."""
+
+    unit: Unit
+    row: Row
+    seconds: dict[str, float]
+
+
+def run_units(units: Units, jobs: int) -> Generator[Measured, None, None]:
     """Run all units, ``jobs`` at a time, and yield their rows as they come.
 
     Raises:
@@ -59,7 +69,7 @@ def run_units(units: Units, jobs: int) -> Generator[tuple[Unit, Row], None, None
 
             ready = wait([worker.connection for worker in busy], timeout=_RETRY_S) if busy else ()
             for worker in [worker for worker in busy if worker.connection in ready]:
-                yield from ((worker.unit, row) for row in worker.receive())
+                yield from worker.receive()
                 if worker.finished:
                     busy.remove(worker)
                     units.release(worker.unit)
@@ -86,22 +96,26 @@ class _Worker:
 
     def start(self, unit: Unit) -> None:
         self.unit, self.finished, self._rows = unit, False, 0
+        self._since = time.monotonic()
         self.connection.send(unit)
 
-    def receive(self) -> list[Row]:
-        """Return the rows of the next message; if the process died, failed rows for the images left."""
+    def receive(self) -> list[Measured]:
+        """Return the row of the next message; if the process died, failed rows for the images left."""
         try:
             message = self.connection.recv()
         except (EOFError, OSError):
             self.finished, self.is_alive = True, False
-            return self._failed_rest()
+            return [Measured(self.unit, row, {}) for row in self._failed_rest()]
         if isinstance(message, BenchError):
             raise message
         if message is None:
             self.finished = True
             return []
-        self._rows += 1
-        return [message]
+        row, seconds = message
+        now = time.monotonic()  # what the worker can't see: its own start, and rows on their way
+        seconds[FILES if self._rows else STARTING] += max(0.0, now - self._since - sum(seconds.values()))
+        self._rows, self._since = self._rows + 1, now
+        return [Measured(self.unit, row, seconds)]
 
     def stop(self) -> None:
         self._process.terminate()
@@ -124,8 +138,9 @@ def _serve(connection: Connection) -> None:
     while True:
         try:
             unit = connection.recv()
-            for row in run_unit(unit):
-                connection.send(row)
+            stopwatch = Stopwatch()
+            for row in run_unit(unit, stopwatch):
+                connection.send((row, stopwatch.take()))
             connection.send(None)
         except BenchError as error:
             connection.send(error)

@@ -27,6 +27,7 @@ from bench.metrics.quality import PSNR, measure_quality
 from bench.results.rows import FAILED, OK, Provenance, Row, row_key
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.rates import rate_fields, rate_warning
+from bench.runners.evaluate.stopwatch import CODING, FILES, SCORING, STARTING, Stopwatch
 from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, stream_folder, stream_path
 from bench.runners.machine import (
     code_version,
@@ -38,22 +39,27 @@ from bench.runners.machine import (
 )
 
 
-def run_unit(unit: Unit) -> Iterator[Row]:
+def run_unit(unit: Unit, stopwatch: Stopwatch | None = None) -> Iterator[Row]:
     """Measure every image of ``unit`` and yield one row each, in order.
 
     Whatever goes wrong with an image is a failed row with its reason, never an exception, and a codec
     that can't be built fails every image.
 
+    Args:
+        stopwatch: counts what the time is spent on.
+
     Raises:
         DiskFull: encoded or decoded files can't be written.
     """
+    stopwatch = stopwatch or Stopwatch()
+    stopwatch.begin(STARTING)
     unit = replace(unit, spec=unit.on_device)
     series = identify(unit.spec)
     provenance = Provenance()
     with ExitStack() as stack:
         try:
             provenance = set_up_machine(unit)
-            run = _Run(unit, series, provenance, stack)
+            run = _Run(unit, series, provenance, stack, stopwatch)
         except Exception as error:
             _stop_if_disk_is_full(error)
             yield from (failed_row(unit, image, series, error, provenance) for image in unit.images)
@@ -114,7 +120,8 @@ def _stop_if_disk_is_full(error: Exception) -> None:
 class _Run:
     """The codec, its decoder process and the folder of files, for the duration of one unit."""
 
-    def __init__(self, unit: Unit, series: Series, provenance: Provenance, stack: ExitStack) -> None:
+    def __init__(self, unit: Unit, series: Series, provenance: Provenance, stack: ExitStack,
+                 stopwatch: Stopwatch) -> None:
         if series.fault is not None:
             raise CodecError(series.fault)
         self.codec: Codec = build_codec(unit.spec)
@@ -122,10 +129,12 @@ class _Run:
         self.decoder = stack.enter_context(
             DecoderProcess(unit.spec, torch=unit.torch_options, timeout_s=unit.decode_timeout_s))
         self.folder = _make_stream_folder(unit, stack)
+        self._stopwatch = stopwatch
         self._is_warm = False
 
     def measure(self, image: UnitImage) -> Row:
         """Return the row of one image."""
+        self._stopwatch.begin(FILES)
         original = read_rgb8(image.path)
         stored = self.unit.stored.get(image.name)
         kept = None if stored is None else self._decode_kept(image, stored)
@@ -135,8 +144,10 @@ class _Run:
             raise CodecError("no kept file decodes to the picture that was measured")
 
         if not self._is_warm:  # the first call also loads libraries and makes tables; it is not timed
+            self._stopwatch.begin(STARTING)
             self._code(image, original)
             self._is_warm = True
+        self._stopwatch.begin(CODING)
         encoding, decoded, costs = self._code(image, original)
         height, width = original.shape[:2]
         if decoded.shape != original.shape:
@@ -145,21 +156,27 @@ class _Run:
             return self._add_metrics(stored, original, decoded)
 
         metrics = dict.fromkeys((*self.unit.metrics, *self.unit.stored_metrics))
+        self._stopwatch.begin(SCORING)
         quality = measure_quality(original, decoded, metrics)
+        self._stopwatch.begin(CODING)
+        comparison = self._compare_with_encoder(encoding, decoded)
+        self._stopwatch.begin(FILES)
         values = {
             "width": width, "height": height, "padding": encoding.padding,
             "stream_sha256": hashlib.sha256(encoding.stream).hexdigest(),
             "pixels_sha256": sha256_of_pixels(original), "reconstruction_sha256": sha256_of_pixels(decoded),
             "quality": quality.values, "quality_missing": quality.missing, "quality_versions": quality.versions,
             **costs, **rate_fields(encoding, costs["bytes_total"], width * height),
-            **self._compare_with_encoder(encoding, decoded),
+            **comparison,
         }
         values["warnings"] = _warnings(image.name, values)
         return _row(self.unit, image, self.series, status=OK, provenance=self.provenance, **values)
 
     def _add_metrics(self, stored: Row, original: np.ndarray, decoded: np.ndarray) -> Row:
         """Return ``stored`` with the metrics that it lacks, computed on the picture that it was measured on."""
+        self._stopwatch.begin(SCORING)
         quality = measure_quality(original, decoded, stored.lacks(self.unit.metrics))
+        self._stopwatch.begin(FILES)
         kept = {name: value for name, value in stored.quality.items() if name not in quality.versions}
         missing = {name: reason for name, reason in stored.quality_missing.items() if name not in quality.versions}
         return structs.replace(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
+from bench.common.text import format_duration
 from bench.results.machines import Machine
 from bench.results.rows import Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, leave_out_done
+from bench.runners.evaluate.stopwatch import PARTS, describe_seconds
 from bench.runners.evaluate.unit import Unit
 from bench.runners.progress import Progress
 
 
 def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasure: bool = False,
              keep_failures: bool = False) -> None:
-    """Measure the plan's pending images.
+    """Measure the plan's pending images, and say at the end what the time was spent on.
 
     A unit that another run is measuring is left to it and looked at again later; what it has measured is
     not measured twice.
@@ -24,10 +27,14 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasur
         BenchError: rows or files can't be written; what was stored stays.
     """
     units = _ClaimedUnits(plan, store, progress, remeasure, keep_failures)
+    start, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
     with closing(run_units(units, plan.jobs)) as rows:
-        for unit, row in rows:
+        for unit, row, seconds in rows:
             store.append(row)
+            for part, taken_s in seconds.items():
+                spent[part] += taken_s
             progress.count_image(f"{row.name} {row.point} {row.image}", units.expected_s(unit))
+    progress.print_line(f"took {format_duration(time.monotonic() - start)}: {describe_seconds(spent)}")
 
 
 def stored_rows(plan: EvaluationPlan, store: Store, machine: Machine | None = None) -> dict[str, list[Row]]:
