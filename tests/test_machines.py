@@ -14,7 +14,10 @@ from row_samples import rows_of, write
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
 from bench.curves.sources import average_rows
+from bench.reports.rate.coverage import coverage_of
 from bench.reports.rate.report import make_rate_report
+from bench.reports.rate.tables import image_table, provenance_table, summary_table
+from bench.results.labels import label_selection
 from bench.results.machines import choose_counting, find_machine, name_machine
 from bench.results.row_selection import select_rows
 from bench.results.rows import Provenance, Row
@@ -123,6 +126,21 @@ def test_curve_that_mixes_machines_says_so(tmp_path: Path) -> None:
     report = make_rate_report(StoredResults(tmp_path), "kodak")
     table = next(table for table in report.tables if table.name == "bd_rate_vs_vvenc")
     assert remark in str(table.column("remarks")[table.column("codec").index("JPEG")])
+
+
+def test_tables_say_where_rows_were_made() -> None:
+    rows = [*rows_from(THEIRS, images=2, points=2), *rows_from(OURS, images=1, points=1)]
+    rows += rows_from(THEIRS, images=2, points=1, name="webp")
+    selection = label_selection(select_rows("kodak", rows))
+    coverage = coverage_of(selection)
+
+    table = provenance_table(selection, coverage)
+    columns = (table.column(key) for key in ("codec", "points", "rows", "machine"))
+    assert set(zip(*columns)) == {("JPEG", "q1", 1, "cpu: Ours, AVX2"), ("JPEG", "q1, q2", 3, "cpu: Theirs, AVX-512"),
+                                  ("WEBP", "q1", 2, "cpu: Theirs, AVX-512")}
+    (note,) = [note for note in summary_table(selection, coverage).notes if "properties of the machine" in note]
+    assert "cpu: Ours, AVX2 (JPEG)" in note and "cpu: Theirs, AVX-512 (JPEG, WEBP)" in note
+    assert "cpu: Ours, AVX2" in image_table(selection, coverage).column("machine")
 
 
 def test_both_machines_rows_outlive_tidying(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import fsum
+from operator import itemgetter
 
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS, QualityMetric, headline_metrics, known_metrics
 from bench.reports.page.table import Column, Table, group_records
 from bench.reports.rate.coverage import CONVENTION, Coverage
+from bench.results.machines import name_machine
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
@@ -31,12 +33,13 @@ TIME_COLUMNS: tuple[Column[Row], ...] = (
     Column("encode_s", "encode", "s", digits=3, of=lambda row: row.encode_s),
     Column("decode_s", "decode", "s", digits=3, of=lambda row: row.decode_s),
 )
+MACHINE: Column[Row] = Column("machine", "Machine", of=lambda row: name_machine(row.provenance) or None)
 ORIGIN_COLUMNS: tuple[Column[Row], ...] = (
     Column("codec_version", "Version", wide=True, of=lambda row: _version(row)),
     Column("settings", "Settings", wide=True, of=lambda row: _text(row.settings)),
     Column("colour", "Colour path", of=lambda row: row.colour),
     Column("weights_sha256", "Weights SHA-256", of=lambda row: row.identity.get("weights_sha256", "")[:16] or None),
-    Column("device", "Device", of=lambda row: row.provenance.device or None),
+    MACHINE,
     Column("code_version", "Code", of=lambda row: row.code_version or None),
 )
 
@@ -54,7 +57,7 @@ def summary_table(selection: Selection, coverage: Coverage) -> Table:
         Column("warnings", "warnings", digits=0, detail=True, of=lambda rows: sum(len(row.warnings) for row in rows)),
     )
     notes = [CONVENTION, "Means go over the images counted under \"ok\". encode and decode are wall-clock "
-             "seconds an image, not a latency benchmark."]
+             "seconds an image, not a latency benchmark.", *_describe_machines(selection)]
     for metric in headline_metrics():
         measured = _select_measured(selection.rows)
         lacking = {row.image for row in measured if metric.name not in row.quality_versions}
@@ -80,6 +83,7 @@ def image_table(selection: Selection, coverage: Coverage) -> Table:
         *_measure_columns(selection),
         Column("decode_matches", "decode matches", of=lambda row: row.decode_matches),
         Column("remark", "Remark", wide=True, of=_remark),
+        replace(MACHINE, detail=True),
     )
     table = coverage.make_table("per_image", "Single images", columns, selection.rows, [CONVENTION])
     return table.without_empty_columns()
@@ -93,15 +97,31 @@ def failure_table(selection: Selection, coverage: Coverage) -> Table:
 
 
 def provenance_table(selection: Selection, coverage: Coverage) -> Table:
-    """What every rate point was measured with, one line for each combination within a codec."""
-    firsts = [choice.rows[0] for choice in selection.choices]
-    groups = group_records(firsts, lambda row: tuple(column.of(row) for column in (CODEC, *ORIGIN_COLUMNS)))
+    """What every row was measured with and where, one line for each combination within a codec."""
+    alike = group_records(selection.rows, lambda row: (row.series, row.provenance.libraries.get("torch"), row.colour,
+                                                       name_machine(row.provenance), row.code_version))
+    shown = (CODEC, *ORIGIN_COLUMNS)
+    groups = group_records(alike.values(), lambda rows: tuple(column.of(rows[0]) for column in shown))
     columns: tuple[Column[Rows], ...] = (
-        _take_first(CODEC), Column("points", "Points", of=lambda rows: ", ".join(row.point for row in rows)),
-        *map(_take_first, ORIGIN_COLUMNS),
+        _take_first(CODEC),
+        Column("points", "Points", of=lambda rows: ", ".join(dict.fromkeys(row.point for row in rows))),
+        Column("rows", "Rows", digits=0, of=len), *map(_take_first, ORIGIN_COLUMNS),
     )
-    table = coverage.make_table("provenance", "Provenance", columns, groups.values(), selection.notes)
+    records = ([row for rows in parts for row in rows] for parts in groups.values())
+    table = coverage.make_table("provenance", "Provenance", columns, records, selection.notes)
     return table.without_empty_columns()
+
+
+def _describe_machines(selection: Selection) -> list[str]:
+    """Say which machines decoded exactly and took the time that a table shows."""
+    labels = group_records(dict.fromkeys((name_machine(row.provenance), row.label) for row in selection.rows),
+                           itemgetter(0))
+    known = {machine: [label for _, label in pairs] for machine, pairs in labels.items() if machine}
+    if not known:
+        return []
+
+    places = list(known) if len(known) == 1 else [f"{machine} ({', '.join(of)})" for machine, of in known.items()]
+    return [f"Times and decode mismatches are properties of the machine: {'; '.join(places)}."]
 
 
 def _select_measured(rows: Iterable[Row]) -> list[Row]:
