@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.folders import default_file
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
+USUAL_LAMBDA = 0.013  # at which costs are measured; options, and so costs, may depend on it
 Lambda = Annotated[float, Meta(gt=0, lt=1e9, description="a positive number (0.001, not 1e-3)")]
 
 
@@ -142,6 +144,19 @@ def find_checkpoints(variant: Variant) -> list[Checkpoint]:
             looked_in = (place[lambda_],)
         found.append(Checkpoint(point, lambda_, next((p for p in looked_in if p.is_file()), None), looked_in))
     return found
+
+
+def find_usual_weights(variant: Variant) -> tuple[float, Path | None]:
+    """λ and checkpoint nearest to the usual λ; a λ without a checkpoint only where no other has one."""
+    found = find_checkpoints(variant)
+    here = [one for one in found if one.path is not None] or found
+    nearest = min(here, key=lambda one: abs(math.log(one.lambda_ / USUAL_LAMBDA)))
+    return nearest.lambda_, nearest.path
+
+
+def label_weights(lambda_: float, checkpoint: Path | None) -> str:
+    """How rows of latencies call weights."""
+    return "synthetic" if checkpoint is None else f"checkpoint, λ {lambda_:g}"
 
 
 def _join_lambdas(lambdas: Iterable[float]) -> str:

@@ -17,22 +17,27 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.commands.arguments import add_folder_arguments, add_torch_arguments, parse_positive, split_names
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.results.latency_selection import BASE, DEFAULT
 from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
 from bench.runners.machine import configure_torch, device_name, resolve_device
+from bench.runners.profile.unprofiled import ROUNDS, SHAPE
 
 if TYPE_CHECKING:
     from bench.runners.profile.plan import Settings
+    from bench.runners.profile.subjects import Subject
+
+    Profile = tuple[list[list[Subject]], Settings]
 
 SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
-LEAST = 6  # samples: fewer have no interval
 BUDGET_S = 600.0
 QUICK_SHAPES, QUICK_BUDGET_S, QUICK_REPEATS = "256x256", 60.0, 6
 
@@ -55,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_torch_arguments(how)
     how.add_argument("--repeats", type=parse_positive, metavar="N", help="samples of each pass (default: 10)")
     how.add_argument("--budget", type=parse_positive, metavar="SECONDS",
-                     help=f"of sampling in all, after which {LEAST} samples must do (default: {BUDGET_S:g})")
+                     help=f"of sampling in all, after which {ROUNDS} samples must do (default: {BUDGET_S:g})")
     how.add_argument("--quick", action="store_true", help=f"a look: {QUICK_SHAPES}, {QUICK_REPEATS} repeats")
     how.add_argument("--resume", action="store_true", help="leave out what is stored")
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
@@ -68,11 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed or a decoded image differed."""
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or the profiler warns of what doesn't matter here
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+    _quieten_profiler()
     from bench.runners.profile.candidate import write_traces
     from bench.runners.profile.plan import describe_plan, group_subjects, select_pending
-    from bench.runners.profile.run import profile_groups, summarise_rows
     from bench.runners.profile.subjects import choose_subjects
 
     settings = _settings(args)
@@ -97,12 +100,45 @@ def run(args: argparse.Namespace) -> int:
             print(f"wrote {path}", flush=True)
         return EXIT_DONE
 
-    rows = profile_groups(groups, settings, folder)
-    print(summarise_rows(rows), flush=True)
+    code = run_profile(args, groups, settings)
     if not args.no_report:
         report_on("latency", StoredResults(args.results), args.reports)
+    return code
+
+
+def run_profile(args: argparse.Namespace, groups: Sequence[Sequence[Subject]], settings: Settings) -> int:
+    """Measure, store and print; return 1 if a row failed or a decoded image differed."""
+    from bench.runners.profile.run import profile_groups, summarise_rows
+
+    rows = profile_groups(groups, settings, latency_folder(args.results, device_name(settings.device)))
+    print(summarise_rows(rows), flush=True)
     wrong = any(row.status != OK or row.decode_matches is False for row in rows)
     return EXIT_INCOMPLETE if wrong else EXIT_DONE
+
+
+def _quieten_profiler() -> None:
+    """Keep torch's profiler from warning of what doesn't matter here; before torch is imported."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+
+
+def plan_beside_baseline(args: argparse.Namespace, names: Sequence[str]) -> Profile:
+    """Return groups and settings of a short profile: variants in turns with the baseline, at the usual size.
+
+    Args:
+        args: device, threads and algorithms.
+        names: of variants.
+    """
+    _quieten_profiler()
+    from bench.runners.profile.plan import Settings, group_subjects, parse_picture
+    from bench.runners.profile.protocol import Protocol
+    from bench.runners.profile.subjects import choose_subjects
+
+    torch_options = _configure_torch(args)
+    settings = Settings(resolve_device(args.device), (parse_picture(SHAPE),), protocol=Protocol(ROUNDS, least=ROUNDS),
+                        torch=torch_options)
+    groups = group_subjects(choose_subjects([BASE, *names], [DEFAULT], settings.device), settings)
+    return groups, replace(settings, groups=len(groups))
 
 
 def latency_folder(results: Path, device: str) -> Path:
@@ -111,15 +147,11 @@ def latency_folder(results: Path, device: str) -> Path:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    from torch import get_num_threads
-
     from bench.datasets.images import image_size
     from bench.runners.profile.plan import Picture, Settings, parse_picture
     from bench.runners.profile.protocol import Protocol
 
-    device = resolve_device(args.device)
-    configure_torch(args.threads, args.deterministic)
-    torch_options = {"threads": get_num_threads(), "deterministic": args.deterministic}
+    device, torch_options = resolve_device(args.device), _configure_torch(args)
     if args.image is not None:
         pictures = [Picture(*image_size(args.image), args.image)]
     else:
@@ -128,5 +160,12 @@ def _settings(args: argparse.Namespace) -> Settings:
 
     repeats = args.repeats or (QUICK_REPEATS if args.quick else Protocol.repeats)
     budget_s = args.budget or (QUICK_BUDGET_S if args.quick else BUDGET_S)
-    protocol = Protocol(repeats, budget_s, least=min(LEAST, repeats))
+    protocol = Protocol(repeats, budget_s, least=min(ROUNDS, repeats))
     return Settings(device, tuple(dict.fromkeys(pictures)), args.batch, protocol, torch_options)
+
+
+def _configure_torch(args: argparse.Namespace) -> dict[str, Any]:
+    from torch import get_num_threads
+
+    configure_torch(args.threads, args.deterministic)
+    return {"threads": get_num_threads(), "deterministic": args.deterministic}

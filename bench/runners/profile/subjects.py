@@ -27,10 +27,16 @@ from bench.operators import identity as operator_identity
 from bench.operators import rans
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
 from bench.runners.profile.synthetic_weights import enliven_model
-from bench.variants import Variant, find_checkpoints, find_trained_otherwise, get_variant, load_variants
+from bench.variants import (
+    Variant,
+    find_trained_otherwise,
+    find_usual_weights,
+    get_variant,
+    label_weights,
+    load_variants,
+)
 
 ONLY_WHEN_NAMED = ("hpcm_1b", "cheng2020_attn")  # 10 GB; one value after another: each minutes of a default run
-USUAL_LAMBDA = 0.013  # of a variant with several; options, and so its cost, may depend on it
 SEED = 0
 CALIBRATION_SIDE = 256
 PICTURES = "sample"  # the set whose images a picture is made of: it comes with the suite
@@ -63,7 +69,7 @@ class Subject:
     @property
     def weights(self) -> str:
         """How rows call the weights."""
-        return "synthetic" if self.checkpoint is None else f"checkpoint, λ {self.lambda_:g}"
+        return label_weights(self.lambda_, self.checkpoint)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -85,7 +91,7 @@ def choose_subjects(names: Sequence[str], configurations: Sequence[str], device:
     if not wanted:
         raise ConfigurationError(f"{', '.join(configurations)} can't be measured on {device}",
                                  "choose another --device or other --configurations")
-    return [Subject(variant, *_nearest_weights(variant), configuration)
+    return [Subject(variant, *find_usual_weights(variant), configuration)
             for variant, configuration in itertools.product(variants, wanted)]
 
 
@@ -94,15 +100,7 @@ def _different_variants() -> list[Variant]:
     variants = [variant for variant in load_variants().values()
                 if not variant.miniature and variant.name not in ONLY_WHEN_NAMED]
     again = find_trained_otherwise(variants)
-    return [variant for variant in variants if variant.name not in again or _nearest_weights(variant)[1]]
-
-
-def _nearest_weights(variant: Variant) -> tuple[float, Path | None]:
-    """λ and checkpoint nearest to the usual λ; a λ without a checkpoint only where no other has one."""
-    found = find_checkpoints(variant)
-    here = [one for one in found if one.path is not None] or found
-    nearest = min(here, key=lambda one: abs(np.log(one.lambda_ / USUAL_LAMBDA)))
-    return nearest.lambda_, nearest.path
+    return [variant for variant in variants if variant.name not in again or find_usual_weights(variant)[1]]
 
 
 def build_codec(subject: Subject, device: str) -> tuple[LearnedCodec, nn.Module]:
