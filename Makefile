@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 # Passed on to the command of the target, such as ARGS="--codecs vvenc,hpcm_base --device cuda" for `make kodak`.
 ARGS   ?=
+# The images of `make folder`.
+FOLDER ?=
 # What `make train` trains, and the folders of images that it and `make miniatures` take.
 VARIANT    ?= hpcm_base
 LAMBDA     ?= 0.013
@@ -14,23 +16,26 @@ BENCH := $(VENV)/bin/python -m bench
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help kodak clic tecnick sample latency claims train miniatures bench report test lint
+.PHONY: help kodak clic tecnick sample folder latency claims train miniatures bench report test lint
 .DELETE_ON_ERROR:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-kodak: $(READY) ## measure every codec on Kodak (24 images) and write reports/kodak
-	@$(BENCH) evaluate --dataset kodak --or-sample --report $(ARGS)
+kodak: $(READY) ## the whole job on Kodak (24 images): measure what is not stored, profile, judge claims, report
+	@$(BENCH) assess kodak $(ARGS)
 
-clic: $(READY) ## measure every codec on CLIC 2020 professional validation (41 images)
-	@$(BENCH) evaluate --dataset clic2020 --report $(ARGS)
+clic: $(READY) ## the same on CLIC 2020 professional validation (41 images)
+	@$(BENCH) assess clic2020 $(ARGS)
 
-tecnick: $(READY) ## measure every codec on Tecnick RGB 1200x1200 (100 images)
-	@$(BENCH) evaluate --dataset tecnick --report $(ARGS)
+tecnick: $(READY) ## the same on Tecnick RGB 1200x1200 (100 images)
+	@$(BENCH) assess tecnick $(ARGS)
 
-sample: $(READY) ## measure every codec on a few images that need no download
-	@$(BENCH) evaluate --dataset sample --report $(ARGS)
+sample: $(READY) ## the same on three images that need no download
+	@$(BENCH) assess sample $(ARGS)
+
+folder: $(READY) ## the same on the images of a folder (FOLDER=~/pictures)
+	@$(BENCH) assess "$(or $(FOLDER),$(error name the folder of images: make folder FOLDER=...))" $(ARGS)
 
 latency: $(READY) ## measure what every variant costs: time, memory, operations (ARGS="--quick" for a look)
 	@$(BENCH) profile $(ARGS)

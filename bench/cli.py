@@ -11,6 +11,7 @@ from bench.common.errors import EXIT_BAD_INPUT, BenchError
 from bench.common.plugins import load_plugins
 
 VERBS = {
+    "assess": "do the whole job on a dataset: measure, profile, judge the claims, report",
     "datasets": "list, verify and fetch the image sets",
     "variants": "show the models known here and the checkpoints found for them",
     "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",

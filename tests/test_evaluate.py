@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import faulty_codecs
@@ -12,9 +11,7 @@ import pytest
 from msgspec.structs import replace as replace_row
 
 from bench.cli import main
-from bench.commands import evaluate as command
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
-from bench.datasets import DatasetUnavailable, resolve_dataset
 from bench.results.rows import FAILED, OK, Provenance, Row
 from bench.results.store import Store
 from bench.runners.progress import Progress
@@ -160,26 +157,6 @@ def test_dying_encoder_costs_its_own_images_only(folder: Path, tmp_path: Path, j
     assert [rows["deflate", f"image0{n}.png"].status for n in range(3)] == [OK, FAILED, FAILED]
     assert rows["deflate", "image01.png"].reason == "EncoderDied: the process that encodes died (status 3)"
     assert rows["deflate", "image01.png"].provenance.jobs == int(jobs)
-
-
-@pytest.mark.usefixtures("measured_here")
-def test_sample_takes_the_place_of_a_set_that_can_not_be_had(folder: Path, tmp_path: Path,
-                                                             monkeypatch: pytest.MonkeyPatch,
-                                                             capsys: pytest.CaptureFixture) -> None:
-    def unavailable(name: str, **options: object):
-        if name == "kodak":
-            raise DatasetUnavailable("dataset 'kodak' is not on this machine", "looked in: here")
-        return replace(resolve_dataset(folder), name="sample", title="Sample", total=3)
-
-    monkeypatch.setattr(command, "resolve_dataset", unavailable)
-    assert bench("--dataset", "kodak") == EXIT_BAD_INPUT
-    assert "not on this machine" in capsys.readouterr().err
-    assert bench("--dataset", "kodak", "--or-sample", "--points", "s4") == EXIT_DONE
-    output, errors = capsys.readouterr()
-    assert "looked in: here" in errors
-    lines = output.splitlines()
-    assert "'sample'" in lines[0] and "'sample'" in lines[-1] and "'kodak'" in lines[-1]
-    assert len(rows_in(tmp_path / "results", "sample")) == 3 and rows_in(tmp_path / "results", "kodak") == []
 
 
 class Terminal(io.StringIO):

@@ -47,7 +47,7 @@ class _Question:
         """What measures it; empty where that is nothing of this suite's."""
         sides = (self.claim.variant, self.claim.versus)
         names = ",".join(name + self.suffix for name in sides if name is not None and name not in CODECS)
-        return f"python -m bench evaluate --dataset {self.dataset} --codecs {names} --report" if names else ""
+        return f"python -m bench assess {self.dataset} --codecs {names}" if names else ""
 
     @property
     def blank(self) -> Finding:

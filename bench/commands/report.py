@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     found = {"rate": args.dataset} if args.dataset else {kind: REPORTS.get(kind).find(results) for kind in REPORTS}
     if not any(found.values()):
         raise BenchError(f"there are no rows in {args.results}",
-                         "measure some first: python -m bench evaluate --help")
+                         "measure some first: python -m bench assess --help")
 
     for kind, names in found.items():
         for written in build_reports(kind, results, args.reports, names) if names else ():

@@ -92,6 +92,21 @@ def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool
     raise ConfigurationError(f"there is no dataset '{name}', nor a folder of that name", suggest_name(name, specs))
 
 
+def describe_published(name: str) -> Dataset | None:
+    """Return a set as the catalogue knows it, whose images need not be here; None where it knows not all of them.
+
+    What is stored of such images can be told without them.
+    """
+    spec = load_catalogue().get(name)
+    if spec is None:
+        return None
+    folder = download_folder(spec)
+    images = tuple(ImageFile(image.name, folder / image.name, image.sha256, True)
+                   for image in spec.images if image.sha256)
+    whole = len(images) == len(spec.images)
+    return Dataset(spec.name, spec.title, images, len(images), True, (), (), folder) if whole else None
+
+
 def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Dataset:
     location = find_copy(spec)
     failure = ""

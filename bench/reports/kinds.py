@@ -59,11 +59,11 @@ def make_stored_search_report(results: StoredResults, name: str) -> Report:
 
 
 REPORTS: Registry[ReportKind] = Registry("kind of report")
-REPORTS.add("rate", ReportKind(lambda results: results.datasets, make_rate_report, "{}", "evaluate"))
+REPORTS.add("rate", ReportKind(lambda results: results.datasets, make_rate_report, "{}", "assess"))
 REPORTS.add("latency", ReportKind(lambda results: results.devices, make_latency_report, "latency/{}", "profile"))
 REPORTS.add("training", ReportKind(find_trainings, make_training_report, "training", "train"))
 REPORTS.add("search", ReportKind(find_searches, make_stored_search_report, "search/{}", "search"))
-REPORTS.add("claims", ReportKind(find_claims, make_claims_report, "claims", "evaluate"))
+REPORTS.add("claims", ReportKind(find_claims, make_claims_report, "claims", "assess"))
 
 
 def build_reports(kind: str, results: StoredResults, reports_dir: Path,

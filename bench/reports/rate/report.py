@@ -36,7 +36,7 @@ def make_rate_report(results: StoredResults, dataset: str) -> Report:
     compared = results.derive(compare_dataset, dataset)
     if not compared.selection.rows:
         raise BenchError(f"there are no rows of '{dataset}' in {results.root}",
-                         f"measure some first: python -m bench evaluate --dataset {dataset}")
+                         f"measure some first: python -m bench assess {dataset}")
     return assemble_compared(compared)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import mean
 
 from bench.codecs.base import CODECS, CodecSpec
@@ -42,13 +42,20 @@ class PlannedUnit:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """All units of one dataset."""
+    """All units of one dataset.
+
+    Attributes:
+        missing: what was wanted and can't run here.
+        machine: only rows made there count as stored.
+        stored: key to row of everything of the dataset that counts as stored.
+    """
 
     dataset: Dataset
     units: tuple[PlannedUnit, ...]
     missing: tuple[Missing, ...]
     jobs: int = 1
-    machine: Machine | None = None  # only rows made there count as stored
+    machine: Machine | None = None
+    stored: Mapping[str, Row] = field(default_factory=dict)
 
     @property
     def pending(self) -> tuple[PlannedUnit, ...]:
@@ -75,7 +82,8 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     """
     machine = find_machine() if here else None
     stored = store.read(dataset.name)
-    by_key = {} if remeasure else {row.key: row for row in keep_from(stored, machine)}
+    by_key = {row.key: row for row in keep_from(stored, machine)}
+    counted = {} if remeasure else by_key
     images = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
                    for image in dataset.images)
     sizes = {image.name: _megapixels(image) for image in images}
@@ -86,12 +94,12 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     for spec in specs:
         series = identify(spec)
         whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images)
-        unit = leave_out_done(whole, series, by_key, keep_failures=keep_failures)
+        unit = leave_out_done(whole, series, counted, keep_failures=keep_failures)
         unit = replace(unit, stored_metrics=stored_metrics.get(series.digest, ()))
         keys = tuple(key_of(image, series, dataset.name) for image in images)
         expected_s = times.expected_s(spec, [sizes[image.name] for image in unit.images])
         units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected_s))
-    return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs, machine)
+    return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs, machine, by_key)
 
 
 def _metrics_by_series(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,6 @@ import time
 from contextlib import closing
 
 from bench.common.text import format_duration
-from bench.results.machines import Machine
 from bench.results.rows import Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
@@ -37,13 +36,13 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasur
     progress.print_line(f"took {format_duration(time.monotonic() - start)}: {describe_seconds(spent)}")
 
 
-def stored_rows(plan: EvaluationPlan, store: Store, machine: Machine | None = None) -> dict[str, list[Row]]:
+def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
     """Return the rows that count of each of the plan's series, in the dataset's order of images.
 
-    Args:
-        machine: only rows made there; None for all.
+    They are read again only where the plan left something to measure.
     """
-    by_key = {row.key: row for row in store.read(plan.dataset.name, machine=machine)}
+    rows = store.read(plan.dataset.name, machine=plan.machine) if plan.pending else plan.stored.values()
+    by_key = {row.key: row for row in rows}
     return {planned.series.digest: [by_key[key] for key in planned.keys if key in by_key]
             for planned in plan.units}
 

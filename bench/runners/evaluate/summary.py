@@ -1,4 +1,4 @@
-"""What a run gave: one line for each codec and rate point, then what went wrong."""
+"""What a run gave: one line for each codec and rate point that it measured, then what is wrong."""
 
 from __future__ import annotations
 
@@ -10,41 +10,58 @@ from bench.common.text import align_columns
 from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.results.labels import mark_miniature
 from bench.results.rows import OK, Row
-from bench.runners.evaluate.plan import EvaluationPlan
+from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit
 
 _SHOWN = 12  # failures and warnings listed; the report has them all
 
 
 def summarise(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> str:
-    """Return the final table and the lists of failures and warnings.
+    """Return the table of what was measured now, and the lists of failures and warnings; empty without any.
 
-    Averages go over the images that were measured; where one goes over fewer, it says over how many.
+    What was only stored is not listed again, unless something is wrong with it. Averages go over the images that were
+    measured; where one goes over fewer, it says over how many.
 
     Args:
         rows: stored rows of each series of the plan.
     """
-    everything = [row for own in rows.values() for row in own]
-    measured = {name for row in everything for name in row.quality_versions}
+    listed = [planned for planned in plan.units
+              if planned.unit.images or any(map(_is_wrong, rows[planned.series.digest]))]
+    if not listed:
+        return ""
+
+    shown = [row for planned in listed for row in rows[planned.series.digest]]
+    measured = {name for row in shown for name in row.quality_versions}
     metrics = [metric for metric in headline_metrics() if metric.name in measured]
     headings = [f"{metric.on_curves.title} {metric.on_curves.unit}".strip() for metric in metrics]
     table = [("codec", "point", "images", "failed", "bpp", *headings, "encode s", "decode s", "mismatches", "warnings")]
-    for planned in plan.units:
+    for planned in listed:
         spec, own = planned.unit.spec, rows[planned.series.digest]
         name = mark_miniature(spec.name, any(row.miniature for row in own))
         table.append((name, spec.point, *_cells(own, len(planned.keys), metrics)))
-    failures = _failures(row for row in everything if row.status != OK)
-    warnings = [f"{row.name} {row.point} {text}" for row in everything for text in row.warnings]
+
+    failures = _failures(row for row in shown if row.status != OK)
+    warnings = [f"{row.name} {row.point} {text}" for planned in listed for row in _measured_now(planned, rows)
+                for text in row.warnings]
     lines = [f"{plan.dataset.title}: {plan.dataset.coverage}", *align_columns(table)]
     lines += _listed("failed", failures) + _listed("warning", warnings)
     return "\n".join(lines)
 
 
+def _measured_now(planned: PlannedUnit, rows: Mapping[str, Sequence[Row]]) -> list[Row]:
+    images = {image.name for image in planned.unit.images}
+    return [row for row in rows[planned.series.digest] if row.image in images]
+
+
 def exit_code(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> int:
     """Return 1 if a row failed or is absent, a decoder differed, or something the user named is missing."""
     everything = [row for own in rows.values() for row in own]
-    wrong = any(row.status != OK or row.decode_matches is False for row in everything)
+    wrong = any(map(_is_wrong, everything))
     holes = len(everything) < sum(len(planned.keys) for planned in plan.units)
     return EXIT_INCOMPLETE if wrong or holes or any(one.named for one in plan.missing) else EXIT_DONE
+
+
+def _is_wrong(row: Row) -> bool:
+    return row.status != OK or row.decode_matches is False
 
 
 def _cells(rows: Sequence[Row], images: int, metrics: Sequence[QualityMetric]) -> tuple[str, ...]:

@@ -1,0 +1,159 @@
+"""Do the whole job on a dataset: measure what is not stored, profile what is measured here, judge the claims, report.
+
+What is stored is not measured again, wherever it was measured, and needs no images. A variant that is measured here is
+profiled here too, in turns with the baseline; miniatures are not, since their time says nothing of their authors'
+models. The report is reports/index.html. Exits with 1 when something failed, a decoder differed, or a codec or claim
+got worse beyond its uncertainty since the accepted state (of the named codecs, where --codecs names some).
+
+Examples:
+  python -m bench assess kodak
+  python -m bench assess kodak --codecs mine
+  python -m bench assess ~/pictures --codecs mine,jpeg --no-latency
+  python -m bench assess clic2020 --allow-partial
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from bench.codecs.learned import GROUPS
+from bench.commands.arguments import add_folder_arguments, open_results
+from bench.commands.evaluate import add_measuring_arguments, choose_measured, plan_evaluation, run_evaluation
+from bench.commands.profile import latency_folder, plan_beside_baseline, run_profile
+from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.common.files import file_name
+from bench.common.text import format_count, format_duration
+from bench.results.store import Store
+from bench.results.stored import StoredResults
+from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
+from bench.runners.evaluate.scope import Scope, choose_scope
+from bench.runners.evaluate.selection import ALL, Chosen
+from bench.runners.evaluate.summary import exit_code
+from bench.runners.machine import device_name, resolve_device
+from bench.runners.profile.unprofiled import describe_profile, is_profiled, list_measured_here
+from bench.variants import Variant
+
+if TYPE_CHECKING:
+    from bench.claims.result import Change
+    from bench.commands.profile import Profile
+
+REPORTED = ("rate", "latency", "claims", "front")  # kinds, in the order in which they are built
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("dataset", metavar="DATASET|FOLDER",
+                        help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
+    add_measuring_arguments(parser)
+    parser.add_argument("--no-latency", action="store_true", help="profile nothing")
+    add_folder_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; 1 if anything failed, differed, was named and is missing, or got worse."""
+    chosen, store = choose_measured(args), Store(args.results)
+    scope = choose_scope(args.dataset, chosen.specs, _list_named(args), store,
+                         lambda dataset, specs: plan_evaluation(args, dataset, specs, chosen, store),
+                         allow_partial=args.allow_partial)
+    unprofiled = _list_unprofiled(args, scope.plan) if scope.plan and not args.no_latency else []
+    profile = plan_beside_baseline(args, [variant.name for variant in unprofiled]) if unprofiled else None
+    _print_plan(scope, chosen, unprofiled, profile)
+    if args.plan:
+        return EXIT_DONE
+
+    codes = [EXIT_INCOMPLETE if any(one.named for one in chosen.missing) else EXIT_DONE]
+    if scope.plan:
+        codes.append(exit_code(scope.plan, run_evaluation(args, scope.plan, store)))
+    if profile:
+        codes.append(run_profile(args, *profile))
+    results = open_results(args)
+    _write_reports(results, args, scope.datasets)
+    changes = _choose_changes(results, _list_focus(args, chosen))
+    _print_answer(changes)
+    _print_next(args, scope, chosen, changes)
+    worse = any(change.worse for change in changes)
+    return max(*codes, EXIT_INCOMPLETE if worse else EXIT_DONE)
+
+
+def _list_named(args: argparse.Namespace) -> list[str]:
+    """The codecs that were named, groups left out."""
+    return [*(name for name in args.codecs if name not in GROUPS), *filter(None, [args.variant])]
+
+
+def _list_focus(args: argparse.Namespace, chosen: Chosen) -> set[str]:
+    """The codecs that the answer is about; none stand for all."""
+    if args.codecs == [ALL] and not args.variant:
+        return set()
+    return {spec.name for spec in chosen.specs} | {one.what for one in chosen.missing}
+
+
+def _list_unprofiled(args: argparse.Namespace, plan: EvaluationPlan) -> list[Variant]:
+    """The variants measured here that have no latency of this device."""
+    measured = list_measured_here(plan)
+    if not measured:
+        return []
+    folder = latency_folder(args.results, device_name(resolve_device(args.device)))
+    cases = StoredResults(args.results).latencies(folder.name).cases
+    return [variant for variant in measured if not is_profiled(variant, cases)]
+
+
+def _print_plan(scope: Scope, chosen: Chosen, unprofiled: Sequence[Variant], profile: Profile | None) -> None:
+    if scope.fault:
+        print(f"{scope.fault}\n", file=sys.stderr)
+    if scope.notice:
+        print(scope.notice)
+    if scope.plan:
+        print(describe_plan(scope.plan))
+    else:
+        print("\n".join(f"missing: {one.what}: {one.reason}" for one in chosen.missing if one.named))
+    if profile:
+        from bench.runners.profile.plan import total_s
+
+        print(describe_profile([variant.name for variant in unprofiled], format_duration(total_s(*profile))))
+    sys.stdout.flush()
+
+
+def _write_reports(results: StoredResults, args: argparse.Namespace, datasets: Sequence[str]) -> None:
+    """Write the reports of these datasets, of latencies and of claims, and the front page."""
+    from bench.reports.kinds import REPORTS, build_reports
+
+    stored = [name for name in datasets if file_name(name) in results.datasets]
+    for kind in (kind for kind in REPORTED if kind in REPORTS):
+        names = stored if kind == "rate" else REPORTS.get(kind).find(results)
+        for written in build_reports(kind, results, args.reports, names) if names else ():
+            if kind == "rate":
+                print(f"\n{written.summary}")
+
+
+def _choose_changes(results: StoredResults, focus: Collection[str]) -> list[Change]:
+    from bench.claims.changes import compare_with_accepted
+
+    changes = results.derive(compare_with_accepted).changes
+    return [change for change in changes if not focus or change.codec in focus]
+
+
+def _print_answer(changes: Sequence[Change]) -> None:
+    from bench.reports.claims.summary import change_text
+
+    for change in changes:
+        print(f"{'WORSE' if change.worse else 'better'}: {change.kind} of {change.what}: {change_text(change)}")
+
+
+def _print_next(args: argparse.Namespace, scope: Scope, chosen: Chosen, changes: Sequence[Change]) -> None:
+    print(f"\nreport: {args.reports / 'index.html'}")
+    if scope.notice:
+        print(scope.notice)
+    for step in _list_steps(chosen, changes):
+        print(f"next: {step}")
+
+
+def _list_steps(chosen: Chosen, changes: Sequence[Change]) -> Iterator[str]:
+    if changes:
+        yield 'make this the accepted state: make claims ARGS="--accept"'
+    lacking = [one.what for one in chosen.missing]
+    if lacking:
+        yield (f"measure what is missing here ({format_count(len(lacking), 'codec')}): put weights at "
+               "checkpoints/VARIANT/LAMBDA.pth.tar and run this again; python -m bench variants lists the places")

@@ -1,0 +1,185 @@
+"""``python -m bench assess``: the whole job in one command, with and without the images, and what it exits with."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import faulty_codecs
+import pytest
+import torch
+from tiny_models import TINY, tiny_model
+
+from bench.cli import main
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from bench.results.rows import Row
+from bench.results.store import Store
+from tests.test_judgement import store_rates
+
+SIZES = [(30, 20), (faulty_codecs.FAULTY_WIDTH, 20)]
+SET = "\n\nshapes:\n  title: Shapes\n  licence: CC0\n  citation: nobody\n  images:\n"
+CLAIMS = """
+claims:
+  saves: {variant: mine, versus: hpcm_base, metric: bd_rate, change_percent: [-5, -3], kind: predicted, source: README}
+"""
+VARIANTS = f"""
+variants:
+  hpcm_base: {{model: hpcm_base, lambdas: [0.01], options: {TINY}}}
+  mine: {{model: hpcm_base, lambdas: [0.01], options: {TINY}}}
+  small: {{model: hpcm_base, lambdas: [0.01], options: {TINY}, miniature: true}}
+"""
+pytestmark = pytest.mark.usefixtures("measured_here", "undrawn")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders of its own, the codec of the tests, three tiny variants, and a set of two images that is here."""
+    for name in ("BENCH_PLUGINS", "PYTHONPATH"):
+        monkeypatch.setenv(name, faulty_codecs.environment()[name])
+    for name in ("results", "reports", "data"):
+        monkeypatch.setenv(f"BENCH_{name.upper()}", str(tmp_path / name))
+    for name, text in {"variants": VARIANTS, "claims": CLAIMS}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+        monkeypatch.setenv(f"BENCH_{name.upper()}", str(tmp_path / f"{name}.yaml"))
+
+    folder = faulty_codecs.write_images(tmp_path / "data" / "shapes", SIZES)
+    images = "".join(f"    - {{name: {path.name}, sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}}}\n"
+                     for path in sorted(folder.iterdir()))
+    catalogue = (Path(__file__).parents[1] / "datasets.yaml").read_text() + SET + images
+    (tmp_path / "datasets.yaml").write_text(catalogue)
+    monkeypatch.setenv("BENCH_DATASETS", str(tmp_path / "datasets.yaml"))
+    return tmp_path
+
+
+def bench(*arguments: object) -> int:
+    return main(["assess", *map(str, arguments)])
+
+
+def rows_of(place: Path, dataset: str) -> list[Row]:
+    return Store(place / "results").read(dataset)
+
+
+def add_weights(place: Path, *names: str) -> None:
+    for name in names:
+        (place / "checkpoints" / name).mkdir(parents=True)
+        torch.save(tiny_model().state_dict(), place / "checkpoints" / name / "0.01.pth.tar")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_is_measured_reported_and_answered(place: Path, capsys: pytest.CaptureFixture) -> None:
+    pictures = faulty_codecs.write_images(place / "pictures", SIZES)
+    assert bench(pictures, "--codecs", "jpeg,webp", "--points", "q10,q55") == EXIT_DONE
+    shown = capsys.readouterr().out
+    assert {(row.name, row.point) for row in rows_of(place, "pictures")} == {
+        (name, point) for name in ("jpeg", "webp") for point in ("q10", "q55")}
+    for page in ("pictures", "claims"):
+        assert (place / "reports" / page / "index.html").is_file()
+    assert re.search(r"jpeg +q10 +2/2 +0 +\d", shown) and str(place / "reports") in shown
+
+    reports = files_of(place / "reports")
+    assert bench(pictures, "--codecs", "jpeg,webp", "--points", "q10,q55") == EXIT_DONE
+    again = capsys.readouterr().out
+    assert "nothing to run" in again and not re.search(r"jpeg +q10 +2/2", again)
+    assert files_of(place / "reports") == reports
+
+
+def test_what_is_stored_needs_no_images(place: Path, capsys: pytest.CaptureFixture) -> None:
+    assert bench("shapes", "--codecs", "deflate") == EXIT_DONE
+    reports = files_of(place / "reports")
+    shutil.rmtree(place / "data")
+    shutil.rmtree(place / "reports")
+    capsys.readouterr()
+    assert bench("shapes", "--codecs", "deflate") == EXIT_DONE
+    shown = capsys.readouterr().out
+    assert "nothing to run" in shown and "images of Shapes are not here" in shown
+    assert files_of(place / "reports") == reports and [row.dataset for row in rows_of(place, "sample")] == []
+
+
+def test_what_is_new_is_measured_on_the_sample_where_the_images_can_not_be_had(
+        place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert bench("shapes", "--codecs", "deflate,jpeg", "--points", "s4,q10") == EXIT_DONE
+    (place / "data" / "shapes" / "image00.png").unlink()
+    stored = files_of(place / "results" / "shapes")
+    monkeypatch.setenv("DEFLATE_FAULT", "noise")  # another series
+    assert bench("shapes", "--codecs", "deflate,jpeg", "--points", "s4,q10") == EXIT_DONE
+    shown = capsys.readouterr()
+    assert files_of(place / "results" / "shapes") == stored
+    assert {row.name for row in rows_of(place, "sample")} == {"deflate"} and len(rows_of(place, "sample")) == 3
+    assert "embedded set 'sample'" in shown.out and str(place / "data" / "shapes") in shown.err
+    assert (place / "reports" / "sample").is_dir() and (place / "reports" / "shapes").is_dir()
+
+
+def test_the_sample_takes_the_place_of_a_set_of_which_nothing_is_here(place: Path,
+                                                                      capsys: pytest.CaptureFixture) -> None:
+    shutil.rmtree(place / "data")
+    assert bench("shapes", "--codecs", "deflate", "--points", "s4") == EXIT_DONE
+    assert len(rows_of(place, "sample")) == 3 and not rows_of(place, "shapes")
+    assert "in its place" in capsys.readouterr().out
+
+
+def test_an_incomplete_set_of_which_nothing_is_stored_is_bad_input(place: Path, capsys: pytest.CaptureFixture) -> None:
+    (place / "data" / "shapes" / "image00.png").unlink()
+    assert bench("shapes", "--codecs", "deflate") == EXIT_BAD_INPUT
+    assert "--allow-partial" in capsys.readouterr().err
+    assert bench("shapes", "--codecs", "deflate", "--allow-partial", "--points", "s4") == EXIT_DONE
+    assert len(rows_of(place, "shapes")) == 1
+
+
+@pytest.mark.parametrize("arguments", [["kodka"], ["/no/such/folder"], ["shapes", "--codecs", "nothing"]])
+def test_bad_input_gives_2(arguments: list[str]) -> None:
+    assert bench(*arguments) == EXIT_BAD_INPUT
+
+
+@pytest.mark.parametrize("fault", ["encode", "mismatch"])
+def test_a_failure_and_a_mismatch_give_1(place: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEFLATE_FAULT", fault)
+    assert bench("shapes", "--codecs", "deflate", "--points", "s4") == EXIT_INCOMPLETE
+
+
+def test_what_got_worse_gives_1_where_it_is_of_a_named_codec(place: Path, capsys: pytest.CaptureFixture) -> None:
+    for name, percent in (("hpcm_base", 0), ("mine", -4)):
+        store_rates(place / "results", name, percent)
+    assert main(["claims", "--accept", "--no-report"]) == EXIT_DONE
+    add_weights(place, "mine")
+    mine = ["shapes", "--codecs", "mine", "--no-latency"]
+    assert bench(*mine) == EXIT_DONE
+
+    store_rates(place / "results", "mine", 1)
+    capsys.readouterr()
+    assert bench(*mine) == EXIT_INCOMPLETE
+    shown = capsys.readouterr().out
+    assert re.search("WORSE: rate of mine on kodak", shown, re.IGNORECASE) and "--accept" in shown
+    assert bench("shapes", "--codecs", "deflate") == EXIT_DONE
+
+    assert main(["claims", "--accept", "--no-report"]) == EXIT_DONE
+    assert bench(*mine) == EXIT_DONE
+
+
+def test_an_interrupted_run_keeps_its_rows_and_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch,
+                                                       capsys: pytest.CaptureFixture) -> None:
+    encode = faulty_codecs.Deflate.encode
+
+    def interrupt(self, image):
+        if image.shape[1] == faulty_codecs.FAULTY_WIDTH:
+            raise KeyboardInterrupt
+        return encode(self, image)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deflate_class(), "encode", interrupt)
+        assert bench("shapes", "--codecs", "deflate", "--points", "s4") == 130
+    assert "run the same command" in capsys.readouterr().err
+    (first,) = rows_of(place, "shapes")
+    assert bench("shapes", "--codecs", "deflate", "--points", "s4") == EXIT_DONE
+    assert first in rows_of(place, "shapes") and len(rows_of(place, "shapes")) == 2
+
+
+def deflate_class() -> type:
+    """The codec as it is registered, whichever name its module was imported by."""
+    from bench.codecs.base import CODECS
+
+    return CODECS.get("deflate").build
