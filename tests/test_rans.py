@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from bisect import bisect_right
 
 import numpy as np
 import pytest
@@ -72,6 +73,72 @@ def test_floats_and_strided_tensors_are_taken(implementation):
     symbols, rows = drawn(600)
     expected = rans.encode(symbols, rows, TABLES)
     assert rans.encode(symbols.float().repeat_interleave(2)[::2], rows.int(), TABLES) == expected
+
+
+def decoded_by_the_book(stream, rows, tables):
+    """rANS decoding as it is defined, by a binary search of each row, in Python's whole numbers."""
+    words = [int.from_bytes(stream[i : i + 4], "little") for i in range(0, len(stream), 4)]
+    state, words, symbols = words[0] | words[1] << 32, words[2:], []
+
+    def refill(state):
+        return state << 32 | words.pop(0) if state < 2**31 else state
+
+    def field():
+        nonlocal state
+        value, state = state & 15, refill(state >> 4)
+        return value
+
+    for row in rows.tolist():
+        cdf = tables.cdf[row, : tables.lengths[row]].tolist()
+        target = state & 0xFFFF
+        value = bisect_right(cdf, target) - 1
+        state = refill((cdf[value + 1] - cdf[value]) * (state >> 16) + target - cdf[value])
+        if value == len(cdf) - 2:  # the escape
+            digits = field()
+            assert digits < 15, "not met here: further fields count on"
+            raw = sum(field() << 4 * place for place in range(digits))
+            value = -(raw >> 1) - 1 if raw & 1 else value + (raw >> 1)
+        symbols.append(value + int(tables.offsets[row]))
+    return symbols
+
+
+def table_of(*rows):
+    """Tables of given frequencies, which add up to 2^16."""
+    longest = max(map(len, rows)) + 1
+    cdf = torch.tensor([[*np.cumsum([0, *row]), *[0] * (longest - 1 - len(row))] for row in rows])
+    return rans.CodingTables(cdf, torch.tensor([len(row) + 1 for row in rows]), torch.tensor([-2] * len(rows)))
+
+
+UNUSUAL = table_of(
+    [65535, 1], [1, 65535], [1] * 300 + [65536 - 300], [65536 - 300] + [1] * 300, [256] * 256, [255, 257] * 128,
+    [65536], [1, 1, 65000, 1, 1, 532], [0, 0, 300, 0, 65236],
+    np.random.default_rng(0).multinomial(65536, [1 / 700] * 700))
+
+
+@native
+def test_intervals_are_found_whatever_the_tables_look_like():
+    """Rows whose intervals are far narrower or wider than the 256ths of the range by which they are found."""
+    random = np.random.default_rng(1)
+    drawn_rows = torch.from_numpy(random.integers(0, len(UNUSUAL.lengths), 4000))
+    symbols = torch.tensor([int(random.integers(int(UNUSUAL.lengths[row]) + 1)) - 2 for row in drawn_rows])
+    possible = [int(UNUSUAL.cdf[row, min(symbol + 2, int(UNUSUAL.lengths[row]) - 2) :][:2].diff()) > 0
+                for row, symbol in zip(drawn_rows.tolist(), symbols.tolist())]
+    rows, symbols = drawn_rows[possible], symbols[possible]
+    stream = rans.encode(symbols, rows, UNUSUAL)
+    assert decoded_by_the_book(stream, rows, UNUSUAL) == symbols.tolist()
+    assert rans.Decoder(stream, UNUSUAL).decode(rows).tolist() == symbols.tolist()
+
+
+@native
+@pytest.mark.parametrize("tables, row", [*((UNUSUAL, row) for row in range(len(UNUSUAL.lengths))), (TABLES, 59)])
+def test_every_value_of_the_state_gives_the_symbol_of_its_interval(tables, row):
+    cdf = tables.cdf[row, : tables.lengths[row]].tolist()
+    for target in {target for edge in cdf for target in (edge - 1, edge)} & {*range(65536)}:
+        if target >= cdf[-2]:
+            continue  # an escape goes on with further fields
+        stream = (1 << 48 | target).to_bytes(8, "little")
+        expected = decoded_by_the_book(stream + bytes(8), torch.tensor([row]), tables)
+        assert rans.Decoder(stream + bytes(8), tables).decode(torch.tensor([row])).tolist() == expected
 
 
 @native
