@@ -47,14 +47,14 @@ class LearnedCodec:
     def __init__(self, model: Any, device: str, tag: int = 0) -> None:
         import torch
 
-        from bench.models.compressai_models import CompressAIAdapter
-
         self._model = model.eval().to(device)
         if hasattr(model, "encode_image"):
             # Convolutions are a third faster so. It is the codec's choice, for encoder and decoder alike: results
             # differ in their last bits from those of the default format.
             self._model.to(memory_format=torch.channels_last)
         else:
+            from bench.models.compressai_models import CompressAIAdapter
+
             self._model = CompressAIAdapter(model).eval()
         self._device = device
         self._spec_tag = tag
@@ -158,9 +158,9 @@ def _identify(spec: CodecSpec) -> dict[str, Any]:
 
 def _operators(spec: CodecSpec) -> str | None:
     """What computes a model's own operators on the device of ``spec``: native code with its flags, or plain torch."""
-    from bench.models import find_model
+    from bench.models import find_factory
 
-    if not getattr(find_model(spec.settings["model"]).model, "native_operators", ()):
+    if not getattr(find_factory(spec.settings["model"]), "native_operators", ()):
         return None
     from bench.operators import identity
 

@@ -1,27 +1,23 @@
-"""Models by name: ``create_model("hpcm_base")``, or with other widths ``create_model("hpcm_base", M=40, N=16)``."""
+"""Models by name: ``create_model("hpcm_base")``, or with other widths ``create_model("hpcm_base", M=40, N=16)``.
+
+Only the module of the model that is built is imported: CompressAI's models bring much that no other model needs.
+"""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from bench.common.errors import ConfigurationError
 from bench.common.import_paths import ZOO, is_import_path
 from bench.common.registry import Registry
-from bench.models.compressai_models import prepare
-from bench.models.hpcm import HPCM, HPCM1B
-from bench.models.lalic import LALIC
-from bench.models.multiref import MultiRefPhase1, MultiRefPhase2, MultiRefPhase3
-from bench.models.own_models import check_interface, import_factory
-from bench.models.rwkv import RWKV
-from bench.models.weconv import WeConvPhase1, WeConvPhase2, WeConvPhase3
-from bench.models.weconv_fusion import WeConvPhase4, WeConvPhase5
-from bench.models.zoo import zoo_model
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -29,65 +25,91 @@ class ModelEntry:
     """A model: its class or factory, and the options in which it differs from the class' defaults.
 
     Attributes:
-        model: class or function that builds the model.
+        path: "module:attribute" of the class or function that builds the model.
         options: keyword arguments that make it the model of this name.
     """
 
-    model: Callable[..., nn.Module]
+    path: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def module(self) -> str:
+        """What building it imports."""
+        return self.path.partition(":")[0]
+
+    def load(self) -> Callable[..., nn.Module]:
+        """Import the class or function that builds the model."""
+        return getattr(importlib.import_module(self.module), self.path.partition(":")[2])
 
 
 MODELS: Registry[ModelEntry] = Registry("model", {
-    "hpcm_base": ModelEntry(HPCM),
-    "hpcm_large": ModelEntry(HPCM, {
+    "hpcm_base": ModelEntry("bench.models.hpcm:HPCM"),
+    "hpcm_large": ModelEntry("bench.models.hpcm:HPCM", {
         "stages": ((96, 2), (192, 2), (384, 8)), "prior_s1_s2": (2, 2), "prior_s3": (4, 3),
     }),
-    "hpcm_phi": ModelEntry(HPCM, {"head_width": None}),
-    "hpcm_1b": ModelEntry(HPCM1B, {
+    "hpcm_phi": ModelEntry("bench.models.hpcm:HPCM", {"head_width": None}),
+    "hpcm_1b": ModelEntry("bench.models.hpcm:HPCM1B", {
         "M": 512, "stages": ((192, 3), (384, 9), (768, 3)), "hyper_blocks": (4, 9, 9, 4),
         "prior_s1_s2": (5, 3, 2), "prior_s3": (6, 4, 2), "adaptor_depths": (5, 5, 7), "head_width": None,
     }),
-    "multiref_phase1": ModelEntry(MultiRefPhase1),
-    "multiref_phase2": ModelEntry(MultiRefPhase2),
-    "multiref_phase3": ModelEntry(MultiRefPhase3),
-    "rwkv_phase1": ModelEntry(RWKV, {"cell_rates": (None, None, 4)}),
-    "rwkv_phase2": ModelEntry(RWKV),
-    "rwkv_phase3": ModelEntry(RWKV, {"fusion_rate": 4}),
-    "rwkv_phase4": ModelEntry(RWKV, {"fusion_rate": 4, "prior_rate": 4}),
-    "weconv_phase1": ModelEntry(WeConvPhase1),
-    "weconv_phase2": ModelEntry(WeConvPhase2),
-    "weconv_phase3": ModelEntry(WeConvPhase3),
-    "weconv_phase4": ModelEntry(WeConvPhase4),
-    "weconv_phase5": ModelEntry(WeConvPhase5),
-    "lalic": ModelEntry(LALIC),
+    "multiref_phase1": ModelEntry("bench.models.multiref:MultiRefPhase1"),
+    "multiref_phase2": ModelEntry("bench.models.multiref:MultiRefPhase2"),
+    "multiref_phase3": ModelEntry("bench.models.multiref:MultiRefPhase3"),
+    "rwkv_phase1": ModelEntry("bench.models.rwkv:RWKV", {"cell_rates": (None, None, 4)}),
+    "rwkv_phase2": ModelEntry("bench.models.rwkv:RWKV"),
+    "rwkv_phase3": ModelEntry("bench.models.rwkv:RWKV", {"fusion_rate": 4}),
+    "rwkv_phase4": ModelEntry("bench.models.rwkv:RWKV", {"fusion_rate": 4, "prior_rate": 4}),
+    "weconv_phase1": ModelEntry("bench.models.weconv:WeConvPhase1"),
+    "weconv_phase2": ModelEntry("bench.models.weconv:WeConvPhase2"),
+    "weconv_phase3": ModelEntry("bench.models.weconv:WeConvPhase3"),
+    "weconv_phase4": ModelEntry("bench.models.weconv_fusion:WeConvPhase4"),
+    "weconv_phase5": ModelEntry("bench.models.weconv_fusion:WeConvPhase5"),
+    "lalic": ModelEntry("bench.models.lalic:LALIC"),
 })
 
 
-def find_model(name: str) -> ModelEntry:
-    """Find what builds a model.
+def find_factory(name: str) -> Callable[..., nn.Module]:
+    """Import what builds a model.
 
     Args:
         name: of a model of the suite, of CompressAI's zoo ("compressai:mbt2018-mean"), or of a user's own
             ("my_package.my_module:MyCodec").
 
     Returns:
-        Class or function, and its options.
+        Class or function.
 
     Raises:
         ConfigurationError: there is no such model.
     """
     if is_import_path(name):
-        return ModelEntry(import_factory(name))
+        from bench.models.own_models import import_factory
+
+        return import_factory(name)
+
     if name.startswith(ZOO):
-        return ModelEntry(partial(zoo_model, name.removeprefix(ZOO)))
-    return MODELS.get(name)
+        from bench.models.zoo import zoo_model
+
+        return partial(zoo_model, name.removeprefix(ZOO))
+
+    return MODELS.get(name).load()
+
+
+def list_imports(name: str) -> tuple[str, ...]:
+    """List the modules that building a model imports, where its name says so; nothing is imported for it.
+
+    Args:
+        name: see :func:`find_factory`.
+    """
+    if is_import_path(name):
+        return ("torch",)
+    return ("bench.models.zoo",) if name.startswith(ZOO) else (MODELS.get(name).module,)
 
 
 def create_model(name: str, **options: Any) -> nn.Module:
     """Build a model with fresh weights.
 
     Args:
-        name: see :func:`find_model`.
+        name: see :func:`find_factory`.
         options: keyword arguments of its class or function, such as its widths.
 
     Returns:
@@ -96,19 +118,24 @@ def create_model(name: str, **options: Any) -> nn.Module:
     Raises:
         ConfigurationError: no such model, an option that it does not have, or an impossible value.
     """
-    entry, own = find_model(name), is_import_path(name)
-    allowed = options_of(entry.model)
+    factory, own = find_factory(name), is_import_path(name)
+    allowed = options_of(factory)
     if allowed is not None and (unknown := sorted(set(options) - set(allowed))):
         has = ", ".join(allowed) or "none"
         raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {has}")
 
     expected = (Exception,) if own else (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError)
     try:
-        model = entry.model(**{**entry.options, **options})
+        model = factory(**{**(MODELS.get(name).options if name in MODELS else {}), **options})
     except expected as error:
         raise ConfigurationError(f"model '{name}' can't be built with {options}: {error}") from None
     if own:
+        from bench.models.own_models import check_interface
+
         check_interface(model, name)
+    if own and not hasattr(model, "encode_image"):
+        from bench.models.compressai_models import prepare
+
         prepare(model)
     return model
 

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from compressai._CXX import pmf_to_quantized_cdf
-from compressai.ops import LowerBound
 from torch import Tensor, nn
 
+from bench.common.import_paths import import_alone
 from bench.operators.rans import CodingTables
+
+LowerBound = import_alone("compressai.ops").LowerBound
+pmf_to_quantized_cdf = import_alone("compressai._CXX").pmf_to_quantized_cdf
 
 BETA = 1.5
 SCALE_MIN, SCALE_MAX, SCALE_LEVELS = 0.12, 64.0, 60

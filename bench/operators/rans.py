@@ -7,11 +7,12 @@ compiler; both write the same bytes.
 from __future__ import annotations
 
 import ctypes
+import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
-from compressai.ans import BufferedRansEncoder, RansDecoder
 from torch import Tensor
 
 from bench.common.errors import CodecError
@@ -51,7 +52,7 @@ def encode(symbols: Tensor, rows: Tensor, tables: CodingTables) -> bytes:
     given = [_int32(table) for table in tables]
     library = CODER.get("cpu")
     if library is None:
-        encoder = BufferedRansEncoder()
+        encoder = _compressai_coder().BufferedRansEncoder()
         encoder.encode_with_indexes(symbols.tolist(), rows.tolist(), *(table.tolist() for table in given))
         return encoder.flush()
 
@@ -78,7 +79,7 @@ class Decoder:
         self._library = CODER.get("cpu")
         if self._library is None:
             self._lists = [table.tolist() for table in self._tables]
-            self._decoder = RansDecoder()
+            self._decoder = _compressai_coder().RansDecoder()
             self._decoder.set_stream(stream)
         else:
             whole = stream[: len(stream) // WORD_BYTES * WORD_BYTES]
@@ -111,6 +112,11 @@ class Decoder:
             raise StreamError("the stream ends too early",
                               "it is damaged, truncated, or was coded with another model or other weights")
         return symbols
+
+
+def _compressai_coder() -> ModuleType:
+    """Import CompressAI, which takes longer than torch, only where its coder is used."""
+    return importlib.import_module("compressai.ans")
 
 
 def _int32(tensor: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
 from bench.datasets import read_rgb8, resolve_dataset
-from bench.models import create_model, find_model
+from bench.models import create_model, find_factory
 from bench.models.checkpoints import load_weights, read_weights
 from bench.models.hyperprior import HyperpriorCodec
 from bench.models.own_models import source_sha256
@@ -155,7 +155,7 @@ def _read_photographs() -> tuple[np.ndarray, ...]:
 def identify_subject(subject: Subject, device: str) -> dict[str, Any]:
     """What identifies the measured code and weights, beside device, shape and direction; no model is built for it."""
     model = subject.variant.model
-    factory = find_model(model).model
+    factory = find_factory(model)
     own = isinstance(factory, type) and issubclass(factory, HyperpriorCodec)
     values: dict[str, Any] = {
         "variant": subject.name, "model": model, "options": subject.options,
