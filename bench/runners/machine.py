@@ -83,7 +83,8 @@ def configure_torch(threads: int | None, deterministic: bool) -> None:
 
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    # As use_deterministic_algorithms(deterministic, warn_only=True), which also imports torch's compiler, in seconds.
+    torch.set_deterministic_debug_mode("warn" if deterministic else "default")
     # A debugging aid, one more launch for each tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not deterministic
