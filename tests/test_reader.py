@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -41,15 +42,16 @@ def find_places(values: Any, place: tuple = ()) -> list[tuple]:
     return [place] * bool(place) + [found for key, value in inner for found in find_places(value, (*place, key))]
 
 
-def write_raw(values: Any) -> str:
-    """JSON, with raw texts as they are."""
+def write_raw(values: Any, blank: str = " ") -> str:
+    """JSON, with raw texts as they are; without blanks as the suite itself writes it."""
     if isinstance(values, dict):
-        return "{" + ", ".join(f"{json.dumps(key)}: {write_raw(value)}" for key, value in values.items()) + "}"
+        members = (f"{json.dumps(key)}:{blank}{write_raw(value, blank)}" for key, value in values.items())
+        return "{" + f",{blank}".join(members) + "}"
     if isinstance(values, list):
-        return "[" + ", ".join(map(write_raw, values)) + "]"
+        return "[" + f",{blank}".join(write_raw(value, blank) for value in values) + "]"
     if isinstance(values, str) and values.startswith(RAW):
         return values.removeprefix(RAW)
-    return json.dumps(values)
+    return json.dumps(values, ensure_ascii=values == "\ud800")
 
 
 @st.composite
@@ -72,7 +74,7 @@ def damaged_lines(draw: st.DrawFn) -> tuple[type[StoredRow], bytes]:
         else:
             values["schema"] = draw(st.sampled_from([0, 1, 2, 3, -1, 1.0, True, "2", None]))
 
-    line = write_raw(values).encode()
+    line = write_raw(values, draw(st.sampled_from([" ", ""]))).encode()
     place = draw(st.integers(0, len(line)))
     change = draw(st.sampled_from(["none"] * 4 + ["cut", "byte", "double", "list"]))
     changed = {"cut": line[:place], "byte": line[:place] + b"\xff" + line[place:], "list": b"[" + line + b"]",
@@ -91,6 +93,40 @@ def test_a_line_is_read_and_written_again_or_refused(sample: tuple[type[StoredRo
         assert str(error)
         return
     assert kind.from_json(row.to_json()) == row
+
+
+@settings(derandomize=True, max_examples=600, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.too_slow])
+@given(damaged_lines())
+def test_the_quick_reader_of_own_lines_reads_as_the_strict_one(sample: tuple[type[StoredRow], bytes]) -> None:
+    kind, line = sample
+    try:
+        text = line.decode()
+        strict: Any = kind.from_json(text)  # text is read strictly, bytes may be the suite's own
+    except ValueError as error:
+        strict = str(error)
+    try:
+        quick: Any = kind.from_json(line)
+    except ValueError as error:
+        quick = str(error)
+    assert quick == strict and repr(quick) == repr(strict)  # 1 is not True, and not 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_what_was_written_is_read_quickly(kind: type[StoredRow]) -> None:
+    for known, values in SAMPLES:
+        if known is kind:
+            row = kind.from_json(json.dumps(values))
+            assert kind._from_own_json(row.to_json().encode()) == row
+
+
+@pytest.mark.parametrize(("value", "what"), [(2**63, "more than 64 bits"), (json.loads(DEEP), "nested too deeply")])
+@pytest.mark.parametrize("kind", [Row, LatencyRow])
+def test_open_fields_of_own_lines_are_read_strictly(kind: type[Row | LatencyRow], value: Any, what: str) -> None:
+    row = next(kind.from_json(json.dumps(values)) for known, values in SAMPLES if known is kind)
+    line = msgspec.structs.replace(row, identity={"any": value}).to_json().encode()
+    with pytest.raises(ValueError, match=f"identity.*{what}"):
+        kind.from_json(line)
 
 
 @settings(derandomize=True, max_examples=150, deadline=None, database=None,

@@ -16,9 +16,10 @@ OK: Literal["ok"] = "ok"
 FAILED: Literal["failed"] = "failed"
 
 Level = Annotated[int, msgspec.Meta(ge=0, le=255)]  # of 8-bit samples, or a difference of two
+NiceValue = Annotated[int, msgspec.Meta(ge=-20, le=19)]
 
 
-class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Where a row was made: the machine, its libraries, and how the run was set up. Never part of an identity.
 
     It holds no host names and no paths.
@@ -59,7 +60,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     node: str | None = None
     slot: str | None = None
     attempt: Count | None = None
-    nice: int | None = None
+    nice: NiceValue | None = None
     cpu_quota: Number | None = None
 
 
