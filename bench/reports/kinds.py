@@ -10,9 +10,10 @@ from bench.common.errors import BenchError
 from bench.common.files import file_name
 from bench.common.registry import Registry
 from bench.reports.claims.report import find_claims, make_claims_report
+from bench.reports.front.report import FRONT, find_front, make_front_report
 from bench.reports.latency.report import make_latency_report
 from bench.reports.page.files import WrittenReport, write_report
-from bench.reports.page.pages import Report
+from bench.reports.page.pages import Link, Report
 from bench.reports.rate.report import make_rate_report
 from bench.reports.training.report import find_trainings, make_training_report
 from bench.results.stored import StoredResults
@@ -31,6 +32,8 @@ class ReportKind:
         build: the page of such a name.
         folder: of a page within that of reports; {} stands for the page's name.
         verb: the command that measures what the pages show.
+        title: of such a page on the front page; {} stands for the page's name.
+        about: a line on what it shows.
         inputs: files and folders that such a page is made from, beside the suite's own.
     """
 
@@ -38,6 +41,8 @@ class ReportKind:
     build: Callable[[StoredResults, str], Report]
     folder: str
     verb: str
+    title: str = ""
+    about: str = ""
     inputs: Callable[[StoredResults, str], Iterable[Path]] = lambda results, name: (results.root,)
 
 
@@ -58,12 +63,40 @@ def make_stored_search_report(results: StoredResults, name: str) -> Report:
     return make_search_report(analyse_trials(read_trials(results.root / SEARCH / name)), name)
 
 
+def make_stored_front_report(results: StoredResults, name: str = FRONT) -> Report:
+    """Return the front page, which links every page that there is of other kinds.
+
+    Raises:
+        BenchError: something stored is damaged.
+    """
+    kinds = ((kind, entry) for kind in REPORTS if (entry := REPORTS.get(kind)).title)
+    links = [Link(place_report(kind, page), entry.title.format(page), entry.about)
+             for kind, entry in kinds for page in entry.find(results)]
+    return make_front_report(results, links)
+
+
+def place_report(kind: str, name: str) -> str:
+    """Return the folder of a page within that of reports."""
+    return REPORTS.get(kind).folder.format(file_name(name))
+
+
 REPORTS: Registry[ReportKind] = Registry("kind of report")
-REPORTS.add("rate", ReportKind(lambda results: results.datasets, make_rate_report, "{}", "assess"))
-REPORTS.add("latency", ReportKind(lambda results: results.devices, make_latency_report, "latency/{}", "profile"))
-REPORTS.add("training", ReportKind(find_trainings, make_training_report, "training", "train"))
-REPORTS.add("search", ReportKind(find_searches, make_stored_search_report, "search/{}", "search"))
-REPORTS.add("claims", ReportKind(find_claims, make_claims_report, "claims", "assess"))
+REPORTS.add("rate", ReportKind(
+    lambda results: results.datasets, make_rate_report, "{}", "assess", "Rate and distortion on {}",
+    "curves, BD-rates against every anchor with their details, single images, what was measured with what"))
+REPORTS.add("latency", ReportKind(
+    lambda results: results.devices, make_latency_report, "latency/{}", "profile", "Costs on {}",
+    "encode and decode times in turns with the baseline, stages, memory, parameters, operations"))
+REPORTS.add("training", ReportKind(
+    find_trainings, make_training_report, "training", "train", "Trainings",
+    "what the logged trainings came to, and their losses step by step"))
+REPORTS.add("search", ReportKind(
+    find_searches, make_stored_search_report, "search/{}", "search", "Search {}",
+    "trials of hyper-parameters and which of these matter"))
+REPORTS.add("claims", ReportKind(
+    find_claims, make_claims_report, "claims", "assess", "Claims",
+    "what the authors of the variants say, a verdict on each with the numbers that decide it"))
+REPORTS.add(FRONT, ReportKind(find_front, make_stored_front_report, "", "assess"))
 
 
 def build_reports(kind: str, results: StoredResults, reports_dir: Path,
@@ -85,4 +118,4 @@ def build_reports(kind: str, results: StoredResults, reports_dir: Path,
         raise BenchError(f"{results.root} holds nothing for a report of {kind}",
                          f"measure some first: python -m bench {entry.verb} --help")
     for name in chosen:
-        yield write_report(entry.build(results, name), reports_dir / entry.folder.format(file_name(name)), formats)
+        yield write_report(entry.build(results, name), reports_dir / place_report(kind, name), formats)

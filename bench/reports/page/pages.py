@@ -40,8 +40,9 @@ class Section:
     """A heading with text, figures, tables and links below it; without any of these it is not shown.
 
     Attributes:
+        title: the heading; empty for what needs none.
         text: paragraphs, plain.
-        pictures: figures of other reports, shown after the tables.
+        pictures: figures of other reports, shown beside the tables where there is room.
         links: to other reports.
         collapsed: long; the HTML page folds it and the README only links its files.
     """

@@ -1,0 +1,63 @@
+"""Figures of an answer as page and terminal show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.common.text import format_number
+from bench.reports.front.answer import AnswerRow, BDRate, Cost, Rate
+
+PUBLISHED_MARK = "*"
+PUBLISHED_NOTE = f"{PUBLISHED_MARK}: by published points of the same model, not measured here."
+NO_BD_RATE = "N/A"
+SAME = "≈"
+
+
+def shorten_label(label: str) -> str:
+    """Return a label without what stands in brackets.
+
+    >>> shorten_label("VTM 22.2 intra (8-bit 4:4:4 planes)")
+    'VTM 22.2'
+    """
+    return label.partition(" (")[0].removesuffix(" intra")
+
+
+def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brief: bool = False) -> str | None:
+    """Return a BD-rate in percent with its interval: "−11.13 (−12.98 to −9.63)", or "−15.43 *" where it is published.
+
+    Args:
+        rate: that ``bd_rate`` belongs to; None where a codec has none on the dataset.
+        versus: what it is against; empty where there is nothing.
+        brief: for a terminal: "−11.1 [−13.0…−9.6]".
+    """
+    if rate is None or not versus:
+        return None
+    if bd_rate is None:
+        return NO_BD_RATE
+    spec = "+.1f" if brief else "+.2f"
+    value, *ends = (format_number(number, spec) for number in (bd_rate.percent, *(bd_rate.interval or ())))
+    interval = "" if not ends else f" [{ends[0]}…{ends[1]}]" if brief else f" ({ends[0]} to {ends[1]})"
+    return f"{value}{interval}{f' {PUBLISHED_MARK}' if rate.origin == 'published' else ''}"
+
+
+def decode_ratio_text(cost: Cost | None) -> str | None:
+    """Return decode time against the baseline: "1.28", "≈ 1.01" where they don't differ."""
+    if cost is None or cost.decode_ratio is None:
+        return None
+    text = format_number(cost.decode_ratio, ".2f")
+    return f"{SAME} {text}" if cost.decode_interval is not None and not cost.decode_differs else text
+
+
+def claims_text(row: AnswerRow) -> str | None:
+    """Return "5 / 0 / 13": supported, refuted, open; None where no claim is about it."""
+    counts = (row.supported, row.refuted, row.open)
+    return " / ".join(map(str, counts)) if any(counts) else None
+
+
+def list_costs_of_others(rows: Iterable[AnswerRow]) -> dict[str, list[str]]:
+    """Return the codecs whose costs are those of another one with the same model, by that one's name."""
+    others: dict[str, list[str]] = {}
+    for row in rows:
+        if row.costs and row.costs[0].model != row.name:
+            others.setdefault(row.costs[0].model, []).append(row.label)
+    return others

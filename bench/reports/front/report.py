@@ -1,0 +1,91 @@
+"""The front page: the answer first, then the curves, the other reports, miniatures, and what was measured where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.common.files import file_name
+from bench.common.text import format_count
+from bench.reports.front.answer import FILE, Answer, AnswerDataset
+from bench.reports.front.assembly import make_answer
+from bench.reports.front.sentence import make_sentence
+from bench.reports.front.tables import (
+    change_table,
+    classical_table,
+    dataset_table,
+    device_table,
+    miniature_table,
+    variant_table,
+)
+from bench.reports.front.text import format_answer, format_changes
+from bench.reports.page.pages import Link, Picture, Report, Section
+from bench.results.stored import StoredResults
+
+FRONT = "front"
+TITLE = "Learned image codecs: rate, time, memory, claims"
+LEADING_FIGURE = "figures/rd_psnr_wide.png"  # of a report of rates
+
+
+def find_front(results: StoredResults) -> list[str]:
+    """Return the name of the one page, where anything is stored."""
+    return [FRONT] if results.datasets or results.devices else []
+
+
+def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
+    """Return the front page of everything stored.
+
+    Args:
+        links: to the other reports.
+
+    Raises:
+        BenchError: a file of rows, an imported curve, variants.yaml, claims.yaml or the accepted state is wrong.
+    """
+    answer = results.derive(make_answer)
+    miniatures = miniature_table(answer)
+    sections = (
+        Section("", tables=(variant_table(answer),)),
+        Section("", tables=(classical_table(answer),), pictures=_choose_pictures(answer, results)),
+        Section("Reports", links=tuple(links)),
+        Section("Miniatures", tables=() if miniatures is None else (miniatures,)),
+        Section("What was measured where", tables=(dataset_table(answer), device_table(answer))),
+        Section("Changes since the accepted state", tables=(change_table(answer),) if answer.changes else (),
+                text=() if answer.changes else (format_changes(answer),)),
+    )
+    return Report(FRONT, TITLE, "answer", (state_answer(answer),), sections, _warn(answer),
+                  summary=summarise_answer(answer), worse=bool(answer.worse), files={FILE: answer.to_bytes()})
+
+
+def state_answer(answer: Answer) -> str:
+    """Return the answer in one sentence, on the first benchmark that knows any."""
+    claims = [claim for claim in answer.claims if not claim.miniature]
+    return make_sentence(_list_benchmarks(answer), answer.rows, claims)
+
+
+def summarise_answer(answer: Answer) -> str:
+    """Return what a terminal prints of the page."""
+    names = [dataset.name for dataset in _list_benchmarks(answer)]
+    return f"{format_answer(answer, names)}\n\n{format_changes(answer)}"
+
+
+def _list_benchmarks(answer: Answer) -> list[AnswerDataset]:
+    """The benchmarks, or whatever else was measured where none of them was."""
+    return [dataset for dataset in answer.datasets if dataset.benchmark] or list(answer.datasets)
+
+
+def _choose_pictures(answer: Answer, results: StoredResults) -> tuple[Picture, ...]:
+    """The curves of the first dataset that was measured."""
+    measured = [dataset for dataset in answer.datasets if dataset.name in results.datasets
+                and any(rate.origin == "measured" for row in answer.rows if (rate := row.rates.get(dataset.name)))]
+    if not measured:
+        return ()
+    first = measured[0]
+    caption = (f"{first.title}, {format_count(first.images, 'image')}: PSNR of decoded 8-bit RGB over bits per pixel "
+               "of the file, means over images. Solid: measured here; broken: anchors and published points.")
+    return (Picture(f"{file_name(first.name)}/{LEADING_FIGURE}", caption),)
+
+
+def _warn(answer: Answer) -> tuple[str, ...]:
+    if not answer.worse:
+        return ()
+    named = "; ".join(f"{change.kind} of {change.what}" for change in answer.worse)
+    return (f"{format_count(len(answer.worse), 'number')} got worse since the accepted state: {named}.",)

@@ -1,0 +1,166 @@
+"""Tables of the front page. Pure functions of the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+
+from bench.reports.front.answer import CLASSICAL, Answer, AnswerChange, AnswerDataset, AnswerRow, Cost, choose_cost
+from bench.reports.front.cells import (
+    NO_BD_RATE,
+    PUBLISHED_NOTE,
+    bd_rate_text,
+    claims_text,
+    decode_ratio_text,
+    list_costs_of_others,
+    shorten_label,
+)
+from bench.reports.page.table import Cell, Column, Table
+from bench.results.labels import MINIATURE_NOTE
+
+RATE_NOTE = (f"BD-rate by PSNR (95 % over images, where single images of both are known); negative: fewer bits; "
+             f"{NO_BD_RATE}: too little quality in common. {PUBLISHED_NOTE}")
+CLAIMS_NOTE = "Claims: supported or reproduced / refuted / open."
+CHANGE_COLUMNS: tuple[Column[AnswerChange], ...] = (
+    Column("effect", "Effect", of=lambda change: "worse" if change.worse else "better"),
+    Column("kind", "What changed", of=attrgetter("kind")),
+    Column("what", "Of", of=attrgetter("what")),
+    Column("before", "Accepted", of=attrgetter("before")),
+    Column("after", "Now", of=attrgetter("after")),
+    Column("reason", "Which term", wide=True, of=attrgetter("reason")),
+)
+
+
+def variant_table(answer: Answer) -> Table:
+    """Full-width variants of which anything is known: a line each, the benchmarks side by side."""
+    rows = [row for row in answer.rows if not row.miniature and row.line != CLASSICAL]
+    known = [row for row in rows if row.rates or row.costs or row.supported or row.refuted or row.open]
+    unknown = ", ".join(row.label for row in rows if row not in known)
+    columns = [CODEC, *_benchmark_columns(answer), *COST_COLUMNS, CLAIMS]
+    notes = (f"{RATE_NOTE} {_anchor_note(answer)}",
+             " ".join([*_cost_notes(known), CLAIMS_NOTE, f"Nothing is known yet of: {unknown}." if unknown else ""]))
+    return _make_table("answer", "Variants, full width", columns, known, notes)
+
+
+def classical_table(answer: Answer) -> Table:
+    """Classical codecs, the benchmarks side by side."""
+    rows = [row for row in answer.rows if not row.miniature and row.line == CLASSICAL]
+    return _make_table("answer_classical", CLASSICAL, [CODEC, *_benchmark_columns(answer)], rows, ())
+
+
+def _benchmark_columns(answer: Answer) -> list[Column[AnswerRow]]:
+    """Against anchor and baseline; which these are is said in :func:`_anchor_note`."""
+    return [column for dataset in answer.datasets if dataset.benchmark for column in (
+        _rate_column(dataset, "versus_anchor", dataset.anchor, f"{dataset.title} vs VVC"),
+        _rate_column(dataset, "versus_base", dataset.base, "vs base"))]
+
+
+def _anchor_note(answer: Answer) -> str:
+    datasets = [dataset for dataset in answer.datasets if dataset.benchmark]
+    anchors, bases = (dict.fromkeys(shorten_label(getattr(dataset, field)) for dataset in datasets
+                                    if getattr(dataset, field)) for field in ("anchor", "base"))
+    return f"VVC: {', '.join(anchors)}; base: {', '.join(bases)}." if anchors and bases else ""
+
+
+def miniature_table(answer: Answer) -> Table | None:
+    """Miniatures against that of the baseline, on every dataset they were measured on; None without any."""
+    rows = [row for row in answer.rows if row.miniature]
+    if not rows:
+        return None
+    columns = [CODEC, *(_rate_column(dataset, "versus_base", dataset.base_miniature,
+                                     f"{dataset.title} vs {dataset.base_miniature}") for dataset in answer.datasets),
+               *COST_COLUMNS, CLAIMS]
+    return _make_table("answer_miniatures", "Miniatures against that of the baseline", columns, rows,
+                       [MINIATURE_NOTE, RATE_NOTE, *_cost_notes(rows), CLAIMS_NOTE])
+
+
+def _make_table(name: str, title: str, columns: Sequence[Column[AnswerRow]], rows: Sequence[AnswerRow],
+                notes: Sequence[str]) -> Table:
+    table = Table.from_records(name, title, columns, rows, notes=tuple(filter(None, notes)))
+    return table.without_empty_columns() if rows else table
+
+
+def _rate_column(dataset: AnswerDataset, field: str, versus: str, title: str) -> Column[AnswerRow]:
+    def write(row: AnswerRow) -> str | None:
+        rate = row.rates.get(dataset.name)
+        return bd_rate_text(rate, getattr(rate, field, None), versus)
+
+    return Column(f"bd_rate_{dataset.name}_{field}_percent", title, "%", digits=0, of=write)
+
+
+def _cost_column(key: str, title: str, unit: str, digits: int, of: Callable[[Cost], Cell]) -> Column[AnswerRow]:
+    def find(row: AnswerRow) -> Cell:
+        cost = choose_cost(row)
+        return None if cost is None else of(cost)
+
+    return Column(key, title, unit, digits=digits, of=find)
+
+
+def _scale(field: str, unit: float) -> Callable[[Cost], Cell]:
+    def find(cost: Cost) -> Cell:
+        value = getattr(cost, field)
+        return None if value is None else value / unit
+
+    return find
+
+
+CODEC: Column[AnswerRow] = Column("codec", "Codec", of=attrgetter("label"))
+CLAIMS: Column[AnswerRow] = Column("claims", "Claims + / − / ?", digits=0, of=claims_text)
+COST_COLUMNS: tuple[Column[AnswerRow], ...] = (
+    _cost_column("decode_s", "Decode", "s", 2, attrgetter("decode_s")),
+    _cost_column("decode_vs_base", "of base", "", 2, decode_ratio_text),
+    _cost_column("peak_mb", "Memory", "MB", 0, _scale("peak_bytes", 1e6)),
+    _cost_column("parameters_m", "Parameters", "M", 1, _scale("parameters", 1e6)),
+    _cost_column("decode_kmac_per_pixel", "Decoder", "kMAC/pixel", 0, attrgetter("decode_kmac_per_pixel")),
+)
+
+
+def _cost_notes(rows: Sequence[AnswerRow]) -> list[str]:
+    """Say where the costs of ``rows`` were measured, and which are another variant's."""
+    costs = {row.label: cost for row in rows if (cost := choose_cost(row)) is not None}
+    places = Counter((cost.device, cost.shape, cost.weights) for cost in costs.values())
+    notes = []
+    if places:
+        where = "; ".join(f"{device}, {shape}, {weights} weights" for device, shape, weights in places)
+        notes.append(f"Costs: {where}; decode time also as a ratio to that of the baseline, which took turns.")
+    labels = {row.name: row.label for row in rows}
+    return notes + [f"{', '.join(others)}: costs of {labels.get(model, model)}, whose model they have."
+                    for model, others in list_costs_of_others(rows).items()]
+
+
+def dataset_table(answer: Answer) -> Table:
+    """What is measured and published on each dataset, and where."""
+    def count(origin: str) -> Callable[[AnswerDataset], int | None]:
+        def find(dataset: AnswerDataset) -> int | None:
+            rates = (row.rates.get(dataset.name) for row in answer.rows)
+            return sum(rate is not None and rate.origin == origin for rate in rates) or None
+        return find
+
+    columns: tuple[Column[AnswerDataset], ...] = (
+        Column("dataset", "Dataset", of=attrgetter("title")),
+        Column("images", "Images measured", digits=0, of=lambda one: one.images or None),
+        Column("total", "of", digits=0, of=attrgetter("total")),
+        Column("measured", "Codecs measured", digits=0, of=count("measured")),
+        Column("published", "from published points", digits=0, of=count("published")),
+        Column("anchor", "Anchor", of=lambda one: one.anchor or None),
+        Column("machines", "Rows made on", of=lambda one: "; ".join(one.machines) or None),
+    )
+    return Table.from_records("datasets", "Datasets", columns, answer.datasets)
+
+
+def device_table(answer: Answer) -> Table:
+    """Which variants were timed on each device."""
+    timed = Counter((cost.device, cost.shape) for row in answer.rows for cost in row.costs if cost.model == row.name)
+    columns: tuple[Column[tuple[tuple[str, str], int]], ...] = (
+        Column("device", "Device", of=lambda one: one[0][0]), Column("shape", "Shape", of=lambda one: one[0][1]),
+        Column("variants", "Variants timed", digits=0, of=lambda one: one[1]),
+    )
+    return Table.from_records("devices", "Devices that times were measured on", columns, timed.items())
+
+
+def change_table(answer: Answer) -> Table:
+    """What differs from the accepted state, what got worse first."""
+    ordered = sorted(answer.changes, key=lambda change: not change.worse)
+    notes = ("Only what is beyond its uncertainty; a state is accepted with python -m bench claims --accept.",)
+    return Table.from_records("changes", "What got better or worse", CHANGE_COLUMNS, ordered, notes=notes)

@@ -1,0 +1,220 @@
+"""The answer for a terminal: a sentence, the table, the claims about chosen codecs, and what changed."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from bench.common.text import align_columns, format_count, format_number, list_names
+from bench.reports.front.answer import Answer, AnswerClaim, AnswerDataset, AnswerRow, choose_cost
+from bench.reports.front.cells import (
+    NO_BD_RATE,
+    PUBLISHED_NOTE,
+    bd_rate_text,
+    claims_text,
+    decode_ratio_text,
+    list_costs_of_others,
+    shorten_label,
+)
+from bench.reports.front.sentence import make_sentence
+
+WIDTH = 100  # characters of a line
+MINIATURES = "Miniatures: small models trained on a CPU, which say nothing about the authors'"
+MINIATURE_SUFFIX = " (miniature)"
+MOST_BETTER = 10  # changes for the better that are listed
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A column of the terminal's table.
+
+    Attributes:
+        optional: left out where the table would be too wide, the largest number first; 0 stays.
+    """
+
+    heading: str
+    of: Callable[[AnswerRow], str | None]
+    optional: int = 0
+
+
+def format_answer(answer: Answer, datasets: Sequence[str], codecs: Collection[str] = (),
+                  machine: Collection[str] = ()) -> str:
+    """Return the answer on ``datasets`` for a terminal.
+
+    Args:
+        datasets: names of datasets, shown in this order; those that nothing is known of are passed over.
+        codecs: show only these, with the claims about them; all by default.
+        machine: names of this machine, whose times go before those of others.
+    """
+    shown = [found for name in datasets if (found := answer.find_dataset(name)) is not None]
+    rows = [row for row in answer.rows if (row.name in codecs if codecs else _is_told(row, shown))]
+    claims = [claim for claim in answer.claims if (claim.codec in codecs if codecs else not claim.miniature)]
+    blocks = [_wrap(make_sentence(shown, rows, claims))]
+    for miniature in (False, True):
+        members = [row for row in rows if row.miniature == miniature]
+        if members:
+            table = _format_rows(members, shown, machine)
+            blocks.append(f"{MINIATURES}\n\n{table}" if miniature else table)
+    blocks.append(_format_legend(rows, shown, machine))
+    if codecs:
+        blocks += [_format_remarks(rows, shown), *(_format_claims(answer, name) for name in codecs)]
+    return "\n\n".join(filter(None, blocks))
+
+
+def _is_told(row: AnswerRow, datasets: Sequence[AnswerDataset]) -> bool:
+    """Whether anything is known of a codec on ``datasets``; of benchmarks also where it is only costs or claims."""
+    benchmark = any(dataset.benchmark for dataset in datasets)
+    if any(dataset.name in row.rates for dataset in datasets):
+        return True
+    return benchmark and bool(row.costs)
+
+
+def _format_rows(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset], machine: Collection[str]) -> str:
+    """Return the table of ``rows``, within :data:`WIDTH`."""
+    columns = [column for column in _list_columns(rows[0].miniature, datasets, machine) if any(map(column.of, rows))]
+    while True:
+        text = _write_table(columns, rows)
+        excess = max(map(len, text.splitlines())) - WIDTH
+        optional = max(column.optional for column in columns)
+        if excess <= 0 or not optional:
+            break
+        columns = [column for column in columns if column.optional < optional]
+    if excess <= 0:
+        return text
+    longest = max(len(_name_row(row)) for row in rows) - excess
+    return _write_table([TextColumn("", lambda row: _cut(_name_row(row), longest)), *columns[1:]], rows)
+
+
+def _write_table(columns: Sequence[TextColumn], rows: Sequence[AnswerRow]) -> str:
+    """Align all cells, below headings of as many lines as the longest has."""
+    headings = [column.heading.split("\n") for column in columns]
+    tallest = max(map(len, headings))
+    cells = [[*([""] * (tallest - len(heading))), *heading] for heading in headings]
+    lines = [*zip(*cells), *([column.of(row) or "–" for column in columns] for row in rows)]
+    aligned = [line[2:] for line in align_columns(lines, left=1)]
+    return "\n".join([*aligned[:tallest], "-" * max(map(len, aligned)), *aligned[tallest:]])
+
+
+def _list_columns(miniature: bool, datasets: Sequence[AnswerDataset], machine: Collection[str]) -> list[TextColumn]:
+    def take(name: str, digits: int, scale: float = 1.0) -> Callable[[AnswerRow], str | None]:
+        def find(row: AnswerRow) -> str | None:
+            value = getattr(choose_cost(row, machine), name, None)
+            return None if value is None else format_number(value / scale, f".{digits}f")
+        return find
+
+    single = len(datasets) == 1
+    rates = [column for dataset in datasets for column in _list_rate_columns(dataset, miniature, single)]
+    return [TextColumn("", _name_row), *rates,
+            TextColumn("decode\ntime", lambda row: decode_ratio_text(choose_cost(row, machine))),
+            TextColumn("MB", take("peak_bytes", 0, 1e6), optional=1),
+            TextColumn("kMAC/\npixel", take("decode_kmac_per_pixel", 0), optional=2),
+            TextColumn("claims\n+/−/?", lambda row: (claims_text(row) or "").replace(" ", "") or None)]
+
+
+def _list_rate_columns(dataset: AnswerDataset, miniature: bool, single: bool) -> list[TextColumn]:
+    """BD-rates against anchor and baseline; where several datasets are shown, briefly and without intervals."""
+    def write(row: AnswerRow, field: str, versus: str) -> str | None:
+        rate = row.rates.get(dataset.name)
+        text = bd_rate_text(rate, getattr(rate, field, None), versus, brief=True)
+        if text is None or single:
+            return text
+        return re.sub(r" \[.*\]| (?=\*)", "", text)
+
+    base = dataset.base_miniature if miniature else dataset.base
+    title, anchor_name, base_name = dataset.name, "VVC", "base"
+    if single:
+        title, anchor_name, base_name = f"{dataset.title}, %", shorten_label(dataset.anchor), shorten_label(base)
+    versus_base = TextColumn(f"{title}\nvs {base_name}", lambda row: write(row, "versus_base", base))
+    if miniature:  # of which only differences mean anything
+        return [versus_base]
+    return [TextColumn(f"{title}\nvs {anchor_name}", lambda row: write(row, "versus_anchor", dataset.anchor)),
+            versus_base]
+
+
+def _name_row(row: AnswerRow) -> str:
+    return row.label.removesuffix(MINIATURE_SUFFIX) if row.miniature else row.label
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[:letters - 1]}…"
+
+
+def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset], machine: Collection[str]) -> str:
+    """Say what the columns are and where costs were measured."""
+    rates = [rate for row in rows for dataset in datasets if (rate := row.rates.get(dataset.name)) is not None]
+    lines = []
+    if rates:
+        lines.append("BD-rate by PSNR in %, [95 % over images]; negative: fewer bits; "
+                     f"{NO_BD_RATE}: too little quality in common.")
+    if len(datasets) > 1:
+        anchors = "; ".join(f"{dataset.name} {dataset.anchor}" for dataset in datasets)
+        lines.append(f"VVC: {anchors}; base: HPCM-Base, for miniatures its miniature.")
+    if any(rate.origin == "published" for rate in rates):
+        lines.append(PUBLISHED_NOTE)
+    labels = {row.name: row.label for row in rows}
+    places = list(dict.fromkeys((cost.device, cost.shape, cost.weights) for row in rows
+                                if (cost := choose_cost(row, machine)) is not None))
+    if places:
+        where = "; ".join(f"{device}, {shape}, {weights} weights" for device, shape, weights in places)
+        lines.append(f"Decode time against the baseline's, peak memory, operations of a decode: {where}.")
+    for model, others in list_costs_of_others(rows).items():
+        lines.append(f"{', '.join(others)}: costs of {labels.get(model, model)}, whose model they have.")
+    if any(row.supported or row.refuted or row.open for row in rows):
+        lines.append("Claims: supported / refuted / open.")
+    return "\n".join(map(_wrap, lines))
+
+
+def _format_remarks(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset]) -> str:
+    """Say of each codec on each dataset what has to be said."""
+    return "\n".join(_wrap(f"{row.label} on {dataset.title}: {rate.remark}") for row in rows for dataset in datasets
+                     if (rate := row.rates.get(dataset.name)) is not None and rate.remark)
+
+
+def _format_claims(answer: Answer, codec: str) -> str:
+    """List the claims about ``codec``, decided ones first."""
+    about = [claim for claim in answer.claims if claim.codec == codec]
+    label = next((row.label for row in answer.rows if row.name == codec), codec)
+    if not about:
+        return f"No claim is about {label}."
+    ordered = sorted(about, key=lambda claim: (claim.verdict == "NOT MEASURED", claim.verdict))
+    counts = Counter(claim.name for claim in about)
+    lines = (_format_claim(claim, claim.where if counts[claim.name] > 1 else "") for claim in ordered)
+    return "\n".join([f"Claims about {label}:", *lines])
+
+
+def _format_claim(claim: AnswerClaim, where: str) -> str:
+    versus = f" vs {claim.versus}" if claim.versus else ""
+    measured = f", measured {claim.measured}" if claim.measured else ""
+    interval = f" ({claim.interval})" if claim.interval else ""
+    place = f" on {where}" if where else ""
+    return _wrap(f"  {claim.verdict:<12}  {claim.name}{place}: {claim.what}{versus}, claimed {claim.claimed}{measured}"
+                 f"{interval}", indent=16)
+
+
+def _wrap(text: str, indent: int = 2) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def format_changes(answer: Answer, codecs: Collection[str] = ()) -> str:
+    """Return what got worse or better since the accepted state, worse first.
+
+    Args:
+        codecs: only of these, and of what all have in common; all by default.
+    """
+    if not answer.compared:
+        return "No state was accepted yet, so that nothing is compared: python -m bench claims --accept"
+    changes = [change for change in answer.changes if not codecs or change.codec in (*codecs, "")]
+    if not changes:
+        return "Since the accepted state nothing got better or worse beyond its uncertainty."
+
+    worse, better = ([change for change in changes if change.worse == wanted] for wanted in (True, False))
+    lines = [f"Since the accepted state {format_count(len(worse), 'number')} got worse, {len(better)} better:"]
+    for word, listed in (("WORSE", worse), ("better", better[:MOST_BETTER])):
+        lines += [_wrap(f"  {word}: {change.kind} of {change.what}: {change.before} before, {change.after} now: "
+                        f"{change.reason}", indent=4) for change in listed]
+    if len(better) > MOST_BETTER:
+        lines.append(_wrap(f"  and better: {list_names(change.what for change in better[MOST_BETTER:])}", indent=4))
+    return "\n".join(lines)
