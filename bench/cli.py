@@ -15,6 +15,7 @@ VERBS = {
     "datasets": "list, verify and fetch the image sets",
     "variants": "show the models known here and the checkpoints found for them",
     "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",
+    "reproduce": "measure a sample of stored rows again on this machine, and compare",
     "score": "compute quality metrics of decoded pictures or kept files",
     "profile": "measure latency, stages, memory and operations of the models",
     "anchors": "list, show, check, import and export published rate-distortion curves",

@@ -32,6 +32,7 @@ from bench.datasets.locate import find_copy
 from bench.metrics.quality import known_metrics
 from bench.results.latency_rows import LatencyRow
 from bench.results.machines import name_machine
+from bench.results.reproductions import Reproduction
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
 from bench.results.upkeep import Upkeep, drop_rows, find_row_files, migrate_file, prune_file
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_rows(root: Path) -> int:
-    stored: dict[type[Any], list[Any]] = {Row: [], LatencyRow: []}
+    stored: dict[type[Any], list[Any]] = {Row: [], LatencyRow: [], Reproduction: []}
     for path, kind in find_row_files(root):
         stored[kind] += read_rows(path, kind)
     rows = stored[Row]
@@ -84,8 +85,9 @@ def _list_rows(root: Path) -> int:
     } for (dataset, name), own in sorted(groups.items())]
     print(tabulate(table, "keys"))
 
-    if stored[LatencyRow]:
-        print(f"\nand {format_count(len(stored[LatencyRow]), 'row')} of latencies")
+    for kind, what in ((LatencyRow, "latencies"), (Reproduction, "reproductions")):
+        if stored[kind]:
+            print(f"\nand {format_count(len(stored[kind]), 'row')} of {what}")
     return EXIT_DONE
 
 

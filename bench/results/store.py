@@ -14,7 +14,7 @@ from typing import TypeVar
 from bench.common.errors import BenchError
 from bench.common.files import file_name, reading, write_whole, writing
 from bench.common.hashing import digest_json
-from bench.results.machines import Machine, choose_counting, keep_from
+from bench.results.machines import Machine, choose_counting, keep_from, name_machine
 from bench.results.rows import Row
 from bench.results.schema import NewerSchema, StoredRow
 
@@ -62,8 +62,20 @@ class Store:
             BenchError: see :func:`read_rows`.
         """
         pattern = "*.jsonl" if name is None else self.path(dataset, name).name
-        paths = sorted(self.path(dataset, "any").parent.glob(pattern))
-        return choose_counting(keep_from((row for path in paths for row in read_rows(path, Row)), machine))
+        return choose_counting(keep_from(self._read_files(dataset, pattern), machine))
+
+    def read_of_every_machine(self, dataset: str) -> list[Row]:
+        """Return the last row of each key and machine.
+
+        Raises:
+            BenchError: see :func:`read_rows`.
+        """
+        rows = self._read_files(dataset, "*.jsonl")
+        return list({(row.key, name_machine(row.provenance)): row for row in rows}.values())
+
+    def _read_files(self, dataset: str, pattern: str) -> Iterator[Row]:
+        for path in sorted(self.path(dataset, "any").parent.glob(pattern)):
+            yield from read_rows(path, Row)
 
     def claim(self, dataset: str, series: str) -> bool:
         """Take the right to measure ``series`` on ``dataset``; False if another process holds it.

@@ -11,6 +11,7 @@ from bench.common.folders import BASELINE
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
 from bench.results.machines import Machine, keep_from
+from bench.results.reproductions import Reproduction, read_reproductions
 from bench.results.row_selection import Selection, select_rows
 from bench.results.rows import Row
 from bench.results.store import Store, read_rows
@@ -69,6 +70,10 @@ class StoredResults:
         """Return the chosen rows of ``dataset``, none where none are stored."""
         return self.derive(_select_rows, dataset)
 
+    def reproductions(self, dataset: str) -> list[Reproduction]:
+        """Return what measuring rows of ``dataset`` again gave, see :func:`read_reproductions`."""
+        return self.derive(_read_reproductions, dataset)
+
     def latencies(self, device: str) -> LatencySelection:
         """Return the chosen rows of the folder ``device``, none where none are stored.
 
@@ -90,6 +95,10 @@ class StoredResults:
 
 def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
     return Store(results.root).read(dataset, machine=results.machine)
+
+
+def _read_reproductions(results: StoredResults, dataset: str) -> list[Reproduction]:
+    return read_reproductions(results.root, dataset, results.rows(dataset))
 
 
 def _select_rows(results: StoredResults, dataset: str) -> Selection:

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from bench.common.folders import BASELINE
 from bench.results.latency_rows import LatencyRow
 from bench.results.machines import name_machine
+from bench.results.reproductions import FOLDER as REPRODUCTION
+from bench.results.reproductions import Reproduction
 from bench.results.rows import Row
 from bench.results.schema import NewerSchema, StoredRow
 from bench.results.store import replace_lines
@@ -51,7 +53,7 @@ class Upkeep:
 
 
 def find_row_files(root: Path) -> Iterator[tuple[Path, type[Any]]]:
-    """Yield the files of rows under a folder of results, and their kind: of images, then of latencies.
+    """Yield the files of rows under a folder of results, and their kind: of images, of latencies, of reproductions.
 
     Args:
         root: folder of results.
@@ -61,6 +63,8 @@ def find_row_files(root: Path) -> Iterator[tuple[Path, type[Any]]]:
             yield path, Row
     for path in sorted((root / LATENCY).glob("*/*.jsonl")):
         yield path, LatencyRow
+    for path in sorted((root / REPRODUCTION).glob("*/*.jsonl")):
+        yield path, Reproduction
 
 
 def migrate_file(path: Path, kind: type[R], complete: Callable[[R], R] = lambda row: row) -> Upkeep:
@@ -115,10 +119,12 @@ def prune_file(path: Path, kind: type[Any]) -> Upkeep:
                   shared=sum(number > 1 for number in machines.values()) if kind is Row else 0)
 
 
-def _key_to_supersede(row: Row | LatencyRow) -> tuple[str, ...]:
+def _key_to_supersede(row: Row | LatencyRow | Reproduction) -> tuple[str, ...]:
     """What a later row has to share; latencies of an earlier session stay, since others took turns with them."""
-    first = row.session if isinstance(row, LatencyRow) else name_machine(row.provenance)
-    return first, row.key
+    if isinstance(row, LatencyRow):
+        return row.session, row.key
+    made = name_machine(row.provenance)
+    return (made, row.row_machine, row.key) if isinstance(row, Reproduction) else (made, row.key)
 
 
 def drop_rows(path: Path, is_unwanted: Callable[[Row], bool]) -> Upkeep:

@@ -18,8 +18,10 @@ from bench.reports.rate.coverage import CONVENTION, Coverage
 from bench.reports.rate.curves import PUBLISHED, ReportCurve
 from bench.reports.rate.miniature_plots import find_miniatures, plot_miniatures
 from bench.reports.rate.plots import CurveStyle, find_low_rate_limit, plot_rd_curves, styles_of
+from bench.reports.rate.reproduction import describe_reproduction, reproduction_table
 from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
 from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE
+from bench.results.reproductions import Reproduction
 from bench.results.row_selection import Selection
 from bench.results.stored import StoredResults
 
@@ -37,7 +39,7 @@ def make_rate_report(results: StoredResults, dataset: str) -> Report:
     if not compared.selection.rows:
         raise BenchError(f"there are no rows of '{dataset}' in {results.root}",
                          f"measure some first: python -m bench assess {dataset}")
-    return assemble_compared(compared)
+    return assemble_compared(compared, results.reproductions(dataset))
 
 
 def assemble_report(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
@@ -45,10 +47,12 @@ def assemble_report(selection: Selection, references: Sequence[ReportCurve], *, 
     return assemble_compared(compare_selection(selection, references), with_plots=with_plots)
 
 
-def assemble_compared(compared: ComparedDataset, *, with_plots: bool = True) -> Report:
+def assemble_compared(compared: ComparedDataset, reproductions: Sequence[Reproduction] = (), *,
+                      with_plots: bool = True) -> Report:
     """Make all tables of a dataset, and the figures unless ``with_plots`` is False, which is quicker."""
     selection, coverage, references = compared.selection, compared.coverage, compared.references
     bd = bd_tables(compared.groups, coverage)
+    again = [reproduction_table(reproductions, coverage.heading)] if reproductions else []
     figures = _draw_figures(compared.measured, references, coverage) if with_plots else []
 
     sections = (
@@ -58,10 +62,11 @@ def assemble_compared(compared: ComparedDataset, *, with_plots: bool = True) -> 
         Section("Summary of every codec", tables=(summary_table(selection, coverage),)),
         Section("Failures", tables=(failure_table(selection, coverage),)),
         Section("What was measured with what", tables=(provenance_table(selection, coverage),)),
+        Section("Measured again", tables=tuple(again)),
         Section("Single images", tables=(image_table(selection, coverage),), collapsed=True),
     )
     intro = (MINIATURE_NOTE if coverage.miniatures else "", f"Dataset: {coverage.heading}.", coverage.note,
-             "" if coverage.complete else INCOMPLETE, CONVENTION)
+             "" if coverage.complete else INCOMPLETE, CONVENTION, describe_reproduction(reproductions))
     sources = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
                   intro, sections, coverage.warnings, tuple(sources))
