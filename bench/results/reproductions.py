@@ -95,8 +95,9 @@ def compare_rows(stored: Row, again: Row, *, exact: bool, versions: str = "") ->
 
     largest_db = max(map(abs, quality_db.values()), default=0.0)
     is_same = False not in (same_bytes, same_pixels) and bits_percent == 0 and largest_db <= METRIC_NOISE_DB
-    few_percent = 100 * FEW_BYTES / (stored.bytes_total or FEW_BYTES * 100)
-    is_noise = abs(bits_percent) <= max(MOST_BITS_PERCENT, few_percent) and largest_db <= MOST_DB
+    moved_bytes = abs(again.bpp / stored.bpp - 1) * (stored.bytes_total or float("inf"))
+    is_few_bits = abs(bits_percent) <= MOST_BITS_PERCENT or round(moved_bytes, 3) <= FEW_BYTES
+    is_noise = is_few_bits and largest_db <= MOST_DB
     outcome: Literal["same", "noise", "differs"] = DIFFERS
     if is_same:
         outcome = SAME
