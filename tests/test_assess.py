@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 import shutil
@@ -10,12 +11,21 @@ from pathlib import Path
 import faulty_codecs
 import pytest
 import torch
+from msgspec.structs import replace
 from tiny_models import TINY, tiny_model
 
 from bench.cli import main
+from bench.commands import assess
+from bench.commands.profile import latency_folder
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from bench.results.latency_rows import LatencyRow
+from bench.results.latency_selection import select_latency
 from bench.results.rows import Row
-from bench.results.store import Store
+from bench.results.store import Store, read_rows
+from bench.runners.machine import device_name
+from bench.runners.profile.unprofiled import is_profiled
+from bench.variants import get_variant
+from tests import latency_samples
 from tests.test_judgement import store_rates
 
 SIZES = [(30, 20), (faulty_codecs.FAULTY_WIDTH, 20)]
@@ -183,3 +193,79 @@ def deflate_class() -> type:
     from bench.codecs.base import CODECS
 
     return CODECS.get("deflate").build
+
+
+@pytest.fixture
+def profiled(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The variants of each profile that is asked for; their rows are made up."""
+    found: list[list[str]] = []
+
+    def store_rows(args: argparse.Namespace, groups: list, settings: object) -> int:
+        subjects = [subject for group in groups for subject in group]
+        found.append([subject.name for subject in subjects])
+        rows = [replace(row, identity={**row.identity, "model": subject.variant.model, "options": subject.options},
+                        weights=subject.weights)
+                for subject in subjects for row in latency_samples.both(subject.name)]
+        latency_samples.store(args.results, rows, latency_folder(args.results, device_name("cpu")).name)
+        return EXIT_DONE
+
+    monkeypatch.setattr(assess, "run_profile", store_rows)
+    return found
+
+
+def test_a_variant_measured_here_is_profiled_beside_the_baseline_once(place: Path, profiled: list[list[str]],
+                                                                     capsys: pytest.CaptureFixture) -> None:
+    add_weights(place, "mine", "small")
+    codecs = ["shapes", "--codecs", "mine,small,deflate", "--device", "cpu"]
+    assert bench(*codecs, "--plan") == EXIT_DONE
+    plan = capsys.readouterr().out
+    assert re.search(r"profiled .*768x512.*: mine; expected time: about \d+ ", plan) and not profiled
+
+    assert bench(*codecs, "--no-latency") == EXIT_DONE
+    assert not profiled
+    assert bench(*codecs) == EXIT_DONE
+    assert bench(*codecs) == EXIT_DONE
+    assert profiled == [["hpcm_base", "mine"]]
+    assert (place / "reports" / "latency").is_dir()
+
+
+def test_a_profile_is_six_rounds_of_both_at_the_usual_size(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_weights(place, "mine")
+    monkeypatch.setattr("bench.commands.profile.SHAPE", "64x64")
+    assert bench("shapes", "--codecs", "mine", "--device", "cpu", "--threads", "1") == EXIT_DONE
+    folder = latency_folder(place / "results", device_name("cpu"))
+    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path, LatencyRow)]
+    assert [(row.name, row.direction, row.weights) for row in rows] == [
+        (name, direction, weights) for name, weights in (("hpcm_base", "synthetic"), ("mine", "checkpoint, λ 0.01"))
+        for direction in ("encode", "decode")]
+    assert {len(row.samples_s) for row in rows} == {6} and len({row.session for row in rows}) == 1
+    assert {(row.width, row.height) for row in rows} == {(64, 64)}
+
+
+@pytest.mark.parametrize(("made", "wanted"), [({}, True), ({"device": "cpu: Another"}, False)])
+def test_a_variant_that_was_only_stored_is_not_profiled(place: Path, profiled: list[list[str]], made: dict,
+                                                        wanted: bool) -> None:
+    add_weights(place, "mine")
+    assert main(["evaluate", "--dataset", "shapes", "--codecs", "mine", "--device", "cpu"]) == EXIT_DONE
+    path = place / "results" / "shapes" / "mine.jsonl"
+    rows = [replace(row, provenance=replace(row.provenance, **made)) for row in rows_of(place, "shapes")]
+    path.write_text("".join(row.to_json() + "\n" for row in rows))
+    assert bench("shapes", "--codecs", "mine", "--device", "cpu") == EXIT_DONE
+    assert bool(profiled) == wanted
+
+
+def test_other_weights_options_and_sizes_are_no_profile_of_a_variant(place: Path) -> None:
+    variant = get_variant("mine")
+    identity = {"model": "hpcm_base", "options": variant.options_for(0.01)}
+
+    def count(**values: object) -> bool:
+        known = {"identity": {**latency_samples.row("mine", "encode").identity, **identity}, **values}
+        return is_profiled(variant, select_latency(latency_samples.both("mine", **known)).cases)
+
+    assert count() and count(weights="synthetic")
+    assert not count(weights="checkpoint, λ 0.01") and not count(shape=(256, 256))
+    assert not count(configuration="compiled")
+    assert not count(identity={**latency_samples.row("mine", "encode").identity, **identity, "options": {}})
+    assert not count(status="failed", reason="no")
+    add_weights(place, "mine")
+    assert count(weights="checkpoint, λ 0.01") and not count()

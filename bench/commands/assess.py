@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("dataset", metavar="DATASET|FOLDER",
                         help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
-    add_measuring_arguments(parser)
-    parser.add_argument("--no-latency", action="store_true", help="profile nothing")
+    how = add_measuring_arguments(parser)
+    how.add_argument("--no-latency", action="store_true", help="profile nothing")
     add_folder_arguments(parser)
 
 

@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_results_argument(parser)
 
 
-def add_measuring_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is measured and how, of the verbs that measure a dataset."""
+def add_measuring_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What is measured and how, of the verbs that measure a dataset; returns the group that says how."""
     what = parser.add_argument_group("what to measure")
     add_codec_arguments(what)
     what.add_argument("--points", type=split_names, default=[], metavar="P,Q,...",
@@ -76,6 +76,7 @@ def add_measuring_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--decode-timeout", type=parse_positive, default=int(DECODE_TIMEOUT_S), metavar="SECONDS",
                      help="when a decoder counts as hanging (default: %(default)s)")
     how.add_argument("--keep-streams", metavar="FOLDER", help="keep the encoded files there")
+    return how
 
 
 def add_codec_arguments(group: Group) -> None:
