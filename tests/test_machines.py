@@ -18,7 +18,7 @@ from bench.reports.rate.coverage import coverage_of
 from bench.reports.rate.report import make_rate_report
 from bench.reports.rate.tables import image_table, provenance_table, summary_table
 from bench.results.labels import label_selection
-from bench.results.machines import choose_counting, find_machine, name_machine
+from bench.results.machines import choose_counting, find_machine, is_from, name_machine
 from bench.results.row_selection import select_rows
 from bench.results.rows import Provenance, Row
 from bench.results.store import read_rows
@@ -43,22 +43,24 @@ def rows_from(provenance: Provenance, **values) -> list[Row]:
 
 def test_a_machine_is_a_processor_with_its_instructions_or_a_gpu(monkeypatch: pytest.MonkeyPatch,
                                                                  tmp_path: Path) -> None:
-    assert find_machine() == {"cpu: Ours", "cpu: Ours, AVX2"}
+    assert find_machine() == "cpu: Ours | cpu: Ours, AVX2"
     assert name_machine(describe_machine("cpu", jobs=3, torch=None)) == "cpu: Ours, AVX2"
     assert name_machine(replace(OURS, cpus=64, jobs=8, libraries={"torch": "9"})) == "cpu: Ours, AVX2"
 
     pretend(monkeypatch, tmp_path / "other", "Ours", AVX512, gpu="NVIDIA H200")
-    assert find_machine() == {"cpu: Ours", "cpu: Ours, AVX-512", "cuda: NVIDIA H200"}
+    assert find_machine() == "cpu: Ours | cpu: Ours, AVX-512 | cuda: NVIDIA H200"
     assert name_machine(describe_machine("cpu", jobs=1, torch=None)) == "cpu: Ours, AVX-512"
-    assert name_machine(Provenance(device="cuda: NVIDIA H200")) in find_machine()
+    gpu, other = (rows_from(Provenance(device=f"cuda: {name}"), images=1, points=1)[0]
+                  for name in ("NVIDIA H200", "NVIDIA H20"))
+    assert is_from(gpu, find_machine()) and not is_from(other, find_machine())
 
 
 def test_a_processor_that_tells_nothing_of_itself_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pretend(monkeypatch, tmp_path / "arm", "none")
     (tmp_path / "arm" / "cpuinfo").write_text("processor\t: 0\nFeatures\t: fp asimd sve\n")
     other_machine.forget_machine()
-    (name,) = find_machine()
-    assert name.startswith("cpu: ") and len(name) > len("cpu: ")
+    assert find_machine().startswith("cpu: ") and len(find_machine()) > len("cpu: ")
+    assert " | " not in find_machine()
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -90,7 +92,7 @@ def test_strict_leaves_only_this_machines_rows(tmp_path: Path) -> None:
     assert strict.rows("kodak") == ours
     assert {row.image for row in strict.selection("kodak").rows} == {"0.png", "1.png"}
 
-    elsewhere = StoredResults(tmp_path, frozenset({"cpu: Nowhere"}))
+    elsewhere = StoredResults(tmp_path, "cpu: Nowhere")
     assert elsewhere.datasets == [] and strict.datasets == ["kodak"]
 
 

@@ -25,7 +25,8 @@ _GPU_INFO = Path("/proc/driver/nvidia/gpus")
 _LEVELS = {"AVX-512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}, "AVX2": {"avx2", "fma"}}
 
 R = TypeVar("R", Row, LatencyRow)
-Machine = frozenset[str]  # all names that rows of one machine may have, see name_machine
+Machine = str  # all names that rows of one machine may have, see name_machine, with this between them:
+OR = " | "
 
 
 def name_machine(provenance: Provenance) -> str:
@@ -38,19 +39,20 @@ def name_machine(provenance: Provenance) -> str:
 
 @lru_cache
 def find_machine() -> Machine:
-    """Return the names that rows made here have: of the processor, with and without its instructions, and of GPUs.
+    """Return the names that rows made here have: "cpu: AMD EPYC | cpu: AMD EPYC, AVX2 | cuda: NVIDIA H200".
 
     A row of before instructions were stored counts as made here where its processor has the same name.
     """
     processor = CPU + find_processor()
     instructions = find_instructions()
     gpus = (f"cuda: {gpu}" for gpu in find_gpus())
-    return frozenset({processor, ", ".join(filter(None, (processor, instructions))), *gpus})
+    names = processor, ", ".join(filter(None, (processor, instructions))), *gpus
+    return OR.join(dict.fromkeys(names))
 
 
 def is_from(row: Row | LatencyRow, machine: Machine) -> bool:
     """Whether ``row`` was made on ``machine``."""
-    return name_machine(row.provenance) in machine
+    return name_machine(row.provenance) in machine.split(OR)
 
 
 def keep_from(rows: Iterable[R], machine: Machine | None) -> list[R]:
