@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from bench.common.errors import BenchError
-from bench.common.files import reading
+from bench.common.files import file_name, reading
 from bench.results.schema import Count, Name, Number, Positive, StoredRow
 
 FILE = "answer.json"  # within the folder of reports
@@ -166,8 +166,8 @@ class Answer(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_un
         return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
 
     def find_dataset(self, name: str) -> AnswerDataset | None:
-        """Return the dataset of that name, None where nothing is known of it."""
-        return next((one for one in self.datasets if one.name == name), None)
+        """Return the dataset of that name, or in the folder of that name; None where nothing is known of it."""
+        return next((one for one in self.datasets if name in (one.name, file_name(one.name))), None)
 
     def require_sense(self) -> None:
         """See :meth:`StoredRow.require_sense`: rates are of datasets that are described, and rows have one name each.

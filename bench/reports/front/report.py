@@ -28,7 +28,7 @@ LEADING_FIGURE = "figures/rd_psnr_wide.png"  # of a report of rates
 
 def find_front(results: StoredResults) -> list[str]:
     """Return the name of the one page, where anything is stored."""
-    return [FRONT] if results.datasets or results.devices else []
+    return [FRONT] if results.datasets or results.devices or results.trainings else []
 
 
 def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
@@ -74,7 +74,7 @@ def _list_benchmarks(answer: Answer) -> list[AnswerDataset]:
 
 def _choose_pictures(answer: Answer, results: StoredResults) -> tuple[Picture, ...]:
     """The curves of the first dataset that was measured."""
-    measured = [dataset for dataset in answer.datasets if dataset.name in results.datasets
+    measured = [dataset for dataset in answer.datasets if file_name(dataset.name) in results.datasets
                 and any(rate.origin == "measured" for row in answer.rows if (rate := row.rates.get(dataset.name)))]
     if not measured:
         return ()

@@ -1,0 +1,240 @@
+"""The front page, its machine-readable answer and the terminal's table: figures, marks, links, damage, lightness."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from figures import undrawn_figures
+from msgspec.structs import replace
+from page_samples import build
+from scipy.integrate import quad
+from scipy.interpolate import PchipInterpolator
+from test_report import make_rows, store
+
+from bench.claims.catalogue import load_claims
+from bench.common.errors import BenchError
+from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
+from bench.reports.front.answer import Answer, AnswerChange, AnswerRow, choose_cost, read_answer
+from bench.reports.front.assembly import make_answer
+from bench.reports.front.text import MINIATURES, WIDTH, format_answer, format_changes
+from bench.reports.kinds import REPORTS
+from bench.results.rows import Provenance
+from bench.results.stored import StoredResults
+from tests import latency_samples
+
+ROOT = Path(__file__).parents[1]
+DATASETS = ("kodak", "clic2020", "tecnick", "pictures")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Codecs that differ by exactly their rate factors on Kodak and on a folder; two variants timed on two devices."""
+    folder = tmp_path_factory.mktemp("front") / "results"
+    codecs = (("vvenc", 1.0, False), ("webp", 1.3, False), ("hpcm_base_mini", 0.8, True))
+    for dataset, total in (("kodak", 24), ("pictures", None)):
+        rows = [row for name, factor, miniature in codecs
+                for row in make_rows(name, factor, dataset=dataset, total=total, miniature=miniature)]
+        others = [replace(row, name="rwkv_phase1_mini", label="RWKV-1", key="r" + row.key, series="r" + row.series,
+                          bpp=0.9 * row.bpp) for row in rows if row.miniature]
+        store(folder, [*rows, *others])
+    for device, factor, month in (("old", 1.5, 1), ("new", 3, 2)):
+        values = {"device": f"cpu: {device}", "provenance": Provenance(device=f"cpu: {device}"),
+                  "measured_at": f"2026-0{month}-01T00:00:00+00:00"}
+        rows = [*latency_samples.both("hpcm_base", **values),
+                *latency_samples.both("rwkv_phase1", 0.1 * factor, 0.2 * factor, **values)]
+        latency_samples.store(folder, rows, f"cpu-{device}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answer(results: Path) -> Answer:
+    return make_answer(StoredResults(results))
+
+
+def row_of(answer: Answer, name: str) -> AnswerRow:
+    return next(row for row in answer.rows if row.name == name)
+
+
+def integrate_bd_rate(dataset: str, name: str) -> float:
+    """BD-rate in percent against the dataset's anchor, by quadrature of scipy's interpolators."""
+    curves = [load_anchor(dataset, list_anchors(dataset)[0]), load_curve(dataset, name)]
+    points = [sorted(zip(curve.points.on_curve("psnr"), curve.bpp)) for curve in curves]
+    low, high = max(one[0][0] for one in points), min(one[-1][0] for one in points)
+    log_rates = [PchipInterpolator(qualities, np.log(rates)) for qualities, rates in (zip(*one) for one in points)]
+    area = quad(lambda quality: log_rates[1](quality) - log_rates[0](quality), low, high, limit=500, epsabs=1e-10)[0]
+    return 100 * float(np.expm1(area / (high - low)))
+
+
+class TestFigures:
+    @pytest.mark.parametrize("dataset", ["kodak", "clic2020", "tecnick"])
+    @pytest.mark.parametrize(("variant", "curve"), [("hpcm_base", "hpcm-base-mse"), ("hpcm_large", "hpcm-large-mse")])
+    def test_published_points_are_integrated(self, answer, dataset, variant, curve):
+        rate = row_of(answer, variant).rates[dataset]
+        assert rate.origin == "published" and rate.versus_anchor.interval is None
+        assert rate.versus_anchor.percent == pytest.approx(integrate_bd_rate(dataset, curve), abs=1e-3)
+
+    def test_measured_codecs_differ_by_their_rate_factors(self, answer):
+        """Where no VVC curve is published VVenC is the anchor; miniatures are compared with that of the baseline."""
+        webp, mini = row_of(answer, "webp").rates["pictures"], row_of(answer, "rwkv_phase1_mini").rates["pictures"]
+        assert answer.find_dataset("pictures").anchor == "VVenC" and webp.origin == "measured"
+        assert webp.versus_anchor.percent == pytest.approx(30) and webp.versus_base is None
+        assert mini.versus_base.percent == pytest.approx(-10)
+        low, high = mini.versus_base.interval
+        assert low <= mini.versus_base.percent <= high
+
+    def test_measured_points_go_before_published_ones(self, tmp_path):
+        rows = [replace(row, name="hpcm_base", label="HPCM-Base", codec="learned", key="h" + row.key,
+                        series="h" + row.series, bpp=0.5 * row.bpp) for row in make_rows("vvenc")]
+        found = make_answer(StoredResults(store(tmp_path, [*make_rows("vvenc"), *rows])))
+        kodak, clic = (row_of(found, "hpcm_base").rates[name] for name in ("kodak", "clic2020"))
+        assert (kodak.origin, kodak.images, clic.origin) == ("measured", 24, "published")
+        assert row_of(found, "vvenc").rates["kodak"].versus_base.percent == pytest.approx(100)
+
+    def test_times_are_against_the_base_of_the_same_device_the_newest_first(self, answer):
+        costs = row_of(answer, "rwkv_phase1").costs
+        assert [(cost.device, round(cost.decode_ratio, 6)) for cost in costs] == [("cpu: new", 3), ("cpu: old", 1.5)]
+        assert choose_cost(row_of(answer, "rwkv_phase1"), {"cpu: old"}).decode_s == pytest.approx(0.2 * 1.5, rel=0.05)
+        assert row_of(answer, "hpcm_base").costs[0].decode_ratio == 1 and costs[0].parameters == 68_505_299
+
+    def test_variant_that_is_only_trained_otherwise_has_the_costs_of_its_model(self, answer):
+        balanced, base = row_of(answer, "balanced_phase1"), row_of(answer, "hpcm_base")
+        assert balanced.costs == base.costs and balanced.costs[0].model == "hpcm_base"
+
+    def test_claims_are_counted_by_verdict(self, answer):
+        for row in answer.rows:
+            about = [claim.verdict for claim in answer.claims if claim.codec == row.name]
+            assert row.supported + row.refuted + row.open == len(about)
+            assert row.refuted == about.count("REFUTED")
+        assert sum(row.supported for row in answer.rows) > 5  # published points and parameters come out again
+
+
+class TestFile:
+    def test_round_trip(self, answer, tmp_path):
+        (tmp_path / "answer.json").write_bytes(answer.to_bytes())
+        assert read_answer(tmp_path / "answer.json") == answer
+
+    @pytest.mark.parametrize(("damage", "field"), [
+        (lambda values: values["rows"][0].update(costs="none"), "rows[0].costs"),
+        (lambda values: values["rows"][0]["rates"]["kodak"]["versus_anchor"].update(percent="x"),
+         "rows[0].rates[...].versus_anchor.percent"),
+        (lambda values: values["rows"][1].update(nmae="x"), "nmae"),
+        (lambda values: values["claims"][2].pop("verdict"), "claims[2]"),
+        (lambda values: values["datasets"].pop(0), "rows[0].rates"),
+        (lambda values: values["rows"][1].update(name=values["rows"][0]["name"]), "rows[1].name"),
+        (lambda values: values.pop("schema"), "schema"),
+        (lambda values: values.update(schema=99), "99"),
+    ])
+    def test_damage_is_named(self, answer, tmp_path, damage: Callable, field: str):
+        values = json.loads(answer.to_bytes())
+        damage(values)
+        (tmp_path / "answer.json").write_text(json.dumps(values))
+        with pytest.raises(BenchError, match=re.escape(field)) as raised:
+            read_answer(tmp_path / "answer.json")
+        assert "bench report" in raised.value.hint
+
+    def test_missing_and_torn_files_are_errors(self, answer, tmp_path):
+        for content in (None, answer.to_bytes()[:1000], b"\xff", b"[" * 100_000):
+            if content is not None:
+                (tmp_path / "answer.json").write_bytes(content)
+            with pytest.raises(BenchError, match="answer.json"):
+                read_answer(tmp_path / "answer.json")
+
+    def test_reading_and_printing_is_light(self, answer, tmp_path):
+        (tmp_path / "answer.json").write_bytes(answer.to_bytes())
+        program = ("import sys; from pathlib import Path; from bench.reports.front.answer import read_answer; "
+                   "from bench.reports.front.text import format_answer, format_changes; "
+                   "found = read_answer(Path(sys.argv[1])); print(format_answer(found, ['kodak'])); "
+                   "format_changes(found); print([name for name in ('numpy', 'pandas', 'matplotlib', 'scipy', 'torch', "
+                   "'jinja2', 'yaml') if name in sys.modules])")
+        ran = subprocess.run([sys.executable, "-c", program, tmp_path / "answer.json"], cwd=ROOT, check=True,
+                             capture_output=True, text=True)
+        assert ran.stdout.splitlines()[-1] == "[]" and "HPCM-Base" in ran.stdout
+
+
+class TestTerminal:
+    @pytest.mark.parametrize("datasets", [["kodak"], ["pictures"], ["kodak", "clic2020", "tecnick"], list(DATASETS)])
+    def test_lines_are_short_and_the_answer_comes_first(self, answer, datasets):
+        lines = format_answer(answer, datasets).splitlines()
+        assert max(map(len, lines)) <= WIDTH
+        assert lines[0].startswith("On ")
+
+    def test_miniatures_stand_apart(self, answer):
+        above, below = format_answer(answer, ["kodak"]).split(MINIATURES)
+        full = [line for line in above.splitlines() if line.startswith("RWKV-1")]
+        assert len(full) == 1 and "3.00" in full[0] and "−10.0" not in full[0]
+        assert "−10.0" in next(line for line in below.splitlines() if line.startswith("RWKV-1"))
+
+    def test_published_points_are_marked(self, answer):
+        line = next(line for line in format_answer(answer, ["kodak"]).splitlines() if line.startswith("HPCM-Large"))
+        assert line.count("*") == 2 and "*" not in next(
+            line for line in format_answer(answer, ["kodak"]).splitlines() if line.startswith("WebP"))
+
+    def test_chosen_codec_is_shown_alone_with_its_claims(self, answer):
+        shown = format_answer(answer, ["kodak"], ["rwkv_phase1"])
+        flat = " ".join(shown.split())
+        about = [claim.name for claim in load_claims().values() if claim.variant == "rwkv_phase1"]
+        verdicts = {claim.name: claim.verdict for claim in answer.claims if claim.codec == "rwkv_phase1"}
+        assert about and [name for name in about if not re.search(f"{verdicts[name]} {name}(:| on )", flat)] == []
+        assert "WebP" not in shown and MINIATURES not in shown
+
+    def test_folder_shows_what_was_measured_on_it(self, answer):
+        shown = format_answer(answer, ["pictures"])
+        assert "WebP" in shown and "HPCM-Large" not in shown.partition(MINIATURES)[0]
+
+    def test_unknown_names_are_passed_over(self, answer):
+        assert "No claim is about mine." in format_answer(answer, ["nowhere"], ["mine"])
+
+    def test_this_machines_times_go_first(self, answer):
+        for machine, ratio, device in (({"cpu: old"}, "1.50", "cpu: old"), ((), "3.00", "cpu: new")):
+            shown = format_answer(answer, ["kodak"], ["rwkv_phase1"], machine)
+            assert ratio in shown and f"decode: {device}, 768x512" in shown
+
+    def test_changes_are_listed_worse_first_and_by_codec(self, answer):
+        changes = tuple(AnswerChange(kind="rate", what=what, before="1", after="2", worse=worse, reason="images",
+                                     codec=what) for what, worse in (("webp", False), ("jpeg", True)))
+        changed = replace(answer, changes=changes, compared=True)
+        shown = format_changes(changed)
+        assert shown.index("WORSE: rate of jpeg") < shown.index("better: rate of webp")
+        assert "jpeg" not in format_changes(changed, ["webp"])
+        assert "nothing got" in format_changes(replace(changed, changes=()))
+        assert "--accept" in format_changes(replace(changed, changes=(), compared=False))
+
+
+@pytest.fixture(scope="module")
+def written(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All reports in one folder."""
+    folder = tmp_path_factory.mktemp("reports")
+    with undrawn_figures():
+        for kind in REPORTS:
+            if REPORTS.get(kind).find(StoredResults(results)):
+                build(kind, results, folder)
+    return folder
+
+
+class TestPage:
+    def test_everything_that_it_links_is_there(self, written):
+        pages = {name: (written / name).read_text() for name in ("README.md", "index.html")}
+        links = {"README.md": re.findall(r"\]\(([^)#]+)\)", pages["README.md"]),
+                 "index.html": re.findall(r"""(?:href|src)="([^"#]+)\"""", pages["index.html"])}
+        for found in links.values():
+            local = [link for link in found if not link.startswith("http")]
+            assert [link for link in local if not (written / link).exists()] == []
+            assert {"kodak", "pictures", "latency", "claims"} <= {link.split("/")[0] for link in local}
+            assert any(link.endswith(".png") for link in local)
+
+    def test_it_is_the_answer_that_stands_in_the_file(self, written, answer):
+        assert read_answer(written / "answer.json") == answer
+        readme = (written / "README.md").read_text()
+        assert readme.index("HPCM-Large") < readme.index("rd_psnr") < readme.index("](claims/README.md)")
+        assert readme.index("](claims/README.md)") < readme.index("| RWKV-1 (miniature) |")
+
+    def test_same_rows_same_bytes(self, written, results, tmp_path):
+        again = build("front", results, tmp_path)
+        assert all(path.read_bytes() == (written / path.relative_to(tmp_path)).read_bytes() for path in again)
