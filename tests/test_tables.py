@@ -185,7 +185,7 @@ class TestCurves:
     def test_otherwise_all_points_go_over_the_shared_images(self):
         selection = select_rows("kodak", self.rows(4, {"q2": IMAGES[:1]}))
         (curve,) = measured_curves(selection, "psnr", 3)
-        assert len(curve.rate) == 4 and set(curve.image_curves) == set(IMAGES[1:3]) and not curve.whole_set
+        assert len(curve.rate) == 4 and set(curve.data.per_image) == set(IMAGES[1:3]) and not curve.whole_set
         assert curve.rate == pytest.approx([0.1 * 2**p * 2.5 for p in range(4)])
 
     def test_points_are_ordered_by_rate(self):

@@ -38,6 +38,7 @@ class Points:
     curve_quality: Mapping[str, Values] = field(default_factory=dict)
     encode_s: Values | None = None
     decode_s: Values | None = None
+    _on_curve: dict[str, Values | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def metrics(self) -> list[str]:
@@ -58,6 +59,11 @@ class Points:
         Raises:
             ConfigurationError: no such metric.
         """
+        if metric not in self._on_curve:
+            self._on_curve[metric] = self._find_on_curve(metric)
+        return self._on_curve[metric]
+
+    def _find_on_curve(self, metric: str) -> Values | None:
         entry = METRICS.get(metric)
         if metric in self.curve_quality:
             return self.curve_quality[metric]

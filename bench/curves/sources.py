@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
 from bench.curves.anchors.compressai_json import read_json
 from bench.curves.anchors.csv_points import read_csv
-from bench.curves.rd_curve import Points, RDCurve, average_points
-from bench.metrics.quality import METRICS
+from bench.curves.rd_curve import Points, RDCurve, Values, average_points
+from bench.metrics.quality import METRICS, QualityMetric
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.results.machines import describe_mixture
-from bench.results.row_selection import select_rows
+from bench.results.row_selection import Choice, select_rows
 from bench.results.rows import OK, Row
 from bench.results.store import read_rows
 
@@ -81,23 +81,35 @@ def average_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDC
     for what, found in (("codecs", {row.name for row in rows}), ("datasets", {row.dataset for row in rows})):
         if len(found) > 1:
             raise BenchError(f"the rows are of several {what}: {', '.join(sorted(found))}")
-    for metric in metrics:
-        METRICS.get(metric)
+    return average_choices(select_rows(rows[0].dataset if rows else "", rows).choices, metrics)
 
-    measured: dict[str, dict[str, Row]] = {}
-    for choice in select_rows(rows[0].dataset if rows else "", rows).choices:  # by rising mean rate
-        measured[choice.point] = {_name_for_pairing(row): row for row in choice.rows if _is_measured(row, metrics)}
+
+def average_choices(choices: Sequence[Choice], metrics: Sequence[str] = ("psnr",)) -> RDCurve:
+    """Average the chosen rows of one codec, as :func:`average_rows` does.
+
+    Args:
+        choices: of one codec on one dataset, by rising mean rate.
+        metrics: names in METRICS.
+
+    Raises:
+        NoCommonImage: no image is measured at every rate point.
+        ConfigurationError: there is no such metric.
+    """
+    scales = [METRICS.get(metric) for metric in metrics]
+    measured = {choice.point: {_name_for_pairing(row): row for row in choice.rows if _is_measured(row, scales)}
+                for choice in choices}
     points, images, remarks = choose_common_images(measured)
     if not images:
-        name = f"{rows[0].name}: " if rows else ""
+        name = f"{choices[0].name}: " if choices else ""
         raise NoCommonImage(f"{name}no image is measured at every rate point with {' and '.join(metrics)}",
                             "python -m bench evaluate measures what is missing")
 
-    mixture = describe_mixture(measured[point][image] for point in points for image in images)
+    by_point = [[measured[point][image] for image in images] for point in points]
+    mixture = describe_mixture(row for rows in by_point for row in rows)
     if mixture:
         remarks.append(mixture)
-    per_image = {image: _collect_points([measured[point][image] for point in points]) for image in images}
-    first = rows[0]
+    per_image = dict(zip(images, _collect_points(by_point)))
+    first = choices[0].rows[0]
     return RDCurve(
         dataset=first.dataset, name=first.name, label=first.label, points=average_points(list(per_image.values())),
         description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
@@ -110,10 +122,11 @@ def _state_convention(metrics: Sequence[str]) -> str:
     return "; ".join((*(METRICS.get(metric).convention for metric in metrics), "bpp from the file"))
 
 
-def _is_measured(row: Row, metrics: Sequence[str]) -> bool:
+def _is_measured(row: Row, metrics: Sequence[QualityMetric]) -> bool:
     if row.status != OK or row.bpp is None:
         return False
-    return all(row.curve_quality(metric) is not None for metric in metrics)
+    return all(metric.name in row.quality and metric.curve_value(row.quality[metric.name]) is not None
+               for metric in metrics)
 
 
 def _name_for_pairing(row: Row) -> str:
@@ -179,17 +192,21 @@ def _take_named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
     return [row for row in rows if row.name == (name or found[0])]
 
 
-def _collect_points(rows: Sequence[Row]) -> Points:
-    """Points of one image, one row each; a value that a row lacks is left out of all."""
-    columns = {metric: _complete_column([row.quality.get(metric) for row in rows]) for metric in METRICS}
-    return Points(
-        bpp=_complete_column([row.bpp for row in rows]) or (),
-        quality={metric: column for metric, column in columns.items() if column is not None},
-        encode_s=_complete_column([row.encode_s for row in rows]),
-        decode_s=_complete_column([row.decode_s for row in rows]),
-    )
+def _collect_points(by_point: Sequence[Sequence[Row]]) -> Iterator[Points]:
+    """Yield the points of each image; a value that one of its rows lacks is left out of all.
+
+    Args:
+        by_point: for each rate point the rows of all images, in one order.
+    """
+    qualities = {metric: _collect_column([row.quality.get(metric) for row in rows] for rows in by_point)
+                 for metric in METRICS}
+    columns = [_collect_column([getattr(row, name) for row in rows] for rows in by_point)
+               for name in ("bpp", "encode_s", "decode_s")]
+    for image, (bpp, encode_s, decode_s) in enumerate(zip(*columns)):
+        known = {metric: values for metric, column in qualities.items() if (values := column[image]) is not None}
+        yield Points(bpp or (), known, encode_s=encode_s, decode_s=decode_s)
 
 
-def _complete_column(values: Sequence[float | None]) -> tuple[float, ...] | None:
-    known = tuple(value for value in values if value is not None)
-    return known if len(known) == len(values) else None
+def _collect_column(by_point: Iterable[Sequence[float | None]]) -> list[Values | None]:
+    """For each image its values at all points, or None where one is missing."""
+    return [None if None in values else values for values in zip(*by_point)]

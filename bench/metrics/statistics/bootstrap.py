@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -108,13 +109,14 @@ def paired_bd_bootstrap(
 
     return BDBootstrap(
         averaged=_estimate(result.value, resampled, left_out),
-        per_image=_estimate_mean(values, counts[has_value]) if len(values) else None,
+        per_image=_estimate_mean(values, counts if has_value.all() else counts[has_value]) if len(values) else None,
         per_image_values=single,
         share_improved=float(better.mean()) if len(values) else None,
         drop_one=_find_range_without_a_point(anchor, test, measure, min_overlap),
         failed=failed, resamples=resamples, seed=seed)
 
 
+@lru_cache(maxsize=4)  # all comparisons on one dataset draw the same
 def resample_counts(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
     """Draw images with replacement.
 
@@ -122,7 +124,7 @@ def resample_counts(images: int, resamples: int = RESAMPLES, seed: int = SEED) -
         images, resamples, seed: how many there are, how often to draw as many, and how.
 
     Returns:
-        (images, resamples), how often each image is in each resample.
+        (images, resamples), how often each image is in each resample; not to be written to.
 
     >>> resample_counts(images=3, resamples=2, seed=0).sum(axis=0)
     array([3., 3.])
@@ -130,7 +132,9 @@ def resample_counts(images: int, resamples: int = RESAMPLES, seed: int = SEED) -
     drawn = np.random.default_rng(seed).integers(images, size=(images, resamples))
     cells = drawn * resamples + np.arange(resamples)
     counts = np.bincount(cells.ravel(), minlength=images * resamples)
-    return counts.reshape(images, resamples).astype(float)
+    counts = counts.reshape(images, resamples).astype(float)
+    counts.flags.writeable = False
+    return counts
 
 
 def bd_of_curves(anchor: Points, test: Points, measure: str, min_overlap: float = MINIMUM_OVERLAP) -> np.ndarray:
@@ -172,8 +176,10 @@ def bd_of_curves(anchor: Points, test: Points, measure: str, min_overlap: float 
 
 def _axes(side: Points, measure: str) -> tuple[np.ndarray, np.ndarray]:
     """What is integrated over and what is integrated, in order of rate: quality and log10 rate, or the other way."""
-    order = np.argsort(side[0], axis=0, kind="stable")
-    rate, quality = (np.take_along_axis(part, order, axis=0) for part in side)
+    rate, quality = side
+    if not (rate[:-1] <= rate[1:]).all():
+        order = np.argsort(rate, axis=0, kind="stable")
+        rate, quality = (np.take_along_axis(part, order, axis=0) for part in side)
 
     with np.errstate(invalid="ignore", divide="ignore"):  # rates that are not positive, which _rises finds
         log_rate = np.log10(rate)
@@ -189,10 +195,10 @@ def _rises(values: np.ndarray) -> np.ndarray:
 
 
 def _average(side: Points, weights: np.ndarray) -> Points:
-    """Means over images with each column of ``weights``, (images, curves); NaN where a column has none."""
+    """Means over images with each column of ``weights``, (images, curves), which all add up to the same."""
     rate, quality = side
-    total = weights.sum(axis=0)
-    with np.errstate(invalid="ignore"):
+    total = weights[:, 0].sum()
+    with np.errstate(invalid="ignore"):  # of a single image, once that is left out
         return rate @ weights / total, quality @ weights / total
 
 
@@ -233,19 +239,17 @@ def _find_range_without_a_point(
     if points <= MINIMUM_POINTS:
         return None
 
-    values = []
-    for index in range(points):
-        fewer = _without_point(anchor, index) if together else anchor
-        value = _compare_averages(fewer, _without_point(test, index), measure, min_overlap).value
-        if value is None:
-            return None
-        values.append(value)
-    return min(values), max(values)
+    kept = np.array([np.delete(np.arange(points), index) for index in range(points)]).T
+    whole = np.tile(np.arange(len(anchor[0]))[:, None], points)
+    values = bd_of_curves(_take_averages(anchor, kept if together else whole), _take_averages(test, kept), measure,
+                          min_overlap)
+    return None if np.isnan(values).any() else (float(values.min()), float(values.max()))
 
 
-def _without_point(side: Points, index: int) -> Points:
-    rate, quality = side
-    return np.delete(rate, index, axis=0), np.delete(quality, index, axis=0)
+def _take_averages(side: Points, indices: np.ndarray) -> Points:
+    """Of the averaged curve the points at ``indices``, (points, curves)."""
+    rate, quality = (part.mean(axis=1) for part in side)
+    return rate[indices], quality[indices]
 
 
 def _as_points(rate: np.ndarray, quality: np.ndarray) -> Points:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from bench import metrics
 from bench.common.text import format_count
 from bench.curves.rd_curve import average_over_shared_images
 from bench.metrics.quality import QualityMetric, headline_metrics
-from bench.metrics.statistics.bootstrap import paired_bd_bootstrap
+from bench.metrics.statistics.bootstrap import RATE, bd_of_curves, paired_bd_bootstrap
 from bench.reports.rate.curves import ReportCurve
 
+Stacked = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of the easiest ones
 
 
@@ -95,7 +99,7 @@ def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
 
 def align_curves(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
     """Return both curves as averages over the same images, or the reason why that can't be done."""
-    if anchor.image_curves and test.image_curves:
+    if anchor.knows_images and test.knows_images:
         shared = average_over_shared_images(anchor.data, test.data, anchor.metric)
         if shared is None:
             return "no image in common with the anchor"
@@ -144,16 +148,14 @@ def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, fl
     how much the choice of images matters, not what another training would have given.
     """
     leading = headline_metrics()[0].name
-    if not all(leading in side.curves and side.curves[leading].image_curves for side in (anchor, test)):
+    if not all(leading in side.curves and side.curves[leading].knows_images for side in (anchor, test)):
         return None
     aligned = align_curves(anchor.curves[leading], test.curves[leading])
     if isinstance(aligned, str):
         return None
 
-    images = sorted(aligned[0].image_curves)
     try:
-        found = paired_bd_bootstrap(*aligned[0].data.stack_images(images, leading),
-                                    *aligned[1].data.stack_images(images, leading))
+        found = paired_bd_bootstrap(*_stack_images(*aligned, leading))
     except ValueError:  # no BD-rate, or none for too many resamples
         return None
     return found.averaged.interval()
@@ -172,13 +174,26 @@ def _compare_leading(result: Comparison, metric: QualityMetric, anchor: ReportCu
     result.bd_quality = quality.value
     result.overlap_percent = None if rate.overlap is None else 100 * rate.overlap
 
-    if anchor.image_curves and test.image_curves:
-        single = metrics.per_image_bd(anchor.image_curves, test.image_curves)
-        result.per_image_count, total = len(single.values), len(anchor.image_curves)
-        if result.per_image_count >= LEAST_SHARE_OF_IMAGES * total:
-            result.per_image_percent = single.mean
-        else:
-            result.remarks.append(f"no mean of single images: only {result.per_image_count} of {total} have a BD-rate")
+    if anchor.knows_images and test.knows_images:
+        _add_per_image(result, _stack_images(anchor, test, metric.name))
+
+
+def _stack_images(anchor: ReportCurve, test: ReportCurve, metric: str) -> Stacked:
+    """Rates and qualities of the anchor, then of the test, each (images, points), over the images that both know."""
+    images = sorted(anchor.data.images_with(metric) & test.data.images_with(metric))
+    return *anchor.data.stack_images(images, metric), *test.data.stack_images(images, metric)
+
+
+def _add_per_image(result: Comparison, stacked: Stacked) -> None:
+    """Add the mean of single images' BD-rates to ``result``."""
+    anchor_rate, anchor_quality, test_rate, test_quality = (part.T for part in stacked)
+    single = bd_of_curves((anchor_rate, anchor_quality), (test_rate, test_quality), RATE)
+    values = single[~np.isnan(single)]
+    result.per_image_count, total = len(values), len(single)
+    if values.size >= LEAST_SHARE_OF_IMAGES * total:
+        result.per_image_percent = math.fsum(values) / len(values)
+    else:
+        result.remarks.append(f"no mean of single images: only {result.per_image_count} of {total} have a BD-rate")
 
 
 def _compare_other(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> None:

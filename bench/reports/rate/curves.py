@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 
 from bench.curves.anchors.catalogue import find_published, list_anchors, load_anchor, load_curve, read_imported
 from bench.curves.rd_curve import RDCurve
-from bench.curves.sources import NoCommonImage, average_rows
+from bench.curves.sources import NoCommonImage, average_choices
 from bench.metrics import Curve
 from bench.metrics.quality import headline_metrics
+from bench.reports.page.table import group_records
 from bench.results.labels import label_codecs
 from bench.results.row_selection import Selection
 
@@ -79,9 +81,9 @@ class ReportCurve:
         return tuple(quality for _, quality in self.curve.points())
 
     @cached_property
-    def image_curves(self) -> dict[str, Curve]:
-        """Curves of single images, where known."""
-        return self.data.image_curves(self.metric)
+    def knows_images(self) -> bool:
+        """Whether values of single images are known."""
+        return bool(self.data.images_with(self.metric))
 
     def over_data(self, data: RDCurve) -> ReportCurve:
         """Return this curve with other averages; itself where they are its own."""
@@ -91,22 +93,23 @@ class ReportCurve:
 def measured_curves(selection: Selection, metric: str, total: int | None) -> list[ReportCurve]:
     """Return the curve of every codec in ``selection`` that has measured values of ``metric``.
 
-    How points and images are chosen is said in :func:`bench.curves.sources.average_rows`. Learned codecs come
+    How points and images are chosen is said in :func:`bench.curves.sources.average_choices`. Learned codecs come
     first.
 
     Args:
         total: images in the whole dataset; None for a folder of the user's, which counts as whole.
     """
     curves = []
+    by_codec = group_records(selection.choices, attrgetter("name"))
     for name, label in label_codecs(selection.rows).items():
-        rows = [row for row in selection.rows if row.name == name]
         try:
-            data = average_rows(rows, (metric,))
+            data = average_choices(by_codec[name], (metric,))
         except NoCommonImage:
             continue
+        first = by_codec[name][0].rows[0]
         curves.append(ReportCurve(
             replace(data, label=label), metric, MEASURED, whole_set=total is None or data.images == total,
-            learned=rows[0].codec == LEARNED, miniature=rows[0].miniature,
+            learned=first.codec == LEARNED, miniature=first.miniature,
         ))
     return sorted(curves, key=lambda curve: not curve.learned)
 
