@@ -111,8 +111,8 @@ COST_COLUMNS: tuple[Column[AnswerRow], ...] = (
     _cost_column("decode_s", "Decode", "s", 2, attrgetter("decode_s")),
     _cost_column("decode_vs_base", "of base", "", 2, decode_ratio_text),
     _cost_column("peak_mb", "Memory", "MB", 0, _scale("peak_bytes", 1e6)),
-    _cost_column("parameters_m", "Parameters", "M", 1, _scale("parameters", 1e6)),
-    _cost_column("decode_kmac_per_pixel", "Decoder", "kMAC/pixel", 0, attrgetter("decode_kmac_per_pixel")),
+    _cost_column("parameters_m", "Params", "M", 1, _scale("parameters", 1e6)),
+    _cost_column("decode_kmac_per_pixel", "Decoder", "kMAC/px", 0, attrgetter("decode_kmac_per_pixel")),
 )
 
 
