@@ -21,12 +21,15 @@ from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics import Curve, bd_rate
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED, VERDICTS
 from bench.reports.claims.junit import summary_markdown, write_junit
+from bench.reports.claims.pair_overview import plot_overview
 from bench.reports.claims.pairs import find_rate_change, plot_pair
 from bench.reports.claims.plots import LOOKS, MOST_ROWS, Panel, label_rows, plot_forest
 from bench.reports.claims.report import assemble_claims
 from bench.reports.claims.summary import summary_text
 from bench.reports.claims.text import MARK, Names, claimed_text, p_text, what_text
-from bench.reports.page.files import contents_of, write_report
+from bench.reports.page.canvas import render_figure
+from bench.reports.page.figures import WIDE
+from bench.reports.page.files import list_contents, write_report
 
 NAMES = Names({"rwkv_phase1": "RWKV-1", "hpcm_base": "HPCM-Base", "multiref_phase1": "MultiRef-1"},
               {"hpcm_base": "HPCM", "multiref_phase1": "Multi-reference", "rwkv_phase1": "RWKV"})
@@ -105,7 +108,7 @@ def written(tmp_path_factory) -> Path:
 
 
 def table_of(result: ClaimsResult, name: str):
-    report = assemble_claims(result, NAMES, with_plots=False)
+    report = assemble_claims(result, NAMES)
     return next(table for table in report.tables if table.name == name)
 
 
@@ -160,7 +163,7 @@ def test_latex_escapes_its_special_characters(written):
 
 
 def test_miniatures_have_tables_of_their_own_that_say_so():
-    report = assemble_claims(RESULT, NAMES, with_plots=False)
+    report = assemble_claims(RESULT, NAMES)
     tables = {table.name: table for table in report.tables}
     mini, full = tables["miniatures_rwkv"], tables["claims_rwkv"]
     assert mini.title.startswith("Miniatures, not the authors' models") and mini.warnings
@@ -174,7 +177,7 @@ def test_miniatures_have_tables_of_their_own_that_say_so():
 
 def test_without_miniatures_nothing_speaks_of_them():
     full = replace(RESULT, judgements=JUDGEMENTS[:-1], pairs=())
-    titles = [section.title for section in assemble_claims(full, NAMES, with_plots=False).sections]
+    titles = [section.title for section in assemble_claims(full, NAMES).sections]
     assert not any("Miniature" in title or "compared" in title for title in titles)
     assert "miniatures" not in [column.key for column in table_of(full, "verdicts").columns]
 
@@ -205,7 +208,7 @@ def test_changes_come_with_what_got_worse_first():
     table = table_of(RESULT, "changes")
     assert table.column("effect") == ["worse", "better"]
     assert table.column("reason") == [CHANGES[1].reason, CHANGES[0].reason]
-    report = assemble_claims(replace(RESULT, changes=CHANGES[:1]), NAMES, with_plots=False)
+    report = assemble_claims(replace(RESULT, changes=CHANGES[:1]), NAMES)
     assert not report.warnings
 
 
@@ -253,13 +256,13 @@ def has_colour(pixels: np.ndarray, colour: str) -> bool:
 def test_forest_plot_draws_each_verdict_in_its_colour_and_counts_what_is_left_out():
     drawn = [judged(f"c{n}", verdict, float(n)) for n, verdict in enumerate((SUPPORTED, REFUTED, UNDECIDED))]
     figures = plot_forest("forest_rwkv", "RWKV", [*drawn, JUDGEMENTS[4], JUDGEMENTS[5]], NAMES)
-    assert [figure.name for figure in figures] == ["forest_rwkv_wide", "forest_rwkv_column"]
-    for figure in figures:
-        pixels = pixels_of(figure.png)
+    assert [figure.name for figure in figures] == ["forest_rwkv"]
+    for layout in figures[0].layouts:
+        pixels = pixels_of(render_figure(figures[0], layout))
         shown = {verdict for verdict, (colour, _) in LOOKS.items()
                  if verdict != INVALID and has_colour(pixels, colour)}  # its grey is in the edges of letters too
         assert shown == {SUPPORTED, REFUTED, UNDECIDED}
-        assert figure.caption.endswith("2 claims.")
+    assert figures[0].caption.endswith("2 claims.")
 
 
 def test_no_two_rows_of_a_panel_have_the_same_label():
@@ -278,10 +281,10 @@ def test_forest_plot_of_nothing_measured_is_left_away():
 def test_long_plot_forest_are_split_and_none_is_taller_than_a_page():
     many = [judged(f"c{n}", SUPPORTED, float(n % 7), metric=("total_time", "memory", "parameters")[n % 3])
             for n in range(2 * MOST_ROWS + 5)]
-    figures = [figure for figure in plot_forest("forest", "RWKV", many, NAMES) if figure.name.endswith("_wide")]
-    assert [figure.name for figure in figures] == [f"forest_{n}_wide" for n in range(1, len(figures) + 1)]
+    figures = plot_forest("forest", "RWKV", many, NAMES)
+    assert [figure.name for figure in figures] == [f"forest_{n}" for n in range(1, len(figures) + 1)]
     assert len(figures) in (3, 4)
-    assert all(pixels_of(figure.png).shape[0] <= 9.7 * 200 for figure in figures)
+    assert all(pixels_of(render_figure(figure, WIDE)).shape[0] <= 9.7 * 200 for figure in figures)
 
 
 def test_rate_change_of_a_constant_factor_is_that_factor():
@@ -306,15 +309,14 @@ def test_no_rate_change_where_curves_cannot_be_compared(quality):
 
 
 def test_plot_pair_show_savings_and_losses_of_single_images():
-    figures = plot_pair(pair())
-    assert [figure.name for figure in figures] == [f"pair_kodak_test_against_anchor_{kind}"
-                                                   for kind in ("wide", "column")]
-    for figure in figures:
-        pixels = pixels_of(figure.png)
+    figure = plot_pair(pair())
+    assert figure.name == "pair_kodak_test_against_anchor"
+    for layout in figure.layouts:
+        pixels = pixels_of(render_figure(figure, layout))
         assert has_colour(pixels, "#0072B2") and has_colour(pixels, "#D55E00")
-        assert "BD-rates of 6 images" in figure.caption and "+5.00 % (95 % interval −3.00 % to" in figure.caption
-    better = plot_pair(pair(per_image_percent=(-1.0, -2.0, -3.0, -4.0, -5.0, float("nan"))))[0]
-    assert not has_colour(pixels_of(better.png), "#D55E00")
+    assert "BD-rates of 6 images" in figure.caption and "+5.00 % (95 % interval −3.00 % to" in figure.caption
+    better = plot_pair(pair(per_image_percent=(-1.0, -2.0, -3.0, -4.0, -5.0, float("nan"))))
+    assert not has_colour(pixels_of(render_figure(better, WIDE)), "#D55E00")
     assert better.caption.endswith("Without a BD-rate of their own: 1 image.")
 
 
@@ -322,20 +324,32 @@ def test_published_averages_have_no_panel_of_images():
     averaged = [replace(one, per_image={}, images=None) for one in (pair().anchor, pair().test)]
     published = pair(images=(), per_image_percent=(), anchor=averaged[0], test=averaged[1], per_image_mean_percent=None,
                      interval=None)
-    figures = plot_pair(published)
-    assert not has_colour(pixels_of(figures[0].png), "#0072B2")
-    assert (pixels_of(figures[0].png) < 128).any() and figures[0].caption.endswith("Single images are not known.")
+    figure = plot_pair(published)
+    pixels = pixels_of(render_figure(figure, WIDE))
+    assert not has_colour(pixels, "#0072B2")
+    assert (pixels < 128).any() and figure.caption.endswith("Single images are not known.")
+
+
+def test_overview_shows_every_pair_with_its_images_by_the_side_of_zero_that_it_is_on():
+    saving = pair(value_percent=-4.0, interval=(-5.0, -3.0))
+    both, one = (render_figure(plot_overview("pairs", pairs), WIDE) for pairs in ([pair(), saving], [saving]))
+    for colour, drawn in (("#0072B2", True), ("#D55E00", False)):
+        assert has_colour(pixels_of(both), colour) and has_colour(pixels_of(one), colour) == drawn
+    assert pixels_of(both).shape[0] > pixels_of(one).shape[0]
+    assert "claims VARIANT --figures" in plot_overview("pairs", [saving]).caption
 
 
 def test_same_result_gives_the_same_bytes():
     small = ClaimsResult(JUDGEMENTS[:3], (pair(3),))
-    assert contents_of(assemble_claims(small, NAMES)) == contents_of(assemble_claims(small, NAMES))
+    for first, second in zip(*(assemble_claims(small, NAMES).figures for _ in "ab"), strict=True):
+        assert first.digest == second.digest and render_figure(first, WIDE) == render_figure(second, WIDE)
+    assert list_contents(assemble_claims(small, NAMES)) == list_contents(assemble_claims(small, NAMES))
 
 
 def test_folder_is_complete_and_loses_files_of_earlier_reports(written, tmp_path):
     names = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
-    assert {"README.md", "index.html", "claims.csv", "claims.tex", "figures/forest_rwkv_wide.png",
-            "figures/forest_miniatures_rwkv_column.svg", "figures/pair_kodak_test_against_anchor_wide.svg",
+    assert {"README.md", "index.html", "claims.csv", "claims.tex", "figures/forest_rwkv.png",
+            "figures/forest_miniatures_rwkv.png", "figures/pairs.png",
             "tables/verdicts.csv"} <= names
     linked = re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", (written / "README.md").read_text(encoding="utf-8"))
     assert linked and set(linked) <= names

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench.curves.rd_curve import Points, RDCurve
-from bench.reports.page.canvas import COLUMN, WIDE
+from bench.reports.page.canvas import render_figure
+from bench.reports.page.figures import COLUMN, WIDE
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED, PUBLISHED, ReportCurve
 from bench.reports.rate.plots import FULL_RATE_BPP, MOST_CURVES, find_low_rate_limit, plot_rd_curves, styles_of
@@ -34,24 +36,67 @@ CURVES = [
 ]
 
 
-def plot(curves=CURVES, layout=COLUMN, coverage=COVERAGE, limit=None):
-    return plot_rd_curves("rd_psnr", curves, coverage, layout, styles_of(curves), limit)
+def plot(curves=CURVES, coverage=COVERAGE, limit=None):
+    return plot_rd_curves("rd_psnr", curves, coverage, styles_of(curves), limit)
 
 
-def test_same_curves_give_the_same_bytes():
-    first, second = plot(), plot()
-    assert first.png == second.png and first.svg == second.svg
+def draw(curves=CURVES, layout=COLUMN, coverage=COVERAGE, kind="png"):
+    return render_figure(plot(curves, coverage), layout, kind)
+
+
+def read_pixels(*arguments):
+    return np.asarray(Image.open(io.BytesIO(draw(*arguments))).convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_same_curves_give_the_same_bytes(kind):
+    assert draw(kind=kind) == draw(kind=kind)
 
 
 def test_no_date_and_no_program_in_the_files():
+    text = draw(kind="svg")
+    assert b"<dc:date>" not in text and b"<dc:creator>" not in text
+    assert b"Date" not in draw(kind="pdf") and not Image.open(io.BytesIO(draw())).text
+
+
+def test_colours_of_lines_are_exact_and_those_of_edges_nearly():
+    """A picture by a palette, against the same canvas in all its colours."""
     figure = plot()
-    assert b"<dc:date>" not in figure.svg and b"<dc:creator>" not in figure.svg
-    assert not Image.open(io.BytesIO(figure.png)).text
+    drawn = []
+    spied = replace(figure, draw=lambda *arguments: drawn.append(figure.draw(*arguments)) or drawn[0])
+    pixels = np.asarray(Image.open(io.BytesIO(render_figure(spied, WIDE))).convert("RGB")).astype(int)
+    full = np.asarray(drawn[0].canvas.buffer_rgba())[..., :3].astype(int)
+    error = abs(pixels - full).max(axis=-1)
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) <= 256 < len(np.unique(full.reshape(-1, 3), axis=0))
+    assert error.mean() < 0.3 and (error > 32).mean() < 1e-3
+    for style in styles_of(CURVES).values():
+        exact = [int(style.colour[place:place + 2], 16) for place in (1, 3, 5)]
+        assert not error[(full == exact).all(axis=-1)].any()
+
+
+def test_figure_is_drawn_anew_when_anything_it_shows_changes():
+    moved = [replace(CURVES[0], data=replace(CURVES[0].data, points=Points(
+        tuple(1.001 * rate for rate in RATES), CURVES[0].data.points.quality))), *CURVES[1:]]
+    others = [plot(moved), plot(CURVES[1:]), plot(limit=0.5), plot(coverage=replace(COVERAGE, title="Kodak, again")),
+              plot(coverage=replace(COVERAGE, images=23))]
+    digests = {figure.digest for figure in (plot(), *others)}
+    assert len(digests) == 1 + len(others) and plot().digest in digests
+
+
+def test_single_images_that_are_not_drawn_do_not_count():
+    points = CURVES[0].data.points
+    same = [replace(CURVES[0], data=replace(CURVES[0].data, per_image={"a.png": points})), *CURVES[1:]]
+    assert plot(same).digest == plot().digest
+
+
+def test_what_is_not_plain_data_is_refused():
+    with pytest.raises(TypeError, match="plain data"):
+        _ = replace(plot(), data=object()).digest
 
 
 @pytest.mark.parametrize(("layout", "inches"), [(COLUMN, 3.4), (WIDE, 7.0)])
 def test_size_is_that_of_a_page(layout, inches):
-    width = Image.open(io.BytesIO(plot(layout=layout).png)).width
+    width = read_pixels(CURVES, layout).shape[1]
     assert width == pytest.approx(inches * layout.dpi, abs=1)
 
 
@@ -63,13 +108,13 @@ LONG = [make_curve("VTM 17.0 intra (published by somebody's author)", ANCHOR),
 @pytest.mark.parametrize("layout", [COLUMN, WIDE])
 def test_nothing_touches_the_border(layout, curves):
     coverage = Coverage("clic2020", "CLIC 2020 professional validation", 1, 41, 1, 0, False, "CLIC 2020 prof.")
-    pixels = np.asarray(Image.open(io.BytesIO(plot(curves, layout, coverage).png)).convert("L"))
+    pixels = read_pixels(curves, layout, coverage)
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert edge.min() == 255
 
 
 def test_smallest_text_is_readable_in_a_column():
-    sizes = [float(size) for size in re.findall(r"scale\(([0-9.]+) -", plot().svg.decode())]
+    sizes = [float(size) for size in re.findall(r"scale\(([0-9.]+) -", draw(kind="svg").decode())]
     assert min(sizes) * 100 >= 5.5  # matplotlib scales glyphs of 100 units to points
 
 
@@ -92,8 +137,8 @@ def test_caption_says_convention_coverage_and_anchor():
 
 
 def test_curve_over_fewer_images_is_marked():
-    whole, part = (plot([make_curve("JPEG", images=images)]).svg for images in (24, 7))
-    assert whole != part and plot([make_curve("JPEG, 7 images", images=24)]).svg == part
+    whole, part = (plot([make_curve("JPEG", images=images)]).digest for images in (24, 7))
+    assert whole != part and plot([make_curve("JPEG, 7 images", images=24)]).digest == part
 
 
 def test_points_that_are_not_shown_are_counted():
@@ -111,4 +156,4 @@ def test_zoom_only_where_miniatures_fill_a_corner():
 
 def test_number_of_curves_is_limited():
     many = [make_curve(f"Codec {n}") for n in range(MOST_CURVES + 5)]
-    assert plot(many).svg == plot(many[:MOST_CURVES]).svg
+    assert plot(many).digest == plot(many[:MOST_CURVES]).digest

@@ -1,26 +1,29 @@
-"""The registry of report pages: what each kind finds in stored results, how its pages are built, where they go."""
+"""The registry of report pages: what each kind finds in stored results, how its pages are built, where they go.
+
+What builds a page is imported when it is built: a page that is still right is only looked at.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.common.errors import BenchError
 from bench.common.files import file_name
 from bench.common.registry import Registry
-from bench.reports.claims.report import find_claims, make_claims_report
-from bench.reports.front.report import FRONT, find_front, make_front_report
-from bench.reports.latency.report import make_latency_report
-from bench.reports.page.files import WrittenReport, write_report
-from bench.reports.page.pages import Link, Report
-from bench.reports.rate.report import make_rate_report
-from bench.reports.training.report import find_trainings, make_training_report
-from bench.results.stored import StoredResults
-from bench.training.search.record import RECORD_NAME, read_trials
-from bench.training.search.trials import analyse_trials
+from bench.reports.page.inputs import digest_report
+from bench.reports.page.written import WrittenReport, read_manifest
+from bench.results.reproductions import FOLDER as REPRODUCTION
+from bench.results.stored import LATENCY, StoredResults
 
-SEARCH = "search"  # folder of stored results that holds a folder for each search
+if TYPE_CHECKING:
+    from bench.reports.page.pages import Report
+
+CLAIMS, FRONT, RATE = "claims", "front", "rate"
+SEARCH, TRAINING = "search", "training"  # folders of stored results too
+TRIAL = "trial.json"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ReportKind:
         verb: the command that measures what the pages show.
         title: of such a page on the front page; {} stands for the page's name.
         about: a line on what it shows.
-        inputs: files and folders that such a page is made from, beside the suite's own.
+        inputs: files and folders of stored results that such a page is made from; by default all.
     """
 
     find: Callable[[StoredResults], list[str]]
@@ -46,33 +49,64 @@ class ReportKind:
     inputs: Callable[[StoredResults, str], Iterable[Path]] = lambda results, name: (results.root,)
 
 
-def find_searches(results: StoredResults) -> list[str]:
-    """Return the names of the folders in that of searches that hold trials."""
-    folder = results.root / SEARCH
-    return sorted({path.relative_to(folder).parts[0] for path in folder.rglob(RECORD_NAME)})
+def _build_rate(results: StoredResults, name: str) -> Report:
+    from bench.reports.rate.report import make_rate_report
+
+    return make_rate_report(results, name)
 
 
-def make_stored_search_report(results: StoredResults, name: str) -> Report:
-    """Return the report of the trials in one folder.
+def _build_latency(results: StoredResults, name: str) -> Report:
+    from bench.reports.latency.report import make_latency_report
 
-    Raises:
-        ConfigurationError: there is none, or one is damaged.
-    """
+    return make_latency_report(results, name)
+
+
+def _build_training(results: StoredResults, name: str) -> Report:
+    from bench.reports.training.report import make_training_report
+
+    return make_training_report(results)
+
+
+def _build_search(results: StoredResults, name: str) -> Report:
     from bench.reports.search.report import make_search_report  # Optuna, which draws its figures, is an extra
+    from bench.training.search.record import read_trials
+    from bench.training.search.trials import analyse_trials
 
     return make_search_report(analyse_trials(read_trials(results.root / SEARCH / name)), name)
 
 
-def make_stored_front_report(results: StoredResults, name: str = FRONT) -> Report:
-    """Return the front page, which links every page that there is of other kinds.
+def _build_claims(results: StoredResults, name: str) -> Report:
+    from bench.reports.claims.report import make_claims_report
 
-    Raises:
-        BenchError: something stored is damaged.
-    """
+    return make_claims_report(results)
+
+
+def _build_front(results: StoredResults, name: str) -> Report:
+    """Return the front page, which links every page that there is of other kinds."""
+    from bench.reports.front.report import make_front_report
+    from bench.reports.page.pages import Link
+
     kinds = ((kind, entry) for kind in REPORTS if (entry := REPORTS.get(kind)).title)
     links = [Link(place_report(kind, page), entry.title.format(page), entry.about)
              for kind, entry in kinds for page in entry.find(results)]
     return make_front_report(results, links)
+
+
+def _find_trainings(results: StoredResults) -> list[str]:
+    """Return the name of the one page, where a log holds a line."""
+    logs = (results.root / TRAINING).glob("*/*.jsonl")
+    return [TRAINING] if any(b"\n" in path.read_bytes() for path in logs) else []
+
+
+def _find_searches(results: StoredResults) -> list[str]:
+    """Return the names of the folders in that of searches that hold trials."""
+    folder = results.root / SEARCH
+    return sorted({path.relative_to(folder).parts[0] for path in folder.rglob(TRIAL)})
+
+
+def _find_anything(results: StoredResults) -> bool:
+    """Whether there is anything to judge claims by, or to show on a front page."""
+    return bool(results.datasets or results.devices or _find_trainings(results))
 
 
 def place_report(kind: str, name: str) -> str:
@@ -81,30 +115,35 @@ def place_report(kind: str, name: str) -> str:
 
 
 REPORTS: Registry[ReportKind] = Registry("kind of report")
-REPORTS.add("rate", ReportKind(
-    lambda results: results.datasets, make_rate_report, "{}", "assess", "Rate and distortion on {}",
-    "curves, BD-rates against every anchor with their details, single images, what was measured with what"))
-REPORTS.add("latency", ReportKind(
-    lambda results: results.devices, make_latency_report, "latency/{}", "profile", "Costs on {}",
+REPORTS.add(RATE, ReportKind(
+    lambda results: results.datasets, _build_rate, "{}", "assess", "Rate and distortion on {}",
+    "curves, BD-rates against every anchor with their details, single images, what was measured with what",
+    lambda results, name: (results.root / file_name(name), results.root / REPRODUCTION / file_name(name))))
+REPORTS.add(LATENCY, ReportKind(
+    lambda results: results.devices, _build_latency, "latency/{}", "profile", "Costs on {}",
     "encode and decode times in turns with the baseline, stages, memory, parameters, operations"))
-REPORTS.add("training", ReportKind(
-    find_trainings, make_training_report, "training", "train", "Trainings",
-    "what the logged trainings came to, and their losses step by step"))
-REPORTS.add("search", ReportKind(
-    find_searches, make_stored_search_report, "search/{}", "search", "Search {}",
-    "trials of hyper-parameters and which of these matter"))
-REPORTS.add("claims", ReportKind(
-    find_claims, make_claims_report, "claims", "assess", "Claims",
+REPORTS.add(TRAINING, ReportKind(
+    _find_trainings, _build_training, "training", "train", "Trainings",
+    "what the logged trainings came to, and their losses step by step",
+    lambda results, name: (results.root / TRAINING,)))
+REPORTS.add(SEARCH, ReportKind(
+    _find_searches, _build_search, "search/{}", "search", "Search {}",
+    "trials of hyper-parameters and which of these matter", lambda results, name: (results.root / SEARCH / name,)))
+REPORTS.add(CLAIMS, ReportKind(
+    lambda results: [CLAIMS] if _find_anything(results) else [], _build_claims, "claims", "assess", "Claims",
     "what the authors of the variants say, a verdict on each with the numbers that decide it"))
-REPORTS.add(FRONT, ReportKind(find_front, make_stored_front_report, "", "assess"))
+REPORTS.add(FRONT, ReportKind(
+    lambda results: [FRONT] if _find_anything(results) else [], _build_front, "", "assess"))
 
 
 def build_reports(kind: str, results: StoredResults, reports_dir: Path,
                   names: Iterable[str] = (), *, formats: Collection[str] = ()) -> Iterator[WrittenReport]:
     """Write the pages of one kind, all or those of ``names``; the same rows and logs give the same bytes.
 
+    A page is left as it is where nothing that it is made from, and none of its files, has changed.
+
     Args:
-        formats: of figures beside PNG, such as "svg".
+        formats: of figures beside what the pages show, such as "svg"; they go to the folder "print" of a page.
 
     Returns:
         each report as it stands in its folder.
@@ -118,4 +157,14 @@ def build_reports(kind: str, results: StoredResults, reports_dir: Path,
         raise BenchError(f"{results.root} holds nothing for a report of {kind}",
                          f"measure some first: python -m bench {entry.verb} --help")
     for name in chosen:
-        yield write_report(entry.build(results, name), reports_dir / place_report(kind, name), formats)
+        folder = reports_dir / place_report(kind, name)
+        inputs = digest_report(kind, name, results.root, entry.inputs(results, name), results.machine)
+        yield read_manifest(folder).find_report(folder, inputs, formats) or _build_report(
+            entry, results, name, folder, formats, inputs)
+
+
+def _build_report(entry: ReportKind, results: StoredResults, name: str, folder: Path, formats: Collection[str],
+                  inputs: str) -> WrittenReport:
+    from bench.reports.page.files import write_report
+
+    return write_report(entry.build(results, name), folder, formats, inputs)

@@ -1,13 +1,15 @@
-"""Plots of compared curves as bytes: rate change along quality, BD-rates of single images in order."""
+"""Plots of compared curves: rate change along quality, BD-rates of single images in order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from scipy.interpolate import PchipInterpolator
 
 from bench.claims.result import PairComparison
@@ -16,7 +18,8 @@ from bench.common.text import format_count
 from bench.metrics.quality import METRICS, PSNR
 from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 from bench.reports.claims.text import percent_text, range_text
-from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
+from bench.reports.page.canvas import finish_axes, make_canvas
+from bench.reports.page.figures import COLUMN, WIDE, Figure, Layout
 
 LESS, MORE, SINGLE = "#0072B2", "#D55E00", "#9FB8CC"
 SAMPLES = 60  # positions along quality
@@ -25,6 +28,26 @@ MOST_NAMES = 30  # images whose names are readable below bars
 LEGEND = {"fontsize": "small", "handlelength": 1.6, "labelspacing": 0.25, "framealpha": 0.85, "edgecolor": "none"}
 
 Line = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class PairPlot:
+    """All that one plot shows.
+
+    Attributes:
+        line: rate change in percent along quality, of the averaged curves.
+        single: the same of single images.
+        bars: BD-rate of every image in percent with its name, the largest saving first.
+        mean_percent: of these.
+    """
+
+    title: str
+    axis_label: str
+    value_percent: float
+    line: Line
+    single: tuple[Line, ...]
+    bars: tuple[tuple[float, str], ...]
+    mean_percent: float | None
 
 
 def find_rate_change(anchor: Curve, test: Curve) -> Line | None:
@@ -45,54 +68,57 @@ def find_rate_change(anchor: Curve, test: Curve) -> Line | None:
     return quality, 100 * (10**difference - 1)
 
 
-def plot_pair(pair: PairComparison) -> list[Figure]:
-    """Plot one comparison in both layouts: the rate change along quality, beside it the single images."""
+def plot_pair(pair: PairComparison) -> Figure | None:
+    """Plot one comparison: the rate change along quality, beside it the single images; None without a common range."""
     averages = [one.over(pair.images) if pair.images else one for one in (pair.anchor, pair.test)]
     line = find_rate_change(*(one.curve(pair.metric) for one in averages))
-    return [] if line is None else [_draw_figure(pair, line, layout) for layout in (WIDE, COLUMN)]
-
-
-def _draw_figure(pair: PairComparison, line: Line, layout: Layout) -> Figure:
-    values = _sorted_values(pair)
-    panels = 2 if values else 1
-    rows, columns, height = (1, panels, 2.7) if layout.wide else (panels, 1, 2.3 * panels)
+    if line is None:
+        return None
+    bars = sort_images(pair)
     by = () if pair.metric == PSNR.name else ("by", pair.metric)
-    stem = map(file_name, (pair.dataset, pair.test.name, "against", pair.anchor.name, *by))
-    name = "_".join(["pair", *stem, layout.name])
-    with open_canvas(name, layout, height) as canvas:
-        all_axes = canvas.subplots(rows, columns, squeeze=False).ravel()
-        _draw_change(all_axes[0], pair, line)
-        if values:
-            _draw_images(all_axes[1], pair, values, layout)
-        canvas.suptitle(fill(f"{pair.title}, {pair.dataset}", TITLE_WIDTHS[layout.name]), fontsize=layout.font + 0.5,
-                        fontweight="bold", x=0.01, ha="left")
-        return save_figure(canvas, name, _caption(pair, len(values)))
+    name = "_".join(map(file_name, ("pair", pair.dataset, pair.test.name, "against", pair.anchor.name, *by)))
+    plot = PairPlot(f"{pair.title}, {pair.dataset}", METRICS.get(pair.metric).on_curves.axis_label, pair.value_percent,
+                    line, tuple(_find_image_lines(pair)), bars, pair.per_image_mean_percent)
+    return Figure(name, _caption(pair, len(bars)), _draw_plot, plot)
 
 
-def _sorted_values(pair: PairComparison) -> list[tuple[float, str]]:
-    """BD-rates of single images with their names, the largest saving first."""
-    return sorted((value, image) for image, value in zip(pair.images, pair.per_image_percent) if np.isfinite(value))
+def sort_images(pair: PairComparison) -> tuple[tuple[float, str], ...]:
+    """Return BD-rates of single images with their names, the largest saving first."""
+    values = zip(pair.per_image_percent, pair.images)
+    return tuple(sorted((value, Path(image).stem) for value, image in values if np.isfinite(value)))
 
 
-def _image_lines(pair: PairComparison) -> list[Line]:
+def _find_image_lines(pair: PairComparison) -> list[Line]:
     anchors, tests = pair.anchor.image_curves(pair.metric), pair.test.image_curves(pair.metric)
     shared = [image for image in pair.images if image in anchors and image in tests]
     lines = [find_rate_change(anchors[image], tests[image]) for image in shared]
     return [line for line in lines if line is not None]
 
 
-def _draw_change(axes: Axes, pair: PairComparison, line: Line) -> None:
-    single = _image_lines(pair)
-    for quality, percent in single:
+def _draw_plot(plot: PairPlot, layout: Layout) -> Canvas:
+    panels = 2 if plot.bars else 1
+    rows, columns, height = (1, panels, 2.7) if layout.wide else (panels, 1, 2.3 * panels)
+    canvas = make_canvas(layout, height)
+    all_axes = canvas.subplots(rows, columns, squeeze=False).ravel()
+    _draw_change(all_axes[0], plot)
+    if plot.bars:
+        _draw_images(all_axes[1], plot, layout)
+    canvas.suptitle(fill(plot.title, TITLE_WIDTHS[layout.name]), fontsize=layout.font + 0.5, fontweight="bold", x=0.01,
+                    ha="left")
+    return canvas
+
+
+def _draw_change(axes: Axes, plot: PairPlot) -> None:
+    for quality, percent in plot.single:
         axes.plot(quality, percent, color=SINGLE, linewidth=0.5, alpha=0.7, zorder=2)
     axes.axhline(0, color="#444444", linewidth=0.8, zorder=1)
-    axes.axhline(pair.value_percent, color="#000000", linewidth=0.9, linestyle=(0, (4, 2)), zorder=3,
-                 label=f"BD-rate {percent_text(pair.value_percent)}")
-    axes.plot(*line, color="#000000", linewidth=1.7, zorder=4, label="averaged curves")
-    if single:
+    axes.axhline(plot.value_percent, color="#000000", linewidth=0.9, linestyle=(0, (4, 2)), zorder=3,
+                 label=f"BD-rate {percent_text(plot.value_percent)}")
+    axes.plot(*plot.line, color="#000000", linewidth=1.7, zorder=4, label="averaged curves")
+    if plot.single:
         axes.plot([], [], color=SINGLE, linewidth=0.8, label="single images")
-        _limit_axis(axes, [*(percent for _, percent in single), line[1]])
-    axes.set(xlabel=METRICS.get(pair.metric).on_curves.axis_label, ylabel="Rate change [%]")
+        _limit_axis(axes, [*(percent for _, percent in plot.single), plot.line[1]])
+    axes.set(xlabel=plot.axis_label, ylabel="Rate change [%]")
     axes.legend(**LEGEND)
     finish_axes(axes)
 
@@ -106,17 +132,17 @@ def _limit_axis(axes: Axes, lines: Sequence[np.ndarray]) -> None:
     axes.set_ylim(low - margin, high + margin)
 
 
-def _draw_images(axes: Axes, pair: PairComparison, values: Sequence[tuple[float, str]], layout: Layout) -> None:
-    percents = [value for value, _ in values]
-    places = range(len(values))
+def _draw_images(axes: Axes, plot: PairPlot, layout: Layout) -> None:
+    percents = [value for value, _ in plot.bars]
+    places = range(len(percents))
     axes.bar(places, percents, width=0.8, color=[LESS if value < 0 else MORE for value in percents])
     axes.axhline(0, color="#444444", linewidth=0.8)
-    if pair.per_image_mean_percent is not None:
-        axes.axhline(pair.per_image_mean_percent, color="#000000", linewidth=0.9, linestyle=(0, (4, 2)),
-                     label=f"mean {percent_text(pair.per_image_mean_percent)}")
+    if plot.mean_percent is not None:
+        axes.axhline(plot.mean_percent, color="#000000", linewidth=0.9, linestyle=(0, (4, 2)),
+                     label=f"mean {percent_text(plot.mean_percent)}")
         axes.legend(**LEGEND)
-    if len(values) <= MOST_NAMES:
-        axes.set_xticks(places, [Path(image).stem for _, image in values], rotation=90, fontsize=layout.font - 2.5)
+    if len(percents) <= MOST_NAMES:
+        axes.set_xticks(places, [name for _, name in plot.bars], rotation=90, fontsize=layout.font - 2.5)
     else:
         axes.set_xlabel("Images, in order of BD-rate")
     axes.set_ylabel("BD-rate of an image [%]")

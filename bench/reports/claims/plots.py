@@ -1,4 +1,4 @@
-"""Forest plots as bytes: what was claimed against what was measured."""
+"""Forest plots: what was claimed against what was measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from bench.claims.result import Judgement
 from bench.common.text import format_count, format_number
 from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.reports.claims.text import Names, claimed_text, is_change, metric_text
-from bench.reports.page.canvas import COLUMN, WIDE, Figure, Layout, finish_axes, open_canvas, save_figure
+from bench.reports.page.canvas import finish_axes, make_canvas
+from bench.reports.page.figures import COLUMN, WIDE, Figure, Layout
 from bench.reports.page.table import group_records
 
 LOOKS = {  # verdict: colour (Okabe and Ito), marker; neither is needed to tell them apart
@@ -44,10 +45,25 @@ class Panel:
     title: str
     rows: tuple[Judgement, ...]
 
-    @property
-    def values(self) -> list[float]:
-        """The measured ones, which all rows have."""
-        return [one.value for one in self.rows if one.value is not None]
+
+@dataclass(frozen=True)
+class DrawnRow:
+    """A claimed range, and what was measured."""
+
+    label: str
+    claimed: tuple[float, float]
+    value: float
+    interval: tuple[float, float] | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class DrawnPanel:
+    """A panel as it is drawn; of changes there is a line at zero."""
+
+    title: str
+    rows: tuple[DrawnRow, ...]
+    of_changes: bool
 
 
 def plot_forest(stem: str, title: str, judgements: Sequence[Judgement], names: Names) -> list[Figure]:
@@ -58,7 +74,7 @@ def plot_forest(stem: str, title: str, judgements: Sequence[Judgement], names: N
         judgements: of one line; those without a measured value are left out and counted in the caption.
 
     Returns:
-        every figure in both layouts; empty where nothing was measured.
+        every figure; empty where nothing was measured.
     """
     shown = [one for one in judgements if one.value is not None and np.isfinite(one.value)]
     parts = list(_split_into_figures(shown))
@@ -66,7 +82,7 @@ def plot_forest(stem: str, title: str, judgements: Sequence[Judgement], names: N
     for number, panels in enumerate(parts, start=1):
         name = stem if len(parts) == 1 else f"{stem}_{number}"
         caption = _caption(title, number, len(parts), len(judgements) - len(shown))
-        figures += [_draw_figure(name, caption, panels, names, layout) for layout in (WIDE, COLUMN)]
+        figures.append(Figure(name, caption, _draw_panels, tuple(_prepare_panel(panel, names) for panel in panels)))
     return figures
 
 
@@ -91,43 +107,48 @@ def _axis_title(claim: Claim) -> str:
     return f"{what}{change} [{claim.unit}]" if claim.unit else what
 
 
-def _draw_figure(name: str, caption: str, panels: Sequence[Panel], names: Names, layout: Layout) -> Figure:
+def _prepare_panel(panel: Panel, names: Names) -> DrawnPanel:
+    rows = tuple(DrawnRow(label, one.claim.bounds, one.value, one.interval, one.verdict)
+                 for label, one in zip(label_rows(panel, names), panel.rows) if one.value is not None)
+    return DrawnPanel(panel.title, rows, is_change(panel.rows[0].claim))
+
+
+def _draw_panels(panels: Sequence[DrawnPanel], layout: Layout) -> Canvas:
     heights = [len(panel.rows) * ROW_INCHES + PANEL_INCHES for panel in panels]
-    with open_canvas(name, layout, sum(heights) + 0.45) as canvas:
-        all_axes = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=[len(p.rows) + 0.6 for p in panels])
-        for axes, panel in zip(all_axes.ravel(), panels):
-            _draw_panel(axes, panel, names, layout)
-        _draw_legend(canvas, [one.verdict for panel in panels for one in panel.rows], layout)
-        return save_figure(canvas, f"{name}_{layout.name}", caption)
+    canvas = make_canvas(layout, sum(heights) + 0.45)
+    all_axes = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=[len(p.rows) + 0.6 for p in panels])
+    for axes, panel in zip(all_axes.ravel(), panels):
+        _draw_panel(axes, panel, layout)
+    _draw_legend(canvas, [one.verdict for panel in panels for one in panel.rows], layout)
+    return canvas
 
 
-def _draw_panel(axes: Axes, panel: Panel, names: Names, layout: Layout) -> None:
-    for place, (one, value) in enumerate(zip(panel.rows, panel.values)):
-        low, high = one.claim.bounds
+def _draw_panel(axes: Axes, panel: DrawnPanel, layout: Layout) -> None:
+    for place, one in enumerate(panel.rows):
+        low, high = one.claimed
         axes.barh(place, high - low, left=low, height=0.62, color=CLAIMED_COLOUR, edgecolor="#5B7C99", linewidth=0.9,
                   zorder=2)
         colour, marker = LOOKS[one.verdict]
         if one.interval is not None:
             axes.plot(one.interval, (place, place), color=colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
-        axes.plot(value, place, marker, color=colour, markeredgecolor="white", markeredgewidth=0.4,
+        axes.plot(one.value, place, marker, color=colour, markeredgecolor="white", markeredgewidth=0.4,
                   markersize=layout.font * (0.9 if marker == "*" else 0.6), zorder=4)
 
-    texts = [fill(text, LABEL_WIDTHS[layout.name]) for text in label_rows(panel, names)]
-    axes.set_yticks(range(len(panel.rows)), texts)
+    axes.set_yticks(range(len(panel.rows)), [fill(one.label, LABEL_WIDTHS[layout.name]) for one in panel.rows])
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
     axes.set_title(panel.title, loc="left", fontsize=layout.font, pad=3)
     finish_axes(axes, "x")
     axes.tick_params(axis="y", labelsize=layout.font - 1.3)
     axes.use_sticky_edges = False  # bars would end at the frame
-    if is_change(panel.rows[0].claim):
+    if panel.of_changes:
         axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
         _spread_axis(axes, panel)
     axes.margins(x=0.06)
 
 
-def _spread_axis(axes: Axes, panel: Panel) -> None:
+def _spread_axis(axes: Axes, panel: DrawnPanel) -> None:
     """Make the scale logarithmic far from zero where a few changes would squeeze all others."""
-    ends = np.abs([*panel.values, *(end for one in panel.rows for end in (*one.claim.bounds, *(one.interval or ())))])
+    ends = np.abs([end for one in panel.rows for end in (one.value, *one.claimed, *(one.interval or ()))])
     middle = float(np.median(ends))
     if middle > 0 and ends.max() > WIDE_RANGE * middle:
         axes.set_xscale("symlog", linthresh=10.0 ** np.ceil(np.log10(middle)))

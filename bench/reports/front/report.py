@@ -21,14 +21,8 @@ from bench.reports.front.text import format_answer, format_changes
 from bench.reports.page.pages import Link, Picture, Report, Section
 from bench.results.stored import StoredResults
 
-FRONT = "front"
 TITLE = "Learned image codecs: rate, time, memory, claims"
-LEADING_FIGURE = "figures/rd_psnr_wide.png"  # of a report of rates
-
-
-def find_front(results: StoredResults) -> list[str]:
-    """Return the name of the one page, where anything is stored."""
-    return [FRONT] if results.datasets or results.devices or results.trainings else []
+LEADING_FIGURE = "figures/rd_psnr.png"  # of a report of rates
 
 
 def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
@@ -51,7 +45,7 @@ def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
         Section("Changes since the accepted state", tables=(change_table(answer),) if answer.changes else (),
                 text=() if answer.changes else (format_changes(answer),)),
     )
-    return Report(FRONT, TITLE, "answer", (state_answer(answer),), sections, _warn(answer),
+    return Report("front", TITLE, "answer", (state_answer(answer),), sections, _warn(answer),
                   summary=summarise_answer(answer), worse=bool(answer.worse), files={FILE: answer.to_bytes()})
 
 

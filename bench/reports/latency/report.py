@@ -21,7 +21,6 @@ from bench.reports.latency.tables import (
     sessions_table,
     timings_table,
 )
-from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.page.pages import Report, Section
 from bench.results.labels import MINIATURE_NOTE
 from bench.results.latency_selection import BASE
@@ -49,17 +48,15 @@ def make_latency_report(results: StoredResults, device: str) -> Report:
     return assemble_latency(device, measured, judgements, compare_rates(measured, results))
 
 
-def assemble_latency(name: str, device: MeasuredDevice, judgements: Sequence[Judgement], rates: RatePlot, *,
-                     with_plots: bool = True) -> Report:
-    """Make all tables, and the figures unless ``with_plots`` is False, which is quicker.
+def assemble_latency(name: str, device: MeasuredDevice, judgements: Sequence[Judgement], rates: RatePlot) -> Report:
+    """Make all tables and figures.
 
     Args:
         name: of the report's folder.
         rates: BD-rates of timed variants, for the plot of rate saving against decode time.
     """
-    layouts = (WIDE, COLUMN) if with_plots else ()
-    bars = [figure for layout in layouts if (figure := plot_stages(device, layout)) is not None]
-    scatter = [plot_rate_against_time(device, rates, layout) for layout in layouts if rates.enough]
+    bars = plot_stages(device)
+    scatter = (plot_rate_against_time(device, rates),) if rates.enough else ()
     configurations = configurations_table(device)
 
     no_base = (f"{BASE} was not measured here, so that there are no ratios to it: python -m bench profile {BASE} with "
@@ -68,11 +65,11 @@ def assemble_latency(name: str, device: MeasuredDevice, judgements: Sequence[Jud
              MINIATURE_NOTE if any(row.miniature for row in device.selection.stored) else "")
     sections = (
         Section("Latency", (latency_table(device),)),
-        Section("Stages", (stages_table(device),), tuple(bars)),
+        Section("Stages", (stages_table(device),), (bars,) if bars else ()),
         Section("Memory", (memory_table(device), memory_slope_table(device))),
         Section("Complexity", (complexity_table(device),)),
         Section("Configurations", (configurations,) if configurations else ()),
-        Section("Rate saving against decode time", figures=tuple(scatter)),
+        Section("Rate saving against decode time", figures=scatter),
         Section("What the authors claim", (claims_table(device, judgements),)),
         Section("Failures", (failures_table(device),)),
         Section("Every number", (timings_table(device), stage_values_table(device)), collapsed=True),

@@ -3,74 +3,76 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
-from bench.reports.page.pages import Figure
+from bench.reports.page.figures import Figure, Layout
 
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 Across = Literal["both", "x", "y"]  # axis that lines of a grid cross
 # What would differ between two runs is left out.
-METADATA: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+METADATA: dict[str, Any] = {"svg": {"Date": None, "Creator": None},
+                            "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+MOST_COLOURS, EXACT_COLOURS = 256, 64  # of a PNG file with a palette
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Size in inches, font sizes in points, legend columns (0: beside the axes)."""
-
-    name: str
-    width: float
-    axes_height: float
-    font: float
-    legend_columns: int
-    dpi: int
-
-    @property
-    def wide(self) -> bool:
-        """Whether there is room beside the axes."""
-        return self.legend_columns == 0
-
-
-COLUMN = Layout("column", 3.4, 2.45, 7.0, 2, 300)
-WIDE = Layout("wide", 7.0, 3.9, 8.5, 0, 200)
-
-
-@contextmanager
-def open_canvas(name: str, layout: Layout, height: float | None = None) -> Iterator[Canvas]:
-    """Give an empty canvas; it is drawn on and saved inside the ``with``, where matplotlib's settings are ours.
+def make_canvas(layout: Layout, height: float | None = None) -> Canvas:
+    """Return an empty canvas.
 
     Args:
-        name: the same in every run; from it come the identifiers in SVG files.
         height: in inches; that of ``layout`` by default.
     """
+    return Canvas(figsize=(layout.width, height or layout.axes_height), dpi=layout.dpi, layout="constrained")
+
+
+def render_figure(figure: Figure, layout: Layout, kind: str = "png") -> bytes:
+    """Draw ``figure`` and return its file of one kind: "png", "svg" or "pdf"; the same data gives the same bytes."""
     settings: dict[Any, Any] = {
-        "svg.hashsalt": name, "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": layout.font,
-        "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5, "axes.linewidth": 0.6,
+        "svg.hashsalt": f"{figure.name}_{layout.name}", "svg.fonttype": "path", "font.family": "DejaVu Sans",
+        "font.size": layout.font, "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5,
+        "axes.linewidth": 0.6,
     }
-    with matplotlib.rc_context(settings):
-        canvas = Canvas(figsize=(layout.width, height or layout.axes_height), dpi=layout.dpi, layout="constrained")
-        FigureCanvasAgg(canvas)
-        yield canvas
-
-
-def save_figure(canvas: Canvas, name: str, caption: str) -> Figure:
-    """Return the drawn ``canvas`` as a finished figure."""
-    return Figure(name, caption, _save(canvas, "png"), _save(canvas, "svg"))
-
-
-def _save(canvas: Canvas, kind: str) -> bytes:
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format=kind, metadata=METADATA[kind], dpi=canvas.dpi if kind == "png" else "figure")
+    with matplotlib.rc_context(settings):
+        canvas = figure.draw(figure.data, layout)
+        if kind == "png":
+            _take_picture(canvas, layout).save(buffer, "png", optimize=True, dpi=(layout.dpi, layout.dpi))
+        else:
+            canvas.savefig(buffer, format=kind, metadata=METADATA[kind])
     return buffer.getvalue()
+
+
+def _take_picture(canvas: Canvas, layout: Layout) -> Image.Image:
+    """Return the pixels by a palette, which takes a third of the bytes.
+
+    It holds the most frequent colours as they are, those of lines, markers and areas, and others for the edges of
+    these and of letters.
+    """
+    canvas.set_dpi(layout.dpi)
+    agg = FigureCanvasAgg(canvas)
+    agg.draw()
+    pixels = np.asarray(agg.buffer_rgba())[..., :3]
+    full = Image.fromarray(pixels)
+
+    counted: Any = full.getcolors(full.width * full.height)
+    colours = np.array([colour for _, colour in sorted(counted, reverse=True)], np.int32)
+    others = full.quantize(MOST_COLOURS - EXACT_COLOURS, dither=Image.Dither.NONE).getpalette("RGB")
+    palette = np.concatenate([colours[:EXACT_COLOURS], np.array(others, np.int32).reshape(-1, 3)])
+    nearest = np.square(colours[:, None] - palette).sum(axis=-1).argmin(axis=1)
+
+    index_of = np.zeros((256, 256, 256), np.uint8)
+    index_of[tuple(colours.T)] = nearest
+    picture = Image.fromarray(index_of[pixels[..., 0], pixels[..., 1], pixels[..., 2]])
+    picture.putpalette(palette.astype(np.uint8).tobytes())
+    return picture
 
 
 def draw_grid(axes: Axes, across: Across = "both") -> None:

@@ -1,62 +1,68 @@
-"""The files of a report: each written whole or not at all, those of earlier reports cleared."""
+"""The files of a report: each written whole or not at all, figures drawn where they changed, earlier files cleared."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bench.common.files import write_whole, writing
+from bench.reports.page.figures import Figure, Layout
 from bench.reports.page.pages import Report
 from bench.reports.page.render import render_html, render_readme, to_csv, to_latex, to_markdown, to_text
+from bench.reports.page.written import (
+    MANIFEST,
+    Manifest,
+    WrittenReport,
+    encode_manifest,
+    read_manifest,
+    remove_files,
+)
 
-MANIFEST = "files.json"
-
-
-@dataclass(frozen=True)
-class WrittenReport:
-    """A report as it stands in its folder.
-
-    Attributes:
-        name: of the page.
-        folder: that of its files.
-        paths: every file, README.md first.
-        summary: what a terminal prints of it.
-        worse: something got worse beyond its uncertainty since the accepted state.
-        unchanged: it was not made again, because nothing that it is made from has changed.
-    """
-
-    name: str
-    folder: Path
-    paths: tuple[Path, ...]
-    summary: str
-    worse: bool = False
-    unchanged: bool = False
-
-    @property
-    def page(self) -> Path:
-        """The file to open in a browser."""
-        return self.folder / "index.html"
+FIGURES = "figures"  # folder of those that pages show
+PRINT = "print"  # folder of those that are drawn on request
 
 
-def write_report(report: Report, folder: Path, formats: Collection[str] = ()) -> WrittenReport:
-    """Write every file of ``report`` into ``folder``.
+def write_report(report: Report, folder: Path, formats: Collection[str] = (), inputs: str = "") -> WrittenReport:
+    """Write every file of ``report`` into ``folder``; a figure that is there and has not changed is not drawn again.
 
     Files that an earlier report wrote, by its manifest, and that are no longer among these are removed; nothing else
     in the folder is touched.
 
+    Args:
+        formats: "svg", "pdf" or "png": every figure is also drawn in these, in each layout, into the folder "print".
+        inputs: digest of all that the report is made from.
+
     Raises:
         BenchError: the folder can't be written.
     """
-    contents = contents_of(report)
+    earlier = read_manifest(folder)
+    contents = list_contents(report)
+    figures = dict(_list_figures(report, formats))
+    digests = {path: figure.digest for path, (figure, _) in figures.items()}
     with writing(folder, "choose another folder with --reports"):
-        stale = set(_manifest(folder)) - set(contents)
-        paths = [write_whole(folder / name, data) for name, data in contents.items()]
-        write_whole(folder / MANIFEST, (json.dumps(sorted(contents), indent=1) + "\n").encode())
-        for name in sorted(stale):
-            _remove(folder, name)
-    return WrittenReport(report.name, folder, tuple(paths), summarise_report(report), report.worse)
+        files = {name: _write_file(folder / name, content) for name, content in contents.items()}
+        for path, (figure, layout) in figures.items():
+            if earlier.is_current(folder, path, digests[path]):
+                files[path] = earlier.files[path]
+            else:
+                files[path] = _write_file(folder / path, _draw_file(figure, layout, path))
+        remove_files(folder, sorted(set(earlier.files) - set(files)))
+        summary = summarise_report(report)
+        manifest = Manifest(inputs=inputs, formats=sorted(formats), name=report.name, summary=summary,
+                            worse=report.worse, files=files, figures=digests)
+        write_whole(folder / MANIFEST, encode_manifest(manifest))
+    return WrittenReport(report.name, folder, tuple(folder / name for name in files), summary, report.worse)
+
+
+def list_contents(report: Report) -> dict[str, bytes]:
+    """Return every file of the report but its figures: path within its folder to bytes, README.md first."""
+    contents = {"README.md": render_readme(report).encode(), "index.html": render_html(report).encode()}
+    for table in report.tables:
+        contents[f"tables/{table.name}.csv"] = to_csv(table).encode()
+        contents[f"tables/{table.name}.md"] = to_markdown(table, level=1).encode()
+        contents[f"tables/{table.name}.tex"] = to_latex(table).encode()
+    return {**contents, **report.files}
 
 
 def summarise_report(report: Report) -> str:
@@ -66,32 +72,21 @@ def summarise_report(report: Report) -> str:
     return "\n".join([*(f"warning: {warning}" for warning in report.warnings), to_text(report.main_table)])
 
 
-def contents_of(report: Report) -> dict[str, bytes]:
-    """Return every file of the report: path within its folder to bytes."""
-    contents = {"README.md": render_readme(report).encode(), "index.html": render_html(report).encode()}
+def _list_figures(report: Report, formats: Collection[str]) -> Iterator[tuple[str, tuple[Figure, Layout]]]:
     for figure in report.figures:
-        contents[f"figures/{figure.name}.png"] = figure.png
-        contents[f"figures/{figure.name}.svg"] = figure.svg
-    for table in report.tables:
-        contents[f"tables/{table.name}.csv"] = to_csv(table).encode()
-        contents[f"tables/{table.name}.md"] = to_markdown(table, level=1).encode()
-        contents[f"tables/{table.name}.tex"] = to_latex(table).encode()
-    return {**contents, **report.files}
+        yield f"{FIGURES}/{figure.name}.png", (figure, figure.layouts[0])
+        for layout in figure.layouts:
+            for kind in sorted(formats):
+                yield f"{PRINT}/{figure.name}_{layout.name}.{kind}", (figure, layout)
 
 
-def _manifest(folder: Path) -> list[str]:
-    try:
-        names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return []
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+def _draw_file(figure: Figure, layout: Layout, path: str) -> bytes:
+    from bench.reports.page import canvas  # matplotlib, which takes longest where nothing is drawn
+
+    return canvas.render_figure(figure, layout, path.rpartition(".")[2])
 
 
-def _remove(folder: Path, name: str) -> None:
-    """Remove one file of an earlier report, and its folder if that is empty now."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        return  # an edited manifest must not reach outside
-    path.unlink(missing_ok=True)
-    if path.parent != folder.resolve() and path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
+def _write_file(path: Path, content: bytes) -> str:
+    """Write one file and return its SHA-256."""
+    write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()

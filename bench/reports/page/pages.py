@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bench.reports.page.figures import Figure
 from bench.reports.page.table import Table
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A finished plot: file stem, caption, PNG and SVG bytes."""
-
-    name: str
-    caption: str
-    png: bytes
-    svg: bytes
 
 
 @dataclass(frozen=True)
@@ -59,11 +50,6 @@ class Section:
     def is_empty(self) -> bool:
         """Whether there is nothing to show."""
         return not (self.tables or self.figures or self.text or self.pictures or self.links)
-
-    @property
-    def shown_figures(self) -> list[Figure]:
-        """The figures a page shows: of those in two layouts, the wide one."""
-        return [figure for figure in self.figures if figure.name.endswith("_wide")]
 
 
 @dataclass(frozen=True)

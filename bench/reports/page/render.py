@@ -5,7 +5,6 @@ Markdown, HTML and LaTeX are written by the templates beside this module.
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
@@ -53,7 +52,7 @@ def _csv_cell(value: Cell) -> str:
 
 
 def render_html(report: Report) -> str:
-    """Return the whole report as one HTML document that needs no other file; plots are embedded as SVG."""
+    """Return the whole report as one HTML document, which shows the figures beside it and needs no other file."""
     return TEMPLATES.get_template("report.html.j2").render(report=report)
 
 
@@ -109,7 +108,6 @@ TEMPLATES.filters |= {  # LATEX_TEMPLATES has them too
     "markdown": escape_markdown,
     "latex": escape_latex,
     "html": lambda text: Markup(html.escape(text)),
-    "base64": lambda data: base64.b64encode(data).decode(),
     "sentence": lambda text: text if text.endswith(".") else f"{text}.",
     "split_addresses": re.compile(r"""(https?://[^\s<>"')]+)""").split,  # text, address, text, ...
 }

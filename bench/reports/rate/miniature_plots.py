@@ -6,15 +6,18 @@ Miniatures of one width lie so close together that a single plot of all would sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from scipy.interpolate import PchipInterpolator
 
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS
-from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, draw_grid, open_canvas, save_figure
+from bench.reports.page.canvas import COLOURS, MARKERS, draw_grid, make_canvas
+from bench.reports.page.figures import Figure, Layout
 from bench.reports.page.table import group_records
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import MEASURED, ReportCurve
@@ -25,6 +28,27 @@ FEWEST = 3  # miniatures, below which the plots of all codecs show them well eno
 PANELS = Layout("panels", 10.5, 5.2, 7.5, 1, 200)
 GREY = "#9A9A9A"
 MOST_GAIN_DB = 0.75  # shown; what lies further off would hide the differences between the others
+
+
+@dataclass(frozen=True)
+class DrawnMiniature:
+    """One miniature: quality over rate in bpp, and its gains in dB over the baseline at ``gain_rate``."""
+
+    label: str
+    rate: tuple[float, ...]
+    quality: tuple[float, ...]
+    gain_rate: tuple[float, ...] = ()
+    gain_db: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class MiniaturePlot:
+    """All that one plot shows: the baseline and its other seeds in every panel, a panel for each line by its title."""
+
+    base: DrawnMiniature
+    seeds: tuple[DrawnMiniature, ...]
+    panels: tuple[tuple[str, tuple[DrawnMiniature, ...]], ...]
+    axis_label: str
 
 
 def find_miniatures(curves: Sequence[ReportCurve]) -> list[ReportCurve]:
@@ -59,42 +83,55 @@ def plot_miniatures(name: str, curves: Sequence[ReportCurve], coverage: Coverage
     """
     [base] = [curve for curve in curves if curve.name == BASE_MINIATURE]
     seeds = [curve for curve in curves if SEED_MINIATURES.fullmatch(curve.name)]
-    lines = group_by_line(curves)
-    metric = base.metric
-    with open_canvas(name, PANELS) as canvas:
-        axes = canvas.subplots(2, max(len(lines), 1), sharex=True, sharey="row", squeeze=False)
-        for column, (line, found) in enumerate((lines or {"": []}).items()):
-            _draw_panel(axes[0, column], axes[1, column], base, seeds, found)
-            title = found[0].label.partition("-")[0] if found else line  # "RWKV" of "RWKV-1"
-            axes[0, column].set_title(title, loc="left", fontsize=PANELS.font + 0.5, fontweight="bold")
-            axes[1, column].set_xlabel("Rate [bpp]")
-        low, high = axes[1, 0].get_ylim()
-        axes[0, 0].set_ylabel(METRICS.get(metric).on_curves.axis_label)
-        axes[1, 0].set(ylim=(max(low, -MOST_GAIN_DB), min(high, MOST_GAIN_DB)),
-                       ylabel="over HPCM-Base (miniature)\nat equal rate [dB]")
-        caption = (f"{coverage.heading}. {convention_of(metric)}. Black: {base.label}. "
-                   + (f"Grey: the same with {format_count(len(seeds), 'other seed')}, the noise between trainings. "
-                      if seeds else "")
-                   + f"Below: dB over it at equal rate, which PCHIP over log rate gives, "
-                     f"up to {MOST_GAIN_DB} dB. {MINIATURE_NOTE}")
-        return save_figure(canvas, name, caption)
+    panels = [(found[0].label.partition("-")[0], tuple(_prepare_curve(curve, base) for curve in found))
+              for found in group_by_line(curves).values()]  # "RWKV" of "RWKV-1"
+    plot = MiniaturePlot(
+        DrawnMiniature(base.label, base.rate, base.quality), tuple(_prepare_curve(curve, base) for curve in seeds),
+        tuple(panels) or (("", ()),), METRICS.get(base.metric).on_curves.axis_label)
+
+    other_seeds = format_count(len(seeds), "other seed")
+    parts = (f"{coverage.heading}. {convention_of(base.metric)}. Black: {base.label}.",
+             f"Grey: the same with {other_seeds}, the noise between trainings." if seeds else "",
+             f"Below: dB over it at equal rate, which PCHIP over log rate gives, up to {MOST_GAIN_DB} dB.",
+             MINIATURE_NOTE)
+    return Figure(name, " ".join(filter(None, parts)), _draw_plot, plot, layouts=(PANELS,))
 
 
-def _draw_panel(above: Axes, below: Axes, base: ReportCurve, seeds: Sequence[ReportCurve],
-           found: Sequence[ReportCurve]) -> None:
+def _prepare_curve(curve: ReportCurve, base: ReportCurve) -> DrawnMiniature:
+    rates, gains = find_gain_at_equal_rate(curve, base)
+    return DrawnMiniature(curve.label.removesuffix(" (miniature)"), curve.rate, curve.quality, tuple(rates),
+                          tuple(gains))
+
+
+def _draw_plot(plot: MiniaturePlot, layout: Layout) -> Canvas:
+    canvas = make_canvas(layout)
+    axes = canvas.subplots(2, len(plot.panels), sharex=True, sharey="row", squeeze=False)
+    for column, (title, found) in enumerate(plot.panels):
+        _draw_panel(axes[0, column], axes[1, column], plot, found, layout)
+        axes[0, column].set_title(title, loc="left", fontsize=layout.font + 0.5, fontweight="bold")
+        axes[1, column].set_xlabel("Rate [bpp]")
+    low, high = axes[1, 0].get_ylim()
+    axes[0, 0].set_ylabel(plot.axis_label)
+    axes[1, 0].set(ylim=(max(low, -MOST_GAIN_DB), min(high, MOST_GAIN_DB)),
+                   ylabel="over HPCM-Base (miniature)\nat equal rate [dB]")
+    return canvas
+
+
+def _draw_panel(above: Axes, below: Axes, plot: MiniaturePlot, found: Sequence[DrawnMiniature],
+                layout: Layout) -> None:
     below.axhline(0, color="black", linewidth=1.0)
-    above.plot(base.rate, base.quality, color="black", linewidth=1.2, marker=".", zorder=2)
-    for curve in seeds:
+    above.plot(plot.base.rate, plot.base.quality, color="black", linewidth=1.2, marker=".", zorder=2)
+    for curve in plot.seeds:
         above.plot(curve.rate, curve.quality, color=GREY, linewidth=0.8, zorder=1)
-        below.plot(*find_gain_at_equal_rate(curve, base), color=GREY, linewidth=0.8, zorder=1)
+        below.plot(curve.gain_rate, curve.gain_db, color=GREY, linewidth=0.8, zorder=1)
     for number, curve in enumerate(found):
         look: dict[str, Any] = {
             "color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 3.2,
-            "linewidth": 1.0, "label": curve.label.removesuffix(" (miniature)"), "zorder": 3,
+            "linewidth": 1.0, "label": curve.label, "zorder": 3,
         }
         above.plot(curve.rate, curve.quality, **look)
-        below.plot(*find_gain_at_equal_rate(curve, base), **look)
+        below.plot(curve.gain_rate, curve.gain_db, **look)
     if found:
-        above.legend(frameon=False, fontsize=PANELS.font - 1, loc="lower right", labelspacing=0.3)
+        above.legend(frameon=False, fontsize=layout.font - 1, loc="lower right", labelspacing=0.3)
     for axes in (above, below):
         draw_grid(axes)

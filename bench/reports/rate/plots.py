@@ -1,4 +1,4 @@
-"""Rate-distortion plots as bytes. Pure functions of curves; the same curves give the same bytes."""
+"""Rate-distortion plots: which curves are drawn, and how."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from matplotlib.figure import Figure as Canvas
 
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS
-from bench.reports.page.canvas import COLOURS, MARKERS, Figure, Layout, finish_axes, open_canvas, save_figure
+from bench.reports.page.canvas import COLOURS, MARKERS, finish_axes, make_canvas
+from bench.reports.page.figures import Figure, Layout
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED, ReportCurve
 
@@ -44,6 +45,29 @@ class CurveStyle:
     marker: str
     line: str | tuple
     filled: bool
+
+
+@dataclass(frozen=True)
+class DrawnCurve:
+    """A curve as it is drawn: rates in bpp, which rise, and qualities."""
+
+    label: str
+    rate: tuple[float, ...]
+    quality: tuple[float, ...]
+    style: CurveStyle
+    measured: bool
+    learned: bool
+
+
+@dataclass(frozen=True)
+class RDPlot:
+    """All that one plot shows; rates up to ``limit`` bpp."""
+
+    curves: tuple[DrawnCurve, ...]
+    limit: float
+    title: str
+    convention: str
+    axis_label: str
 
 
 def styles_of(curves: Sequence[ReportCurve]) -> dict[str, CurveStyle]:
@@ -76,8 +100,8 @@ def _find_full_limit(curves: Sequence[ReportCurve]) -> float:
     return min(FULL_RATE_BPP, 1.04 * max(max(curve.rate) for curve in curves))
 
 
-def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage, layout: Layout,
-            styles: dict[str, CurveStyle], limit: float | None = None) -> Figure:
+def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage, styles: dict[str, CurveStyle],
+                   limit: float | None = None) -> Figure:
     """Plot quality over rate.
 
     Args:
@@ -91,25 +115,38 @@ def plot_rd_curves(name: str, curves: Sequence[ReportCurve], coverage: Coverage,
     metric = curves[0].metric
     limit = limit if limit is not None else _find_full_limit(curves)
 
-    with open_canvas(name, layout) as canvas:
-        canvas.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
-        axes = canvas.add_subplot()
-        for curve in curves:
-            _draw_curve(axes, curve, styles[curve.label], layout)
-        _mark_partial(axes, curves, coverage)
-        _label_axes(axes, curves, metric, limit)
-        _draw_title(axes, coverage, metric, layout)
-        _draw_legend(canvas, axes, layout)
-        caption = _make_caption(curves, coverage, metric, limit)
-        if left_out:
-            caption += f" Not drawn, to keep the plot readable: {', '.join(left_out)}."
-        return save_figure(canvas, f"{name}_{layout.name}", caption)
+    caption = _make_caption(curves, coverage, metric, limit)
+    if left_out:
+        caption += f" Not drawn, to keep the plot readable: {', '.join(left_out)}."
+    plot = RDPlot(tuple(_prepare_curve(curve, styles[curve.label], coverage) for curve in curves), limit,
+                  coverage.short_heading, convention_of(metric), METRICS.get(metric).on_curves.axis_label)
+    return Figure(name, caption, _draw_plot, plot)
 
 
-def _draw_curve(axes: Axes, curve: ReportCurve, style: CurveStyle, layout: Layout) -> None:
+def _prepare_curve(curve: ReportCurve, style: CurveStyle, coverage: Coverage) -> DrawnCurve:
+    """Say in the legend where a curve goes over fewer images than the title promises."""
     measured = curve.origin == MEASURED
-    stands_out = curve.learned and measured
-    order = 3 if measured else 2
+    partial = measured and curve.images != coverage.images
+    label = f"{curve.label}, {format_count(curve.images or 0, 'image')}" if partial else curve.label
+    return DrawnCurve(label, curve.rate, curve.quality, style, measured, curve.learned)
+
+
+def _draw_plot(plot: RDPlot, layout: Layout) -> Canvas:
+    canvas = make_canvas(layout)
+    canvas.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    axes = canvas.add_subplot()
+    for curve in plot.curves:
+        _draw_curve(axes, curve, layout)
+    _label_axes(axes, plot)
+    _draw_title(axes, plot, layout)
+    _draw_legend(canvas, axes, layout)
+    return canvas
+
+
+def _draw_curve(axes: Axes, curve: DrawnCurve, layout: Layout) -> None:
+    stands_out = curve.learned and curve.measured
+    order = 3 if curve.measured else 2
+    style = curve.style
     axes.plot(
         curve.rate, curve.quality, label=curve.label, color=style.colour, linestyle=style.line,
         marker=style.marker or None, linewidth=1.4 if stands_out else 1.0,
@@ -119,23 +156,15 @@ def _draw_curve(axes: Axes, curve: ReportCurve, style: CurveStyle, layout: Layou
     )
 
 
-def _mark_partial(axes: Axes, curves: Sequence[ReportCurve], coverage: Coverage) -> None:
-    """Say in the legend where a curve goes over fewer images than the title promises."""
-    for line, curve in zip(axes.get_lines(), curves):
-        if curve.origin == MEASURED and curve.images != coverage.images:
-            line.set_label(f"{curve.label}, {format_count(curve.images or 0, 'image')}")
-
-
-def _label_axes(axes: Axes, curves: Sequence[ReportCurve], metric: str, limit: float) -> None:
-    visible = [value for curve in curves for value in _visible_quality(curve, limit)]
+def _label_axes(axes: Axes, plot: RDPlot) -> None:
+    visible = [value for curve in plot.curves for value in _visible_quality(curve, plot.limit)]
     low, high = min(visible), max(visible)
     margin = 0.04 * (high - low) or 0.5
-    axes.set(xlim=(0, limit), ylim=(low - margin, high + margin), xlabel="Rate [bpp]",
-             ylabel=METRICS.get(metric).on_curves.axis_label)
+    axes.set(xlim=(0, plot.limit), ylim=(low - margin, high + margin), xlabel="Rate [bpp]", ylabel=plot.axis_label)
     finish_axes(axes)
 
 
-def _visible_quality(curve: ReportCurve, limit: float) -> list[float]:
+def _visible_quality(curve: DrawnCurve, limit: float) -> list[float]:
     """Return the qualities of the points up to ``limit``, and of the line where it leaves the plot."""
     values = [quality for rate, quality in zip(curve.rate, curve.quality) if rate <= limit]
     if values and curve.rate[-1] > limit:
@@ -143,15 +172,15 @@ def _visible_quality(curve: ReportCurve, limit: float) -> list[float]:
     return values or [curve.quality[0]]
 
 
-def _draw_title(axes: Axes, coverage: Coverage, metric: str, layout: Layout) -> None:
+def _draw_title(axes: Axes, plot: RDPlot, layout: Layout) -> None:
     small = max(layout.font - 1.5, 5.5)
     size = layout.font + 0.5
-    title = axes.set_title(coverage.short_heading, loc="left", fontsize=size, fontweight="bold", pad=1.35 * small + 3)
+    title = axes.set_title(plot.title, loc="left", fontsize=size, fontweight="bold", pad=1.35 * small + 3)
     while _measure_width(title, layout) > 0.86 * layout.width and size > small:
         size -= 0.5
         title.set_fontsize(size)
 
-    axes.annotate(convention_of(metric), (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
+    axes.annotate(plot.convention, (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
                   textcoords="offset points", fontsize=small, color="#444444")
 
 

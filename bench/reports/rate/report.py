@@ -9,7 +9,7 @@ from operator import attrgetter
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import find_published
 from bench.metrics.quality import headline_metrics
-from bench.reports.page.canvas import COLUMN, WIDE, Figure
+from bench.reports.page.figures import Figure
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import group_records
 from bench.reports.rate.bd_tables import bd_tables
@@ -42,18 +42,17 @@ def make_rate_report(results: StoredResults, dataset: str) -> Report:
     return assemble_compared(compared, results.reproductions(dataset))
 
 
-def assemble_report(selection: Selection, references: Sequence[ReportCurve], *, with_plots: bool = True) -> Report:
+def assemble_report(selection: Selection, references: Sequence[ReportCurve]) -> Report:
     """Make the report of a selection and of ``references``."""
-    return assemble_compared(compare_selection(selection, references), with_plots=with_plots)
+    return assemble_compared(compare_selection(selection, references))
 
 
-def assemble_compared(compared: ComparedDataset, reproductions: Sequence[Reproduction] = (), *,
-                      with_plots: bool = True) -> Report:
-    """Make all tables of a dataset, and the figures unless ``with_plots`` is False, which is quicker."""
+def assemble_compared(compared: ComparedDataset, reproductions: Sequence[Reproduction] = ()) -> Report:
+    """Make all tables and figures of a dataset."""
     selection, coverage, references = compared.selection, compared.coverage, compared.references
     bd = bd_tables(compared.groups, coverage)
     again = [reproduction_table(reproductions, coverage.heading)] if reproductions else []
-    figures = _draw_figures(compared.measured, references, coverage) if with_plots else []
+    figures = _list_figures(compared.measured, references, coverage)
 
     sections = (
         Section("BD-rate", tables=tuple(bd[:1])),
@@ -72,26 +71,25 @@ def assemble_compared(compared: ComparedDataset, reproductions: Sequence[Reprodu
                   intro, sections, coverage.warnings, tuple(sources))
 
 
-def _draw_figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
+def _list_figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],
                   coverage: Coverage) -> list[Figure]:
-    """Draw the curves of every metric that has plots."""
+    """Return the figures of every metric that has plots."""
     shown = find_published(coverage.dataset).plotted
     curves = [*measured, *(curve for curve in references if curve.origin != PUBLISHED or curve.name in shown)]
     styles = styles_of(curves)
     by_metric = group_records(curves, attrgetter("metric"))
     return [figure for metric in headline_metrics() if metric.name in by_metric
-            for figure in _draw_metric(f"rd_{metric.slug}", by_metric[metric.name], coverage, styles)]
+            for figure in _list_figures_of_metric(f"rd_{metric.slug}", by_metric[metric.name], coverage, styles)]
 
 
-def _draw_metric(stem: str, curves: Sequence[ReportCurve], coverage: Coverage,
-                 styles: dict[str, CurveStyle]) -> list[Figure]:
-    """Draw curves of one metric, whole and at low rates, wide and for a paper's column; miniatures in their panels."""
+def _list_figures_of_metric(stem: str, curves: Sequence[ReportCurve], coverage: Coverage,
+                            styles: dict[str, CurveStyle]) -> list[Figure]:
+    """Return the curves of one metric, whole and at low rates; miniatures in their panels."""
     miniatures = find_miniatures(curves)
     curves = [curve for curve in curves if curve not in miniatures or curve.name == BASE_MINIATURE]
     limit = find_low_rate_limit(curves)
     views = {stem: None, f"{stem}_low_rate": limit} if limit else {stem: None}
-    figures = [plot_rd_curves(name, curves, coverage, layout, styles, view)
-               for name, view in views.items() for layout in (WIDE, COLUMN)]
+    figures = [plot_rd_curves(name, curves, coverage, styles, view) for name, view in views.items()]
     if not miniatures:
         return figures
 

@@ -12,7 +12,7 @@ from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.render import to_csv
 from bench.reports.page.table import Column, Table
-from bench.reports.search.plots import draw_figures, find_importances
+from bench.reports.search.plots import find_importances, list_figures
 from bench.training.search.record import COMPLETE, FAILED, PRUNED, Trial, describe_setting
 from bench.training.search.trials import RankedSetting, SearchAnalysis, TrialsAtLambda
 
@@ -28,7 +28,7 @@ def make_search_report(analysis: SearchAnalysis, name: str = "search", top: int 
     names = [parameter for parameter, _ in first.setting]
     sections = [section for group in analysis.by_lambda for section in _describe_lambda(group, names, top)]
     sections += [_compare_across(analysis, names),
-                 Section("RD cost over the parameters", figures=tuple(draw_figures(analysis)))]
+                 Section("RD cost over the parameters", figures=tuple(list_figures(analysis)))]
     title = f"Search of hyper-parameters{f': {first.variant}' if first.variant else ''}"
     return Report(name, title, sections[0].tables[0].name, (_summarise(analysis),), tuple(sections),
                   files={"trials.csv": to_csv(_list_trials(analysis, names)).encode()})

@@ -6,7 +6,6 @@ import re
 from operator import attrgetter
 
 from bench.common.errors import BenchError
-from bench.reports.page.canvas import COLUMN, WIDE
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import group_records
 from bench.reports.training.plots import MULTIPLIER_NOTE, plot_balance, plot_curves
@@ -25,12 +24,7 @@ NO_PAIR = ("There are no curves side by side: that needs the logs of "
            f"{BASE_MINIATURE} and of a balanced_phase<N>_mini.")
 
 
-def find_trainings(results: StoredResults) -> list[str]:
-    """Return the name of the one page, where there are trainings."""
-    return [TRAINING] if results.trainings else []
-
-
-def make_training_report(results: StoredResults, name: str = TRAINING) -> Report:
+def make_training_report(results: StoredResults) -> Report:
     """Return the report of all logged trainings.
 
     Raises:
@@ -43,10 +37,8 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     balanced = [one for one in trainings if any(step.weights for step in one.steps)]
     by_variant = group_records(trainings, attrgetter("variant"))
     pairs = [found for name, found in by_variant.items() if standard and BALANCED.fullmatch(name)]
-    curves = [plot_curves(standard, found, layout) for found in pairs for layout in (WIDE, COLUMN)]
-    balances = [plot_balance(found, layout) for found in group_records(balanced, attrgetter("variant")).values()
-                for layout in (WIDE, COLUMN)]
-
+    curves = [plot_curves(standard, found) for found in pairs]
+    balances = [plot_balance(found) for found in group_records(balanced, attrgetter("variant")).values()]
     noise = find_seed_noise(trainings)
 
     sections = (
@@ -57,4 +49,4 @@ def make_training_report(results: StoredResults, name: str = TRAINING) -> Report
     )
     intro = (MINIATURES if any(one.variant.endswith("_mini") for one in trainings) else "", INTRO,
              MULTIPLIER_NOTE if balances else "", "" if curves else NO_PAIR)
-    return Report(name, "Trainings", "trainings", intro, sections)
+    return Report(TRAINING, "Trainings", "trainings", intro, sections)

@@ -1,0 +1,78 @@
+"""Digests of all that a report is made from, taken without what makes it: no row is parsed, no library imported."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import bench
+from bench.common.folders import CATALOGUE_NAME, default_file
+from bench.common.hashing import digest_json, sha256_of
+from bench.common.plugins import VARIABLE
+
+PACKAGE = Path(bench.__file__).parent
+CODE = (".py", ".j2", ".json")  # modules, templates, published curves
+YAML_FILES = (CATALOGUE_NAME, "variants.yaml", "claims.yaml")
+LIBRARIES = ("jinja2", "matplotlib", "msgspec", "numpy", "optuna", "pandas", "pillow", "pyyaml", "scipy", "tabulate")
+
+
+def digest_report(kind: str, name: str, root: Path, inputs: Iterable[Path], *options: str | None) -> str:
+    """Return a digest of everything that decides what the files of one report hold.
+
+    Args:
+        kind, name: of the report.
+        root: folder of stored results, from which files are named.
+        inputs: files and folders below it; what isn't there, and files whose name begins with a dot, don't count.
+        options: what else decides.
+    """
+    return digest_json({
+        "report": [kind, name, *options], "code": digest_code(), "libraries": find_versions(*LIBRARIES),
+        "plugins": _digest_plugins(), "settings": [_digest_file(default_file(one)) for one in YAML_FILES],
+        "results": digest_files(root, inputs),
+    })
+
+
+def digest_files(root: Path, inputs: Iterable[Path]) -> str:
+    """Return a digest of the names below ``root`` and the bytes of all files in ``inputs``, files or folders."""
+    files = {path for one in inputs for path in (one.rglob("*") if one.is_dir() else [one])
+             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)}
+    return digest_json({path.relative_to(root).as_posix(): sha256_of(path) for path in files})
+
+
+@cache
+def digest_code(*packages: str) -> str:
+    """Return a digest of the suite's modules, templates and published curves, or of those of some packages."""
+    digest = hashlib.sha256()
+    for folder in [PACKAGE / name for name in packages] or [PACKAGE]:
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in CODE):
+            digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def find_versions(*libraries: str) -> tuple[str, ...]:
+    """Return the installed versions, empty where one is not installed, after that of Python."""
+    return (f"{sys.version_info.major}.{sys.version_info.minor}", *map(_find_version, libraries))
+
+
+def _find_version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _digest_plugins() -> list[str]:
+    """Digests of the modules that the environment names, which are imported by now."""
+    names = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in names]
+    return [_digest_file(Path(file)) for file in files if file]
+
+
+def _digest_file(path: Path) -> str:
+    return sha256_of(path) if path.is_file() else ""
