@@ -14,6 +14,7 @@ import bench
 from bench.common.folders import CATALOGUE_NAME, default_file
 from bench.common.hashing import digest_json, sha256_of
 from bench.common.plugins import VARIABLE
+from bench.results.machines import find_machine
 
 PACKAGE = Path(bench.__file__).parent
 CODE = (".py", ".j2", ".json")  # modules, templates, published curves
@@ -21,17 +22,20 @@ YAML_FILES = (CATALOGUE_NAME, "variants.yaml", "claims.yaml")
 LIBRARIES = ("jinja2", "matplotlib", "msgspec", "numpy", "optuna", "pandas", "pillow", "pyyaml", "scipy", "tabulate")
 
 
-def digest_report(kind: str, name: str, root: Path, inputs: Iterable[Path], *options: str | None) -> str:
+def digest_report(kind: str, name: str, root: Path, inputs: Iterable[Path],
+                  machine: Iterable[str] | None = None) -> str:
     """Return a digest of everything that decides what the files of one report hold.
 
     Args:
         kind, name: of the report.
         root: folder of stored results, from which files are named.
         inputs: files and folders below it; what isn't there, and files whose name begins with a dot, don't count.
-        options: what else decides.
+        machine: the only one whose rows count; None for all.
     """
     return digest_json({
-        "report": [kind, name, *options], "code": digest_code(), "libraries": find_versions(*LIBRARIES),
+        "report": [kind, name, None if machine is None else sorted(machine)],
+        "here": sorted(find_machine()),  # whose rows count where several machines made the same ones
+        "code": digest_code(), "libraries": find_versions(*LIBRARIES),
         "plugins": _digest_plugins(), "settings": [_digest_file(default_file(one)) for one in YAML_FILES],
         "results": digest_files(root, inputs),
     })
