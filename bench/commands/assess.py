@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bench.codecs.learned import GROUPS
@@ -25,7 +25,10 @@ from bench.commands.evaluate import add_measuring_arguments, choose_measured, pl
 from bench.commands.profile import latency_folder, plan_beside_baseline, run_profile
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
-from bench.common.text import format_count, format_duration
+from bench.common.text import format_duration, list_names
+from bench.reports.front.answer import FILE, Answer, read_answer
+from bench.reports.front.text import format_answer, format_changes
+from bench.results.machines import find_machine
 from bench.results.store import Store
 from bench.results.stored import StoredResults
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
@@ -37,7 +40,6 @@ from bench.runners.profile.unprofiled import describe_profile, is_profiled, list
 from bench.variants import Variant
 
 if TYPE_CHECKING:
-    from bench.claims.result import Change
     from bench.commands.profile import Profile
 
 REPORTED = ("rate", "latency", "claims", "front")  # kinds, in the order in which they are built
@@ -69,12 +71,11 @@ def run(args: argparse.Namespace) -> int:
         codes.append(exit_code(scope.plan, run_evaluation(args, scope.plan, store)))
     if profile:
         codes.append(run_profile(args, *profile))
-    results = open_results(args)
-    _write_reports(results, args, scope.datasets)
-    changes = _choose_changes(results, _list_focus(args, chosen))
-    _print_answer(changes)
-    _print_next(args, scope, chosen, changes)
-    worse = any(change.worse for change in changes)
+    _write_reports(args, scope.datasets)
+    answer, focus = read_answer(args.reports / FILE), _list_focus(args, chosen)
+    _print_answer(args, scope, answer, focus)
+    print("\n".join(f"next: {step}" for step in _list_steps(args, chosen, answer)))
+    worse = any(change.codec in focus or not focus for change in answer.worse)
     return max(*codes, EXIT_INCOMPLETE if worse else EXIT_DONE)
 
 
@@ -83,11 +84,11 @@ def _list_named(args: argparse.Namespace) -> list[str]:
     return [*(name for name in args.codecs if name not in GROUPS), *filter(None, [args.variant])]
 
 
-def _list_focus(args: argparse.Namespace, chosen: Chosen) -> set[str]:
+def _list_focus(args: argparse.Namespace, chosen: Chosen) -> list[str]:
     """The codecs that the answer is about; none stand for all."""
     if args.codecs == [ALL] and not args.variant:
-        return set()
-    return {spec.name for spec in chosen.specs} | {one.what for one in chosen.missing}
+        return []
+    return list(dict.fromkeys([*(spec.name for spec in chosen.specs), *(one.what for one in chosen.missing)]))
 
 
 def _list_unprofiled(args: argparse.Namespace, plan: EvaluationPlan) -> list[Variant]:
@@ -116,44 +117,32 @@ def _print_plan(scope: Scope, chosen: Chosen, unprofiled: Sequence[Variant], pro
     sys.stdout.flush()
 
 
-def _write_reports(results: StoredResults, args: argparse.Namespace, datasets: Sequence[str]) -> None:
+def _write_reports(args: argparse.Namespace, datasets: Sequence[str]) -> None:
     """Write the reports of these datasets, of latencies and of claims, and the front page."""
     from bench.reports.kinds import REPORTS, build_reports
 
-    stored = [name for name in datasets if file_name(name) in results.datasets]
-    for kind in (kind for kind in REPORTED if kind in REPORTS):
-        names = stored if kind == "rate" else REPORTS.get(kind).find(results)
-        for written in build_reports(kind, results, args.reports, names) if names else ():
-            if kind == "rate":
-                print(f"\n{written.summary}")
+    results = open_results(args)
+    for kind in REPORTED:
+        found = REPORTS.get(kind).find(results)
+        names = [name for name in datasets if file_name(name) in found] if kind == "rate" else found
+        for _ in build_reports(kind, results, args.reports, names) if names else ():
+            pass  # what it says in short is in the answer
 
 
-def _choose_changes(results: StoredResults, focus: Collection[str]) -> list[Change]:
-    from bench.claims.changes import compare_with_accepted
-
-    changes = results.derive(compare_with_accepted).changes
-    return [change for change in changes if not focus or change.codec in focus]
-
-
-def _print_answer(changes: Sequence[Change]) -> None:
-    from bench.reports.claims.summary import change_text
-
-    for change in changes:
-        print(f"{'WORSE' if change.worse else 'better'}: {change.kind} of {change.what}: {change_text(change)}")
-
-
-def _print_next(args: argparse.Namespace, scope: Scope, chosen: Chosen, changes: Sequence[Change]) -> None:
-    print(f"\nreport: {args.reports / 'index.html'}")
+def _print_answer(args: argparse.Namespace, scope: Scope, answer: Answer, focus: Sequence[str]) -> None:
+    print(f"\n{format_answer(answer, scope.datasets, focus, find_machine())}\n\n{format_changes(answer, focus)}\n")
     if scope.notice:
         print(scope.notice)
-    for step in _list_steps(chosen, changes):
-        print(f"next: {step}")
+    print(f"report: {args.reports / 'index.html'}")
 
 
-def _list_steps(chosen: Chosen, changes: Sequence[Change]) -> Iterator[str]:
-    if changes:
-        yield 'make this the accepted state: make claims ARGS="--accept"'
+def _list_steps(args: argparse.Namespace, chosen: Chosen, answer: Answer) -> Iterator[str]:
+    """What a user may do next."""
+    if answer.changes:
+        yield 'make claims ARGS="--accept" makes this the accepted state, which the next run is compared with'
     lacking = [one.what for one in chosen.missing]
     if lacking:
-        yield (f"measure what is missing here ({format_count(len(lacking), 'codec')}): put weights at "
-               "checkpoints/VARIANT/LAMBDA.pth.tar and run this again; python -m bench variants lists the places")
+        yield (f"weights of what is missing ({list_names(lacking, most=3)}) go to checkpoints/VARIANT/LAMBDA.pth.tar: "
+               "python -m bench variants; then the same command again")
+    if args.no_latency:
+        yield "the same without --no-latency also profiles the variants that are measured here"
