@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from bench.results.latency_rows import LatencyRow
-from bench.results.rows import Provenance, Row
+if TYPE_CHECKING:  # they load numpy
+    from bench.results.latency_rows import LatencyRow
+    from bench.results.rows import Provenance, Row
 
 CPU = "cpu: "
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -24,7 +25,7 @@ _GPU_INFO = Path("/proc/driver/nvidia/gpus")
 # Where torch, oneDNN and MKL choose other code, and so other orders of sums.
 _LEVELS = {"AVX-512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}, "AVX2": {"avx2", "fma"}}
 
-R = TypeVar("R", Row, LatencyRow)
+R = TypeVar("R", "Row", "LatencyRow")
 Machine = str  # all names that rows of one machine may have, see name_machine, with this between them:
 OR = " | "
 

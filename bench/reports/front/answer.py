@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -10,6 +9,7 @@ import msgspec
 
 from bench.common.errors import BenchError
 from bench.common.files import file_name, reading
+from bench.results.machines import OR, Machine
 from bench.results.schema import Count, Name, Number, Positive, StoredRow
 
 FILE = "answer.json"  # within the folder of reports
@@ -208,6 +208,7 @@ def summarise_verdict(verdict: str) -> str:
     return VERDICTS.get(verdict, "open")
 
 
-def choose_cost(row: AnswerRow, machine: Collection[str] = ()) -> Cost | None:
-    """Return what a codec costs, by the device measured last, or by one of ``machine`` if there is any."""
-    return next((cost for cost in row.costs if cost.device in machine), row.costs[0] if row.costs else None)
+def choose_cost(row: AnswerRow, machine: Machine = "") -> Cost | None:
+    """Return what a codec costs, as ``machine`` measured it, or else as the device that measured it last."""
+    here = machine.split(OR)
+    return next((cost for cost in row.costs if cost.device in here), row.costs[0] if row.costs else None)

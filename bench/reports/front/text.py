@@ -20,6 +20,7 @@ from bench.reports.front.cells import (
     shorten_label,
 )
 from bench.reports.front.sentence import make_sentence
+from bench.results.machines import Machine
 
 WIDTH = 100  # characters of a line
 MINIATURES = "Miniatures: small models trained on a CPU, which say nothing about the authors'"
@@ -41,13 +42,13 @@ class TextColumn:
 
 
 def format_answer(answer: Answer, datasets: Sequence[str], codecs: Collection[str] = (),
-                  machine: Collection[str] = ()) -> str:
+                  machine: Machine = "") -> str:
     """Return the answer on ``datasets`` for a terminal.
 
     Args:
         datasets: names of datasets, shown in this order; those that nothing is known of are passed over.
         codecs: show only these, with the claims about them; all by default.
-        machine: names of this machine, whose times go before those of others.
+        machine: whose times go before those of others.
     """
     shown = [found for name in datasets if (found := answer.find_dataset(name)) is not None]
     rows = [row for row in answer.rows if (row.name in codecs if codecs else _is_told(row, shown))]
@@ -72,7 +73,7 @@ def _is_told(row: AnswerRow, datasets: Sequence[AnswerDataset]) -> bool:
     return benchmark and bool(row.costs)
 
 
-def _format_rows(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset], machine: Collection[str]) -> str:
+def _format_rows(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset], machine: Machine) -> str:
     """Return the table of ``rows``, within :data:`WIDTH`."""
     columns = [column for column in _list_columns(rows[0].miniature, datasets, machine) if any(map(column.of, rows))]
     while True:
@@ -98,7 +99,7 @@ def _write_table(columns: Sequence[TextColumn], rows: Sequence[AnswerRow]) -> st
     return "\n".join([*aligned[:tallest], "-" * max(map(len, aligned)), *aligned[tallest:]])
 
 
-def _list_columns(miniature: bool, datasets: Sequence[AnswerDataset], machine: Collection[str]) -> list[TextColumn]:
+def _list_columns(miniature: bool, datasets: Sequence[AnswerDataset], machine: Machine) -> list[TextColumn]:
     def take(name: str, digits: int, scale: float = 1.0) -> Callable[[AnswerRow], str | None]:
         def find(row: AnswerRow) -> str | None:
             value = getattr(choose_cost(row, machine), name, None)
@@ -142,7 +143,7 @@ def _cut(text: str, letters: int) -> str:
     return text if len(text) <= letters else f"{text[:letters - 1]}…"
 
 
-def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset], machine: Collection[str]) -> str:
+def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset], machine: Machine) -> str:
     """Say what the columns are and where costs were measured."""
     rates = [rate for row in rows for dataset in datasets if (rate := row.rates.get(dataset.name)) is not None]
     lines = []
