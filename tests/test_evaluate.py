@@ -14,6 +14,7 @@ from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.results.rows import FAILED, OK, Provenance, Row
 from bench.results.store import Store
+from bench.runners.forecast import Forecast, Kind
 from bench.runners.progress import Progress
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
@@ -165,12 +166,15 @@ class Terminal(io.StringIO):
 
 
 def progress_text(stream: io.StringIO) -> str:
-    now = [0.0]
-    with Progress(40.0, 5, stream, lambda: now[0]) as progress:
-        progress.skip_images(1, 8.0)
+    now, kind, forecast = [0.0], Kind("coding"), Forecast()
+    forecast.expect(kind, 40.0)
+    with Progress(forecast, 5, stream, lambda: now[0]) as progress:
+        progress.skip_images(1)
+        forecast.drop(kind, 8.0)
         for _ in range(4):
             now[0] += 16.0  # twice as slow as planned
-            progress.count_image("jpeg q50 a.png", 8.0)
+            forecast.finish(kind, 8.0, 16.0)
+            progress.count_image("jpeg q50 a.png")
     return stream.getvalue()
 
 

@@ -14,11 +14,18 @@ from bench.datasets import resolve_dataset
 from bench.metrics.quality import METRICS
 from bench.results.rows import OK, Provenance
 from bench.results.store import Store
+from bench.runners.evaluate.expected import (
+    FILES_S_PER_MEGAPIXEL,
+    FIRST_START_S,
+    LATER_START_S,
+    METRICS_S_PER_MEGAPIXEL,
+)
 from bench.runners.evaluate.measure import failed_row
-from bench.runners.evaluate.plan import METRICS_S_PER_MEGAPIXEL, EvaluationPlan, describe_plan, make_plan
+from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.selection import choose_checkpoint, choose_codecs
 from bench.runners.evaluate.unit import Unit
 
+SCORED_S_PER_MEGAPIXEL = METRICS_S_PER_MEGAPIXEL + FILES_S_PER_MEGAPIXEL
 VERSIONS = {name: METRICS.get(name).version for name in METRICS}
 VARIANTS = """
 variants:
@@ -54,7 +61,8 @@ def test_nothing_stored_means_everything_runs(folder: Path, tmp_path: Path) -> N
     assert [(planned.unit.spec.point, planned.cached) for planned in plan.units] == [("s4", 0), ("s16", 0)]
     assert [len(planned.unit.images) for planned in plan.units] == [2, 2]
     # Two points; 0.02, 0.03 and, to warm up, 0.02 megapixels at the 3 s a megapixel of the codec's entry.
-    assert plan.expected_s == pytest.approx(2 * (0.07 * 3.0 + 0.05 * METRICS_S_PER_MEGAPIXEL))
+    starts_s = FIRST_START_S[False] + LATER_START_S[False]
+    assert plan.expected_s == pytest.approx(2 * (0.07 * 3.0 + 0.05 * SCORED_S_PER_MEGAPIXEL) + starts_s)
     assert not (tmp_path / "results").exists()
 
 
@@ -72,8 +80,8 @@ def test_stored_rows_are_not_planned_again(folder: Path, tmp_path: Path) -> None
     assert [(planned.cached, [image.name for image in planned.unit.images]) for planned in plan.units] == [
         (1, ["image01.png"]), (0, ["image00.png", "image01.png"])]
     # 0.1 s to encode, 0.05 s in each of two decoders, over 0.02 megapixels.
-    expected = (2 * 0.03 + 0.02 + 0.05) * 0.2 / 0.02 + (0.03 + 0.05) * METRICS_S_PER_MEGAPIXEL
-    assert plan.expected_s == pytest.approx(expected)
+    expected = (2 * 0.03 + 0.02 + 0.05) * 0.2 / 0.02 + (0.03 + 0.05) * SCORED_S_PER_MEGAPIXEL
+    assert plan.expected_s == pytest.approx(expected + FIRST_START_S[False] + LATER_START_S[False])
 
     kept = plan_of(folder, store, keep_failures=True)
     assert [planned.cached for planned in kept.units] == [1, 1]

@@ -41,10 +41,10 @@ def make_unit(folder: Path) -> Unit:
 def test_all_time_is_counted_once() -> None:
     now = [100.0]
     stopwatch = Stopwatch(lambda: now[0])
-    for part, seconds in ((STARTING, 4), (CODING, 1), (SCORING, 2), (CODING, 8)):
+    for part, seconds in ((STARTING, 4), (CODING, 1), (SCORING, 16), (CODING, 8), (SCORING, 2), (CODING, 32)):
         stopwatch.begin(part)
         now[0] += seconds
-    assert stopwatch.take() == {STARTING: 4, CODING: 9, SCORING: 2, FILES: 0}
+    assert stopwatch.take() == {STARTING: 20, CODING: 41, SCORING: 2, FILES: 0}  # the first metrics load libraries
     now[0] += 3
     assert stopwatch.take()[CODING] == 3
     assert sum(stopwatch.take().values()) == 0
@@ -66,9 +66,9 @@ def test_each_part_is_charged_with_its_own_time(tmp_path: Path, monkeypatch: pyt
     for _ in measure.run_unit(make_unit(tmp_path / "pictures"), stopwatch):
         taken.append(stopwatch.take())
     first, second = taken
-    assert 0.2 <= first[SCORING] < 0.35 and 0.2 <= second[SCORING] < 0.35
+    assert first[SCORING] == 0 and 0.2 <= second[SCORING] < 0.35
     assert 0.2 <= second[FILES] < 0.35  # two digests of pixels
-    assert first[STARTING] >= 0.3 and second[STARTING] < 0.1 and second[CODING] > 0
+    assert first[STARTING] >= 0.5 and second[STARTING] < 0.1 and second[CODING] > 0
 
 
 def test_what_a_worker_takes_is_the_time_until_its_rows_come(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def run_benchmarks(names: Sequence[str], device: str, quick: bool) -> None:
         for name, entry in entries.items():
             module = importlib.import_module(f"bench.benchmarks.{name}")
             progress.start_step(name, expected_s[name])
-            report = module.run(device, quick, lambda what, name=name: progress.tell(f"{name}: {what}"))
+            report = module.run(device, quick, lambda what, name=name: progress.show(f"{name}: {what}"))
             heading = f"\n{name}: {entry.summary}\n" if len(entries) > 1 else ""
             progress.print_result(f"{heading}{report.text}")
             ratios += report.ratios

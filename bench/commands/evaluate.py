@@ -129,7 +129,7 @@ def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store)
     """Measure what a plan leaves to do, print what it gave, and return the stored rows of each of its series."""
     images = sum(len(planned.unit.images) for planned in plan.pending)
     if images:
-        with Progress(plan.expected_s, images) as progress:
+        with Progress(plan.make_forecast(), images) as progress:
             evaluate(plan, store, progress, remeasure=args.remeasure, keep_failures=args.keep_failures)
     rows = stored_rows(plan, store)
     if summary := summarise(plan, rows):

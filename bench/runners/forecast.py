@@ -9,17 +9,17 @@ others have the means of the conditional distribution.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 # Where planned times come from, and how far a kind of work is from them on its own: standard deviations of logarithms.
 HERE, ELSEWHERE, GUESSED = "here", "elsewhere", "guessed"
-OWN = {HERE: 0.25, ELSEWHERE: 0.4, GUESSED: 0.8}
-LOAD = 0.4  # shared by all: what else the machine does
+OWN = {HERE: 0.3, ELSEWHERE: 0.4, GUESSED: 0.8}
+LOAD = 0.35  # shared by all: what else the machine does
 MACHINE = 0.5  # shared by all that was not planned by times of this machine
-FAMILY = 0.25  # shared by a family of these
+FAMILY = 0.25  # shared by a family
 IMAGE = 0.3  # of a single image
 CLOCK_S = 0.2  # seconds that may be counted wrongly in all that a kind of work took
 
@@ -34,7 +34,7 @@ class Kind:
         source: HERE, ELSEWHERE or GUESSED: where its planned times come from.
     """
 
-    name: Hashable
+    name: str
     family: str = ""
     source: str = GUESSED
 
@@ -97,15 +97,11 @@ class Forecast:
 
 
 def _covariance(rows: Sequence[Kind], columns: Sequence[Kind]) -> np.ndarray:
-    return np.array([[_shared_variance(row, column) for column in columns] for row in rows])
+    """Return the covariances of the logarithms of paces, (rows, columns)."""
+    def compare(attribute: str) -> np.ndarray:
+        values = [np.array([getattr(kind, attribute) for kind in kinds]) for kinds in (rows, columns)]
+        return values[0][:, None] == values[1][None, :]
 
-
-def _shared_variance(a: Kind, b: Kind) -> float:
-    variance = LOAD**2
-    if HERE not in (a.source, b.source):
-        variance += MACHINE**2
-        if a.family == b.family:
-            variance += FAMILY**2
-    if a == b:
-        variance += OWN[a.source]**2
-    return variance
+    strange = np.outer([kind.source != HERE for kind in rows], [kind.source != HERE for kind in columns])
+    own = np.array([OWN[kind.source] for kind in rows])[:, None] ** 2
+    return LOAD**2 + strange * MACHINE**2 + compare("family") * FAMILY**2 + compare("name") * own

@@ -10,27 +10,34 @@ from typing import TextIO
 from tqdm import tqdm
 
 from bench.common.text import format_duration
+from bench.runners.forecast import Forecast, Kind
 
-LINE_EVERY_S = 5.0
-PRIOR_S = 20.0  # how long the plan's estimate is trusted over what the run has shown so far
+LINE_EVERY_S, REDRAW_EVERY_S = 5.0, 0.2
+_STEP = Kind("steps")
 
 
 class Progress:
-    """Tells what runs and the time left: the plan's, scaled by how the run has fared against it so far.
+    """Tells what runs and the time left.
 
     Args:
-        expected_s: how long everything is expected to take.
+        expected: what everything is expected to take, by kind of work, or in seconds for steps.
         images: how many are counted; None for steps that are not.
         clock: seconds.
     """
 
-    def __init__(self, expected_s: float, images: int | None = None, stream: TextIO | None = None,
+    def __init__(self, expected: Forecast | float, images: int | None = None, stream: TextIO | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream or sys.stderr, clock
-        self._expected_s, self._passed_s, self._running_s = expected_s, 0.0, 0.0
+        if isinstance(expected, Forecast):
+            self.forecast = expected
+        else:
+            self.forecast = Forecast()
+            self.forecast.expect(_STEP, expected)
         self._images, self._done = images, 0
-        self._start, self._last_line = clock(), -LINE_EVERY_S
-        self._bar = tqdm(total=expected_s, file=self._stream, dynamic_ncols=True, leave=images is not None,
+        self._start = self._step_start = clock()
+        self._step_s: float | None = None  # that the running step is expected to take
+        self._last_line = -LINE_EVERY_S
+        self._bar = tqdm(total=1.0, file=self._stream, dynamic_ncols=True, leave=images is not None,
                          bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}") if self._stream.isatty() else None
 
     def __enter__(self) -> Progress:
@@ -42,23 +49,20 @@ class Progress:
 
     def start_step(self, what: str, expected_s: float) -> None:
         """A step begins that is expected to take ``expected_s``; the step before it is over."""
-        self._passed_s, self._running_s = self._passed_s + self._running_s, expected_s
-        self._show(what)
+        now = self._clock()
+        if self._step_s is not None:
+            self.forecast.finish(_STEP, self._step_s, now - self._step_start)
+        self._step_s, self._step_start = expected_s, now
+        self.show(what)
 
-    def count_image(self, what: str, expected_s: float) -> None:
-        """An image is done that was expected to take ``expected_s``."""
+    def count_image(self, what: str) -> None:
+        """An image is done."""
         self._done += 1
-        self._passed_s += expected_s
-        self._show(what)
+        self.show(what)
 
-    def skip_images(self, images: int, expected_s: float) -> None:
+    def skip_images(self, images: int) -> None:
         """Leave out images that another run has measured meanwhile."""
         self._images = (self._images or 0) - images
-        self._expected_s -= expected_s
-
-    def tell(self, what: str) -> None:
-        """Say what goes on within a step."""
-        self._show(what)
 
     def print_line(self, text: str) -> None:
         """Print a line without breaking the bar."""
@@ -70,20 +74,31 @@ class Progress:
 
     def left_s(self) -> float:
         """Seconds that are left, as far as is known."""
-        pace = (self._clock() - self._start + PRIOR_S) / (self._passed_s + PRIOR_S)
-        return pace * max(0.0, self._expected_s - self._passed_s)
+        if self._images is not None and self._done == self._images:
+            return 0.0
+        left_s = self.forecast.left_s()
+        if self._step_s is not None:  # a part of the running step is over
+            step_s = self._step_s * self.forecast.paces()[_STEP]
+            left_s -= min(self._clock() - self._step_start, step_s)
+        return max(0.0, left_s)
 
-    def _show(self, what: str) -> None:
+    def show(self, what: str) -> None:
+        """Say what goes on and how much is left, unless that was said a moment ago."""
         now, finished = self._clock(), self._done == self._images
-        left = ("0 s" if finished else format_duration(self.left_s())) + " left"
+        if not finished and now - self._last_line < (LINE_EVERY_S if self._bar is None else REDRAW_EVERY_S):
+            return
+
+        left_s = self.left_s()
+        left = ("0 s" if finished else format_duration(left_s)) + " left"
         if self._images is not None:
             left = f"{self._done}/{self._images} images, {left}"
 
-        if self._bar is not None:
-            self._bar.total = self._expected_s
-            self._bar.set_description_str(what, refresh=False)
-            self._bar.set_postfix_str(left, refresh=False)
-            self._bar.update(min(self._passed_s, self._expected_s) - self._bar.n)
-        elif finished or now - self._last_line >= LINE_EVERY_S:
-            self._last_line = now
+        self._last_line = now
+        if self._bar is None:
             print(f"{left} ({what})", file=self._stream, flush=True)
+            return
+        passed_s = now - self._start
+        self._bar.set_description_str(what, refresh=False)
+        self._bar.set_postfix_str(left, refresh=False)
+        share = 1.0 if finished else passed_s / max(passed_s + left_s, 1e-9)
+        self._bar.update(share - self._bar.n)

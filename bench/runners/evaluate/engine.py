@@ -135,10 +135,11 @@ def _serve(connection: Connection) -> None:
     """Run units until the parent is gone; None ends a unit's rows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files are removed
+    stopwatch = Stopwatch()
     while True:
         try:
             unit = connection.recv()
-            stopwatch = Stopwatch()
+            stopwatch.take()
             for row in run_unit(unit, stopwatch):
                 connection.send((row, stopwatch.take()))
             connection.send(None)

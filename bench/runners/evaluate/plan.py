@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import mean
 
-from bench.codecs.base import CODECS, CodecSpec
+from bench.codecs.base import CodecSpec
 from bench.common.errors import ImageError
 from bench.common.text import align_columns, format_duration
 from bench.datasets import Dataset
@@ -15,10 +14,10 @@ from bench.metrics.quality import available_metrics
 from bench.results.machines import Machine, find_machine, keep_from
 from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
+from bench.runners.evaluate.expected import ExpectedUnit, UnitTimes
 from bench.runners.evaluate.selection import Missing
 from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify
-
-METRICS_S_PER_MEGAPIXEL = 0.6  # reading, PSNR and MS-SSIM on one core
+from bench.runners.forecast import Forecast
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,14 @@ class PlannedUnit:
         series: what identifies its rows.
         keys: keys of all images, measured or not.
         cached: images whose rows are stored.
-        expected_s: seconds that the rest is expected to take, alone on the machine.
+        expected: what the rest is expected to take, alone on the machine.
     """
 
     unit: Unit
     series: Series
     keys: tuple[str, ...]
     cached: int
-    expected_s: float
+    expected: ExpectedUnit
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,14 @@ class EvaluationPlan:
     @property
     def expected_s(self) -> float:
         """Seconds that the run is expected to take."""
-        workers = max(1, min(self.jobs, len(self.pending)))
-        return sum(planned.expected_s for planned in self.pending) / workers
+        return self.make_forecast().left_s()
+
+    def make_forecast(self) -> Forecast:
+        """Return a forecast of the run, of which nothing is done yet."""
+        forecast = Forecast(max(1, min(self.jobs, len(self.pending))))
+        for planned in self.pending:
+            planned.expected.enter(forecast)
+        return forecast
 
 
 def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Missing], store: Store,
@@ -87,18 +92,20 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     images = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
                    for image in dataset.images)
     sizes = {image.name: _megapixels(image) for image in images}
-    times = _Times(stored)
+    times = UnitTimes(store, stored, template.device)
     stored_metrics = _metrics_by_series(stored)
 
-    units = []
+    units: list[PlannedUnit] = []
     for spec in specs:
         series = identify(spec)
         whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images)
         unit = leave_out_done(whole, series, counted, keep_failures=keep_failures)
         unit = replace(unit, stored_metrics=stored_metrics.get(series.digest, ()))
         keys = tuple(key_of(image, series, dataset.name) for image in images)
-        expected_s = times.expected_s(spec, [sizes[image.name] for image in unit.images])
-        units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected_s))
+        started = sum(1 for planned in units if planned.unit.images)
+        expected = times.expect(spec, {image.name: sizes[image.name] for image in unit.images},
+                                is_first=started < template.jobs)
+        units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected))
     return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs, machine, by_key)
 
 
@@ -149,7 +156,7 @@ def describe_plan(plan: EvaluationPlan) -> str:
         rows.append((
             name, " ".join(planned.unit.spec.point for planned in units),
             str(sum(planned.cached for planned in units)), f"{to_run}{lacking}",
-            format_duration(sum(planned.expected_s for planned in units)) if to_run else "-",
+            format_duration(sum(planned.expected.seconds for planned in units)) if to_run else "-",
         ))
     lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align_columns(rows)]
     reasons: dict[str, list[str]] = {}
@@ -165,28 +172,6 @@ def describe_plan(plan: EvaluationPlan) -> str:
     else:
         lines.append("everything is stored already, nothing to run")
     return "\n".join(lines)
-
-
-class _Times:
-    """Seconds per megapixel, from stored rows of the same codec where there are any."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._seen: dict[tuple[str, ...], list[float]] = {}
-        for row in rows:
-            if row.encode_s is None or row.decode_s is None or not row.width or not row.height:
-                continue
-            # The decoded image comes from the other process, the encoder's own often from a decoder here.
-            seconds = (row.encode_s + 2 * row.decode_s) / (row.width * row.height / 1e6)
-            for known in ((row.name, row.point), (row.name,)):
-                self._seen.setdefault(known, []).append(seconds)
-
-    def expected_s(self, spec: CodecSpec, megapixels: Sequence[float]) -> float:
-        """Return the seconds for images of these sizes; the first is coded twice, to warm up."""
-        if not megapixels:
-            return 0.0
-        seen = self._seen.get((spec.name, spec.point)) or self._seen.get((spec.name,))
-        coding = mean(seen) if seen else CODECS.get(spec.codec).seconds_per_megapixel
-        return coding * (megapixels[0] + sum(megapixels)) + METRICS_S_PER_MEGAPIXEL * sum(megapixels)
 
 
 def _megapixels(image: UnitImage) -> float:

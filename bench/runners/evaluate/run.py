@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import closing
 
 from bench.common.text import format_duration
-from bench.results.rows import Row
+from bench.results.rows import OK, Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, leave_out_done
@@ -32,7 +33,8 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasur
             store.append(row)
             for part, taken_s in seconds.items():
                 spent[part] += taken_s
-            progress.count_image(f"{row.name} {row.point} {row.image}", units.expected_s(unit))
+            units.finish_image(unit, row, seconds)
+            progress.count_image(f"{row.name} {row.point} {row.image}")
     progress.print_line(f"took {format_duration(time.monotonic() - start)}: {describe_seconds(spent)}")
 
 
@@ -54,10 +56,11 @@ class _ClaimedUnits(Units):
                  keep_failures: bool) -> None:
         super().__init__(planned.unit for planned in plan.pending)
         self._planned = {(planned.unit.spec.name, planned.unit.spec.point): planned for planned in plan.pending}
-        self._jobs, self._machine = plan.jobs, plan.machine
+        self._machine = plan.machine
         self._store, self._progress = store, progress
         self._remeasure, self._keep_failures = remeasure, keep_failures
         self._told: set[str] = set()
+        self._begun: set[str] = set()
 
     def take(self) -> Unit | None:
         for unit in list(self._waiting):
@@ -75,10 +78,13 @@ class _ClaimedUnits(Units):
     def release(self, unit: Unit) -> None:
         self._store.release(unit.dataset, self._plan_of(unit).series.digest)
 
-    def expected_s(self, unit: Unit) -> float:
-        """Return what one image of ``unit`` was expected to take, shared among the jobs."""
-        planned = self._plan_of(unit)
-        return planned.expected_s / len(planned.unit.images) / self._jobs
+    def finish_image(self, unit: Unit, row: Row, seconds: Mapping[str, float]) -> None:
+        """Tell the forecast what an image took; one that failed is done, and teaches nothing."""
+        expected = self._plan_of(unit).expected
+        is_first = row.series not in self._begun
+        self._begun.add(row.series)
+        expected.finish_image(self._progress.forecast, row.image, seconds if row.status == OK else {},
+                              is_first=is_first)
 
     def _plan_of(self, unit: Unit) -> PlannedUnit:
         return self._planned[unit.spec.name, unit.spec.point]
@@ -90,8 +96,9 @@ class _ClaimedUnits(Units):
                                                                machine=self._machine)}
         left = leave_out_done(unit, planned.series, by_key, keep_failures=self._keep_failures)
 
-        gone = len(unit.images) - len(left.images)
-        self._progress.skip_images(gone, gone * planned.expected_s / len(unit.images) / self._jobs)
+        gone = {image.name for image in unit.images} - {image.name for image in left.images}
+        self._progress.skip_images(len(gone))
+        planned.expected.leave_out(self._progress.forecast, gone)
         return left
 
     def _tell(self, planned: PlannedUnit) -> None:
