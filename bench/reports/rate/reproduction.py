@@ -106,8 +106,10 @@ def describe_reproduction(reproductions: Sequence[Reproduction]) -> str:
     fine = sum(not one.is_wrong for one in reproductions)
     places = list_names(dict.fromkeys(name_machine(one.provenance) for one in reproductions))
     day = max(one.measured_at for one in reproductions)[:10]
-    return (f"Reproduced on {places}, last on {day}: {fine} of {len(reproductions)} rows that were measured again are "
-            "the same or within floating-point noise.")
+    text = (f"Reproduced on {places}, last on {day}: {fine} of {len(reproductions)} rows that were measured again came "
+            "out the same, or differ by floating-point noise")
+    others = sum(bool(one.versions) for one in reproductions)
+    return f"{text}; {others} of these are of another version of their library." if others else f"{text}."
 
 
 def _list_once(texts: Iterable[str]) -> str | None:
