@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 from figures import UNDRAWN
+from msgspec.structs import replace
 from test_report import make_rows, store
 
 from bench.common.files import file_name
@@ -147,8 +148,15 @@ def test_rows_of_one_machine_are_another_report(results, first):
     assert not written.unchanged
 
 
-def test_another_machine_may_choose_other_rows(results, first, monkeypatch):
-    monkeypatch.setattr("bench.reports.page.inputs.find_machine", lambda: frozenset(["cpu: another"]))
+def test_another_machine_chooses_other_rows_only_where_there_are_some(results, first, monkeypatch):
+    monkeypatch.setattr("bench.reports.page.inputs.find_machine", lambda: "cpu: another")
+    assert build(results)[0].unchanged
+
+    rows = [*make_rows("webp"), *(replace(row, provenance=Provenance(device="cpu: y")) for row in make_rows("webp"))]
+    store(results, rows)
+    build(results)
+    assert build(results)[0].unchanged
+    monkeypatch.setattr("bench.reports.page.inputs.find_machine", lambda: "cpu: third")
     written, drawn = build(results)
     assert not written.unchanged and not drawn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -14,8 +15,9 @@ import bench
 from bench.common.folders import CATALOGUE_NAME, default_file
 from bench.common.hashing import digest_json, sha256_of
 from bench.common.plugins import VARIABLE
-from bench.results.machines import find_machine
+from bench.results.machines import Machine, find_machine
 
+MADE_ON = re.compile(rb'"device": ?"[^"]*"(?:, ?"instructions": ?"[^"]*")?')
 PACKAGE = Path(bench.__file__).parent
 CODE = (".py", ".j2", ".json")  # modules, templates, published curves
 YAML_FILES = (CATALOGUE_NAME, "variants.yaml", "claims.yaml")
@@ -23,7 +25,7 @@ LIBRARIES = ("jinja2", "matplotlib", "msgspec", "numpy", "optuna", "pandas", "pi
 
 
 def digest_report(kind: str, name: str, root: Path, inputs: Iterable[Path],
-                  machine: Iterable[str] | None = None) -> str:
+                  machine: Machine | None = None) -> str:
     """Return a digest of everything that decides what the files of one report hold.
 
     Args:
@@ -32,20 +34,25 @@ def digest_report(kind: str, name: str, root: Path, inputs: Iterable[Path],
         inputs: files and folders below it; what isn't there, and files whose name begins with a dot, don't count.
         machine: the only one whose rows count; None for all.
     """
+    files = _find_files(root, inputs)
     return digest_json({
-        "report": [kind, name, None if machine is None else sorted(machine)],
-        "here": sorted(find_machine()),  # whose rows count where several machines made the same ones
+        "report": [kind, name, machine],
+        "here": find_machine() if any(map(_mixes_machines, files)) else None,  # its rows count before others
         "code": digest_code(), "libraries": find_versions(*LIBRARIES),
         "plugins": _digest_plugins(), "settings": [_digest_file(default_file(one)) for one in YAML_FILES],
-        "results": digest_files(root, inputs),
+        "results": {path.relative_to(root).as_posix(): sha256_of(path) for path in files},
     })
 
 
-def digest_files(root: Path, inputs: Iterable[Path]) -> str:
-    """Return a digest of the names below ``root`` and the bytes of all files in ``inputs``, files or folders."""
-    files = {path for one in inputs for path in (one.rglob("*") if one.is_dir() else [one])
-             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)}
-    return digest_json({path.relative_to(root).as_posix(): sha256_of(path) for path in files})
+def _find_files(root: Path, inputs: Iterable[Path]) -> list[Path]:
+    """All files in ``inputs``, files or folders."""
+    return sorted({path for one in inputs for path in (one.rglob("*") if one.is_dir() else [one])
+                   if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)})
+
+
+def _mixes_machines(path: Path) -> bool:
+    """Whether a file may have rows of several machines, of which those made here count first."""
+    return path.suffix == ".jsonl" and len(set(MADE_ON.findall(path.read_bytes()))) > 1
 
 
 @cache
