@@ -53,16 +53,17 @@ miniatures: $(READY) ## train the miniatures of every variant on DATA and VALIDA
 bench: $(READY) ## time the suite beside what its goals name: ratios, within 10 minutes (ARGS="--quick" for a look)
 	@$(BENCH) benchmark goals $(ARGS)
 
-report: $(READY) ## rebuild every report from results/, without a model
-	@$(BENCH) report
+report: $(READY) ## rebuild every report from results/, without a model (ARGS="--formats svg,pdf" for papers)
+	@$(BENCH) report $(ARGS)
 
 test: $(READY) ## run the tests on all cores (PYTEST_ARGS="-k lattice" for some of them)
 	@$(VENV)/bin/python -m pytest -n auto --dist worksteal --durations 10 $(PYTEST_ARGS)
 
-lint: $(READY) ## check style, types and which part imports which (ruff, mypy, import-linter)
+lint: $(READY) ## check style, types, which part imports which, and the weight of what git tracks
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
+	@$(VENV)/bin/python tests/weight.py
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13) and "Python 3.10 to 3.12 is needed: make PYTHON=python3.12")'

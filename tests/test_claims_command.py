@@ -261,5 +261,44 @@ def test_results_are_read_and_made_to_curves_once(results, monkeypatch, opened, 
     assert main([verb, "--results", str(results), "--reports", str(results.parent / "reports")]) == EXIT_DONE
     read = Counter(path for path in opened if path.endswith(".jsonl"))
     stored = {str(path) for path in results.rglob("*.jsonl")}
-    assert len(stored) == 7 and set(read) == stored and set(read.values()) == {1}
+    assert len(stored) == 7 and set(read) == stored and set(read.values()) == {2}  # once for the digest of all
     assert made["latency"] == 1 and made["kodak", VARIANT, ("psnr",)] == 1 and set(made.values()) == {1}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_nothing_is_judged_again_where_nothing_changed(results, capsys, monkeypatch):
+    """What the report says comes from its manifest, the exit code too."""
+    claims(results, "--accept")
+    store_rates(results, VARIANT, 4)
+    arguments = ["claims", "--results", str(results), "--reports", str(results.parent / "reports")]
+    capsys.readouterr()
+    assert main(arguments) == EXIT_INCOMPLETE
+    said = capsys.readouterr().out
+
+    monkeypatch.setattr("bench.claims.judgement.judge_all", None)
+    assert main(arguments) == EXIT_INCOMPLETE
+    assert capsys.readouterr().out == said and "WORSE" in said
+    store_rates(results, VARIANT, 3)
+    with pytest.raises(TypeError):
+        main(arguments)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_report_written_with_the_accepted_state_is_compared_with_it(results, capsys):
+    claims(results, "--accept")
+    store_rates(results, VARIANT, 4)
+    reports = results.parent / "reports"
+    folders = ["--results", str(results), "--reports", str(reports)]
+    assert main(["claims", "--accept", *folders]) == EXIT_DONE
+    assert "WORSE" in capsys.readouterr().out
+    assert main(["claims", *folders]) == EXIT_DONE and "WORSE" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_figures_of_pairs_are_drawn_on_request(results, tmp_path, capsys):
+    folder = tmp_path / "reports" / "claims" / "pairs"
+    assert claims(results, VARIANT, "--figures", "--reports", str(tmp_path / "reports")) == EXIT_DONE
+    assert [path.name for path in folder.iterdir()] == [f"pair_kodak_{VARIANT}_against_{BASE}.png"]
+    assert f"drew 1 pair of curves: {folder}" in capsys.readouterr().out
+    assert claims(results, "slower", "--figures", "--reports", str(tmp_path / "other")) == EXIT_DONE
+    assert not (tmp_path / "other").exists() and "drew 0 pairs" in capsys.readouterr().out

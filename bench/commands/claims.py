@@ -8,13 +8,14 @@ Examples:
   python -m bench claims                              judge, compare with the accepted state, write reports/claims
   python -m bench claims --accept                     and make this the accepted state
   python -m bench claims rwkv_phase1 weconv_2_memory  show only claims about a variant, or single ones
+  python -m bench claims rwkv_phase1 --figures        and draw the curves that they compare, pair by pair
   python -m bench claims --junit claims.xml --summary claims.md
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +24,14 @@ from bench.commands.arguments import add_folder_arguments, add_strict_argument, 
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import write_whole, writing
+from bench.common.text import format_count
 from bench.results.stored import StoredResults
 
 if TYPE_CHECKING:
+    from bench.claims.catalogue import Claim
     from bench.claims.result import ClaimsResult
+
+PAIRS = Path("claims", "pairs")  # folder within that of reports, which git ignores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accept", action="store_true", help="make the present state the accepted one")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI systems")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write a short Markdown summary")
+    parser.add_argument("--figures", action="store_true", help="draw every pair of curves that is compared: rate "
+                        "change along quality, and single images; into claims/pairs of the reports")
     parser.add_argument("--no-report", action="store_true", help="leave the report as it is")
     add_strict_argument(parser)
     add_folder_arguments(parser)
@@ -43,15 +50,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge, compare, report; 1 if something got worse."""
-    from bench.claims.state import collect_current_state, store_accepted_state
-    from bench.reports.claims.junit import summary_markdown, write_junit
-    from bench.reports.claims.summary import summary_text
-
     if args.accept and args.names:
         raise ConfigurationError("only the whole state can be accepted", "leave the names away")
     if args.accept and args.strict:
         raise ConfigurationError("the accepted state is of the rows of all machines", "leave --strict away")
     results = open_results(args)
+    if args.names or args.accept or args.junit or args.summary or args.no_report:
+        worse = _judge(args, results)
+    else:
+        worse = report_claims(results, args.reports)
+    if args.figures:
+        draw_pairs(results, args.names, args.reports)
+    return EXIT_INCOMPLETE if worse and not args.accept else EXIT_DONE
+
+
+def report_claims(results: StoredResults, reports_dir: Path) -> bool:
+    """Print what the report says, which is made where anything changed; return whether something got worse."""
+    from bench.reports.kinds import build_reports
+
+    (written,) = build_reports("claims", results, reports_dir)
+    print(f"{written.summary}\nreport: {written.page}")
+    return written.worse
+
+
+def _judge(args: argparse.Namespace, results: StoredResults) -> bool:
+    """Judge by the stored rows; return whether something got worse."""
+    from bench.claims.state import collect_current_state, store_accepted_state
+    from bench.reports.claims.junit import summary_markdown, write_junit
+    from bench.reports.claims.summary import summary_text
+
     result = judge_chosen(results, args.names)
     print(summary_text(result))
     if args.accept:
@@ -63,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
         with writing(args.summary):
             write_whole(args.summary, summary_markdown(result))
     if not args.no_report and not args.names:
-        report_on("claims", results, args.reports)
-    return EXIT_INCOMPLETE if result.worse and not args.accept else EXIT_DONE
+        report_on("claims", open_results(args) if args.accept else results, args.reports)  # against the new state
+    return bool(result.worse)
 
 
 def judge_chosen(results: StoredResults, names: Sequence[str]) -> ClaimsResult:
@@ -79,12 +106,35 @@ def judge_chosen(results: StoredResults, names: Sequence[str]) -> ClaimsResult:
 
     if not names:
         return results.derive(compare_with_accepted)
-    claims = load_claims()
+    chosen = choose_claims(load_claims(), names)
+    result = results.derive(judge_results)  # all: the correction is for all claims, whichever are looked at
+    return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
+
+
+def draw_pairs(results: StoredResults, names: Sequence[str], reports_dir: Path) -> None:
+    """Draw the curves that the claims of ``names`` compare, without names those of all claims.
+
+    Raises:
+        BenchError: claims.yaml, a name or a file of rows is wrong, or a file can't be written.
+    """
+    from bench.claims.catalogue import load_claims
+    from bench.claims.judgement import judge_all
+    from bench.reports.claims.pairs import write_pairs
+
+    paths = write_pairs(judge_all(choose_claims(load_claims(), names).values(), results).pairs, reports_dir / PAIRS)
+    print(f"drew {format_count(len(paths), 'pair')} of curves: {reports_dir / PAIRS}")
+
+
+def choose_claims(claims: Mapping[str, Claim], names: Sequence[str]) -> dict[str, Claim]:
+    """Return the claims that have one of ``names``, or are about a variant of that name; without names all.
+
+    Raises:
+        ConfigurationError: a name is neither a claim nor a variant that one is about.
+    """
     about = {claim.variant for claim in claims.values()}
     for name in names:
         if name not in claims and name not in about:
             raise ConfigurationError(f"'{name}' is no claim, and no claim is about it",
                                      "claims.yaml lists them; claims are about: " + ", ".join(sorted(about)))
-    result = results.derive(judge_results)  # all: the correction is for all claims, whichever are looked at
-    return replace(result, judgements=tuple(one for one in result.judgements
-                                            if one.claim.name in names or one.claim.variant in names))
+    return {name: claim for name, claim in claims.items()
+            if not names or name in names or claim.variant in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -13,12 +13,12 @@ from matplotlib.figure import Figure as Canvas
 from scipy.interpolate import PchipInterpolator
 
 from bench.claims.result import PairComparison
-from bench.common.files import file_name
+from bench.common.files import file_name, write_whole, writing
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS, PSNR
 from bench.metrics.rate.curves import Curve, find_curve_fault, measure_overlap
 from bench.reports.claims.text import percent_text, range_text
-from bench.reports.page.canvas import finish_axes, make_canvas
+from bench.reports.page.canvas import finish_axes, make_canvas, render_figure
 from bench.reports.page.figures import COLUMN, WIDE, Figure, Layout
 
 LESS, MORE, SINGLE = "#0072B2", "#D55E00", "#9FB8CC"
@@ -80,6 +80,18 @@ def plot_pair(pair: PairComparison) -> Figure | None:
     plot = PairPlot(f"{pair.title}, {pair.dataset}", METRICS.get(pair.metric).on_curves.axis_label, pair.value_percent,
                     line, tuple(_find_image_lines(pair)), bars, pair.per_image_mean_percent)
     return Figure(name, _caption(pair, len(bars)), _draw_plot, plot)
+
+
+def write_pairs(pairs: Iterable[PairComparison], folder: Path) -> list[Path]:
+    """Draw every pair that has a common range into a PNG file of ``folder``, which is made where it is missing.
+
+    Raises:
+        BenchError: a file can't be written.
+    """
+    figures = [figure for pair in pairs if (figure := plot_pair(pair)) is not None]
+    with writing(folder, "choose another folder with --reports"):
+        return [write_whole(folder / f"{figure.name}.png", render_figure(figure, figure.layouts[0]))
+                for figure in figures]
 
 
 def sort_images(pair: PairComparison) -> tuple[tuple[float, str], ...]:
