@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import faulty_codecs
@@ -96,6 +99,18 @@ def test_a_folder_is_measured_reported_and_answered(place: Path, capsys: pytest.
     again = capsys.readouterr().out
     assert "nothing to run" in again and not re.search(r"jpeg +q10 +2/2", again)
     assert files_of(place / "reports") == reports
+
+
+def test_a_run_with_nothing_to_do_imports_nothing_heavy(place: Path) -> None:
+    add_weights(place, "small")
+    arguments = ["assess", "shapes", "--codecs", "deflate,small,jpeg", "--points", "s4,0.01,q10", "--device", "cpu"]
+    assert main(arguments) == EXIT_DONE
+    program = ("import sys; from bench.cli import main; code = main(sys.argv[1:]); "
+               "heavy = {'compressai', 'matplotlib', 'pandas', 'scipy.interpolate', 'scipy.special', 'torch'}; "
+               "sys.exit(code or str(heavy & set(sys.modules)))")
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60,
+                           env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert ended.stderr.strip() == "set()" and "nothing to run" in ended.stdout
 
 
 def test_what_is_stored_needs_no_images(place: Path, capsys: pytest.CaptureFixture) -> None:

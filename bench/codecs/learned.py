@@ -6,6 +6,7 @@ import json
 from binascii import crc_hqx
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,7 @@ def _build(spec: CodecSpec) -> LearnedCodec:
 def _identify(spec: CodecSpec) -> dict[str, Any]:
     model = spec.settings["model"]
     identity = {
-        "coder": f"compressai {version('compressai')} rANS",
+        "coder": _name_coder(),
         "revision": REVISION,
         "settings": {"model": model, "options": dict(spec.settings["options"]), "metric": spec.settings["metric"]},
         "weights_sha256": sha256_of(Path(spec.location["checkpoint"])),
@@ -154,6 +155,11 @@ def _identify(spec: CodecSpec) -> dict[str, Any]:
 
         identity["source_sha256"] = source_sha256(model)
     return identity
+
+
+@lru_cache
+def _name_coder() -> str:
+    return f"compressai {version('compressai')} rANS"  # by reading a file
 
 
 def _operators(spec: CodecSpec) -> str | None:
