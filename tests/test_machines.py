@@ -15,8 +15,9 @@ from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
 from bench.curves.sources import average_rows
 from bench.reports.rate.coverage import coverage_of
+from bench.reports.rate.images import image_table
 from bench.reports.rate.report import make_rate_report
-from bench.reports.rate.tables import image_table, provenance_table, summary_table
+from bench.reports.rate.tables import provenance_table, summary_table
 from bench.results.labels import label_selection
 from bench.results.machines import choose_counting, find_machine, is_from, name_machine
 from bench.results.row_selection import select_rows

@@ -18,7 +18,8 @@ from bench.reports.page.render import escape_latex, to_csv, to_html, to_latex, t
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.coverage import coverage_of
 from bench.reports.rate.curves import measured_curves
-from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
+from bench.reports.rate.images import extreme_table, image_table
+from bench.reports.rate.tables import MOST_FAILURES, failure_table, provenance_table, summary_table
 from bench.results.labels import label_selection
 from bench.results.row_selection import select_rows
 from bench.results.rows import Provenance, Row
@@ -95,7 +96,7 @@ class TestCoverage:
     def test_partial_set_is_said_in_every_title(self):
         selection, coverage = parts([replace_row(make_row(), dataset="clic2020", dataset_total=41)])
         assert coverage.text == "1 of 41 images" and not coverage.complete
-        for make in (summary_table, image_table, failure_table, provenance_table):
+        for make in (summary_table, image_table, extreme_table, failure_table, provenance_table):
             table = make(selection, coverage)
             assert "1 of 41 images" in table.title
 
@@ -110,6 +111,30 @@ class TestCoverage:
 
     def test_folder_of_the_users_has_no_total(self):
         assert parts([make_row(image, dataset_total=None) for image in IMAGES[:7]])[1].text == "7 images"
+
+
+class TestSingleImages:
+    def test_both_ends_of_each_point_are_shown(self):
+        values = dict(zip(IMAGES, [33.0, 31.0, 40.0, 36.0, 35.0, 39.0, 34.0, 38.0, 32.0]))
+        rows = [make_row(image, point=point, series=point, bpp=bpp, **quality_of(psnr=psnr))
+                for point, bpp in (("q1", 0.1), ("q2", 0.2)) for image, psnr in values.items()]
+        rows.append(failed(make_row(IMAGES[10], point="q1", series="q1"), "broken file"))
+        table = extreme_table(*parts(rows))
+        assert table.column("psnr_rgb_db") == [31, 32, 33, 38, 39, 40] * 2
+        assert table.column("point") == ["q1"] * 6 + ["q2"] * 6
+        assert {image: psnr for image, psnr in zip(table.column("image"), table.column("psnr_rgb_db"))}.items() \
+            <= values.items()
+
+    def test_few_images_are_all_shown_once(self):
+        rows = [make_row(image) for image in IMAGES[:5]]
+        assert sorted(extreme_table(*parts(rows)).column("image")) == IMAGES[:5]
+
+    def test_of_very_many_failures_the_first_are_shown_and_the_others_counted(self):
+        rows = [failed(make_row(f"{number}.png", dataset_total=None), "no memory") for number in range(MOST_FAILURES)]
+        assert not failure_table(*parts(rows)).notes
+        more = [*rows, *(failed(make_row(f"more{number}.png", dataset_total=None), "no memory") for number in range(3))]
+        table = failure_table(*parts(more))
+        assert len(table.rows) == MOST_FAILURES and "3 failures more" in table.notes[0]
 
 
 class TestSummary:
@@ -140,7 +165,7 @@ class TestSummary:
         rows[1] = replace_row(rows[1], decode_matches=False, decode_max_abs_difference=7)
         selection, coverage = parts(rows)
         assert summary_table(selection, coverage).column("mismatches") == [1]
-        for make in (summary_table, image_table, provenance_table):
+        for make in (summary_table, image_table, extreme_table, provenance_table):
             table = make(selection, coverage)
             for text in (to_markdown(table), to_html(table), to_latex(table), to_csv(table)):
                 assert "did not reproduce" in text and "1 image" in text
@@ -151,7 +176,7 @@ class TestSummary:
 
     def test_miniature_is_marked_in_every_table(self):
         selection, coverage = parts([make_row(miniature=True, label="HPCM-Base")])
-        for make in (summary_table, image_table, provenance_table):
+        for make in (summary_table, image_table, extreme_table, provenance_table):
             table = make(selection, coverage)
             assert table.column("codec") == ["HPCM-Base (miniature)"]
             assert any("not the authors' models" in note for note in table.notes)

@@ -7,19 +7,22 @@ from dataclasses import replace
 from operator import attrgetter
 
 from bench.common.errors import BenchError
+from bench.common.text import format_count
 from bench.curves.anchors.catalogue import find_published
 from bench.metrics.quality import headline_metrics
 from bench.reports.page.figures import Figure
 from bench.reports.page.pages import Report, Section
+from bench.reports.page.render import to_csv
 from bench.reports.page.table import group_records
 from bench.reports.rate.bd_tables import bd_tables
 from bench.reports.rate.compared import ComparedDataset, compare_dataset, compare_selection
 from bench.reports.rate.coverage import CONVENTION, Coverage
 from bench.reports.rate.curves import PUBLISHED, ReportCurve
+from bench.reports.rate.images import extreme_table, image_table
 from bench.reports.rate.miniature_plots import find_miniatures, plot_miniatures
 from bench.reports.rate.plots import CurveStyle, find_low_rate_limit, plot_rd_curves, styles_of
 from bench.reports.rate.reproduction import describe_reproduction, reproduction_table
-from bench.reports.rate.tables import failure_table, image_table, provenance_table, summary_table
+from bench.reports.rate.tables import failure_table, provenance_table, summary_table
 from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE
 from bench.results.reproductions import Reproduction
 from bench.results.row_selection import Selection
@@ -27,6 +30,7 @@ from bench.results.stored import StoredResults
 
 INCOMPLETE = ("The set is not complete or not the original one: figures from here can't be compared with published "
               "ones.")
+IMAGE_FILE = "tables/per_image.csv"
 
 
 def make_rate_report(results: StoredResults, dataset: str) -> Report:
@@ -62,13 +66,15 @@ def assemble_compared(compared: ComparedDataset, reproductions: Sequence[Reprodu
         Section("Failures", tables=(failure_table(selection, coverage),)),
         Section("What was measured with what", tables=(provenance_table(selection, coverage),)),
         Section("Measured again", tables=tuple(again)),
-        Section("Single images", tables=(image_table(selection, coverage),), collapsed=True),
+        Section("Single images", tables=(extreme_table(selection, coverage),), collapsed=True,
+                text=(f"Every image at every rate point, {format_count(len(selection.rows), 'row')}: {IMAGE_FILE}",)),
     )
     intro = (MINIATURE_NOTE if coverage.miniatures else "", f"Dataset: {coverage.heading}.", coverage.note,
              "" if coverage.complete else INCOMPLETE, CONVENTION, describe_reproduction(reproductions))
     sources = dict.fromkeys(f"{curve.label}: {curve.source}" for curve in references if curve.source)
     return Report(coverage.dataset, f"Rate-distortion report: {coverage.heading}", "bd_rate" if bd else "summary",
-                  intro, sections, coverage.warnings, tuple(sources))
+                  intro, sections, coverage.warnings, tuple(sources),
+                  files={IMAGE_FILE: to_csv(image_table(selection, coverage)).encode()})
 
 
 def _list_figures(measured: Sequence[ReportCurve], references: Sequence[ReportCurve],

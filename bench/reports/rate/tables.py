@@ -1,4 +1,4 @@
-"""Tables of what was measured: summary, single images, failures, provenance. Pure functions of the rows."""
+"""Tables of what was measured: summary, failures, provenance. Pure functions of the rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from math import fsum
 from operator import itemgetter
 
 from bench.common.text import format_count
-from bench.metrics.quality import METRICS, QualityMetric, headline_metrics, known_metrics
+from bench.metrics.quality import QualityMetric, headline_metrics, known_metrics
 from bench.reports.page.table import Column, Table, group_records
 from bench.reports.rate.coverage import CONVENTION, Coverage
 from bench.results.machines import name_machine
 from bench.results.row_selection import Selection
 from bench.results.rows import OK, Row
 
+MOST_FAILURES = 1000  # shown
 Rows = Sequence[Row]  # of one rate point, one an image
 
 CODEC: Column[Row] = Column("codec", "Codec", of=lambda row: row.label)
@@ -50,7 +51,7 @@ def summary_table(selection: Selection, coverage: Coverage) -> Table:
         _take_first(CODEC), _take_first(POINT),
         Column("images_ok", "ok", digits=0, of=lambda rows: len(_select_measured(rows))),
         Column("images", "images", digits=0, of=len),
-        *map(_average, _measure_columns(selection)),
+        *map(_average, list_measures(selection)),
         Column("mismatches", "decode mismatches", digits=0,
                of=lambda rows: sum(row.decode_matches is False for row in rows)),
         Column("failures", "failed", digits=0, of=lambda rows: len(rows) - len(_select_measured(rows))),
@@ -73,27 +74,13 @@ def summary_table(selection: Selection, coverage: Coverage) -> Table:
     return coverage.make_table("summary", "Rate points", columns, rows, notes)
 
 
-def image_table(selection: Selection, coverage: Coverage) -> Table:
-    """Every chosen row."""
-    columns: tuple[Column[Row], ...] = (
-        CODEC, POINT, IMAGE,
-        Column("width", "width", digits=0, of=lambda row: row.width),
-        Column("height", "height", digits=0, of=lambda row: row.height),
-        Column("bytes_total", "bytes", digits=0, of=lambda row: row.bytes_total),
-        *_measure_columns(selection),
-        Column("decode_matches", "decode matches", of=lambda row: row.decode_matches),
-        Column("remark", "Remark", wide=True, of=_remark),
-        replace(MACHINE, detail=True),
-    )
-    table = coverage.make_table("per_image", "Single images", columns, selection.rows, [CONVENTION])
-    return table.without_empty_columns()
-
-
 def failure_table(selection: Selection, coverage: Coverage) -> Table:
-    """Every row that failed, with its reason."""
+    """The rows that failed, with their reasons; of very many the first."""
     columns: list[Column[Row]] = [CODEC, POINT, IMAGE, Column("reason", "Reason", wide=True, of=lambda row: row.reason)]
     failed = [row for row in selection.rows if row.status != OK]
-    return coverage.make_table("failures", "Failures", columns, failed)
+    left_out = len(failed) - MOST_FAILURES
+    notes = [f"Left out: {format_count(left_out, 'failure')} more, which the file of single images has."]
+    return coverage.make_table("failures", "Failures", columns, failed[:MOST_FAILURES], notes if left_out > 0 else [])
 
 
 def provenance_table(selection: Selection, coverage: Coverage) -> Table:
@@ -128,7 +115,7 @@ def _select_measured(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.status == OK]
 
 
-def _measure_columns(selection: Selection) -> tuple[Column[Row], ...]:
+def list_measures(selection: Selection) -> tuple[Column[Row], ...]:
     """Rates, every quality metric that a row tells anything of, and times."""
     told = {name for row in selection.rows for name in row.quality_versions}
     qualities = [column for metric in known_metrics() if metric.name in told for column in _quality_columns(metric)]
@@ -156,19 +143,6 @@ def _average(column: Column[Row]) -> Column[Rows]:
         return fsum(values) / len(values) if values else None
 
     return replace(_take_first(column), of=mean)
-
-
-def _remark(row: Row) -> str | None:
-    differs = row.decode_matches is False and row.decode_max_abs_difference is not None
-    missing = {METRICS.get(name).label if name in METRICS else name: reason
-               for name, reason in row.quality_missing.items() if not any(reason in text for text in row.warnings)}
-    parts = (
-        f"failed: {row.reason}" if row.status != OK else "", *row.warnings,
-        "not the catalogue's image" if row.image_verified is False else "",
-        f"decoded image differs by up to {row.decode_max_abs_difference}" if differs else "",
-        *(f"no {label}: {reason}" for label, reason in missing.items()),
-    )
-    return "; ".join(filter(None, parts)) or None
 
 
 def _version(row: Row) -> str | None:
