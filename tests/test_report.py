@@ -261,7 +261,7 @@ class TestFiles:
         assert not links.tags & {"script", "link", "iframe"}
         assert "@import" not in text and "url(" not in text
         files = list((built[0] / "reports/kodak/tables").glob("*.csv"))
-        assert text.count("<table>") == len(files) - 2  # there are no failures, and the table of all images is a file alone
+        assert text.count("<table>") == len(files) - 2  # no failures; all images are in a file alone
 
     def test_links_of_the_readme_exist(self, built):
         folder = built[0] / "reports" / "kodak"
