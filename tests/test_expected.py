@@ -10,7 +10,7 @@ import row_samples
 from msgspec.structs import replace
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.results.machines import find_machine
+from bench.results.machines import find_processor
 from bench.results.rows import Provenance, Row
 from bench.results.store import Store
 from bench.runners.evaluate.expected import DECODINGS, UnitTimes
@@ -18,7 +18,7 @@ from bench.runners.evaluate.stopwatch import CODING
 from bench.runners.forecast import ELSEWHERE, GUESSED, HERE
 
 OTHER = "cpu: another"
-THIS = next(name for name in find_machine() if name.startswith("cpu"))
+THIS = f"cpu: {find_processor()}"
 
 
 def row(device: str, seconds: float, point: str = "q50", image: str = "a.png", **values: object) -> Row:

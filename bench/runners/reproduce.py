@@ -17,6 +17,7 @@ from bench.results.reproductions import Reproduction, compare_rows, store_reprod
 from bench.results.rows import OK, Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
+from bench.runners.evaluate.expected import RunForecast
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, make_plan
 from bench.runners.evaluate.selection import Missing
 from bench.runners.evaluate.unit import Unit
@@ -142,8 +143,7 @@ def _narrow(planned: PlannedUnit, chosen: Mapping[str, Row], stored: int) -> Pla
     images = tuple(image for image in planned.unit.images if image.name in chosen)
     unit = replace(planned.unit, images=images, stored_metrics=(),
                    metrics=tuple(name for name in available_metrics() if name in held))
-    share = len(images) / len(planned.unit.images)
-    return replace(planned, unit=unit, cached=stored, expected_s=planned.expected_s * share)
+    return replace(planned, unit=unit, cached=stored, expected=planned.expected.narrow(set(chosen)))
 
 
 def reproduce(plan: ReproductionPlan, store: Store, progress: Progress) -> Iterator[Reproduction]:
@@ -153,12 +153,13 @@ def reproduce(plan: ReproductionPlan, store: Store, progress: Progress) -> Itera
         BenchError: rows or files can't be written; what was stored stays.
     """
     units = Units(sample.planned.unit for sample in plan.samples.values())
+    forecast = RunForecast(progress.forecast, {unit: sample.planned.expected for unit, sample in plan.samples.items()})
     with closing(run_units(units, plan.evaluation.jobs)) as measured:
-        for unit, row, _ in measured:
+        for _, row, seconds in measured:
             sample = plan.samples[row.name, row.point]
             found = compare_rows(sample.rows[row.image], row, exact=not CODECS.get(row.codec).uses_torch,
                                  versions=sample.versions)
             store_reproduction(store.root, found)
-            expected_s = sample.planned.expected_s / len(unit.images) / plan.evaluation.jobs
-            progress.count_image(found.what, expected_s)
+            forecast.finish_image(row, seconds)
+            progress.count_image(found.what)
             yield found

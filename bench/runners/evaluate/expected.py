@@ -71,6 +71,10 @@ class ExpectedUnit:
             for work in works:
                 forecast.expect(work.kind, work.planned_s)
 
+    def narrow(self, images: Collection[str]) -> ExpectedUnit:
+        """Return what it takes for some of the images."""
+        return ExpectedUnit(self.start, {image: works for image, works in self.images.items() if image in images})
+
     def leave_out(self, forecast: Forecast, images: Collection[str]) -> None:
         """Take out what need not be done for some images, and the start where none is left."""
         works = [work for image in images for work in self.images[image]]
@@ -91,6 +95,31 @@ class ExpectedUnit:
                 forecast.finish(work.kind, work.planned_s, taken_s)
             else:
                 forecast.drop(work.kind, work.planned_s)
+
+
+class RunForecast:
+    """Tells a forecast how the units of a run fare.
+
+    Args:
+        forecast: of all of them.
+        expected: codec and rate point to what the unit was expected to take.
+    """
+
+    def __init__(self, forecast: Forecast, expected: Mapping[tuple[str, str], ExpectedUnit]) -> None:
+        self._forecast, self._expected = forecast, expected
+        self._begun: set[tuple[str, str]] = set()
+
+    def finish_image(self, row: Row, seconds: Mapping[str, float]) -> None:
+        """An image is done, and took so long; one that failed teaches nothing."""
+        unit = row.name, row.point
+        is_first = unit not in self._begun
+        self._begun.add(unit)
+        self._expected[unit].finish_image(self._forecast, row.image, seconds if row.status == OK else {},
+                                          is_first=is_first)
+
+    def leave_out(self, unit: tuple[str, str], images: Collection[str]) -> None:
+        """Some images of a unit need not be done."""
+        self._expected[unit].leave_out(self._forecast, images)
 
 
 class UnitTimes:

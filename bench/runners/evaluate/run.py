@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import closing
 
 from bench.common.text import format_duration
-from bench.results.rows import OK, Row
+from bench.results.rows import Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
+from bench.runners.evaluate.expected import RunForecast
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, leave_out_done
 from bench.runners.evaluate.stopwatch import PARTS, describe_seconds
 from bench.runners.evaluate.unit import Unit
@@ -29,11 +29,11 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasur
     units = _ClaimedUnits(plan, store, progress, remeasure, keep_failures)
     start, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
     with closing(run_units(units, plan.jobs)) as rows:
-        for unit, row, seconds in rows:
+        for _, row, seconds in rows:
             store.append(row)
             for part, taken_s in seconds.items():
                 spent[part] += taken_s
-            units.finish_image(unit, row, seconds)
+            units.forecast.finish_image(row, seconds)
             progress.count_image(f"{row.name} {row.point} {row.image}")
     progress.print_line(f"took {format_duration(time.monotonic() - start)}: {describe_seconds(spent)}")
 
@@ -60,7 +60,8 @@ class _ClaimedUnits(Units):
         self._store, self._progress = store, progress
         self._remeasure, self._keep_failures = remeasure, keep_failures
         self._told: set[str] = set()
-        self._begun: set[str] = set()
+        self.forecast = RunForecast(progress.forecast,
+                                    {unit: planned.expected for unit, planned in self._planned.items()})
 
     def take(self) -> Unit | None:
         for unit in list(self._waiting):
@@ -78,14 +79,6 @@ class _ClaimedUnits(Units):
     def release(self, unit: Unit) -> None:
         self._store.release(unit.dataset, self._plan_of(unit).series.digest)
 
-    def finish_image(self, unit: Unit, row: Row, seconds: Mapping[str, float]) -> None:
-        """Tell the forecast what an image took; one that failed is done, and teaches nothing."""
-        expected = self._plan_of(unit).expected
-        is_first = row.series not in self._begun
-        self._begun.add(row.series)
-        expected.finish_image(self._progress.forecast, row.image, seconds if row.status == OK else {},
-                              is_first=is_first)
-
     def _plan_of(self, unit: Unit) -> PlannedUnit:
         return self._planned[unit.spec.name, unit.spec.point]
 
@@ -98,7 +91,7 @@ class _ClaimedUnits(Units):
 
         gone = {image.name for image in unit.images} - {image.name for image in left.images}
         self._progress.skip_images(len(gone))
-        planned.expected.leave_out(self._progress.forecast, gone)
+        self.forecast.leave_out((unit.spec.name, unit.spec.point), gone)
         return left
 
     def _tell(self, planned: PlannedUnit) -> None:
