@@ -27,12 +27,14 @@ class Deflate:
     def __init__(self, spec: CodecSpec) -> None:
         self.step = int(spec.point_settings["step"])
         self.fault = spec.settings.get("fault")
+        self.log = spec.settings.get("log")
         self.delay_s = float(os.environ.get("DEFLATE_DELAY_S", "0"))
         if self.fault == "build":
             raise CheckpointError(f"{spec.location['checkpoint']}: the weights do not fit")
 
     def encode(self, image: np.ndarray) -> Encoding:
         time.sleep(self.delay_s)
+        self._note("encode")
         height, width = image.shape[:2]
         fault = self.fault if width == FAULTY_WIDTH else None
         if fault == "encode":
@@ -51,7 +53,14 @@ class Deflate:
             padding=(1, 2, 3, 4), reconstruct=lambda: self._pixels(quantised), estimate_bits=lambda: bits,
         )
 
+    def _note(self, what: str) -> None:
+        """Note in the file "log" of the settings which process does what."""
+        if self.log is not None:
+            with open(self.log, "a") as log:
+                print(what, os.getpid(), file=log)
+
     def decode(self, stream: bytes) -> np.ndarray:
+        self._note("decode")
         width, height = HEADER.unpack_from(stream)
         samples = np.frombuffer(zlib.decompress(stream[HEADER.size:]), dtype=np.uint8)
         pixels = self._pixels(samples.reshape(height, width, 3))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -25,19 +25,15 @@ from bench.runners.evaluate.stopwatch import Stopwatch
 from bench.runners.evaluate.unit import Unit, UnitImage
 
 
-class KeptDecoder(DecoderProcess):
-    """One process for the codecs of many tests: each request names its codec anew, and a start takes seconds."""
+@cache
+def _kept_decoder(*environment: str | None) -> DecoderProcess:
+    """One process for the codecs of many tests, of one environment; it ends when its input does, with the tests."""
+    return DecoderProcess()
 
-    _kept: dict[tuple[str | None, ...], subprocess.Popen[bytes]] = {}
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        knows = tuple(os.environ.get(name) for name in ("BENCH_PLUGINS", "PYTHONPATH"))
-        if knows not in self._kept or self._kept[knows].poll() is not None:
-            self._kept[knows] = super()._start()
-        return self._kept[knows]
-
-    def _stop(self) -> None:
-        self._process = None  # it ends when its input does, with the tests
+def find_kept_decoder() -> DecoderProcess:
+    """The process that decodes for tests of this one's environment."""
+    return _kept_decoder(*(os.environ.get(name) for name in ("BENCH_PLUGINS", "PYTHONPATH")))
 
 
 @contextmanager
@@ -45,11 +41,11 @@ def kept_decoder() -> Iterator[None]:
     """Decode in a process that is already there, and undo what measuring sets of torch."""
     threads = torch.get_num_threads()
     try:
-        with mock.patch("bench.runners.evaluate.measure.DecoderProcess", KeptDecoder):
+        with mock.patch("bench.runners.evaluate.measure.DecoderProcess", lambda: nullcontext(find_kept_decoder())):
             yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode("default")
 
 
 def run_units_here(units: Units, jobs: int) -> Generator[Measured, None, None]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from second_process import KeptDecoder
+from second_process import find_kept_decoder
 from tiny_models import TINY, picture, tiny_model, write_variants
 
 from bench import operators
@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 @pytest.fixture(scope="module")
@@ -201,12 +201,13 @@ def test_damage_costs_the_decoder_process_one_file_only(spec, codec, stream, tmp
     files = {"whole": stream, "cut": stream[:-4], "other": b"GIF89a" + bytes(50)}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with KeptDecoder(spec, torch=ONE_THREAD, timeout_s=120) as decoder:
-        for name in ("cut", "other"):
-            with pytest.raises(DecoderFailure) as caught:
-                decoder.decode(tmp_path / name)
-            assert caught.value.kind == "CodecError"
-        pixels, _ = decoder.decode(tmp_path / "whole")
+    decoder = find_kept_decoder()
+    decoder.prepare(spec, torch=ONE_THREAD, timeout_s=120)
+    for name in ("cut", "other"):
+        with pytest.raises(DecoderFailure) as caught:
+            decoder.decode(tmp_path / name)
+        assert caught.value.kind == "CodecError"
+    pixels, _ = decoder.decode(tmp_path / "whole")
     assert np.array_equal(pixels, codec.decode(stream))
 
 

@@ -186,7 +186,8 @@ def test_streams_are_kept_where_wanted_and_decode_again(tmp_path: Path) -> None:
     (row,) = run(tmp_path / "in", [(30, 20)], options={"keep_streams": str(tmp_path / "out")})
     path = tmp_path / "out" / "set" / "deflate" / "s8" / "image00.png.bin"
     assert path.stat().st_size == row.bytes_total
-    with DecoderProcess(faulty_codecs.spec()) as decoder:
+    with DecoderProcess() as decoder:
+        decoder.prepare(faulty_codecs.spec())
         decoded, _ = decoder.decode(path)
     assert hashlib.sha256(decoded.tobytes()).hexdigest() == row.reconstruction_sha256
 
@@ -217,7 +218,8 @@ def test_jpeg_decodes_in_a_process_without_torch(tmp_path: Path) -> None:
 def test_dead_decoder_says_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_PLUGINS", "there_is_no_such_module")
     (tmp_path / "stream").write_bytes(b"")
-    with DecoderProcess(faulty_codecs.spec()) as decoder, pytest.raises(DecoderFailure) as caught:
+    with DecoderProcess() as decoder, pytest.raises(DecoderFailure) as caught:
+        decoder.prepare(faulty_codecs.spec())
         decoder.decode(tmp_path / "stream")
     assert "there_is_no_such_module" in str(caught.value)
 

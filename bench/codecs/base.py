@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -98,6 +98,8 @@ class CodecEntry:
             ``location["device"]``; exactness and speed are then properties of the device too.
         operators: what computes the codec's operators on its device, for the row's provenance; None where all is
             the library's own.
+        imports: modules that building and coding import and that take long: processes that code are forked from one
+            that has them.
     """
 
     build: Callable[[CodecSpec], Codec]
@@ -109,6 +111,7 @@ class CodecEntry:
     seconds_per_megapixel: float = 1.0
     uses_torch: bool = False
     operators: Callable[[CodecSpec], str | None] = lambda spec: None
+    imports: Callable[[CodecSpec], Sequence[str]] = lambda spec: ()
 
 
 CODECS: Registry[CodecEntry] = Registry("codec")

@@ -162,6 +162,12 @@ def _name_coder() -> str:
     return f"compressai {version('compressai')} rANS"  # by reading a file
 
 
+def _list_imports(spec: CodecSpec) -> tuple[str, ...]:
+    from bench.models import list_imports
+
+    return ("bench.models.checkpoints", *list_imports(spec.settings["model"]))
+
+
 def _operators(spec: CodecSpec) -> str | None:
     """What computes a model's own operators on the device of ``spec``: native code with its flags, or plain torch."""
     from bench.models import find_factory
@@ -208,5 +214,5 @@ def make_spec(variant: Variant, lambda_: float, checkpoint: Path) -> CodecSpec:
 CODECS.add(LEARNED, CodecEntry(
     build=_build, identify=_identify, label="learned codec",
     default_specs=lambda: [spec for variant in load_learned().values() for spec in list_specs(variant)],
-    colour="RGB", seconds_per_megapixel=8.0, uses_torch=True, operators=_operators,
+    colour="RGB", seconds_per_megapixel=8.0, uses_torch=True, operators=_operators, imports=_list_imports,
 ))

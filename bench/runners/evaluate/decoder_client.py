@@ -1,28 +1,22 @@
-"""The parent's side of the decoder process: start it, ask it, restart it after a crash or a hang."""
+"""The other side of the decoder's process: start it, ask it, replace it after a crash or a hang."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import bench
 from bench.codecs.base import CodecSpec
 from bench.common.errors import CodecError
 from bench.common.files import DiskFull, is_out_of_space
+from bench.runners.evaluate.fork_server import ForkServer
+from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
 
-DECODE_TIMEOUT_S = 900.0  # includes building the codec; no decoder here takes minutes for one image
+DECODE_TIMEOUT_S = 900.0  # of a request; no decoder here takes minutes for one image
+DECODER = "bench.runners.evaluate.decoder:serve"
 
 
 class DecoderFailure(CodecError):
@@ -33,122 +27,109 @@ class DecoderFailure(CodecError):
         self.kind = kind
 
 
-def describe_ending(status: int | None) -> str:
-    """Return how a process ended, from its exit status: "status 3", "SIGKILL"."""
-    if status is None or status >= 0:
-        return f"status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
-
-
 class DecoderProcess:
-    """Decodes files in a separate process that is told only the codec's specification.
+    """Decodes files in a separate process that is told only a codec's specification and a file.
 
-    A context manager; the process is started by the first request and kept for the next ones.
+    A context manager; the process is started by the first request and kept for the next ones, of other codecs too. The
+    memory of a codec is free before the next one is built.
 
     Args:
-        spec: what the process builds its codec from.
-        torch: arguments of ``configure_torch`` for codecs that use it; None keeps torch out of the process.
-        timeout_s: seconds that one request may take.
+        address: of the server that the process is forked from; None starts one, which imports nothing in advance.
+
+    Attributes:
+        warmed: what the process has decoded in full; whoever asks it notes this, and it is empty after a restart.
     """
 
-    def __init__(self, spec: CodecSpec, *, torch: dict[str, Any] | None = None,
-                 timeout_s: float = DECODE_TIMEOUT_S) -> None:
-        self._spec = asdict(spec)
-        self._torch = torch
-        self._timeout_s = timeout_s
-        self._process: subprocess.Popen[bytes] | None = None
-        self._words = tempfile.TemporaryFile()  # standard error, to quote after a crash
-        self._folder = tempfile.TemporaryDirectory(prefix="bench-decoded-")
+    def __init__(self, address: str | None = None) -> None:
+        self._server = None
+        if address is None:
+            self._server = ForkServer()
+            address = self._server.address
+        self._address = address
+        self._process: ForkedProcess | None = None
+        self._output = tempfile.NamedTemporaryFile(prefix="bench-decoder-")  # what it prints, to quote after a crash
+        self._is_preparing = False  # whether a reply to that is still to come
+        self.warmed: set[str] = set()
 
     def __enter__(self) -> DecoderProcess:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stop()
-        self._words.close()
-        self._folder.cleanup()
+        self._output.close()
+        if self._server is not None:
+            self._server.close()
+
+    def prepare(self, spec: CodecSpec, *, torch: dict[str, Any] | None = None,
+                timeout_s: float = DECODE_TIMEOUT_S) -> None:
+        """Say what the next files are of, and have the codec built meanwhile; what goes wrong is told with a file.
+
+        Args:
+            torch: arguments of ``configure_torch`` for codecs that use it; None does not touch torch.
+            timeout_s: seconds that one request may take.
+        """
+        if self._is_preparing or (self._process is not None and self._process.has_message):
+            self._stop()  # nothing was decoded of the codec before, or the process is gone
+
+        self._codec = {"spec": asdict(spec), "torch": torch}
+        self._timeout_s = timeout_s
+        self._send(None)
+        self._is_preparing = True
 
     def decode(self, stream: Path) -> tuple[np.ndarray, float]:
         """Decode a file; return the image, uint8 (H, W, 3), and the seconds that decoding took.
 
         Raises:
             DecoderFailure: the process raised an exception, died, or took longer than the timeout.
-            DiskFull: the process could not write the pixels.
+            DiskFull: the codec could not write its own files.
         """
-        pixels = Path(self._folder.name) / "pixels.npy"
-        request = {"spec": self._spec, "stream": str(stream), "pixels": str(pixels), "torch": self._torch}
-        reply = self._ask(request)
-        if "decode_s" not in reply:
-            if is_out_of_space(reply["errno"]):
-                raise DiskFull(self._folder.name)
-            raise DecoderFailure(reply["kind"], f"in the decoder's process: {reply['message']}")
-        image = np.load(pixels, allow_pickle=False)
-        pixels.unlink()
-        return image, reply["decode_s"]
+        if self._is_preparing:
+            self._is_preparing = False
+            self._receive()
+        self._send(stream)
+        reply = self._receive()
+        if "decode_s" in reply:
+            return self._receive_pixels(reply["shape"]), reply["decode_s"]
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if is_out_of_space(reply["errno"]):
+            raise DiskFull(tempfile.gettempdir())
+        raise DecoderFailure(reply["kind"], f"in the decoder's process: {reply['message']}")
+
+    def _send(self, stream: Path | None) -> None:
         if self._process is None:
-            self._process = self._start()
-        process = self._process
-        assert process.stdin is not None and process.stdout is not None  # they are pipes
+            self._output.truncate(0)
+            self._process = ForkedProcess(self._address, DECODER, output=self._output.name)
+        self._process.send({**self._codec, "stream": None if stream is None else str(stream)})
 
+    def _receive(self) -> dict[str, Any]:
+        assert self._process is not None
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            line = self._read_line(process.stdout.fileno())
-        except BrokenPipeError:
-            line = b""
-        if not line.endswith(b"\n"):
-            raise self._crash(process.wait())
-        return json.loads(line)
+            return self._process.receive(self._timeout_s)
+        except NoAnswer:
+            self._stop()
+            raise DecoderFailure("Timeout", f"the decoder process was ended after {self._timeout_s:g} s") from None
+        except ProcessEnded as ended:
+            raise self._crash(ended) from None
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        """Start the process in a session of its own, so that it can be ended with all that it started."""
-        root = str(Path(bench.__file__).resolve().parents[1])
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._words.seek(0)
-        self._words.truncate()
-        return subprocess.Popen(
-            [sys.executable, "-m", "bench.runners.evaluate.decoder"], start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
+    def _receive_pixels(self, shape: tuple[int, ...]) -> np.ndarray:
+        assert self._process is not None
+        pixels = np.empty(shape, np.uint8)
+        try:
+            self._process.receive_into(pixels.reshape(-1))
+        except ProcessEnded as ended:
+            raise self._crash(ended) from None
+        return pixels
 
-    def _read_line(self, output: int) -> bytes:
-        """Read one line, or what came before the process' end."""
-        deadline = time.monotonic() + self._timeout_s
-        line = b""
-        while not line.endswith(b"\n"):
-            ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                self._stop()
-                raise DecoderFailure("Timeout", f"the decoder process was ended after {self._timeout_s:g} s")
-            piece = os.read(output, 1 << 16)
-            if not piece:
-                break
-            line += piece
-        return line
-
-    def _crash(self, status: int) -> DecoderFailure:
+    def _crash(self, ended: ProcessEnded) -> DecoderFailure:
         self._stop()
-        self._words.seek(0)
-        words = self._words.read().decode(errors="replace").strip().splitlines()
+        words = Path(self._output.name).read_text(errors="replace").strip().splitlines()
         last = " | ".join(word.strip() for word in words[-3:])
-        text = f"the decoder process died ({describe_ending(status)})"
+        text = f"the decoder process died ({ended})"
         return DecoderFailure("Crash", f"{text}: {last}" if last else text)
 
     def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(BrokenPipeError):  # a request that it never read
-                if pipe is not None:
-                    pipe.close()
+        self._is_preparing = False
+        self.warmed.clear()
+        if process is not None:
+            process.end()

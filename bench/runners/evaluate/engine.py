@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from bench.common.errors import BenchError, CodecError
 from bench.results.rows import Row
-from bench.runners.evaluate.decoder_client import describe_ending
+from bench.runners.evaluate.decoder_client import DECODER, DecoderProcess
+from bench.runners.evaluate.fork_server import ForkServer
+from bench.runners.evaluate.forked_process import ForkedProcess, ProcessEnded
 from bench.runners.evaluate.measure import failed_row, run_unit
 from bench.runners.evaluate.stopwatch import FILES, STARTING, Stopwatch
 from bench.runners.evaluate.unit import Unit, identify
@@ -30,6 +32,11 @@ class Units:
 
     def __init__(self, units: Iterable[Unit]) -> None:
         self._waiting = list(units)
+
+    @property
+    def imports(self) -> list[str]:
+        """Modules that their codecs import and that take long to import."""
+        return sorted({module for unit in self._waiting for module in unit.imports})
 
     @property
     def exhausted(self) -> bool:
@@ -55,15 +62,24 @@ class Measured(NamedTuple):
 def run_units(units: Units, jobs: int) -> Generator[Measured, None, None]:
     """Run all units, ``jobs`` at a time, and yield their rows as they come.
 
+    Each worker and its decoder live as long as the run, or until they crash.
+
     Raises:
         BenchError: a unit could not go on (a full disk).
     """
+    # Plugins are left to the processes themselves: what they do when they are imported may not be forked.
+    own = () if os.environ.get("BENCH_PLUGINS") else (__name__, DECODER.partition(":")[0])
+    with ForkServer([*own, *units.imports]) as server:
+        yield from _run_units(units, jobs, server.address)
+
+
+def _run_units(units: Units, jobs: int, address: str) -> Generator[Measured, None, None]:
     idle: list[_Worker] = []
     busy: list[_Worker] = []
     try:
         while busy or not units.exhausted:
             while len(busy) < jobs and not units.exhausted and (unit := units.take()) is not None:
-                worker = idle.pop() if idle else _Worker()
+                worker = idle.pop() if idle else _Worker(address)
                 worker.start(unit)
                 busy.append(worker)
 
@@ -85,27 +101,26 @@ def run_units(units: Units, jobs: int) -> Generator[Measured, None, None]:
 class _Worker:
     """A process that runs units; told apart from a pool's by that its death costs only the unit it ran."""
 
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked copy of torch's threads would hang
-        self.connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other,), daemon=True)
-        self._process.start()
-        other.close()
+    def __init__(self, address: str) -> None:
+        self._process = ForkedProcess(address, f"{__name__}:{serve.__name__}")
+        self._process.send(address)
+        self.connection = self._process.connection
         self.finished = True
         self.is_alive = True
 
     def start(self, unit: Unit) -> None:
         self.unit, self.finished, self._rows = unit, False, 0
         self._since = time.monotonic()
-        self.connection.send(unit)
+        self._process.send(unit)
 
     def receive(self) -> list[Measured]:
         """Return the row of the next message; if the process died, failed rows for the images left."""
         try:
-            message = self.connection.recv()
-        except (EOFError, OSError):
+            message = self._process.receive()
+        except ProcessEnded as ended:
+            self._process.end()
             self.finished, self.is_alive = True, False
-            return [Measured(self.unit, row, {}) for row in self._failed_rest()]
+            return [Measured(self.unit, row, {}) for row in self._failed_rest(ended)]
         if isinstance(message, BenchError):
             raise message
         if message is None:
@@ -118,32 +133,27 @@ class _Worker:
         return [Measured(self.unit, row, seconds)]
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.join()
-        self.connection.close()
+        self._process.end(signal.SIGTERM)
 
-    def _failed_rest(self) -> list[Row]:
-        self._process.join()
-        error = EncoderDied(f"the process that encodes died ({describe_ending(self._process.exitcode)})")
+    def _failed_rest(self, ended: ProcessEnded) -> list[Row]:
+        error = EncoderDied(f"the process that encodes died ({ended})")
         series = identify(self.unit.spec)
         provenance = describe_machine(self.unit.device, jobs=self.unit.jobs, torch=None)
         return [failed_row(self.unit, image, series, error, provenance)
                 for image in self.unit.images[self._rows:]]
 
 
-def _serve(connection: Connection) -> None:
+def serve(connection: Connection) -> None:
     """Run units until the parent is gone; None ends a unit's rows."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files are removed
     stopwatch = Stopwatch()
-    while True:
-        try:
+    with DecoderProcess(connection.recv()) as decoder:
+        while True:
             unit = connection.recv()
             stopwatch.take()
-            for row in run_unit(unit, stopwatch):
-                connection.send((row, stopwatch.take()))
-            connection.send(None)
-        except BenchError as error:
-            connection.send(error)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return
+            try:
+                for row in run_unit(unit, stopwatch, decoder):
+                    connection.send((row, stopwatch.take()))
+                connection.send(None)
+            except BenchError as error:
+                connection.send(error)

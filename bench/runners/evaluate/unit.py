@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,11 @@ class Unit:
         if not CODECS.get(self.spec.codec).uses_torch:
             return self.spec
         return replace(self.spec, location={**self.spec.location, "device": self.device})
+
+    @property
+    def imports(self) -> Sequence[str]:
+        """Modules that its codec imports and that take long to import."""
+        return CODECS.get(self.spec.codec).imports(self.spec)
 
     @property
     def torch_options(self) -> dict[str, Any] | None:

@@ -1,0 +1,144 @@
+"""Processes forked from one that has imported what coding needs: imports take seconds, and each is paid for once a run.
+
+The server imports modules and does nothing else, so that what is forked from it knows nothing of any codec or file.
+Whoever connects to its socket gets a new process at the other end of the connection, and is told how it ended.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import bench
+
+_PATIENCE_S = 2.0
+
+
+class Ended(NamedTuple):
+    """The last message of a connection: its process ended with ``status``, negative for a signal."""
+
+    status: int
+
+
+class ForkServer:
+    """Starts the server at once and ends it; a context manager. Processes that it forked go on without it.
+
+    Args:
+        modules: what it imports before it forks; one that can't be imported is left to the process that needs it.
+    """
+
+    def __init__(self, modules: Iterable[str] = ()) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-server-")
+        self.address = str(Path(self._folder.name) / "socket")
+        alive, self._alive = os.pipe()  # the server ends when nobody can write into it
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen()
+            numbers = (listener.fileno(), alive)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import serve; serve{(*numbers, [*modules])}"],
+                pass_fds=numbers, stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": _search_path()},
+                start_new_session=True,  # Ctrl-C is for the process that runs the plan, which then ends the others
+            )
+        os.close(alive)
+
+    def __enter__(self) -> ForkServer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server, after the processes that it forked unless these take long to end."""
+        os.close(self._alive)
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+
+def _search_path() -> str:
+    """Where a process finds this package and what ``PYTHONPATH`` names."""
+    root = str(Path(bench.__file__).resolve().parents[1])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def serve(listener: int, alive: int, modules: Iterable[str]) -> None:
+    """Import ``modules``, then fork a process for each connection, until the other end of ``alive`` is closed."""
+    for module in modules:
+        with suppress(Exception):
+            importlib.import_module(module)
+    gc.freeze()  # what is there now is never collected: its memory stays shared
+    signal.signal(signal.SIGCHLD, lambda *_: _reap(os.WNOHANG))  # so that their time counts as this process' too
+
+    with socket.socket(fileno=listener) as waiting:
+        while alive not in select.select([listener, alive], [], [])[0]:
+            accepted, _ = waiting.accept()
+            connection = Connection(accepted.detach())
+            if os.fork() == 0:
+                os.close(listener)
+                _supervise(connection)
+            connection.close()
+    _reap(0)
+
+
+def _reap(options: int) -> None:
+    """Take the exit status of processes that ended; without options of all, waiting for them."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, options)[0]:
+            pass
+
+
+def _supervise(connection: Connection) -> NoReturn:
+    """Fork the process, and tell at its end how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if child == 0:
+        _run_child(connection)
+
+    _, status = os.waitpid(child, 0)
+    with suppress(OSError):
+        connection.send(Ended(os.waitstatus_to_exitcode(status)))
+    os._exit(0)
+
+
+def _run_child(connection: Connection) -> NoReturn:
+    """Run what the other end asks for, in a session of its own, so that it can be ended with all that it starts."""
+    status = 1
+    try:
+        os.setsid()
+        function, output = connection.recv()
+        connection.send(os.getpid())
+        if output is not None:
+            file = os.open(output, os.O_WRONLY | os.O_APPEND)
+            os.dup2(file, 1)
+            os.dup2(file, 2)
+
+        module, _, name = function.partition(":")
+        getattr(importlib.import_module(module), name)(connection)
+        status = 0
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the other end is gone
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

@@ -1,0 +1,204 @@
+"""The processes of a run: which there are, how long they live, and what they know."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+import weakref
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import faulty_codecs
+import numpy as np
+import psutil
+import pytest
+
+from bench.codecs.base import CodecSpec
+from bench.results.rows import FAILED, OK
+from bench.runners.evaluate import decoder as decoder_module
+from bench.runners.evaluate.decoder import KeptCodec
+from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
+from bench.runners.evaluate.engine import Measured, Units, run_units
+from bench.runners.evaluate.fork_server import ForkServer
+from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
+from bench.runners.evaluate.unit import Unit, UnitImage
+
+FAULTY = faulty_codecs.FAULTY_WIDTH
+STEPS = (4, 8, 16)
+
+
+@pytest.fixture(autouse=True)
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BENCH_PLUGINS", "PYTHONPATH"):
+        monkeypatch.setenv(name, faulty_codecs.environment()[name])
+
+
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    with ForkServer(["wave", "there_is_no_such_module"]) as started:
+        yield started
+
+
+def run_faulty(folder: Path, fault: str | None = None, jobs: int = 1) -> tuple[list[Measured], dict[str, list[int]]]:
+    """Measure three images, one of them faulty, at three rate points; also return who encoded and who decoded."""
+    paths = sorted(faulty_codecs.write_images(folder, [(30, 20), (FAULTY, 20), (20, 30)]).glob("*.png"))
+    images = tuple(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)
+    settings = {"log": str(folder / "log")} | ({"fault": fault} if fault else {})
+    units = [Unit(faulty_codecs.spec(step, **settings), "set", None, images, jobs=jobs) for step in STEPS]
+    measured = list(run_units(Units(units), jobs))
+
+    who: dict[str, list[int]] = {"encode": [], "decode": []}
+    for line in (folder / "log").read_text().splitlines():
+        what, number = line.split()
+        if int(number) not in who[what]:
+            who[what].append(int(number))
+    return measured, who
+
+
+def test_one_worker_and_one_decoder_serve_all_units(tmp_path: Path) -> None:
+    measured, who = run_faulty(tmp_path)
+    assert [one.row.status for one in measured] == [OK] * 9 and all(one.row.decode_matches for one in measured)
+    assert len(who["encode"]) == len(who["decode"]) == 1
+    assert len({os.getpid(), *who["encode"], *who["decode"]}) == 3  # apart from each other and from this one
+    assert not any(psutil.pid_exists(number) for number in who["encode"] + who["decode"])
+
+
+def test_jobs_have_a_worker_and_a_decoder_each(tmp_path: Path) -> None:
+    measured, who = run_faulty(tmp_path, jobs=2)
+    assert [one.row.status for one in measured] == [OK] * 9
+    assert len(who["encode"]) == len(who["decode"]) == 2
+
+
+def test_crashed_decoder_is_replaced_and_its_worker_goes_on(tmp_path: Path) -> None:
+    measured, who = run_faulty(tmp_path, "crash")
+    assert [one.row.status for one in measured] == [OK, FAILED, OK] * 3
+    assert len(who["encode"]) == 1 and len(who["decode"]) == 1 + 3  # one for each crash
+
+
+def test_dead_worker_is_replaced_with_its_decoder(tmp_path: Path) -> None:
+    measured, who = run_faulty(tmp_path, "die")
+    assert [one.row.status for one in measured] == [OK, FAILED, FAILED] * 3
+    assert len(who["encode"]) == len(who["decode"]) == 3
+    assert not any(psutil.pid_exists(number) for number in who["decode"])
+
+
+def write_stream(path: Path, spec: CodecSpec) -> np.ndarray:
+    """Encode an image here; return what its decoding should be."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    encoding = faulty_codecs.Deflate(spec).encode(image)
+    path.write_bytes(encoding.stream)
+    expected = encoding.reconstruct()
+    assert expected is not None
+    return expected
+
+
+def test_decoder_knows_the_last_specification_only(tmp_path: Path) -> None:
+    with DecoderProcess() as decoder:
+        for step in (4, 64, 4):
+            spec = faulty_codecs.spec(step)
+            expected = write_stream(tmp_path / "stream", spec)
+            decoder.prepare(spec)
+            for _ in range(2):
+                decoded, decode_s = decoder.decode(tmp_path / "stream")
+                assert np.array_equal(decoded, expected) and decode_s > 0
+                assert decoded.flags.writeable and decoded.dtype == np.uint8
+
+
+def test_decoder_knows_nothing_of_the_process_that_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = write_stream(tmp_path / "stream", faulty_codecs.spec())
+    monkeypatch.setattr(faulty_codecs.Deflate, "_pixels", lambda self, quantised: np.zeros((20, 30, 3), np.uint8))
+    with DecoderProcess() as decoder:
+        decoder.prepare(faulty_codecs.spec())
+        assert np.array_equal(decoder.decode(tmp_path / "stream")[0], expected)
+
+
+def test_fault_of_a_codec_that_decoded_nothing_is_not_charged_to_the_next(tmp_path: Path) -> None:
+    expected = write_stream(tmp_path / "stream", faulty_codecs.spec())
+    with DecoderProcess() as decoder:
+        decoder.prepare(faulty_codecs.spec(fault="build"))
+        decoder.prepare(faulty_codecs.spec())
+        assert np.array_equal(decoder.decode(tmp_path / "stream")[0], expected)
+        decoder.prepare(faulty_codecs.spec(fault="build"))
+        with pytest.raises(DecoderFailure, match="do not fit"):
+            decoder.decode(tmp_path / "stream")
+
+
+def test_memory_of_a_codec_is_free_before_the_next_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Heavy:
+        pass
+
+    built: list[weakref.ref] = []
+
+    def build(spec: CodecSpec) -> Heavy:
+        assert all(earlier() is None for earlier in built)
+        codec = Heavy()
+        built.append(weakref.ref(codec))
+        return codec
+
+    monkeypatch.setattr(decoder_module, "build_codec", build)
+    kept = KeptCodec()
+    specs = [{"codec": "heavy", "name": "heavy", "point": point} for point in "aabba"]
+    for spec in specs:
+        kept.find(spec)
+    assert len(built) == 3 and built[-1]() is not None
+
+
+def exit_with_three(connection: Connection) -> None:
+    print("some last words")
+    raise SystemExit(3)
+
+
+def kill_itself(connection: Connection) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def tell_of_itself(connection: Connection) -> None:
+    import sys
+
+    connection.send(("wave" in sys.modules, os.getpid() == os.getsid(0)))
+
+
+def sleep(connection: Connection) -> None:
+    if os.fork() == 0:
+        time.sleep(600)
+    connection.send(os.getpid())
+    time.sleep(600)
+
+
+def process(server: ForkServer, function, **options) -> ForkedProcess:
+    return ForkedProcess(server.address, f"{__name__}:{function.__name__}", **options)
+
+
+@pytest.mark.parametrize(("function", "status", "text"), [
+    (exit_with_three, 3, "status 3"), (kill_itself, -signal.SIGKILL, "SIGKILL"),
+])
+def test_how_a_process_ended_is_told(server: ForkServer, function, status: int, text: str, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.touch()
+    started = process(server, function, output=str(output))
+    with pytest.raises(ProcessEnded, match=text) as caught:
+        started.receive(60)
+    assert caught.value.status == status
+    assert output.read_text() == ("some last words\n" if status == 3 else "")
+    started.end()
+
+
+def test_modules_are_there_already_and_missing_ones_left_out(server: ForkServer) -> None:
+    started = process(server, tell_of_itself)
+    assert started.receive(60) == (True, True)
+    started.end()
+
+
+def test_process_ends_with_all_that_it_started(server: ForkServer) -> None:
+    started = process(server, sleep)
+    number = started.receive(60)
+    (child,) = psutil.Process(number).children()
+    with pytest.raises(NoAnswer):
+        started.receive(0.1)
+    started.end()
+    assert not psutil.pid_exists(number)
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
