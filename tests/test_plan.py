@@ -22,7 +22,7 @@ from bench.runners.evaluate.expected import (
 )
 from bench.runners.evaluate.measure import failed_row
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
-from bench.runners.evaluate.selection import choose_checkpoint, choose_codecs
+from bench.runners.evaluate.selection import choose_checkpoint, choose_codecs, describe_missing
 from bench.runners.evaluate.unit import Unit
 
 SCORED_S_PER_MEGAPIXEL = METRICS_S_PER_MEGAPIXEL + FILES_S_PER_MEGAPIXEL
@@ -129,6 +129,34 @@ def test_missing_checkpoints_say_where_they_were_looked_for(tmp_path: Path) -> N
     assert "0.02.safetensors" in missing["small"].reason and "0.01.pth" not in missing["small"].reason
     assert str(tmp_path / "nowhere") in missing["none"].reason
     assert missing["absent"].reason == "its program is not here"
+
+
+def test_what_came_with_a_group_and_is_missing_takes_a_line_a_family(tmp_path: Path) -> None:
+    entries = "".join(f"  {name}: {{model: hpcm_base, line: {line}, lambdas: [0.01], checkpoints: {name}}}\n"
+                      for name, line in (("a1", "A"), ("b1", "B"), ("a2", "A"), ("a3", "A")))
+    (tmp_path / "variants.yaml").write_text(f"{VARIANTS}{entries}")
+    lines = describe_missing(choose_codecs(["all"]).missing)
+    (families,) = [line for line in lines if line.startswith("checkpoints of ")]
+    assert families.startswith("checkpoints of none (1 variant), A (3), B (1): put them at checkpoints/<variant>/")
+    assert str(tmp_path) not in families
+    assert any(line.startswith("small: no checkpoint for λ = 0.02;") for line in lines)  # it has others
+    assert not any("a1" in line or "b1" in line for line in lines)
+
+    (named,) = describe_missing(choose_codecs(["small", "a2"], ["0.01"]).missing)
+    assert named.startswith("a2: no checkpoint for λ = 0.01; looked in") and str(tmp_path / "a2") in named
+
+
+def test_codecs_of_which_everything_is_stored_take_one_line(folder: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    for planned in plan_of(folder, store).units:
+        for image in planned.unit.images:
+            failure = failed_row(planned.unit, image, planned.series, RuntimeError(), Provenance())
+            store.append(replace(failure, status=OK, bpp=0.5, quality_versions=VERSIONS))
+    text = describe_plan(plan_of(folder, store))
+    assert "stored: 1 codec, 4 images" in text and "s16" not in text and "nothing to run" in text
+    faulty_codecs.write_images(folder, [(200, 100)], seed=5)
+    text = describe_plan(plan_of(folder, store))
+    assert "stored: " not in text and "deflate  s4 s16            2       2" in text
 
 
 @pytest.mark.parametrize(("codecs", "points", "text"), [

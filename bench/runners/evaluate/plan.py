@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.codecs.base import CodecSpec
 from bench.common.errors import ImageError
-from bench.common.text import align_columns, format_duration
+from bench.common.text import align_columns, format_count, format_duration
 from bench.datasets import Dataset
 from bench.datasets.images import image_size
 from bench.metrics.quality import available_metrics
@@ -15,7 +15,7 @@ from bench.results.machines import Machine, find_machine, keep_from
 from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
 from bench.runners.evaluate.expected import ExpectedUnit, UnitTimes
-from bench.runners.evaluate.selection import Missing
+from bench.runners.evaluate.selection import Missing, describe_missing
 from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify
 from bench.runners.forecast import Forecast
 
@@ -145,33 +145,38 @@ def leave_out_done(unit: Unit, series: Series, by_key: Mapping[str, Row], *, kee
 
 
 def describe_plan(plan: EvaluationPlan) -> str:
-    """Return the plan as text, one line a codec."""
-    names = dict.fromkeys(planned.unit.spec.name for planned in plan.units)
-    rows = [("codec", "rate points", "stored", "to run", "expected")]
-    for name in names:
-        units = [planned for planned in plan.units if planned.unit.spec.name == name]
-        to_run = sum(len(planned.unit.images) for planned in units)
-        to_score = sum(len(planned.unit.stored) for planned in units)
-        lacking = f" ({to_score} of them stored, but lacking a metric)" if to_score else ""
-        rows.append((
-            name, " ".join(planned.unit.spec.point for planned in units),
-            str(sum(planned.cached for planned in units)), f"{to_run}{lacking}",
-            format_duration(sum(planned.expected.seconds for planned in units)) if to_run else "-",
-        ))
-    lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}", *align_columns(rows)]
-    reasons: dict[str, list[str]] = {}
-    for one in plan.missing:
-        reasons.setdefault(one.reason, []).append(one.what)
-    lines += [f"missing: {', '.join(whats)}: {_indent(reason)}" for reason, whats in reasons.items()]
+    """Return the plan as text: what is to run, a line a codec, and in one line each what is stored and missing."""
+    codecs: dict[str, list[PlannedUnit]] = {}
+    for planned in plan.units:
+        codecs.setdefault(planned.unit.spec.name, []).append(planned)
+    pending = {name: units for name, units in codecs.items() if any(planned.unit.images for planned in units)}
+
+    lines = [f"plan for {plan.dataset.title}: {plan.dataset.coverage}"]
+    if pending:
+        lines += align_columns([("codec", "rate points", "stored", "to run", "expected"),
+                                *(_describe_codec(name, units) for name, units in pending.items())])
+    stored = [units for name, units in codecs.items() if name not in pending]
+    if stored:
+        images = sum(planned.cached for units in stored for planned in units)
+        lines.append(f"stored: {format_count(len(stored), 'codec')}, {images:,} images")
+    lines += [f"missing: {text}" for text in describe_missing(plan.missing)]
     for planned in plan.pending:
         if planned.series.fault is not None:
             spec = planned.unit.spec
             lines.append(f"will fail: {spec.name} {spec.point}: {_indent(planned.series.fault)}")
-    if plan.pending:
-        lines.append(f"expected time: about {format_duration(plan.expected_s)}")
-    else:
-        lines.append("everything is stored already, nothing to run")
+    lines.append(f"expected time: about {format_duration(plan.expected_s)}" if pending
+                 else "everything is stored already, nothing to run")
     return "\n".join(lines)
+
+
+def _describe_codec(name: str, units: Sequence[PlannedUnit]) -> tuple[str, ...]:
+    to_run = sum(len(planned.unit.images) for planned in units)
+    to_score = sum(len(planned.unit.stored) for planned in units)
+    lacking = f" ({to_score} of them stored, but lacking a metric)" if to_score else ""
+    points = " ".join(planned.unit.spec.point for planned in units)
+    stored = sum(planned.cached for planned in units)
+    return (name, points, str(stored), f"{to_run}{lacking}",
+            format_duration(sum(planned.expected.seconds for planned in units)))
 
 
 def _megapixels(image: UnitImage) -> float:

@@ -10,6 +10,7 @@ import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
 from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
 from bench.common.errors import ConfigurationError
+from bench.common.text import format_count
 from bench.variants import Variant, find_checkpoints, get_variant
 
 
@@ -21,11 +22,13 @@ class Missing:
         what: codec or variant, with its rate points where only some are missing.
         reason: why, and where it was looked for.
         named: the user named it; otherwise it came with a group such as "all".
+        line: of a variant that has no checkpoint at all, its line of variants; else "".
     """
 
     what: str
     reason: str
     named: bool
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,21 +52,46 @@ def choose_codecs(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
     found: dict[tuple[str, str], CodecSpec] = {}
     missing: dict[str, Missing] = {}
     for name, named in _expand(codecs, variants):
+        line = ""
         if name in variants:
             new, reason = list_specs(variants[name]), _describe_lacking(variants[name], points)
+            line = variants[name].line or name if not new else ""
         else:
             entry = CODECS.get(name)
             reason = entry.available()
             new = entry.default_specs() if reason is None else []
 
         if reason is not None:
-            missing.setdefault(name, Missing(name, reason, named))
+            missing.setdefault(name, Missing(name, reason, named, line))
         for spec in new:
             found.setdefault((spec.name, spec.point), spec)
 
     chosen = tuple(spec for spec in found.values() if not points or spec.point in points)
     _refuse_nothing(chosen, found, tuple(missing.values()), points)
     return Chosen(chosen, tuple(missing.values()))
+
+
+def describe_missing(missing: Sequence[Missing]) -> list[str]:
+    """Return a line for what the user named, with the whole reason, and one for all variants without checkpoints.
+
+    What else came with a group has the first line of its reason.
+    """
+    reasons: dict[str, list[str]] = {}
+    lines: dict[str, int] = {}
+    for one in missing:
+        if one.line and not one.named:
+            lines[one.line] = lines.get(one.line, 0) + 1
+        else:
+            reason = one.reason if one.named else one.reason.partition("\n")[0]
+            reasons.setdefault(reason, []).append(one.what)
+
+    told = [f"{', '.join(whats)}: {reason}".replace("\n", "\n    ") for reason, whats in reasons.items()]
+    if lines:
+        counts = [f"{line} ({format_count(number, 'variant') if not index else number})"
+                  for index, (line, number) in enumerate(lines.items())]
+        told.append(f"checkpoints of {', '.join(counts)}: put them at checkpoints/<variant>/<λ>.pth.tar;"
+                    " `python -m bench variants` lists where it looks")
+    return told
 
 
 def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
@@ -130,4 +158,4 @@ def _refuse_nothing(chosen: tuple[CodecSpec, ...], found: dict[tuple[str, str], 
         raise ConfigurationError(f"nothing chosen has the rate point {', '.join(unknown)}", known)
     if not chosen:
         raise ConfigurationError("nothing to run: all that was asked for is missing",
-                                 "\n  ".join(f"{one.what}: {one.reason}" for one in missing))
+                                 "\n  ".join(describe_missing(missing)))
