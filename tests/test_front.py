@@ -49,7 +49,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
                   "measured_at": f"2026-0{month}-01T00:00:00+00:00"}
         rows = [*latency_samples.both("hpcm_base", **values),
                 *latency_samples.both("rwkv_phase1", 0.1 * factor, 0.2 * factor, **values)]
-        latency_samples.store(folder, rows, f"cpu-{device}")
+        only_new = latency_samples.both("hpcm_large", **values) if device == "new" else []
+        latency_samples.store(folder, [*rows, *only_new], f"cpu-{device}")
     return folder
 
 
@@ -195,6 +196,10 @@ class TestTerminal:
         for machine, ratio, device in (("cpu: here | cpu: old", "1.50", "cpu: old"), ("", "3.00", "cpu: new")):
             shown = format_answer(answer, ["kodak"], ["rwkv_phase1"], machine)
             assert ratio in shown and f"decode: {device}, 768x512" in shown
+
+    def test_what_another_device_measured_is_named(self, answer):
+        flat = " ".join(format_answer(answer, ["kodak"], machine="cpu: old").split())
+        assert "cpu: new, 768x512, synthetic weights (HPCM-Large); cpu: old, 768x512, synthetic weights (all" in flat
 
     def test_changes_are_listed_worse_first_and_by_codec(self, answer):
         changes = tuple(AnswerChange(kind="rate", what=what, before="1", after="2", worse=worse, reason="images",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.common.text import format_number
-from bench.reports.front.answer import AnswerRow, BDRate, Cost, Rate
+from bench.reports.front.answer import AnswerRow, BDRate, Cost, Rate, choose_cost
+from bench.results.machines import Machine
 
 PUBLISHED_MARK = "*"
 PUBLISHED_NOTE = f"{PUBLISHED_MARK}: by published points of the same model, not measured here."
@@ -61,3 +62,22 @@ def list_costs_of_others(rows: Iterable[AnswerRow]) -> dict[str, list[str]]:
         if row.costs and row.costs[0].model != row.name:
             others.setdefault(row.costs[0].model, []).append(row.label)
     return others
+
+
+def describe_places(rows: Iterable[AnswerRow], machine: Machine = "") -> str:
+    """Say where the costs that are shown of ``rows`` were measured, and of which codecs where these are several places.
+
+    Args:
+        machine: whose times go before those of others.
+    """
+    places: dict[str, list[str]] = {}
+    for row in rows:
+        cost = choose_cost(row, machine)
+        if cost is not None:
+            weights = "synthetic weights" if cost.weights == "synthetic" else cost.weights
+            places.setdefault(f"{cost.device}, {cost.shape}, {weights}", []).append(row.label)
+
+    if len(places) < 2:
+        return "".join(places)
+    *few, most = sorted(places, key=lambda place: len(places[place]))
+    return "; ".join([*(f"{place} ({', '.join(places[place])})" for place in few), f"{most} (all others)"])

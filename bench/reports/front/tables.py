@@ -13,6 +13,7 @@ from bench.reports.front.cells import (
     bd_rate_text,
     claims_text,
     decode_ratio_text,
+    describe_places,
     list_costs_of_others,
     shorten_label,
 )
@@ -118,12 +119,8 @@ COST_COLUMNS: tuple[Column[AnswerRow], ...] = (
 
 def _cost_notes(rows: Sequence[AnswerRow]) -> list[str]:
     """Say where the costs of ``rows`` were measured, and which are another variant's."""
-    costs = {row.label: cost for row in rows if (cost := choose_cost(row)) is not None}
-    places = Counter((cost.device, cost.shape, cost.weights) for cost in costs.values())
-    notes = []
-    if places:
-        where = "; ".join(f"{device}, {shape}, {weights} weights" for device, shape, weights in places)
-        notes.append(f"Costs: {where}; decode time also as a ratio to that of the baseline, which took turns.")
+    places = describe_places(rows)
+    notes = [f"Costs: {places}; decode time also as a ratio to the baseline's in turns."] if places else []
     labels = {row.name: row.label for row in rows}
     return notes + [f"{', '.join(others)}: costs of {labels.get(model, model)}, whose model they have."
                     for model, others in list_costs_of_others(rows).items()]

@@ -16,6 +16,7 @@ from bench.reports.front.cells import (
     bd_rate_text,
     claims_text,
     decode_ratio_text,
+    describe_places,
     list_costs_of_others,
     shorten_label,
 )
@@ -156,11 +157,9 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
     if any(rate.origin == "published" for rate in rates):
         lines.append(PUBLISHED_NOTE)
     labels = {row.name: row.label for row in rows}
-    places = list(dict.fromkeys((cost.device, cost.shape, cost.weights) for row in rows
-                                if (cost := choose_cost(row, machine)) is not None))
+    places = describe_places(rows, machine)
     if places:
-        where = "; ".join(f"{device}, {shape}, {weights} weights" for device, shape, weights in places)
-        lines.append(f"Decode time against the baseline's, peak memory, operations of a decode: {where}.")
+        lines.append(f"Decode time against the baseline's, peak memory, operations of a decode: {places}.")
     for model, others in list_costs_of_others(rows).items():
         lines.append(f"{', '.join(others)}: costs of {labels.get(model, model)}, whose model they have.")
     if any(row.supported or row.refuted or row.open for row in rows):
