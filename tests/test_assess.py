@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -101,16 +100,17 @@ def test_a_folder_is_measured_reported_and_answered(place: Path, capsys: pytest.
     assert files_of(place / "reports") == reports
 
 
-def test_a_run_with_nothing_to_do_imports_nothing_heavy(place: Path) -> None:
-    add_weights(place, "small")
-    arguments = ["assess", "shapes", "--codecs", "deflate,small,jpeg", "--points", "s4,0.01,q10", "--device", "cpu"]
-    assert main(arguments) == EXIT_DONE
+def test_a_plan_and_a_run_with_nothing_to_do_import_nothing_heavy(place: Path) -> None:
+    add_weights(place, "small", "mine")
+    arguments = ["assess", "shapes", "--points", "s4,0.01,q10", "--device", "cpu", "--codecs"]
+    assert main([*arguments, "deflate,small,jpeg"]) == EXIT_DONE
     program = ("import sys; from bench.cli import main; code = main(sys.argv[1:]); "
                "heavy = {'compressai', 'matplotlib', 'pandas', 'scipy.interpolate', 'scipy.special', 'torch'}; "
                "sys.exit(code or str(heavy & set(sys.modules)))")
-    ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60,
-                           env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert ended.stderr.strip() == "set()" and "nothing to run" in ended.stdout
+    for more, words in ((["deflate,small,jpeg"], "nothing to run"), (["mine", "--plan"], "then profiled")):
+        ended = subprocess.run([sys.executable, "-c", program, *arguments, *more], capture_output=True, text=True,
+                               timeout=60)
+        assert ended.stderr.strip() == "set()" and words in ended.stdout
 
 
 def test_what_is_stored_needs_no_images(place: Path, capsys: pytest.CaptureFixture) -> None:

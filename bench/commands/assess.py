@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from bench.codecs.learned import GROUPS
 from bench.commands.arguments import add_folder_arguments, open_results
@@ -25,10 +24,11 @@ from bench.commands.evaluate import add_measuring_arguments, choose_measured, pl
 from bench.commands.profile import latency_folder, plan_beside_baseline, run_profile
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
-from bench.common.text import format_duration, list_names
+from bench.common.text import list_names
 from bench.reports.front.answer import FILE, Answer, read_answer
 from bench.reports.front.text import format_answer, format_changes
 from bench.results.machines import find_machine
+from bench.results.rows import OK
 from bench.results.store import Store
 from bench.results.stored import StoredResults
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
@@ -36,11 +36,7 @@ from bench.runners.evaluate.scope import Scope, choose_scope
 from bench.runners.evaluate.selection import ALL, Chosen
 from bench.runners.evaluate.summary import exit_code
 from bench.runners.machine import device_name, resolve_device
-from bench.runners.profile.unprofiled import describe_profile, is_profiled, list_measured_here
-from bench.variants import Variant
-
-if TYPE_CHECKING:
-    from bench.commands.profile import Profile
+from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
 
 REPORTED = ("rate", "latency", "claims", "front")  # kinds, in the order in which they are built
 
@@ -60,21 +56,25 @@ def run(args: argparse.Namespace) -> int:
     scope = choose_scope(args.dataset, chosen.specs, _list_named(args), store,
                          lambda dataset, specs: plan_evaluation(args, dataset, specs, chosen, store),
                          allow_partial=args.allow_partial)
-    unprofiled = _list_unprofiled(args, scope.plan) if scope.plan and not args.no_latency else []
-    profile = plan_beside_baseline(args, [variant.name for variant in unprofiled]) if unprofiled else None
-    _print_plan(scope, chosen, unprofiled, profile)
+    profile = _plan_profile(args, scope.plan)
+    print(_describe_plan(scope, chosen, profile), flush=True)
+    if scope.fault:
+        print(scope.fault, file=sys.stderr)
     if args.plan:
         return EXIT_DONE
 
     codes = [EXIT_INCOMPLETE if any(one.named for one in chosen.missing) else EXIT_DONE]
     if scope.plan:
-        codes.append(exit_code(scope.plan, run_evaluation(args, scope.plan, store)))
-    if profile:
-        codes.append(run_profile(args, *profile))
+        rows = run_evaluation(args, scope.plan, store)
+        codes.append(exit_code(scope.plan, rows))
+        measured = {row.name for own in rows.values() for row in own if row.status == OK}
+        if names := [name for name in profile.names if name in measured]:
+            codes.append(run_profile(args, *plan_beside_baseline(args, names)))
     _write_reports(args, scope.datasets)
     answer, focus = read_answer(args.reports / FILE), _list_focus(args, chosen)
     _print_answer(args, scope, answer, focus)
-    print("\n".join(f"next: {step}" for step in _list_steps(args, chosen, answer)))
+    for step in _list_steps(args, chosen, answer):
+        print(f"next: {step}")
     worse = any(change.codec in focus or not focus for change in answer.worse)
     return max(*codes, EXIT_INCOMPLETE if worse else EXIT_DONE)
 
@@ -91,30 +91,24 @@ def _list_focus(args: argparse.Namespace, chosen: Chosen) -> list[str]:
     return list(dict.fromkeys([*(spec.name for spec in chosen.specs), *(one.what for one in chosen.missing)]))
 
 
-def _list_unprofiled(args: argparse.Namespace, plan: EvaluationPlan) -> list[Variant]:
-    """The variants measured here that have no latency of this device."""
-    measured = list_measured_here(plan)
+def _plan_profile(args: argparse.Namespace, plan: EvaluationPlan | None) -> PlannedProfile:
+    """Choose what is profiled: the variants measured here that have no latency of this device."""
+    measured = [] if plan is None or args.no_latency else list_measured_here(plan)
     if not measured:
-        return []
-    folder = latency_folder(args.results, device_name(resolve_device(args.device)))
+        return PlannedProfile()
+
+    device = resolve_device(args.device)
+    folder = latency_folder(args.results, device_name(device))
     cases = StoredResults(args.results).latencies(folder.name).cases
-    return [variant for variant in measured if not is_profiled(variant, cases)]
+    return plan_profile(measured, cases, device, args.threads)
 
 
-def _print_plan(scope: Scope, chosen: Chosen, unprofiled: Sequence[Variant], profile: Profile | None) -> None:
-    if scope.fault:
-        print(f"{scope.fault}\n", file=sys.stderr)
-    if scope.notice:
-        print(scope.notice)
+def _describe_plan(scope: Scope, chosen: Chosen, profile: PlannedProfile) -> str:
     if scope.plan:
-        print(describe_plan(scope.plan))
+        lines = [describe_plan(scope.plan)]
     else:
-        print("\n".join(f"missing: {one.what}: {one.reason}" for one in chosen.missing if one.named))
-    if profile:
-        from bench.runners.profile.plan import total_s
-
-        print(describe_profile([variant.name for variant in unprofiled], format_duration(total_s(*profile))))
-    sys.stdout.flush()
+        lines = [f"missing: {one.what}: {one.reason}" for one in chosen.missing if one.named]
+    return "\n".join(filter(None, [scope.notice, *lines, profile.description]))
 
 
 def _write_reports(args: argparse.Namespace, datasets: Sequence[str]) -> None:

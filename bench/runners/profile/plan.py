@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,16 +20,13 @@ from bench.models import create_model
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE
 from bench.runners.machine import code_version
+from bench.runners.profile.expected import EXTRA_ROUNDS, guess_build_s, guess_pass_s
 from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.subjects import Subject, identify_subject, make_picture
 
 BYTES_PER_PIXEL = 12_000  # that a pass takes at its peak: the largest of all variants, rounded up
 HOST_BYTES = 2_000_000_000  # of the process without models, with room to spare
 SHARE_OF_MEMORY = 0.8
-CORE_SECONDS_PER_MEGAPIXEL = 18.0  # of a pass in one direction
-GPU_SECONDS_PER_MEGAPIXEL = 0.08
-BUILD_CORE_SECONDS = 10.0
-EXTRA_ROUNDS = 5.0  # first call, check, stages, memory and operations, warm-up
 
 
 @dataclass(frozen=True)
@@ -160,19 +156,12 @@ def round_s(subjects: int, picture: Picture, settings: Settings) -> float:
 
 def pass_s(picture: Picture, settings: Settings) -> float:
     """Seconds that one pass in one direction is expected to take."""
-    if settings.device == "cuda":
-        return GPU_SECONDS_PER_MEGAPIXEL * picture.megapixels * settings.batch
-    return CORE_SECONDS_PER_MEGAPIXEL * picture.megapixels * settings.batch / _useful_cores()
+    return guess_pass_s(settings.device, picture.megapixels * settings.batch, torch.get_num_threads())
 
 
 def build_s() -> float:
     """Seconds that a model and its synthetic weights are expected to take."""
-    return BUILD_CORE_SECONDS / _useful_cores()
-
-
-def _useful_cores() -> int:
-    """Cores that torch uses; more than eight hardly help one image."""
-    return min(8, torch.get_num_threads(), os.cpu_count() or 1)
+    return guess_build_s(torch.get_num_threads())
 
 
 def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, device_name: str) -> str:

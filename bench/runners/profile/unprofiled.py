@@ -3,17 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bench.codecs.learned import LEARNED
 from bench.common.import_paths import is_import_path
+from bench.common.text import format_duration
 from bench.results.latency_rows import DIRECTIONS
-from bench.results.latency_selection import DEFAULT, Case
+from bench.results.latency_selection import BASE, DEFAULT, Case
 from bench.results.machines import find_machine, is_from
 from bench.runners.evaluate.plan import EvaluationPlan
+from bench.runners.machine import usable_cores
+from bench.runners.profile.expected import expect_profile_s
 from bench.variants import Variant, find_usual_weights, label_weights, load_variants
 
 SHAPE = "768x512"
 ROUNDS = 6  # fewer have no interval
+
+
+@dataclass(frozen=True)
+class PlannedProfile:
+    """What is profiled after an evaluation, beside the baseline.
+
+    Attributes:
+        names: of variants; without any, nothing is profiled.
+        expected_s: seconds that it is expected to take.
+    """
+
+    names: tuple[str, ...] = ()
+    expected_s: float = 0.0
+
+    @property
+    def description(self) -> str:
+        """What the plan says of it; empty where nothing is profiled."""
+        if not self.names:
+            return ""
+        return (f"then profiled in turns with {BASE} at {SHAPE}, {ROUNDS} rounds: {', '.join(self.names)}; expected "
+                f"time: about {format_duration(self.expected_s)} (--no-latency leaves it out)")
+
+
+def plan_profile(measured: Iterable[Variant], cases: Sequence[Case], device: str,
+                 threads: int | None) -> PlannedProfile:
+    """Choose which variants of those measured here are profiled: those that are not yet.
+
+    Args:
+        cases: of latencies, stored of the device.
+        device: "cpu" or "cuda".
+        threads: torch's; None for its default.
+    """
+    names = [variant.name for variant in measured if not is_profiled(variant, cases)]
+    if not names:
+        return PlannedProfile()
+    expected_s = expect_profile_s(dict.fromkeys([BASE, *names]), cases, ROUNDS, device, threads or usable_cores())
+    return PlannedProfile(tuple(names), expected_s)
 
 
 def list_measured_here(plan: EvaluationPlan) -> list[Variant]:
@@ -54,9 +95,3 @@ def _identify_source(variant: Variant) -> dict[str, str]:
     from bench.models.own_models import source_sha256  # with torch, as the user's own module
 
     return {"source_sha256": source_sha256(variant.model)}
-
-
-def describe_profile(names: Sequence[str], expected: str) -> str:
-    """Say what is profiled after the evaluation, and how long it takes."""
-    return (f"then profiled in turns with the baseline at {SHAPE}, {ROUNDS} rounds: {', '.join(names)}; "
-            f"expected time: about {expected} (--no-latency leaves it out)")
