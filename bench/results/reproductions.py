@@ -2,9 +2,9 @@
 
 Classical codecs compute with whole numbers, so that one version of a library gives the same bytes everywhere. Learned
 ones add in floating point: another processor, GPU or version of torch adds in another order, a latent at the edge
-between two integers is then rounded to the other one, and what is coded after it follows. On Kodak, kernels for other
-instructions moved single pictures of the miniatures by a few hundredths of a percent; what is beyond the bounds below
-has another reason.
+between two integers is then rounded to the other one, and what is coded after it follows. With kernels for AVX2 in
+place of AVX-512, 34 of 44 pictures of the miniatures had other pixels, none another size, and PSNR and MS-SSIM moved by
+0.0003 dB at most. The bounds below leave room for larger models and for GPUs; what is beyond has another reason.
 """
 
 from __future__ import annotations
