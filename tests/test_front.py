@@ -21,8 +21,10 @@ from test_report import make_rows, store
 from bench.claims.catalogue import load_claims
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
-from bench.reports.front.answer import Answer, AnswerChange, AnswerRow, choose_cost, read_answer
+from bench.reports.front.answer import Answer, AnswerChange, AnswerRow, BDRate, Rate, choose_cost, read_answer
 from bench.reports.front.assembly import make_answer
+from bench.reports.front.report import make_front_report
+from bench.reports.front.sentence import make_sentence
 from bench.reports.front.text import MINIATURES, WIDTH, format_answer, format_changes
 from bench.reports.kinds import REPORTS
 from bench.results.rows import Provenance
@@ -188,6 +190,28 @@ class TestTerminal:
     def test_folder_shows_what_was_measured_on_it(self, answer):
         shown = format_answer(answer, ["pictures"])
         assert "WebP" in shown and "HPCM-Large" not in shown.partition(MINIATURES)[0]
+
+    def test_partial_sets_and_mismatches_are_marked(self, tmp_path):
+        rows = make_rows("vvenc", images=("kodim01.png", "kodim02.png"))
+        found = make_answer(StoredResults(store(tmp_path, [replace(rows[0], decode_matches=False), *rows[1:]])))
+        for datasets in (["kodak"], ["kodak", "tecnick"]):
+            shown = format_answer(found, datasets)
+            assert "2 of 24 images" in shown and "warning: Kodak: on 1 image" in shown
+        report = make_front_report(StoredResults(tmp_path), ())
+        assert "Kodak (2 of 24 images) vs VVC" in report.main_table.columns[1].title and "Kodak" in report.warnings[0]
+
+    def test_sentence_is_about_the_best_that_was_measured(self, answer):
+        def make_row(label: str, origin: str, percent: float) -> AnswerRow:
+            rate = Rate(origin=origin, points=4, versus_anchor=BDRate(percent=percent),
+                        versus_base=BDRate(percent=percent / 2))
+            return AnswerRow(name=label, label=label, rates={"kodak": rate})
+
+        rows = [make_row("Paper", "published", -30), make_row("Good", "measured", -12), make_row("Bad", "measured", 4)]
+        best, paper, bad = (make_sentence(answer.datasets, some, ()) for some in (rows, rows[:1], rows[2:]))
+        assert best == ("On Kodak, Good saves 12.0 % of the rate of VTM 22.2, saves 6.0 % of the rate of HPCM-Base; "
+                        "no claim is about it.")
+        assert "Paper saves 30.0 % of the rate of VTM 22.2 (by published" in paper
+        assert "Bad needs 4.0 % more rate than VTM 22.2" in bad
 
     def test_unknown_names_are_passed_over(self, answer):
         assert "No claim is about mine." in format_answer(answer, ["nowhere"], ["mine"])

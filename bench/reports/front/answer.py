@@ -102,6 +102,8 @@ class AnswerDataset(Entry, frozen=True, kw_only=True):
         benchmark: it is a set that VVC curves are published of, and no folder of the user's.
         images: how many were measured; 0 where all curves are published ones.
         total: how many the whole set has.
+        coverage: "24 of 100 images", "24 images, 2 altered"; empty where all of the set were measured, or none.
+        warnings: what has to be said before any number of it.
         anchor: what codecs are compared with; empty where there is nothing.
         base, base_miniature: the baselines; empty where there is none.
         machines: where its rows were made.
@@ -112,10 +114,17 @@ class AnswerDataset(Entry, frozen=True, kw_only=True):
     benchmark: bool = False
     images: Count = 0
     total: Count | None = None
+    coverage: str = ""
+    warnings: tuple[str, ...] = ()
     anchor: str = ""
     base: str = ""
     base_miniature: str = ""
     machines: tuple[str, ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """Title and coverage, where this is not the whole set."""
+        return f"{self.title} ({self.coverage})" if self.coverage else self.title
 
 
 class AnswerClaim(Entry, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ def shorten_label(label: str) -> str:
 
 
 def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brief: bool = False) -> str | None:
-    """Return a BD-rate in percent with its interval: "−11.13 (−12.98 to −9.63)", or "−15.43 *" where it is published.
+    """Return a BD-rate in percent with its interval: "−11.13 (−13.0 to −9.6)", or "−15.43 *" where it is published.
 
     Args:
         rate: that ``bd_rate`` belongs to; None where a codec has none on the dataset.
@@ -35,8 +35,8 @@ def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brie
         return None
     if bd_rate is None:
         return NO_BD_RATE
-    spec = "+.1f" if brief else "+.2f"
-    value, *ends = (format_number(number, spec) for number in (bd_rate.percent, *(bd_rate.interval or ())))
+    value = format_number(bd_rate.percent, "+.1f" if brief else "+.2f")
+    ends = [format_number(end, "+.1f") for end in bd_rate.interval or ()]
     interval = "" if not ends else f" [{ends[0]}…{ends[1]}]" if brief else f" ({ends[0]} to {ends[1]})"
     return f"{value}{interval}{f' {PUBLISHED_MARK}' if rate.origin == 'published' else ''}"
 

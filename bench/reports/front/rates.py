@@ -49,7 +49,9 @@ def describe_dataset(results: StoredResults, name: str) -> AnswerDataset:
     return AnswerDataset(
         name=compared.selection.dataset, title=coverage.short_title or coverage.title,
         benchmark=bool(spec and spec.published.anchors), images=coverage.images,
-        total=coverage.total or (len(spec.images) if spec else None), anchor=vvc, base=base, base_miniature=miniature,
+        total=coverage.total or (len(spec.images) if spec else None), warnings=coverage.warnings,
+        coverage=coverage.text if coverage.images and not coverage.complete else "",
+        anchor=vvc, base=base, base_miniature=miniature,
         machines=tuple(sorted(machines - {""})))
 
 

@@ -79,7 +79,9 @@ def _choose_pictures(answer: Answer, results: StoredResults) -> tuple[Picture, .
 
 
 def _warn(answer: Answer) -> tuple[str, ...]:
-    if not answer.worse:
-        return ()
-    named = "; ".join(f"{change.kind} of {change.what}" for change in answer.worse)
-    return (f"{format_count(len(answer.worse), 'number')} got worse since the accepted state: {named}.",)
+    """What differs in another process or is not the set's own, and what got worse."""
+    texts = [f"{dataset.title}: {text}" for dataset in answer.datasets for text in dataset.warnings]
+    if answer.worse:
+        named = "; ".join(f"{change.kind} of {change.what}" for change in answer.worse)
+        texts.append(f"{format_count(len(answer.worse), 'number')} got worse since the accepted state: {named}.")
+    return tuple(texts)

@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.common.text import format_count, format_number
-from bench.reports.front.answer import CLASSICAL, AnswerClaim, AnswerDataset, AnswerRow, BDRate, summarise_verdict
+from bench.reports.front.answer import (
+    CLASSICAL,
+    AnswerClaim,
+    AnswerDataset,
+    AnswerRow,
+    BDRate,
+    Rate,
+    choose_cost,
+    summarise_verdict,
+)
 from bench.reports.front.cells import shorten_label
 
 
@@ -27,14 +36,26 @@ def make_sentence(datasets: Sequence[AnswerDataset], rows: Sequence[AnswerRow], 
 
 def _describe_best(rows: Sequence[AnswerRow], dataset: AnswerDataset) -> str:
     """The lowest BD-rate against the anchor of those measured here, or else of those published."""
-    known = [(row, rate.origin, rate.versus_anchor) for row in rows
+    known = [(row, rate, rate.versus_anchor) for row in rows
              if (rate := row.rates.get(dataset.name)) and rate.versus_anchor]
-    known = [one for one in known if one[1] == "measured"] or known
+    known = [one for one in known if one[1].origin == "measured"] or known
     if not known:
         return ""
-    row, origin, bd_rate = min(known, key=lambda one: one[2].percent)
-    addition = " by published points, none being measured here" if origin == "published" else ""
-    return f"{_describe_saving(row.label, bd_rate, shorten_label(dataset.anchor))}{addition}"
+
+    row, rate, bd_rate = min(known, key=lambda one: one[2].percent)
+    addition = " (by published points, none being measured here)" if rate.origin == "published" else ""
+    best = f"{row.label} {_describe_saving(bd_rate)} {shorten_label(dataset.anchor)}{addition}"
+    return f"{best}{_describe_beside_base(row, rate, shorten_label(dataset.base))}"
+
+
+def _describe_beside_base(row: AnswerRow, rate: Rate, base: str) -> str:
+    """Rate and decode time against the baseline, of another codec than that."""
+    if rate.versus_base is None or rate.versus_base.percent == 0:
+        return ""
+    text = f", {_describe_saving(rate.versus_base)} {base}"
+    cost = choose_cost(row)
+    ratio = None if cost is None else cost.decode_ratio
+    return text if ratio is None else f"{text} and takes {format_number(ratio, '.2f')} times its time to decode"
 
 
 def _describe_best_miniature(rows: Sequence[AnswerRow], dataset: AnswerDataset) -> str:
@@ -42,14 +63,12 @@ def _describe_best_miniature(rows: Sequence[AnswerRow], dataset: AnswerDataset) 
     if not known:
         return ""
     row, bd_rate = min(known, key=lambda pair: pair[1].percent)
-    return _describe_saving(row.label, bd_rate, dataset.base_miniature)
+    return f"{row.label} {_describe_saving(bd_rate)} {dataset.base_miniature}"
 
 
-def _describe_saving(label: str, bd_rate: BDRate, versus: str) -> str:
+def _describe_saving(bd_rate: BDRate) -> str:
     amount = f"{format_number(abs(bd_rate.percent), '.1f')} %"
-    if bd_rate.percent > 0:
-        return f"{label} needs {amount} more rate than {versus}"
-    return f"{label} saves {amount} of the rate of {versus}"
+    return f"needs {amount} more rate than" if bd_rate.percent > 0 else f"saves {amount} of the rate of"
 
 
 def _describe_claims(claims: Sequence[AnswerClaim]) -> str:

@@ -53,7 +53,7 @@ def classical_table(answer: Answer) -> Table:
 def _benchmark_columns(answer: Answer) -> list[Column[AnswerRow]]:
     """Against anchor and baseline; which these are is said in :func:`_anchor_note`."""
     return [column for dataset in answer.datasets if dataset.benchmark for column in (
-        _rate_column(dataset, "versus_anchor", dataset.anchor, f"{dataset.title} vs VVC"),
+        _rate_column(dataset, "versus_anchor", dataset.anchor, f"{dataset.heading} vs VVC"),
         _rate_column(dataset, "versus_base", dataset.base, "vs base"))]
 
 
@@ -70,7 +70,7 @@ def miniature_table(answer: Answer) -> Table | None:
     if not rows:
         return None
     columns = [CODEC, *(_rate_column(dataset, "versus_base", dataset.base_miniature,
-                                     f"{dataset.title} vs {dataset.base_miniature}") for dataset in answer.datasets),
+                                     f"{dataset.heading} vs {dataset.base_miniature}") for dataset in answer.datasets),
                *COST_COLUMNS, CLAIMS]
     return _make_table("answer_miniatures", "Miniatures against that of the baseline", columns, rows,
                        [MINIATURE_NOTE, RATE_NOTE, *_cost_notes(rows), CLAIMS_NOTE])

@@ -54,7 +54,8 @@ def format_answer(answer: Answer, datasets: Sequence[str], codecs: Collection[st
     shown = [found for name in datasets if (found := answer.find_dataset(name)) is not None]
     rows = [row for row in answer.rows if (row.name in codecs if codecs else _is_told(row, shown))]
     claims = [claim for claim in answer.claims if (claim.codec in codecs if codecs else not claim.miniature)]
-    blocks = [_wrap(make_sentence(shown, rows, claims))]
+    warnings = [f"warning: {dataset.title}: {text}" for dataset in shown for text in dataset.warnings]
+    blocks = [_wrap(make_sentence(shown, rows, claims)), "\n".join(map(_wrap, warnings))]
     for miniature in (False, True):
         members = [row for row in rows if row.miniature == miniature]
         if members:
@@ -128,7 +129,7 @@ def _list_rate_columns(dataset: AnswerDataset, miniature: bool, single: bool) ->
     base = dataset.base_miniature if miniature else dataset.base
     title, anchor_name, base_name = dataset.name, "VVC", "base"
     if single:
-        title, anchor_name, base_name = f"{dataset.title}, %", shorten_label(dataset.anchor), shorten_label(base)
+        title, anchor_name, base_name = f"{dataset.heading}, %", shorten_label(dataset.anchor), shorten_label(base)
     versus_base = TextColumn(f"{title}\nvs {base_name}", lambda row: write(row, "versus_base", base))
     if miniature:  # of which only differences mean anything
         return [versus_base]
@@ -154,6 +155,9 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
     if len(datasets) > 1:
         anchors = "; ".join(f"{dataset.name} {dataset.anchor}" for dataset in datasets)
         lines.append(f"VVC: {anchors}; base: HPCM-Base, for miniatures its miniature.")
+    for dataset in datasets:
+        if dataset.coverage and len(datasets) > 1:
+            lines.append(f"{dataset.name}: {dataset.coverage}.")
     if any(rate.origin == "published" for rate in rates):
         lines.append(PUBLISHED_NOTE)
     labels = {row.name: row.label for row in rows}
