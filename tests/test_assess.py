@@ -102,7 +102,7 @@ def test_a_folder_is_measured_reported_and_answered(place: Path, capsys: pytest.
 
 def test_a_plan_and_a_run_with_nothing_to_do_import_nothing_heavy(place: Path) -> None:
     add_weights(place, "small", "mine")
-    arguments = ["assess", "shapes", "--points", "s4,0.01,q10", "--device", "cpu", "--codecs"]
+    arguments = ["assess", "shapes", "--device", "cpu", "--codecs"]
     assert main([*arguments, "deflate,small,jpeg"]) == EXIT_DONE
     program = ("import sys; from bench.cli import main; code = main(sys.argv[1:]); "
                "heavy = {'compressai', 'matplotlib', 'pandas', 'scipy.interpolate', 'scipy.special', 'torch'}; "
