@@ -100,6 +100,17 @@ def test_an_imported_curve_counts_and_another_dataset_does_not(results, first):
     assert drawn == ["rd_psnr_wide.png"] and "Mine" in changed.paths[0].read_text()
 
 
+def test_files_in_linked_folders_count_and_hidden_ones_do_not(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "kodak").symlink_to(tmp_path / "elsewhere")
+    for name in ("elsewhere/a.jsonl", "results/.claims", "results/b.jsonl"):
+        (tmp_path / name).write_text("a row")
+    root = tmp_path / "results"
+    found = inputs.find_files(root, [root, root / "b.jsonl", root / "missing"])
+    assert found == {"b.jsonl": root / "b.jsonl", "kodak/a.jsonl": root / "kodak" / "a.jsonl"}
+
+
 @pytest.mark.parametrize("name", ["datasets", "variants", "claims"])
 def test_yaml_files_count_by_what_they_hold(results, first, name, tmp_path, monkeypatch):
     copy = tmp_path / f"{name}.yaml"
@@ -138,7 +149,7 @@ def test_other_code_and_other_libraries_make_everything_anew(results, first, rep
 def test_versions_are_those_that_are_installed():
     import matplotlib
 
-    assert inputs.find_versions("matplotlib", "no-such-library")[1:] == (matplotlib.__version__, "")
+    assert inputs.find_versions("matplotlib", "no-such-library") == (matplotlib.__version__, "")
 
 
 def test_rows_of_one_machine_are_another_report(results, first):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from tabulate import tabulate
-
 
 def format_number(value: float, spec: str) -> str:
     """Return ``value`` by a format such as "+.2f", a true minus sign and a zero without one: "−4.10", "0.00"."""
@@ -38,6 +36,8 @@ def suggest_name(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 def align_columns(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
     """Return ``rows``, headings first, as lines of aligned columns; the first ``left`` are left-aligned."""
+    from tabulate import tabulate  # few verbs need it, and all import this module
+
     sides = ("left" if column < left else "right" for column in range(len(rows[0])))
     text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=tuple(sides))
     return ["  " + line.rstrip() for line in text.splitlines()]

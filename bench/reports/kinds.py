@@ -128,7 +128,8 @@ REPORTS.add(TRAINING, ReportKind(
     lambda results, name: (results.root / TRAINING,)))
 REPORTS.add(SEARCH, ReportKind(
     _find_searches, _build_search, "search/{}", "search", "Search {}",
-    "trials of hyper-parameters and which of these matter", lambda results, name: (results.root / SEARCH / name,)))
+    "trials of hyper-parameters and which of these matter",
+    lambda results, name: (results.root / SEARCH / name).rglob(TRIAL)))
 REPORTS.add(CLAIMS, ReportKind(
     lambda results: [CLAIMS] if _find_anything(results) else [], _build_claims, "claims", "assess", "Claims",
     "what the authors of the variants say, a verdict on each with the numbers that decide it"))

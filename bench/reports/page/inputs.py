@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,8 @@ MADE_ON = re.compile(rb'"device": ?"[^"]*"(?:, ?"instructions": ?"[^"]*")?')
 PACKAGE = Path(bench.__file__).parent
 CODE = (".py", ".j2", ".json")  # modules, templates, published curves
 YAML_FILES = (CATALOGUE_NAME, "variants.yaml", "claims.yaml")
-LIBRARIES = ("jinja2", "matplotlib", "msgspec", "numpy", "optuna", "pandas", "pillow", "pyyaml", "scipy", "tabulate")
+LIBRARIES = ("python", "jinja2", "matplotlib", "msgspec", "numpy", "optuna", "pandas", "pillow", "pyyaml", "scipy",
+             "tabulate")
 
 
 def digest_report(kind: str, name: str, root: Path, inputs: Iterable[Path],
@@ -34,23 +35,35 @@ def digest_report(kind: str, name: str, root: Path, inputs: Iterable[Path],
         inputs: files and folders below it; what isn't there, and files whose name begins with a dot, don't count.
         machine: the only one whose rows count; None for all.
     """
-    files = _find_files(root, inputs)
+    files = find_files(root, inputs)
+    digests = {path: sha256_of(path) for path in files.values()}
+    mixed = any(_mixes_machines(path, digest) for path, digest in digests.items())
     return digest_json({
         "report": [kind, name, machine],
-        "here": find_machine() if any(map(_mixes_machines, files)) else None,  # its rows count before others
+        "here": find_machine() if mixed else None,  # its rows count before others
         "code": digest_code(), "libraries": find_versions(*LIBRARIES),
         "plugins": _digest_plugins(), "settings": [_digest_file(default_file(one)) for one in YAML_FILES],
-        "results": {path.relative_to(root).as_posix(): sha256_of(path) for path in files},
+        "results": {name: digests[path] for name, path in files.items()},
     })
 
 
-def _find_files(root: Path, inputs: Iterable[Path]) -> list[Path]:
-    """All files in ``inputs``, files or folders."""
-    return sorted({path for one in inputs for path in (one.rglob("*") if one.is_dir() else [one])
-                   if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)})
+def find_files(root: Path, inputs: Iterable[Path]) -> dict[str, Path]:
+    """Return all files in ``inputs``, files or folders, by their names below ``root``."""
+    files = {path.relative_to(root): path for one in inputs for path in _list_files(one)}
+    return {name.as_posix(): path for name, path in sorted(files.items())
+            if not any(part.startswith(".") for part in name.parts)}
 
 
-def _mixes_machines(path: Path) -> bool:
+def _list_files(path: Path) -> Iterator[Path]:
+    """Yield a file, or all below a folder, in linked folders too; nothing where neither is."""
+    if path.is_file():
+        yield path
+    for folder, _, names in os.walk(path, followlinks=True):
+        yield from (found for name in names if (found := Path(folder, name)).is_file())
+
+
+@cache
+def _mixes_machines(path: Path, sha256: str) -> bool:
     """Whether a file may have rows of several machines, of which those made here count first."""
     return path.suffix == ".jsonl" and len(set(MADE_ON.findall(path.read_bytes()))) > 1
 
@@ -67,11 +80,13 @@ def digest_code(*packages: str) -> str:
 
 @cache
 def find_versions(*libraries: str) -> tuple[str, ...]:
-    """Return the installed versions, empty where one is not installed, after that of Python."""
-    return (f"{sys.version_info.major}.{sys.version_info.minor}", *map(_find_version, libraries))
+    """Return the installed versions, "python" being that of the interpreter; empty where one is not installed."""
+    return tuple(map(_find_version, libraries))
 
 
 def _find_version(library: str) -> str:
+    if library == "python":
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
