@@ -26,7 +26,7 @@ IMPORTS = ("-c", "import pandas, matplotlib")
 ROUNDS = 3
 FIRST_S = 30.0  # what the first run may take
 # What is run in a folder with a copy of all results, and how many times the imports' time it may take.
-KODAK = ("evaluate", "--dataset", "kodak", "--or-sample", "--report")
+KODAK = ("assess", "kodak")
 UNCHANGED = {"make kodak": (KODAK, 2.5), "make claims": (("claims",), 5.0)}
 HELP_GOAL = 0.3
 NOTES = """\

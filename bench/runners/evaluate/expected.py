@@ -20,8 +20,8 @@ METRICS_S_PER_MEGAPIXEL = 0.6  # PSNR and MS-SSIM on one core
 FILES_S_PER_MEGAPIXEL = 0.08  # reading, and digests
 # Seconds until a unit's first image is coded: of a run's first unit, which starts processes that import what they
 # need, and of a later one; of codecs that run through torch, and of others.
-FIRST_START_S = {True: 6.0, False: 2.5}
-LATER_START_S = {True: 1.5, False: 0.5}
+FIRST_START_S = {True: 3.0, False: 2.0}
+LATER_START_S = {True: 0.15, False: 0.05}
 # How often an image is decoded: by the decoder's process and, to compare, by the encoder's, in which a model's own
 # reconstruction needs no context model.
 DECODINGS = {True: 1.3, False: 2.0}
