@@ -210,7 +210,7 @@ class TestTerminal:
         best, paper, bad = (make_sentence(answer.datasets, some, ()) for some in (rows, rows[:1], rows[2:]))
         assert best == ("On Kodak, Good saves 12.0 % of the rate of VTM 22.2, saves 6.0 % of the rate of HPCM-Base; "
                         "no claim is about it.")
-        assert "Paper saves 30.0 % of the rate of VTM 22.2 (by published" in paper
+        assert "Paper saves 30.0 % of the rate of VTM 22.2 (published points)" in paper
         assert "Bad needs 4.0 % more rate than VTM 22.2" in bad
 
     def test_unknown_names_are_passed_over(self, answer):

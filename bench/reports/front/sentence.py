@@ -43,7 +43,7 @@ def _describe_best(rows: Sequence[AnswerRow], dataset: AnswerDataset) -> str:
         return ""
 
     row, rate, bd_rate = min(known, key=lambda one: one[2].percent)
-    addition = " (by published points, none being measured here)" if rate.origin == "published" else ""
+    addition = " (published points)" if rate.origin == "published" else ""
     best = f"{row.label} {_describe_saving(bd_rate)} {shorten_label(dataset.anchor)}{addition}"
     return f"{best}{_describe_beside_base(row, rate, shorten_label(dataset.base))}"
 
