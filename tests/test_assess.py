@@ -160,6 +160,16 @@ def test_bad_input_gives_2(arguments: list[str]) -> None:
     assert bench(*arguments) == EXIT_BAD_INPUT
 
 
+def test_what_is_stored_needs_no_weights(place: Path, capsys: pytest.CaptureFixture) -> None:
+    assert bench("shapes", "--codecs", "mine") == EXIT_BAD_INPUT
+    add_weights(place, "mine")
+    assert bench("shapes", "--codecs", "mine", "--no-latency") == EXIT_DONE
+    shutil.rmtree(place / "checkpoints")
+    capsys.readouterr()
+    assert bench("shapes", "--codecs", "mine") == EXIT_INCOMPLETE  # it was named and is missing
+    assert re.search(r"^mine ", capsys.readouterr().out, re.MULTILINE)
+
+
 @pytest.mark.parametrize("fault", ["encode", "mismatch"])
 def test_a_failure_and_a_mismatch_give_1(place: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEFLATE_FAULT", fault)

@@ -33,7 +33,7 @@ from bench.results.store import Store
 from bench.results.stored import StoredResults
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
 from bench.runners.evaluate.scope import Scope, choose_scope
-from bench.runners.evaluate.selection import ALL, Chosen
+from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun
 from bench.runners.evaluate.summary import exit_code
 from bench.runners.machine import device_name, resolve_device
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed, differed, was named and is missing, or got worse."""
-    chosen, store = choose_measured(args), Store(args.results)
+    store = Store(args.results)
+    chosen = _choose_codecs(args, store)
     scope = choose_scope(args.dataset, chosen.specs, _list_named(args), store,
                          lambda dataset, specs: plan_evaluation(args, dataset, specs, chosen, store),
                          allow_partial=args.allow_partial)
@@ -79,6 +80,16 @@ def run(args: argparse.Namespace) -> int:
     return max(*codes, EXIT_INCOMPLETE if worse else EXIT_DONE)
 
 
+def _choose_codecs(args: argparse.Namespace, store: Store) -> Chosen:
+    """What the options ask for; nothing to measure where all of it is missing, but something of it is stored."""
+    try:
+        return choose_measured(args)
+    except NothingToRun as nothing:
+        if not any(store.path(args.dataset, one.what).exists() for one in nothing.missing):
+            raise
+        return Chosen((), nothing.missing)
+
+
 def _list_named(args: argparse.Namespace) -> list[str]:
     """The codecs that were named, groups left out."""
     return [*(name for name in args.codecs if name not in GROUPS), *filter(None, [args.variant])]
@@ -88,7 +99,8 @@ def _list_focus(args: argparse.Namespace, chosen: Chosen) -> list[str]:
     """The codecs that the answer is about; none stand for all."""
     if args.codecs == [ALL] and not args.variant:
         return []
-    return list(dict.fromkeys([*(spec.name for spec in chosen.specs), *(one.what for one in chosen.missing)]))
+    missing = (one.what for one in chosen.missing if one.named)
+    return list(dict.fromkeys([*(spec.name for spec in chosen.specs), *missing]))
 
 
 def _plan_profile(args: argparse.Namespace, plan: EvaluationPlan | None) -> PlannedProfile:
@@ -124,7 +136,8 @@ def _write_reports(args: argparse.Namespace, datasets: Sequence[str]) -> None:
 
 
 def _print_answer(args: argparse.Namespace, scope: Scope, answer: Answer, focus: Sequence[str]) -> None:
-    print(f"\n{format_answer(answer, scope.datasets, focus, find_machine())}\n\n{format_changes(answer, focus)}\n")
+    changes = "" if args.strict else f"{format_changes(answer, focus)}\n\n"  # which are of the rows of all machines
+    print(f"\n{format_answer(answer, scope.datasets, focus, find_machine())}\n\n{changes}", end="")
     if scope.notice:
         print(scope.notice)
     print(f"report: {args.reports / 'index.html'}")

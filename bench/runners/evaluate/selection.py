@@ -39,6 +39,14 @@ class Chosen:
     missing: tuple[Missing, ...]
 
 
+class NothingToRun(ConfigurationError):
+    """All that was asked for is missing here."""
+
+    def __init__(self, missing: tuple[Missing, ...]) -> None:
+        super().__init__("nothing to run: all that was asked for is missing", "\n  ".join(describe_missing(missing)))
+        self.missing = missing
+
+
 def choose_codecs(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
     """Return the specifications for names of codecs, of variants, and of the groups all, classical, learned.
 
@@ -46,7 +54,8 @@ def choose_codecs(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
         points: labels of rate points to keep; none keeps all.
 
     Raises:
-        ConfigurationError: an unknown name, a point that nothing chosen has, or nothing left to run.
+        ConfigurationError: an unknown name, or a point that nothing chosen has.
+        NothingToRun: all of it is missing.
     """
     variants = load_learned()
     found: dict[tuple[str, str], CodecSpec] = {}
@@ -157,5 +166,4 @@ def _refuse_nothing(chosen: tuple[CodecSpec, ...], found: dict[tuple[str, str], 
                           for name in dict.fromkeys(name for name, _ in found))
         raise ConfigurationError(f"nothing chosen has the rate point {', '.join(unknown)}", known)
     if not chosen:
-        raise ConfigurationError("nothing to run: all that was asked for is missing",
-                                 "\n  ".join(describe_missing(missing)))
+        raise NothingToRun(missing)
