@@ -75,5 +75,5 @@ def _describe_claims(claims: Sequence[AnswerClaim]) -> str:
     counts = Counter(summarise_verdict(claim.verdict) for claim in claims)
     if not claims:
         return "no claim is about it"
-    return (f"of {format_count(len(claims), 'claim')} {counts['supported']} hold, {counts['refuted']} are refuted and "
-            f"{counts['open']} are open")
+    listed = ", ".join(f"{counts[word]} {word}" for word in ("supported", "refuted", "open"))
+    return f"{format_count(len(claims), 'claim')}: {listed}"

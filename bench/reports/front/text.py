@@ -24,7 +24,7 @@ from bench.reports.front.sentence import make_sentence
 from bench.results.machines import Machine
 
 WIDTH = 100  # characters of a line
-MINIATURES = "Miniatures: small models trained on a CPU, which say nothing about the authors'"
+MINIATURES = "Miniatures: small models trained on a CPU, which say nothing about the authors' models"
 MINIATURE_SUFFIX = " (miniature)"
 MOST_BETTER = 10  # changes for the better that are listed
 
