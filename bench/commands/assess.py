@@ -33,7 +33,7 @@ from bench.results.store import Store
 from bench.results.stored import StoredResults
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
 from bench.runners.evaluate.scope import Scope, choose_scope
-from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun
+from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun, describe_missing
 from bench.runners.evaluate.summary import exit_code
 from bench.runners.machine import device_name, resolve_device
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
                          lambda dataset, specs: plan_evaluation(args, dataset, specs, chosen, store),
                          allow_partial=args.allow_partial)
     profile = _plan_profile(args, scope.plan)
-    print(_describe_plan(scope, chosen, profile), flush=True)
+    print(_describe_plan(args, scope, chosen, profile), flush=True)
     if scope.fault:
         print(scope.fault, file=sys.stderr)
     if args.plan:
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     _write_reports(args, scope.datasets)
     answer, focus = read_answer(args.reports / FILE), _list_focus(args, chosen)
     _print_answer(args, scope, answer, focus)
-    for step in _list_steps(args, chosen, answer):
+    for step in _list_steps(args, scope, chosen, answer):
         print(f"next: {step}")
     worse = any(change.codec in focus or not focus for change in answer.worse)
     return max(*codes, EXIT_INCOMPLETE if worse else EXIT_DONE)
@@ -115,12 +115,13 @@ def _plan_profile(args: argparse.Namespace, plan: EvaluationPlan | None) -> Plan
     return plan_profile(measured, cases, device, args.threads)
 
 
-def _describe_plan(scope: Scope, chosen: Chosen, profile: PlannedProfile) -> str:
+def _describe_plan(args: argparse.Namespace, scope: Scope, chosen: Chosen, profile: PlannedProfile) -> str:
     if scope.plan:
         lines = [describe_plan(scope.plan)]
     else:
-        lines = [f"missing: {one.what}: {one.reason}" for one in chosen.missing if one.named]
-    return "\n".join(filter(None, [scope.notice, *lines, profile.description]))
+        lines = [f"missing: {text}" for text in describe_missing(chosen.missing)]
+    notice = scope.notice if args.plan or (scope.plan and scope.plan.pending) else ""  # else it soon follows the answer
+    return "\n".join(filter(None, [notice, *lines, profile.description]))
 
 
 def _write_reports(args: argparse.Namespace, datasets: Sequence[str]) -> None:
@@ -143,13 +144,12 @@ def _print_answer(args: argparse.Namespace, scope: Scope, answer: Answer, focus:
     print(f"report: {args.reports / 'index.html'}")
 
 
-def _list_steps(args: argparse.Namespace, chosen: Chosen, answer: Answer) -> Iterator[str]:
+def _list_steps(args: argparse.Namespace, scope: Scope, chosen: Chosen, answer: Answer) -> Iterator[str]:
     """What a user may do next."""
     if answer.changes:
         yield 'make claims ARGS="--accept" makes this the accepted state, which the next run is compared with'
-    lacking = [one.what for one in chosen.missing]
-    if lacking:
+    if lacking := [one.what for one in chosen.missing if one.line]:
         yield (f"weights of what is missing ({list_names(lacking, most=3)}) go to checkpoints/VARIANT/LAMBDA.pth.tar: "
                "python -m bench variants; then the same command again")
-    if args.no_latency:
-        yield "the same without --no-latency also profiles the variants that are measured here"
+    if args.no_latency and scope.plan and list_measured_here(scope.plan):
+        yield "the same without --no-latency also profiles the variants that were measured here"
