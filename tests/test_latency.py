@@ -109,6 +109,17 @@ def test_time_left_follows_the_pace_of_the_run(capsys):
     assert "work" in capsys.readouterr().err
 
 
+def test_a_running_step_shrinks_what_is_left_until_it_is_overdue():
+    now = [0.0]
+    progress = Progress(100, clock=lambda: now[0])
+    progress.start_step("work", 60)
+    left = []
+    for now[0] in (0, 30, 50, 80, 160):
+        left.append(progress.left_s())
+    assert left[:3] == pytest.approx([100, 70, 52.5])
+    assert left[3] == pytest.approx(40 + 20) and left[4] == pytest.approx(40 + 40)
+
+
 def test_state_of_this_machine_is_json_data():
     state = read_state("cpu")
     assert "gpu" not in state and all(isinstance(value, (int, float, str)) for value in state.values())

@@ -13,6 +13,7 @@ from bench.common.text import format_duration
 from bench.runners.forecast import Forecast, Kind
 
 LINE_EVERY_S, REDRAW_EVERY_S = 5.0, 0.2
+OVERDUE = 0.25  # of the time that a step has taken, what is left of it at least
 _STEP = Kind("steps")
 
 
@@ -77,10 +78,10 @@ class Progress:
         if self._images is not None and self._done == self._images:
             return 0.0
         left_s = self.forecast.left_s()
-        if self._step_s is not None:  # a part of the running step is over
-            step_s = self._step_s * self.forecast.paces()[_STEP]
-            left_s -= min(self._clock() - self._step_start, step_s)
-        return max(0.0, left_s)
+        if self._step_s is not None:
+            step_s, passed_s = self._step_s * self.forecast.paces()[_STEP], self._clock() - self._step_start
+            left_s += max(step_s - passed_s, OVERDUE * passed_s) - step_s
+        return left_s
 
     def show(self, what: str) -> None:
         """Say what goes on and how much is left, unless that was said a moment ago."""
