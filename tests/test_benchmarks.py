@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
-from bench.benchmarks import BENCHMARKS, biwkv, commands, networks, training, variants, zoo
+from bench.benchmarks import BENCHMARKS, biwkv, commands, miniature, networks, training, variants, zoo
 from bench.benchmarks.benchmark import BenchmarkReport, CallTimes, SideBySide, Spread, ratio_table, time_together
 from bench.cli import main
 from bench.commands import benchmark as command
@@ -114,12 +114,18 @@ def test_variants_are_timed_in_turns_with_the_base(monkeypatch):
 
 
 def test_the_zoo_benchmark_says_whether_rates_and_qualities_are_the_same():
-    ours = zoo.Outcome(3.0, (0.5, 0.25), (30.0, 31.0), (0.51, 0.26))
-    same = zoo._make_row("a", ours, zoo.Outcome(6.0, (0.5, 0.25), (30.0 + 2e-6, 31.0)))
+    ours = zoo.Outcome(3.0, 5.0, (0.5, 0.25), (30.0, 31.0), (0.51, 0.26))
+    same = zoo._make_row("a", ours, zoo.Outcome(6.0, 5.5, (0.5, 0.25), (30.0 + 2e-6, 31.0)))
     assert same["ratio"] == "0.50" and same["eval_model's"] == "the same"
     assert same["eval_model's PSNR"] == "2e-06 dB away"
-    other = zoo._make_row("a", ours, zoo.Outcome(6.0, (0.5, 0.3), (30.0, 31.0)))
+    other = zoo._make_row("a", ours, zoo.Outcome(6.0, 5.5, (0.5, 0.3), (30.0, 31.0)))
     assert other["eval_model's"] == "0.5000, 0.3000"
+
+
+def test_whole_evaluation_is_compared_with_all_that_its_rows_took():
+    rows = [SimpleNamespace(encode_s=1.0, decode_s=2.0), SimpleNamespace(encode_s=2.0, decode_s=3.0)]
+    table = miniature.make_table(15.0, rows, metrics_s=1.0)
+    assert table == {"whole": 15.0, "encode": 3.0, "decode": 5.0, "metrics": 2.0, "rest": 5.0, "whole / parts": 1.5}
 
 
 def test_training_is_timed_with_both_loaders_over_the_same_folder(tmp_path, monkeypatch, capsys):

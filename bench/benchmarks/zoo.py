@@ -6,6 +6,7 @@ Both are run as a user runs them, in processes of their own, on the same images 
 from __future__ import annotations
 
 import json
+import resource
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from bench.benchmarks.benchmark import (
     run_python,
     tell_nothing,
 )
-from bench.common.errors import BenchError
+from bench.common.errors import EXIT_DONE, BenchError
 from bench.common.import_paths import ZOO
 from bench.datasets import resolve_dataset
 from bench.results.rows import OK, Row
@@ -36,25 +37,35 @@ from bench.runners.profile.subjects import make_lively_model, make_picture
 QUALITY = 3
 VARIANT = "zoo"
 NOTES = """\
-Seconds of a whole run on {images} images of {width}x{height} with {points} checkpoints each (random weights), start-up
-of all processes included; each line is a round, its two runs one after the other. This suite runs {jobs} checkpoints
-at a time on one thread each, decodes in second processes and checks their images; eval_model has one thread. Starting
-its five processes takes this suite longer, which more images or checkpoints make up for.
+Seconds of a whole run on {images} images of {width}x{height} with {points} checkpoints (the same random weights, as
+wide as qualities 1 to 4), start-up of all processes included; each line is a round, its two runs one after the other.
+This suite runs {jobs} checkpoints at a time on one thread each, decodes in second processes and compares their images
+with the encoder's; eval_model has one process of one thread, and no decoder apart. CPU: seconds of all cores.
 bpp: of the streams alone, as eval_model counts, and of this suite's whole files. PSNR: eval_model's is in float32."""
 
 
-# Architectures; images and their width and height; rounds.
-FULL = (("bmshj2018-hyperprior", "mbt2018-mean"), 12, (768, 512), 3)
-QUICK = (("bmshj2018-hyperprior",), 6, (512, 512), 1)
-POINTS = 2  # checkpoints
-GOAL = 0.6
+@dataclass(frozen=True)
+class Size:
+    """What is evaluated: architectures, images of (width, height), checkpoints; how often; the ratio's goal."""
+
+    architectures: tuple[str, ...] = ("bmshj2018-hyperprior", "mbt2018-mean")
+    images: int = 6
+    shape: tuple[int, int] = (768, 512)
+    points: int = 4
+    rounds: int = 1
+    goal: float | None = 0.6
+
+
+FULL = Size()
+QUICK = Size(("bmshj2018-hyperprior",), images=2, shape=(256, 256), points=2, goal=None)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One evaluation: wall-clock seconds, and for each checkpoint bpp of the streams, of the files, and PSNR in dB."""
+    """One evaluation: seconds by the clock and of all cores; each checkpoint's bpp of streams and files, PSNR in dB."""
 
     seconds: float
+    cpu_s: float
     bpp: tuple[float, ...]
     psnr_db: tuple[float, ...]
     file_bpp: tuple[float, ...] = ()
@@ -62,25 +73,33 @@ class Outcome:
 
 def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time both evaluations in turns; the CPU's, whatever the device."""
-    architectures, images, (width, height), rounds = QUICK if quick else FULL
+    return compare(QUICK if quick else FULL, tell)
+
+
+def compare(size: Size, tell: Tell) -> BenchmarkReport:
+    """Time both evaluations of one size in turns."""
     jobs = usable_cores()  # a checkpoint on each core at a time
     rows, ratios = [], []
     with tempfile.TemporaryDirectory(prefix="bench-zoo-") as name:
         folder = Path(name)
-        write_images(folder / "images", images, (width, height))
-        for architecture in architectures:
-            checkpoints = write_checkpoints(folder / architecture, architecture, POINTS)
+        write_images(folder / "images", size.images, size.shape)
+        for architecture in size.architectures:
+            tell(f"{architecture}: random weights")
+            checkpoints = write_checkpoints(folder / architecture, architecture, size.points)
             found = []
-            for number in range(rounds):
-                tell(f"{architecture}, round {number + 1} of {rounds}")
+            for number in range(size.rounds):
+                where = f"{architecture}, round {number + 1} of {size.rounds}"
+                tell(f"{where}: eval_model")
                 theirs = run_eval_model(architecture, folder / "images", checkpoints)
+                tell(f"{where}: this suite")
                 ours = run_suite(architecture, folder / "images", checkpoints, folder / f"{architecture}-{number}",
                                  jobs)
                 rows.append(_make_row(architecture, ours, theirs))
                 found.append((ours.seconds, theirs.seconds))
             ours_s, theirs_s = (CallTimes(times) for times in zip(*found))
-            ratios.append(SideBySide(f"evaluating {architecture}, over eval_model", ours_s.over(theirs_s), GOAL))
-    notes = NOTES.format(images=images, width=width, height=height, points=POINTS, jobs=jobs)
+            what = f"evaluating {architecture}, {size.points} x {size.images} images, over eval_model"
+            ratios.append(SideBySide(what, ours_s.over(theirs_s), size.goal))
+    notes = NOTES.format(images=size.images, width=size.shape[0], height=size.shape[1], points=size.points, jobs=jobs)
     return make_report(machine_line("cpu"), rows, notes, ratios)
 
 
@@ -92,21 +111,22 @@ def write_images(folder: Path, number: int, shape: tuple[int, int]) -> None:
 
 
 def write_checkpoints(folder: Path, architecture: str, number: int) -> list[Path]:
-    """Write checkpoints of one architecture with random weights of different seeds."""
+    """Write checkpoints of one architecture, with the same random weights: what is timed does not depend on them."""
     folder.mkdir(parents=True)
-    paths = [folder / f"0.0{seed + 1}.pth" for seed in range(number)]
-    for seed, path in enumerate(paths):
-        torch.save(make_lively_model(ZOO + architecture, {"quality": QUALITY}, seed).state_dict(), path)
+    paths = [folder / f"0.0{point + 1}.pth" for point in range(number)]
+    weights = make_lively_model(ZOO + architecture, {"quality": QUALITY}).state_dict()
+    for path in paths:
+        torch.save(weights, path)
     return paths
 
 
 def run_eval_model(architecture: str, images: Path, checkpoints: Sequence[Path]) -> Outcome:
     """Evaluate with CompressAI."""
-    output, seconds = run_python([
+    output, seconds, cpu_s = _run_counted([
         "-m", "compressai.utils.eval_model", "checkpoint", "-a", architecture, str(images), "-p",
         *map(str, checkpoints)], images.parent)
     results = json.loads(output)["results"]
-    return Outcome(seconds, tuple(results["bpp"]), tuple(results["psnr-rgb"]))
+    return Outcome(seconds, cpu_s, tuple(results["bpp"]), tuple(results["psnr-rgb"]))
 
 
 def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], results: Path, at_a_time: int) -> Outcome:
@@ -120,7 +140,7 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
     variants.write_text(f"variants:\n  {VARIANT}:\n    model: {ZOO}{architecture}\n    label: {architecture}\n"
                         f"    options: {{quality: {QUALITY}}}\n"
                         f"    lambdas: [{', '.join(path.stem for path in checkpoints)}]\n    checkpoints:\n{paths}")
-    _, seconds = run_python([
+    _, seconds, cpu_s = _run_counted([
         "-m", "bench", "evaluate", "--dataset", str(images), "--codecs", VARIANT, "--device", "cpu",
         "--threads", "1", "--jobs", str(at_a_time), "--results", str(results)],
         images.parent, BENCH_VARIANTS=str(variants))
@@ -132,8 +152,16 @@ def run_suite(architecture: str, images: Path, checkpoints: Sequence[Path], resu
     def average(value: Callable[[Row], float]) -> tuple[float, ...]:
         return tuple(fmean(value(row) for row in rows if row.point == path.stem) for path in checkpoints)
 
-    return Outcome(seconds, bpp=average(lambda row: (row.bpp_of("y") or 0) + (row.bpp_of("z") or 0)),
+    return Outcome(seconds, cpu_s, bpp=average(lambda row: (row.bpp_of("y") or 0) + (row.bpp_of("z") or 0)),
                    psnr_db=average(lambda row: row.quality["psnr"]), file_bpp=average(lambda row: row.bpp or 0))
+
+
+def _run_counted(arguments: Sequence[str], folder: Path, **variables: str) -> tuple[str, float, float]:
+    """As ``run_python``, with the seconds of all cores that the process and those that it started took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    output, seconds = run_python(arguments, folder, exit_codes=(EXIT_DONE,), **variables)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return output, seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _make_row(architecture: str, ours: Outcome, theirs: Outcome) -> dict[str, object]:
@@ -141,6 +169,8 @@ def _make_row(architecture: str, ours: Outcome, theirs: Outcome) -> dict[str, ob
     return {
         "architecture": architecture, "this": f"{ours.seconds:.1f}", "eval_model": f"{theirs.seconds:.1f}",
         "ratio": f"{ours.seconds / theirs.seconds:.2f}",
+        "CPU": f"{ours.cpu_s:.1f}", "eval_model's CPU": f"{theirs.cpu_s:.1f}",
+        "CPU ratio": f"{ours.cpu_s / theirs.cpu_s:.2f}",
         "bpp": _join_numbers(ours.bpp),
         "eval_model's": "the same" if ours.bpp == theirs.bpp else _join_numbers(theirs.bpp),
         "files' bpp": _join_numbers(ours.file_bpp), "PSNR, dB": _join_numbers(ours.psnr_db),
