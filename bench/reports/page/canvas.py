@@ -21,7 +21,8 @@ Across = Literal["both", "x", "y"]  # axis that lines of a grid cross
 # What would differ between two runs is left out.
 METADATA: dict[str, Any] = {"svg": {"Date": None, "Creator": None},
                             "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
-MOST_COLOURS, EXACT_COLOURS = 256, 64  # of a PNG file with a palette
+MOST_COLOURS, EXACT_COLOURS, EXACT_GREYS = 256, 64, 32  # of a PNG file with a palette
+LEAST_CHROMA = 16  # largest less smallest channel, below which a colour is a grey
 
 
 def make_canvas(layout: Layout, height: float | None = None) -> Canvas:
@@ -53,8 +54,8 @@ def render_figure(figure: Figure, layout: Layout, kind: str = "png") -> bytes:
 def _take_picture(canvas: Canvas, layout: Layout) -> Image.Image:
     """Return the pixels by a palette, which takes a third of the bytes.
 
-    It holds the most frequent colours as they are, those of lines, markers and areas, and others for the edges of
-    these and of letters.
+    It holds the most frequent colours and greys as they are, those of lines, markers and areas, and others for the
+    edges of these and of letters.
     """
     canvas.set_dpi(layout.dpi)
     agg = FigureCanvasAgg(canvas)
@@ -64,8 +65,10 @@ def _take_picture(canvas: Canvas, layout: Layout) -> Image.Image:
 
     counted: Any = full.getcolors(full.width * full.height)
     colours = np.array([colour for _, colour in sorted(counted, reverse=True)], np.int32)
-    others = full.quantize(MOST_COLOURS - EXACT_COLOURS, dither=Image.Dither.NONE).getpalette("RGB")
-    palette = np.concatenate([colours[:EXACT_COLOURS], np.array(others, np.int32).reshape(-1, 3)])
+    is_grey = np.ptp(colours, axis=1) < LEAST_CHROMA
+    exact = [colours[is_grey][:EXACT_GREYS], colours[~is_grey][:EXACT_COLOURS]]
+    others = full.quantize(MOST_COLOURS - EXACT_GREYS - EXACT_COLOURS, dither=Image.Dither.NONE).getpalette("RGB")
+    palette = np.concatenate([*exact, np.array(others, np.int32).reshape(-1, 3)])
     nearest = np.square(colours[:, None] - palette).sum(axis=-1).argmin(axis=1)
 
     index_of = np.zeros((256, 256, 256), np.uint8)
