@@ -75,6 +75,17 @@ def test_classical_codec_gives_the_same_bytes(folder: Path, stored: Path, tmp_pa
     assert table.column("same") == [4] and table.column("same_bytes") == [4] and table.column("differs") == [0]
 
 
+def test_rate_points_stand_apart_where_one_is_not_the_same(folder: Path, stored: Path,
+                                                           capsys: pytest.CaptureFixture) -> None:
+    assert reproduce(folder, "--images", "1") == EXIT_DONE
+    assert re.search(r"^JPEG \(4:4:4\) +all 2 +2 +2 +0 +0", capsys.readouterr().out, re.M)
+    write(stored, [replace(row, bpp=row.bpp * 1.05) if row.point == "q10" else row for row in read_rows(stored, Row)])
+    assert reproduce(folder, "--images", "1") == EXIT_INCOMPLETE
+    output = capsys.readouterr().out
+    assert re.search(r"^JPEG \(4:4:4\) +q10 +1 +0 +0 +1", output, re.M)
+    assert re.search(r"^JPEG \(4:4:4\) +q55 +1 +1 +0 +0", output, re.M)
+
+
 @pytest.mark.parametrize(("tamper", "said"), [
     (lambda row: replace(row, bpp=row.bpp * 1.05), "-4.762 % bits"),
     (lambda row: with_quality(row, psnr=row.quality["psnr"] + 0.5), "-0.500 dB psnr"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from operator import attrgetter
 
 from bench.common.text import list_names
@@ -49,12 +49,16 @@ def _quality_column(metric: QualityMetric) -> Column[Group]:
                   of=lambda group: _find_largest([one.quality_db.get(metric.name) for one in group]))
 
 
+def _name_points(points: Set[str]) -> str:
+    return f"all {len(points)}" if len(points) > 1 else next(iter(points))
+
+
 def _find_largest(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(known, key=abs) if known else None
 
 
-POINT: Column[Group] = Column("point", "Point", of=lambda group: group[0].point)
+POINT: Column[Group] = Column("point", "Point", of=lambda group: _name_points({one.point for one in group}))
 COLUMNS: tuple[Column[Group], ...] = (
     Column("rows", "Rows", digits=0, of=len),
     _count(SAME, "same"), _count(NOISE, "within noise"), _count(DIFFERS, "differ"), _count(FAILED, "failed"),
@@ -73,10 +77,11 @@ def reproduction_table(reproductions: Sequence[Reproduction], title: str, *, by_
 
     Args:
         title: dataset and coverage.
-        by_point: a line for each rate point.
+        by_point: a line for each rate point of codecs that did not all come out the same.
     """
+    split = {one.name for one in reproductions if by_point and one.outcome != SAME}
     groups = group_records(sorted(reproductions, key=attrgetter("name")),
-                           lambda one: (one.name, one.point if by_point else "", name_machine(one.provenance)))
+                           lambda one: (one.name, one.point if one.name in split else "", name_machine(one.provenance)))
     labels = label_codecs(reproductions)
     codec: Column[Group] = Column("codec", "Codec", of=lambda group: labels[group[0].name])
     columns = (codec, POINT, *COLUMNS) if by_point else (codec, *COLUMNS)
