@@ -91,7 +91,7 @@ def _mean_shift(values: np.ndarray) -> Shift:
     mean = float(values.mean())
     if len(values) < 2 or np.ptp(values) == 0:
         return Shift(mean, mean, mean)
-    margin = float(scipy.stats.t.ppf(LEVEL, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    margin = float(scipy.special.stdtrit(len(values) - 1, LEVEL) * values.std(ddof=1) / np.sqrt(len(values)))
     return Shift(mean, mean - margin, mean + margin)
 
 

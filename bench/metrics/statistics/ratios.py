@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -105,10 +106,15 @@ def _check_times(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple[
 
 def _resample_ratios(a: np.ndarray, b: np.ndarray, paired: bool) -> np.ndarray:
     """Ratios of medians on bootstrap resamples, (resamples,), with a fixed seed."""
+    chosen = _draw_rounds((len(a),) if paired else (len(a), len(b)))
+    return np.median(a[chosen[0]], axis=1) / np.median(b[chosen[-1]], axis=1)
+
+
+@lru_cache(maxsize=8)  # most comparisons are of as many rounds
+def _draw_rounds(numbers: tuple[int, ...]) -> list[np.ndarray]:
+    """Draw rounds with replacement from each of several series, (resamples, rounds); not to be written to."""
     generator = np.random.default_rng(SEED)
-    chosen_a = generator.integers(len(a), size=(RESAMPLES, len(a)))
-    chosen_b = chosen_a if paired else generator.integers(len(b), size=(RESAMPLES, len(b)))
-    return np.median(a[chosen_a], axis=1) / np.median(b[chosen_b], axis=1)
+    return [generator.integers(number, size=(RESAMPLES, number)) for number in numbers]
 
 
 def _estimate_log_ratio(a: np.ndarray, b: np.ndarray, paired: bool) -> tuple[float, float, float]:

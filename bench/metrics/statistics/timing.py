@@ -102,7 +102,8 @@ def median_interval(samples: Sequence[float], level: float = LEVEL) -> tuple[flo
     values = np.sort(as_finite(samples))
     n = len(values)
 
-    k = int(scipy.stats.binom.ppf((1 - level) / 2, n, 0.5))  # the least with P(B <= k) >= (1 - level) / 2
+    probabilities = scipy.special.bdtr(np.arange(n + 1), n, 0.5)  # P(B <= k); scipy.stats is slow to load
+    k = int(np.searchsorted(probabilities, (1 - level) / 2))  # the least that reaches it
     if k == 0:
         return None
     return float(values[k - 1]), float(values[n - k])

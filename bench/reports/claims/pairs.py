@@ -8,9 +8,9 @@ from pathlib import Path
 from textwrap import fill
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from scipy.interpolate import PchipInterpolator
 
 from bench.claims.result import PairComparison
 from bench.common.files import file_name, write_whole, writing
@@ -63,8 +63,8 @@ def find_rate_change(anchor: Curve, test: Curve) -> Line | None:
     if low >= high:
         return None
     quality = np.linspace(low, high, SAMPLES)
-    difference = (PchipInterpolator(test_quality, np.log10(test_rate))(quality)
-                  - PchipInterpolator(anchor_quality, np.log10(anchor_rate))(quality))
+    difference = (scipy.interpolate.PchipInterpolator(test_quality, np.log10(test_rate))(quality)
+                  - scipy.interpolate.PchipInterpolator(anchor_quality, np.log10(anchor_rate))(quality))
     return quality, 100 * (10**difference - 1)
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from scipy.interpolate import PchipInterpolator
 
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS
@@ -69,7 +69,7 @@ def find_gain_at_equal_rate(curve: ReportCurve, base: ReportCurve) -> tuple[list
 
     The baseline is interpolated by PCHIP over the logarithm of the rate; points beyond its rates are left out.
     """
-    at = PchipInterpolator(np.log10(base.rate), base.quality)
+    at = scipy.interpolate.PchipInterpolator(np.log10(base.rate), base.quality)
     points = [(rate, quality) for rate, quality in zip(curve.rate, curve.quality)
               if base.rate[0] <= rate <= base.rate[-1]]
     return [rate for rate, _ in points], [float(quality - at(np.log10(rate))) for rate, quality in points]
