@@ -68,7 +68,7 @@ class Curves:
         return curve if curve.has(metric) else None
 
     def _find_measured(self, dataset: str, name: str, metric: str) -> Measured:
-        rows = [row for row in self._results.rows(dataset) if row.name == name]
+        rows = self._results.derive(_group_by_name, dataset).get(name, [])
         if not rows:
             return Measured(missing=f"no rows of {name} on {dataset}")
         if not any(metric in row.quality for row in rows) and any(row.status == OK for row in rows):
@@ -81,6 +81,13 @@ class Curves:
         if any(row.miniature != name.endswith(MINIATURE) for row in rows):
             return Measured(fault=f"rows called {name} mix miniatures with full-width models, or have the other's name")
         return Measured(curve, fault=find_fault(curve, rows))
+
+
+def _group_by_name(results: StoredResults, dataset: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in results.rows(dataset):
+        groups.setdefault(row.name, []).append(row)
+    return groups
 
 
 def _as_published(curve: RDCurve, metric: str) -> Measured:
