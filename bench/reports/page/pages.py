@@ -89,6 +89,11 @@ class Report:
         return [table for section in self.sections for table in section.tables]
 
     @property
+    def other_files(self) -> list[str]:
+        """Paths of the files that are no tables, in order."""
+        return [path for path in self.files if not path.startswith("tables/")]
+
+    @property
     def figures(self) -> list[Figure]:
         """All figures, in order."""
         return [figure for section in self.sections for figure in section.figures]
