@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.verb is None:
             parser.print_help()
             return EXIT_BAD_INPUT
-        return args.run(args)
+        return importlib.import_module(f"bench.commands.{args.verb}").run(args)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:
-    """Build the parser; only the wanted verb's module is imported, so that ``--help`` stays quick."""
+    """Build the parser; only what the wanted verb says of itself is imported, so that ``--help`` is quick."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Benchmarks of learned image codecs on real images with real bitstreams.",
@@ -66,9 +66,7 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if verb == wanted:
-            module = importlib.import_module(f"bench.commands.{verb}")
-            if module.__doc__:
-                command.description = module.__doc__
-            module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            usage = importlib.import_module(f"bench.commands.usage.{verb}")
+            command.description = usage.__doc__
+            usage.add_arguments(command)
     return parser

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.common.folders import default_folder
-from bench.results.machines import find_machine
-from bench.results.stored import StoredResults
+
+if TYPE_CHECKING:  # what is not needed to say what a verb accepts is imported where it is used, so that --help is quick
+    from bench.results.stored import StoredResults
 
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -23,6 +25,21 @@ def parse_positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return number
+
+
+def parse_metric(text: str) -> str:
+    """The name of a quality metric."""
+    from bench.metrics.quality import METRICS
+
+    METRICS.get(text)  # raises where there is none
+    return text
+
+
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """Names of quality metrics that can be computed here, or all of them."""
+    from bench.metrics.quality import available_metrics, choose_metrics
+
+    return available_metrics() if text == "all" else choose_metrics(split_names(text))
 
 
 def add_results_argument(group: Group) -> None:
@@ -46,6 +63,9 @@ def add_strict_argument(group: Group) -> None:
 
 def open_results(args: argparse.Namespace) -> StoredResults:
     """The rows that count, by the options of :func:`add_results_argument` and :func:`add_strict_argument`."""
+    from bench.results.machines import find_machine
+    from bench.results.stored import StoredResults
+
     return StoredResults(args.results, find_machine() if args.strict else None)
 
 

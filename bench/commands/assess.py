@@ -1,16 +1,4 @@
-"""Do the whole job on a dataset: measure what is not stored, profile what is measured here, judge the claims, report.
-
-What is stored is not measured again, wherever it was measured, and needs no images. A variant that is measured here is
-profiled here too, in turns with the baseline; miniatures are not, since their time says nothing of their authors'
-models. The report is reports/index.html. Exits with 1 when something failed, a decoder differed, or a codec or claim
-got worse beyond its uncertainty since the accepted state (of the named codecs, where --codecs names some).
-
-Examples:
-  python -m bench assess kodak
-  python -m bench assess kodak --codecs mine
-  python -m bench assess ~/pictures --codecs mine,jpeg --no-latency
-  python -m bench assess clic2020 --allow-partial
-"""
+"""Runs the whole job on a dataset."""
 
 from __future__ import annotations
 
@@ -19,8 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from bench.codecs.learned import GROUPS
-from bench.commands.arguments import add_folder_arguments, open_results
-from bench.commands.evaluate import add_measuring_arguments, choose_measured, plan_evaluation, run_evaluation
+from bench.commands.arguments import open_results
+from bench.commands.evaluate import choose_measured, plan_evaluation, run_evaluation
 from bench.commands.profile import latency_folder, plan_beside_baseline, run_profile
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
@@ -39,15 +27,6 @@ from bench.runners.machine import device_name, resolve_device
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
 
 REPORTED = ("rate", "latency", "claims", "front")  # kinds, in the order in which they are built
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's options."""
-    parser.add_argument("dataset", metavar="DATASET|FOLDER",
-                        help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
-    how = add_measuring_arguments(parser)
-    how.add_argument("--no-latency", action="store_true", help="profile nothing")
-    add_folder_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,23 +1,4 @@
-"""BD-rate and BD-quality of curve B against the anchor A. BD-rate is negative where B needs fewer bits.
-
-A and B are any of:
-  FILE.jsonl             stored rows; FILE.jsonl#NAME where it holds several codecs
-  FILE.json              CompressAI's shape
-  FILE.csv               columns bpp, psnr, ms_ssim (linear), or as another metric spells its own
-  DATASET/NAME           a published curve, see "python -m bench anchors list"
-  DATASET/anchor         the suite's VVC anchor; DATASET/strict-anchor is the strict one
-
-Two numbers are given for each: of the averaged curves, and, where both sides know single images, the mean
-over the images, which is another number. Nothing is extrapolated. MS-SSIM is the mean of each image's dB;
-where a source gives only the mean of linear values, that mean in dB.
-
-Examples:
-  python -m bench bdrate kodak/anchor kodak/hpcm-base-mse
-  python -m bench bdrate kodak/anchor results/kodak/vvenc.jsonl --metric ms-ssim
-  python -m bench bdrate old.csv new.json --method all --min-overlap 0.25
-
-Exit status: 0, 1 if no number can be given, 2 if A or B can't be read.
-"""
+"""Computes the BD-rate of two curves."""
 
 from __future__ import annotations
 
@@ -32,33 +13,21 @@ from bench.curves.rd_curve import RDCurve, average_over_shared_images
 from bench.curves.sources import read_source
 from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
 from bench.metrics.quality import METRICS
-from bench.metrics.rate.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``bdrate``."""
-    parser.add_argument("anchor", metavar="A", help="the anchor, what is compared with")
-    parser.add_argument("test", metavar="B", help="the curve that is judged")
-    parser.add_argument("--metric", choices=tuple(METRICS), default="psnr",
-                        help="quality (default: %(default)s)")
-    parser.add_argument("--method", choices=(*METHODS, "all"), default=DEFAULT_METHOD,
-                        help="interpolation (default: %(default)s)")
-    parser.add_argument("--min-overlap", type=float, default=MINIMUM_OVERLAP, metavar="SHARE",
-                        help="common part of the union of both ranges, 0 to 1, below which no number is "
-                             "given (default: %(default)s)")
+from bench.metrics.rate.bdrate import MINIMUM_OVERLAP
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare two curves and print the table."""
-    if not 0 <= args.min_overlap <= 1:
-        raise ConfigurationError(f"--min-overlap {args.min_overlap:g} is not between 0 and 1")
+    min_overlap = MINIMUM_OVERLAP if args.min_overlap is None else args.min_overlap
+    if not 0 <= min_overlap <= 1:
+        raise ConfigurationError(f"--min-overlap {min_overlap:g} is not between 0 and 1")
     anchor, test = (read_source(text, (args.metric,)) for text in (args.anchor, args.test))
     anchor, test, warnings = align_curves(anchor, test, args.metric)
     methods = list(METHODS) if args.method == "all" else [args.method]
     found = [delta for method in methods
-             for delta in compute_deltas(anchor, test, args.metric, method, args.min_overlap)]
+             for delta in compute_deltas(anchor, test, args.metric, method, min_overlap)]
     warnings += [warning for delta in found for warning in delta.warnings]
-    warnings += method_spread(anchor.curve(args.metric), test.curve(args.metric), args.min_overlap).warnings
+    warnings += method_spread(anchor.curve(args.metric), test.curve(args.metric), min_overlap).warnings
     warnings += [f"{curve.label}: {remark}" for curve in (anchor, test) for remark in curve.remarks]
 
     print(f"A (anchor): {_describe_curve(anchor)}\nB (test):   {_describe_curve(test)}\n")

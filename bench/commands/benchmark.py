@@ -1,12 +1,4 @@
-"""Time parts of the suite on this machine.
-
-Examples:
-  python -m bench benchmark                          list the benchmarks
-  python -m bench benchmark biwkv                    the Bi-WKV operator on a GPU where there is one, else on the CPU
-  python -m bench benchmark biwkv --device cpu --quick
-  python -m bench benchmark goals                    those that have goals, at most 10 minutes on two cores (make bench)
-  python -m bench benchmark all                      every one
-"""
+"""Times parts of the suite on this machine."""
 
 from __future__ import annotations
 
@@ -15,20 +7,11 @@ import importlib
 from collections.abc import Sequence
 
 from bench.benchmarks import BENCHMARKS
+from bench.commands.usage.benchmark import ALL, GOALS
 from bench.common.errors import EXIT_DONE
 from bench.common.text import format_duration
 from bench.runners.machine import resolve_device
 from bench.runners.progress import Progress
-
-ALL, GOALS = "all", "goals"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's options."""
-    parser.add_argument("name", nargs="?", metavar="NAME",
-                        help=f"which benchmark, {GOALS} or {ALL} (default: list them)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, fewer repeats")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,16 +1,4 @@
-"""Judge what the authors of the variants claim, by the stored rows, and compare with the accepted state.
-
-Verdicts: REPRODUCED, SUPPORTED, REFUTED, UNDECIDED, NOT MEASURED, INVALID, each with the numbers that decide it.
-Exits with 1 when a measured number got worse beyond its uncertainty, a verdict fell or a row vanished since the
-accepted state (results/baseline); a refuted claim is a finding, not a failure.
-
-Examples:
-  python -m bench claims                              judge, compare with the accepted state, write reports/claims
-  python -m bench claims --accept                     and make this the accepted state
-  python -m bench claims rwkv_phase1 weconv_2_memory  show only claims about a variant, or single ones
-  python -m bench claims rwkv_phase1 --figures        and draw the curves that they compare, pair by pair
-  python -m bench claims --junit claims.xml --summary claims.md
-"""
+"""Judges the claims, and compares them with the accepted state."""
 
 from __future__ import annotations
 
@@ -20,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import add_folder_arguments, add_strict_argument, open_results
+from bench.commands.arguments import open_results
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import write_whole, writing
@@ -32,20 +20,6 @@ if TYPE_CHECKING:
     from bench.claims.result import ClaimsResult
 
 PAIRS = Path("claims", "pairs")  # folder within that of reports, which git ignores
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``claims``."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="show only these claims, or those about these "
-                        "variants, and write no report (default: all)")
-    parser.add_argument("--accept", action="store_true", help="make the present state the accepted one")
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI systems")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="write a short Markdown summary")
-    parser.add_argument("--figures", action="store_true", help="draw every pair of curves that is compared: rate "
-                        "change along quality, and single images; into claims/pairs of the reports")
-    parser.add_argument("--no-report", action="store_true", help="leave the report as it is")
-    add_strict_argument(parser)
-    add_folder_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

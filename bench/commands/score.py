@@ -1,13 +1,4 @@
-"""Compute quality metrics of decoded pictures, without coding anything.
-
-  python -m bench score originals/ decoded/ --metrics psnr,ms-ssim    pairs of pictures by file name
-  python -m bench score --dataset kodak --streams kept/ --codecs jpeg  what stored rows lack, from kept files
-
-Two folders are paired by file name without its suffix. Kept files are those of `evaluate --keep-streams`; a file counts
-only if it decodes to the very picture that the row was measured on, and the row then gains the metrics it lacks.
-
-Exit status: 0 done, 1 something has no value or no kept file, 2 bad input.
-"""
+"""Computes quality metrics of decoded pictures or kept files."""
 
 from __future__ import annotations
 
@@ -19,8 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.commands.arguments import add_device_argument, add_results_argument
-from bench.commands.evaluate import add_codec_arguments, make_template
+from bench.commands.evaluate import make_template
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import write_whole, writing
 from bench.datasets import read_rgb8, resolve_dataset
@@ -32,17 +22,6 @@ from bench.runners.evaluate.plan import EvaluationPlan, make_plan
 from bench.runners.evaluate.selection import choose_codecs
 from bench.runners.evaluate.unit import Unit, stream_folder, stream_path
 from bench.runners.machine import resolve_device
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's options."""
-    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="originals, then decoded pictures")
-    add_codec_arguments(parser)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the values of every pair there")
-    parser.add_argument("--dataset", metavar="NAME|FOLDER", help="the set whose stored rows are completed")
-    parser.add_argument("--streams", type=Path, metavar="FOLDER", help="files kept by `evaluate --keep-streams`")
-    add_device_argument(parser)
-    add_results_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

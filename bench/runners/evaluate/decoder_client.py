@@ -12,10 +12,10 @@ import numpy as np
 from bench.codecs.base import CodecSpec
 from bench.common.errors import CodecError
 from bench.common.files import DiskFull, is_out_of_space
+from bench.runners.evaluate import DECODE_TIMEOUT_S
 from bench.runners.evaluate.fork_server import ForkServer
 from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
 
-DECODE_TIMEOUT_S = 900.0  # of a request; no decoder here takes minutes for one image
 DECODER = "bench.runners.evaluate.decoder:serve"
 
 

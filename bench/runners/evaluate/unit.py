@@ -13,7 +13,7 @@ from bench.common.files import file_name
 from bench.common.hashing import digest_json
 from bench.metrics.quality import available_metrics
 from bench.results.rows import Row
-from bench.runners.evaluate.decoder_client import DECODE_TIMEOUT_S
+from bench.runners.evaluate import DECODE_TIMEOUT_S
 
 
 @dataclass(frozen=True)

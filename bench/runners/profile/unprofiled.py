@@ -13,11 +13,11 @@ from bench.results.latency_selection import BASE, DEFAULT, Case
 from bench.results.machines import find_machine, is_from
 from bench.runners.evaluate.plan import EvaluationPlan
 from bench.runners.machine import usable_cores
+from bench.runners.profile import ROUNDS
 from bench.runners.profile.expected import expect_profile_s
 from bench.variants import Variant, find_usual_weights, label_weights, load_variants
 
 SHAPE = "768x512"
-ROUNDS = 6  # fewer have no interval
 
 
 @dataclass(frozen=True)

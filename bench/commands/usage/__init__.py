@@ -1,0 +1,1 @@
+"""What each verb says of itself and accepts: a module a verb, imported without what the verb runs."""
