@@ -26,6 +26,7 @@ BENCHMARKS: Registry[BenchmarkEntry] = Registry("benchmark", {
     "bootstrap": BenchmarkEntry("the bootstrap of BD-rates beside a loop over a package", 20, 5, has_goal=True),
     "coder": BenchmarkEntry("the entropy coder beside CompressAI's", 20, 5),
     "commands": BenchmarkEntry("the suite's own commands beside `import pandas, matplotlib`", 90, 60, has_goal=True),
+    "full_sets": BenchmarkEntry("evaluations of stand-ins of CLIC 2020 and Tecnick: time, memory, disk", 300, 60),
     "miniature": BenchmarkEntry("evaluation of a miniature beside its own encoding, decoding and scoring", 60, 10,
                                 has_goal=True),
     "networks": BenchmarkEntry("hpcm_base beside the bare networks that it consists of", 130, 20, has_goal=True),

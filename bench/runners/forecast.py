@@ -16,10 +16,11 @@ import numpy as np
 
 # Where planned times come from, and how far a kind of work is from them on its own: standard deviations of logarithms.
 HERE, ELSEWHERE, GUESSED = "here", "elsewhere", "guessed"
-OWN = {HERE: 0.3, ELSEWHERE: 0.4, GUESSED: 0.8}
+OWN = {HERE: 0.3, ELSEWHERE: 0.4, GUESSED: 0.6}
 LOAD = 0.35  # shared by all: what else the machine does
 MACHINE = 0.5  # shared by all that was not planned by times of this machine
 FAMILY = 0.25  # shared by a family
+GUESS = 0.5  # shared by what is guessed in a family: one guess for all is as wrong for each
 IMAGE = 0.3  # of a single image
 CLOCK_S = 0.2  # seconds that may be counted wrongly in all that a kind of work took
 
@@ -103,5 +104,7 @@ def _covariance(rows: Sequence[Kind], columns: Sequence[Kind]) -> np.ndarray:
         return values[0][:, None] == values[1][None, :]
 
     strange = np.outer([kind.source != HERE for kind in rows], [kind.source != HERE for kind in columns])
+    guessed = np.outer([kind.source == GUESSED for kind in rows], [kind.source == GUESSED for kind in columns])
     own = np.array([OWN[kind.source] for kind in rows])[:, None] ** 2
-    return LOAD**2 + strange * MACHINE**2 + compare("family") * FAMILY**2 + compare("name") * own
+    in_family = FAMILY**2 + guessed * GUESS**2
+    return LOAD**2 + strange * MACHINE**2 + compare("family") * in_family + compare("name") * own

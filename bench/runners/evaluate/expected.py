@@ -25,6 +25,7 @@ LATER_START_S = {True: 0.15, False: 0.05}
 # How often an image is decoded: by the decoder's process and, to compare, by the encoder's, in which a model's own
 # reconstruction needs no context model.
 DECODINGS = {True: 1.3, False: 2.0}
+MINIATURE_S_PER_MEGAPIXEL = 0.8  # where nothing else is known of it
 
 SCORING_KIND, FILES_KIND = Kind("metrics", "metrics", ELSEWHERE), Kind("files", "files", ELSEWHERE)
 ANY_POINT = ""
@@ -176,7 +177,8 @@ class UnitTimes:
         profiled_s = self._read_profile(spec, device) if entry.uses_torch else None
         if profiled_s is not None:
             return KnownTimes({ANY_POINT: profiled_s}, ELSEWHERE)
-        return KnownTimes({ANY_POINT: entry.seconds_per_megapixel}, GUESSED)
+        guess_s = MINIATURE_S_PER_MEGAPIXEL if spec.settings.get("miniature") else entry.seconds_per_megapixel
+        return KnownTimes({ANY_POINT: guess_s}, GUESSED)
 
     def _read_all_rows(self, name: str) -> list[Row]:
         """Return the rows that a codec has of any dataset."""
