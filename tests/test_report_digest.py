@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from test_report import make_rows, store
 
 from bench.common.files import file_name
+from bench.common.plugins import load_plugins
 from bench.reports.kinds import build_reports
 from bench.reports.page import inputs
 from bench.reports.page.written import MANIFEST, WrittenReport
@@ -120,6 +121,17 @@ def test_yaml_files_count_by_what_they_hold(results, first, name, tmp_path, monk
     copy.write_bytes(copy.read_bytes() + b"\n# edited\n")
     changed, drawn = build(results)
     assert not changed.unchanged and not drawn
+
+
+def test_plugins_count_by_what_they_hold(results, first, tmp_path, monkeypatch):
+    path = tmp_path / "a_plugin.py"
+    path.write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BENCH_PLUGINS", "a_plugin")
+    load_plugins()
+    assert not build(results)[0].unchanged and build(results)[0].unchanged
+    path.write_text("# edited\n")
+    assert not build(results)[0].unchanged
 
 
 def test_code_templates_and_published_curves_count(tmp_path, monkeypatch):
