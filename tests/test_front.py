@@ -21,7 +21,17 @@ from test_report import make_rows, store
 from bench.claims.catalogue import load_claims
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
-from bench.reports.front.answer import Answer, AnswerChange, AnswerRow, BDRate, Rate, choose_cost, read_answer
+from bench.reports.front.answer import (
+    CLASSICAL,
+    Answer,
+    AnswerChange,
+    AnswerDataset,
+    AnswerRow,
+    BDRate,
+    Rate,
+    choose_cost,
+    read_answer,
+)
 from bench.reports.front.assembly import make_answer
 from bench.reports.front.report import make_front_report
 from bench.reports.front.sentence import make_sentence
@@ -212,6 +222,16 @@ class TestTerminal:
                         "no claim is about it.")
         assert "Paper saves 30.0 % of the rate of VTM 22.2 (published points)" in paper
         assert "Bad needs 4.0 % more rate than VTM 22.2" in bad
+
+    def test_what_there_is_nothing_to_compare_with_is_named(self, answer):
+        alone = AnswerDataset(name="alone", title="Alone", base_miniature="Small")
+        rate = Rate(origin="measured", points=4)
+        rows = (AnswerRow(name="jpeg", label="JPEG", line=CLASSICAL, rates={"alone": rate}),
+                AnswerRow(name="small", label="Small", miniature=True,
+                          rates={"alone": replace(rate, versus_base=BDRate(percent=0.0))}))
+        shown = format_answer(replace(answer, datasets=(alone,), rows=rows, claims=()), ["alone"], ["jpeg", "small"])
+        assert "JPEG: measured, but there is nothing to compare with" in shown
+        assert "saves" not in shown and "No claim is about" not in shown
 
     def test_unknown_names_are_passed_over(self, answer):
         assert "No claim is about mine." in format_answer(answer, ["nowhere"], ["mine"])

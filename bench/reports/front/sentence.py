@@ -59,7 +59,8 @@ def _describe_beside_base(row: AnswerRow, rate: Rate, base: str) -> str:
 
 
 def _describe_best_miniature(rows: Sequence[AnswerRow], dataset: AnswerDataset) -> str:
-    known = [(row, rate.versus_base) for row in rows if (rate := row.rates.get(dataset.name)) and rate.versus_base]
+    known = [(row, rate.versus_base) for row in rows if row.label != dataset.base_miniature
+             and (rate := row.rates.get(dataset.name)) and rate.versus_base]
     if not known:
         return ""
     row, bd_rate = min(known, key=lambda pair: pair[1].percent)

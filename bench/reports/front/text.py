@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from bench.common.text import align_columns, format_count, format_number, list_names
-from bench.reports.front.answer import Answer, AnswerClaim, AnswerDataset, AnswerRow, choose_cost
+from bench.reports.front.answer import CLASSICAL, Answer, AnswerClaim, AnswerDataset, AnswerRow, choose_cost
 from bench.reports.front.cells import (
     NO_BD_RATE,
     PUBLISHED_NOTE,
@@ -78,6 +78,9 @@ def _is_told(row: AnswerRow, datasets: Sequence[AnswerDataset]) -> bool:
 def _format_rows(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset], machine: Machine) -> str:
     """Return the table of ``rows``, within :data:`WIDTH`."""
     columns = [column for column in _list_columns(rows[0].miniature, datasets, machine) if any(map(column.of, rows))]
+    if len(columns) == 1:
+        return _wrap(f"{', '.join(map(_name_row, rows))}: measured, but there is nothing to compare with on these "
+                     "images, as VVenC would be; rates and qualities are in the report of the dataset.")
     while True:
         text = _write_table(columns, rows)
         excess = max(map(len, text.splitlines())) - WIDTH
@@ -180,9 +183,10 @@ def _format_remarks(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset]
 def _format_claims(answer: Answer, codec: str) -> str:
     """List the claims about ``codec``, decided ones first."""
     about = [claim for claim in answer.claims if claim.codec == codec]
-    label = next((row.label for row in answer.rows if row.name == codec), codec)
+    row = next((row for row in answer.rows if row.name == codec), AnswerRow(name=codec, label=codec))
+    label = row.label
     if not about:
-        return f"No claim is about {label}."
+        return "" if row.miniature or row.line == CLASSICAL else f"No claim is about {label}."
     ordered = sorted(about, key=lambda claim: (claim.verdict == "NOT MEASURED", claim.verdict))
     counts = Counter(claim.name for claim in about)
     lines = (_format_claim(claim, claim.where if counts[claim.name] > 1 else "") for claim in ordered)
