@@ -72,6 +72,13 @@ def test_too_few_points_have_no_delta(points):
     assert np.isnan(bd_of_curves((rate, rate), (rate, rate), "rate")).all()
 
 
+@pytest.mark.parametrize(("images", "seed"), [(1, 0), (7, 3), (24, 0)])
+def test_images_are_drawn_as_numpy_draws_them_all_at_once(images, seed):
+    drawn = np.random.default_rng(seed).integers(images, size=(images, 500))
+    expected = [np.bincount(column, minlength=images) for column in drawn.T]
+    np.testing.assert_array_equal(resample_counts(images, 500, seed), np.transpose(expected))
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 def test_resamples_are_those_of_a_loop_over_bjontegaard(measure):
     sides = codecs(3)

@@ -39,6 +39,9 @@ class Registry(Generic[T]):
             return self._entries[name]
         raise ConfigurationError(f"there is no {self.kind} '{name}'", suggest_name(name, self._entries))
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
