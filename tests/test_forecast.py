@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import pytest
+import row_samples
 
 from bench.common.folders import default_folder
 from bench.results.rows import OK
 from bench.results.store import Store
-from bench.runners.evaluate.expected import ExpectedUnit, Work
+from bench.runners.evaluate.expected import ExpectedUnit, RunForecast, Work
 from bench.runners.evaluate.stopwatch import CODING, SCORING, STARTING
 from bench.runners.forecast import ELSEWHERE, GUESSED, HERE, Forecast, Kind
 from bench.runners.progress import Progress
@@ -208,3 +209,22 @@ def test_images_that_failed_teach_nothing() -> None:
     unit.enter(forecast)
     unit.finish_image(forecast, "0", {}, is_first=True)
     assert forecast.left_s() == pytest.approx(2 * 0.74)
+
+
+def test_the_last_unit_keeps_one_worker_busy() -> None:
+    units = {("jpeg", point): unit for point, (unit, _) in
+             zip(("q1", "q2", "q3"), Codec("jpeg", points=3, images=2, start_s=0.26).units())}
+    forecast = Forecast(workers=2)
+    for unit in units.values():
+        unit.enter(forecast)
+    run_forecast = RunForecast(forecast, units)
+    left = [forecast.left_s()]
+    for point, image in (("q1", "0"), ("q2", "0"), ("q1", "1"), ("q2", "1"), ("q3", "0")):
+        row = row_samples.row(image, point, 1.0, 30.0)
+        taken = {STARTING: 0.26 if image == "0" else 0.0, CODING: 0.5, SCORING: 0.24}
+        run_forecast.finish_image(row, taken)
+        left.append(forecast.left_s())
+    each_s = 0.74
+    assert left[:5] == pytest.approx([3 * (0.26 + 2 * each_s) / 2, (2 * 0.26 + 5 * each_s) / 2,
+                                      (0.26 + 4 * each_s) / 2, (0.26 + 3 * each_s) / 2, 0.26 + 2 * each_s])
+    assert left[5] == pytest.approx(each_s)

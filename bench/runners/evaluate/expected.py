@@ -102,13 +102,14 @@ class RunForecast:
     """Tells a forecast how the units of a run fare.
 
     Args:
-        forecast: of all of them.
+        forecast: of all of them, with as many workers as there are units at a time.
         expected: codec and rate point to what the unit was expected to take.
     """
 
     def __init__(self, forecast: Forecast, expected: Mapping[tuple[str, str], ExpectedUnit]) -> None:
         self._forecast, self._expected = forecast, expected
         self._begun: set[tuple[str, str]] = set()
+        self._images_left = {unit: len(one.images) for unit, one in expected.items()}
 
     def finish_image(self, row: Row, seconds: Mapping[str, float]) -> None:
         """An image is done, and took so long; one that failed teaches nothing."""
@@ -117,10 +118,18 @@ class RunForecast:
         self._begun.add(unit)
         self._expected[unit].finish_image(self._forecast, row.image, seconds if row.status == OK else {},
                                           is_first=is_first)
+        self._count(unit, 1)
 
     def leave_out(self, unit: tuple[str, str], images: Collection[str]) -> None:
         """Some images of a unit need not be done."""
         self._expected[unit].leave_out(self._forecast, images)
+        self._count(unit, len(images))
+
+    def _count(self, unit: tuple[str, str], images: int) -> None:
+        """Images are done; a unit is not shared among workers, so that the last ones keep few of them busy."""
+        self._images_left[unit] -= images
+        busy = sum(1 for left in self._images_left.values() if left > 0)
+        self._forecast.workers = max(1, min(self._forecast.workers, busy))
 
 
 class UnitTimes:
