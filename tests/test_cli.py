@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.benchmarks.commands import list_verbs
+from bench.cli import VERBS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -20,3 +23,7 @@ def test_help_of_every_verb_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_verb_says_what_it_accepts():
+    assert list_verbs() == sorted(VERBS)

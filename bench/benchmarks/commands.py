@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import bench
 from bench.benchmarks.benchmark import (
     BenchmarkReport,
     CallTimes,
@@ -18,7 +19,6 @@ from bench.benchmarks.benchmark import (
     run_python,
     tell_nothing,
 )
-from bench.cli import VERBS
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.folders import default_folder
 
@@ -35,9 +35,14 @@ of all stored results and have nothing to measure: first without reports, then u
 Of all verbs, {slowest} is the slowest to print its help."""
 
 
+def list_verbs() -> list[str]:
+    """Return the verbs of the command line, by the files that say what each accepts."""
+    return sorted(path.stem for path in (Path(bench.__file__).parent / "commands" / "usage").glob("[a-z]*.py"))
+
+
 def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time each command in turns with the imports; on the host, whatever the device."""
-    helps = {f"{verb} --help": (verb, "--help") for verb in VERBS}
+    helps = {f"{verb} --help": (verb, "--help") for verb in list_verbs()}
     commands = helps | {f"unchanged {name}": arguments for name, (arguments, _) in UNCHANGED.items()}
     with tempfile.TemporaryDirectory(prefix="bench-commands-") as name:
         folder = Path(name)
