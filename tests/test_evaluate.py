@@ -188,4 +188,6 @@ def test_progress_outside_a_terminal_is_plain_lines() -> None:
 
 def test_progress_on_a_terminal_is_a_bar() -> None:
     text = progress_text(Terminal())
-    assert "\r" in text and "4/4 images" in text and "left" in text
+    assert all(f"{done}/4 images, " in text for done in (1, 2, 3, 4)) and "\r" in text
+    shares = [int(share) for share in re.findall(r"(\d+)%", text)]
+    assert shares == sorted(shares) and shares[-1] == 100 and any(60 < share < 90 for share in shares)  # 3 of 4

@@ -101,5 +101,5 @@ class Progress:
         passed_s = now - self._start
         self._bar.set_description_str(what, refresh=False)
         self._bar.set_postfix_str(left, refresh=False)
-        share = 1.0 if finished else passed_s / max(passed_s + left_s, 1e-9)
-        self._bar.update(share - self._bar.n)
+        self._bar.n = max(self._bar.n, 1.0 if finished else passed_s / max(passed_s + left_s, 1e-9))
+        self._bar.refresh()
