@@ -89,7 +89,7 @@ def test_a_folder_is_measured_reported_and_answered(place: Path, capsys: pytest.
     shown = capsys.readouterr().out
     assert {(row.name, row.point) for row in rows_of(place, "pictures")} == {
         (name, point) for name in ("jpeg", "webp") for point in ("q10", "q55")}
-    for page in ("pictures", "claims"):
+    for page in ("pictures", "claims", ""):
         assert (place / "reports" / page / "index.html").is_file()
     assert re.search(r"jpeg +q10 +2/2 +0 +\d", shown) and str(place / "reports") in shown
 
@@ -294,3 +294,14 @@ def test_other_weights_options_and_sizes_are_no_profile_of_a_variant(place: Path
     assert not count(status="failed", reason="no")
     add_weights(place, "mine")
     assert count(weights="checkpoint, λ 0.01") and not count()
+
+
+@pytest.mark.parametrize(("target", "arguments"), [
+    (["kodak"], "kodak"), (["clic"], "clic2020"), (["tecnick"], "tecnick"), (["sample"], "sample"),
+    (["folder", "FOLDER=/some/pictures"], '"/some/pictures"')])
+def test_make_calls_it(target: list[str], arguments: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not here")
+    said = subprocess.run(["make", "-n", *target, "ARGS=--plan"], cwd=Path(__file__).parents[1], capture_output=True,
+                          text=True, check=True).stdout
+    assert said.splitlines()[-1].endswith(f"-m bench assess {arguments} --plan")

@@ -15,10 +15,11 @@ from bench.common.files import file_name
 from bench.common.text import list_names
 from bench.reports.front.answer import FILE, Answer, read_answer
 from bench.reports.front.text import format_answer, format_changes
+from bench.reports.kinds import CLAIMS, FRONT, RATE, REPORTS, build_reports
 from bench.results.machines import find_machine
 from bench.results.rows import OK
 from bench.results.store import Store
-from bench.results.stored import StoredResults
+from bench.results.stored import LATENCY, StoredResults
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
 from bench.runners.evaluate.scope import Scope, choose_scope
 from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun, describe_missing
@@ -26,7 +27,7 @@ from bench.runners.evaluate.summary import exit_code
 from bench.runners.machine import device_name, resolve_device
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
 
-REPORTED = ("rate", "latency", "claims", "front")  # kinds, in the order in which they are built
+REPORTED = (RATE, LATENCY, CLAIMS, FRONT)  # kinds, in the order in which they are built
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,12 +106,10 @@ def _describe_plan(args: argparse.Namespace, scope: Scope, chosen: Chosen, profi
 
 def _write_reports(args: argparse.Namespace, datasets: Sequence[str]) -> None:
     """Write the reports of these datasets, of latencies and of claims, and the front page."""
-    from bench.reports.kinds import REPORTS, build_reports
-
     results = open_results(args)
     for kind in REPORTED:
         found = REPORTS.get(kind).find(results)
-        names = [name for name in datasets if file_name(name) in found] if kind == "rate" else found
+        names = [name for name in datasets if file_name(name) in found] if kind == RATE else found
         for _ in build_reports(kind, results, args.reports, names) if names else ():
             pass  # what it says in short is in the answer
 
