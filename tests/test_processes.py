@@ -19,6 +19,7 @@ import pytest
 from bench.codecs.base import CodecSpec
 from bench.results.rows import FAILED, OK
 from bench.runners.evaluate import decoder as decoder_module
+from bench.runners.evaluate import measure
 from bench.runners.evaluate.decoder import KeptCodec
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.engine import Measured, Units, run_units
@@ -42,10 +43,14 @@ def server() -> Iterator[ForkServer]:
         yield started
 
 
+def find_images(folder: Path) -> tuple[UnitImage, ...]:
+    return tuple(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+                 for path in sorted(folder.glob("*.png")))
+
+
 def run_faulty(folder: Path, fault: str | None = None, jobs: int = 1) -> tuple[list[Measured], dict[str, list[int]]]:
     """Measure three images, one of them faulty, at three rate points; also return who encoded and who decoded."""
-    paths = sorted(faulty_codecs.write_images(folder, [(30, 20), (FAULTY, 20), (20, 30)]).glob("*.png"))
-    images = tuple(UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)
+    images = find_images(faulty_codecs.write_images(folder, [(30, 20), (FAULTY, 20), (20, 30)]))
     settings = {"log": str(folder / "log")} | ({"fault": fault} if fault else {})
     units = [Unit(faulty_codecs.spec(step, **settings), "set", None, images, jobs=jobs) for step in STEPS]
     measured = list(run_units(Units(units), jobs))
@@ -144,6 +149,25 @@ def test_memory_of_a_codec_is_free_before_the_next_is_built(monkeypatch: pytest.
     for spec in specs:
         kept.find(spec)
     assert len(built) == 3 and built[-1]() is not None
+
+
+def test_memory_of_a_workers_codec_is_free_before_the_next_is_built(tmp_path: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[weakref.ref] = []
+
+    def build(spec: CodecSpec) -> faulty_codecs.Deflate:
+        assert all(earlier() is None for earlier in built)
+        codec = faulty_codecs.Deflate(spec)
+        built.append(weakref.ref(codec))
+        return codec
+
+    monkeypatch.setattr(measure, "build_codec", build)
+    images = find_images(faulty_codecs.write_images(tmp_path, [(30, 20), (20, 30)]))
+    with DecoderProcess() as decoder:
+        for step in STEPS:
+            rows = list(measure.run_unit(Unit(faulty_codecs.spec(step), "set", None, images), decoder=decoder))
+            assert [row.status for row in rows] == [OK, OK]
+    assert len(built) == len(STEPS)
 
 
 def exit_with_three(connection: Connection) -> None:

@@ -56,7 +56,7 @@ def _use_channels_last(model: nn.Module, device: str) -> None:
 
 
 def _use_contiguous(model: nn.Module, device: str) -> None:
-    """torch's usual format; the codec runs the suite's own models in channels-last format by default."""
+    """torch's usual format; the codec runs models in channels-last format by default."""
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for transform in find_transforms(model):  # pixels arrive channels-last, and convolutions would stay with that
         transform.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
