@@ -70,3 +70,11 @@ assert "torch._inductor" not in sys.modules
 torch.use_deterministic_algorithms({deterministic}, warn_only=True)
 print(ours == state(), ours)
 """) == f"True ({deterministic}, {deterministic})"
+
+
+def test_profiling_the_suites_models_imports_nothing_of_compressais_data_sets() -> None:
+    assert run_python(f"""
+import sys
+import bench.runners.profile.run
+print([name for name in {HEAVY} if name in sys.modules])
+""") == "[]"

@@ -7,6 +7,7 @@ import sys
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
+from typing import Any
 
 ZOO = "compressai:"  # before a name of CompressAI's zoo
 
@@ -46,3 +47,12 @@ def import_alone(name: str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def find_imported(module: str, *names: str) -> tuple[Any, ...]:
+    """Return what a module that is imported already has under ``names``; nothing where it is not.
+
+    Where a package is not imported, nothing can be an instance of its classes.
+    """
+    found = sys.modules.get(module)
+    return () if found is None else tuple(getattr(found, name) for name in names)

@@ -16,27 +16,25 @@ from typing import Any, Generic, TypeVar
 from unittest import mock  # which also restores what an object only inherits
 
 import torch
-from compressai.ans import BufferedRansEncoder, RansDecoder, RansEncoder
-from compressai.entropy_models import EntropyModel
-from compressai.latent_codecs import ChannelGroupsLatentCodec, CheckerboardLatentCodec
 from torch import nn
 
 from bench.codecs.learned import LearnedCodec
+from bench.common.import_paths import find_imported
 from bench.models.coders import Reader
 from bench.operators import rans
 from bench.results.stages import CODING, CONTEXT, REST, SCALES, STAGES, TRANSFERS
 
 PROFILER_PREFIX = "bench stage: "
 METHODS = {method: stage.name for stage in STAGES for method in stage.methods}  # of a model
-CODERS = (
-    (rans, "encode"), (rans.Decoder, "decode"), (Reader, "code"),
-    (RansEncoder, "encode_with_indexes"), (BufferedRansEncoder, "encode_with_indexes"), (BufferedRansEncoder, "flush"),
-    (RansDecoder, "decode_with_indexes"), (RansDecoder, "decode_stream"),
+CODERS = ((rans, "encode"), (rans.Decoder, "decode"), (Reader, "code"))
+COMPRESSAIS_CODERS = (
+    ("RansEncoder", "encode_with_indexes"), ("BufferedRansEncoder", "encode_with_indexes"),
+    ("BufferedRansEncoder", "flush"), ("RansDecoder", "decode_with_indexes"), ("RansDecoder", "decode_stream"),
 )
-
-CONTAINERS = {  # modules that code latents, to the stage of what they do besides calling a coder
-    (EntropyModel,): CODING, (ChannelGroupsLatentCodec, CheckerboardLatentCodec): CONTEXT,
-}
+CONTAINERS = (  # CompressAI's modules that code latents, and the stage of what they do besides calling a coder
+    ("compressai.entropy_models", ("EntropyModel",), CODING),
+    ("compressai.latent_codecs", ("ChannelGroupsLatentCodec", "CheckerboardLatentCodec"), CONTEXT),
+)
 
 M = TypeVar("M")
 
@@ -156,6 +154,9 @@ def mark_stages(codec: LearnedCodec, model: nn.Module, recorder: Recorder) -> It
         _mark_model(stack, model, recorder)
         for owner, method in CODERS:
             _mark_method(stack, owner, method, recorder, CODING)
+        for name, method in COMPRESSAIS_CODERS:
+            for owner in find_imported("compressai.ans", name):
+                _mark_method(stack, owner, method, recorder, CODING)
         yield
 
 
@@ -170,8 +171,9 @@ def _mark_model(stack: ExitStack, model: nn.Module, recorder: Recorder) -> None:
     if has_scales:
         _mark_scales(stack, model, recorder)
 
+    containers = [(find_imported(place, *names), stage) for place, names, stage in CONTAINERS]
     for module in model.modules():
-        for kinds, stage in CONTAINERS.items():
+        for kinds, stage in containers:
             if isinstance(module, kinds):
                 _mark_method(stack, module, "compress", recorder, stage)
                 _mark_method(stack, module, "decompress", recorder, stage)

@@ -16,9 +16,9 @@ from typing import Any
 from unittest import mock
 
 import torch
-from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from torch import Tensor, nn
 
+from bench.common.import_paths import find_imported
 from bench.models.context import HierarchicalContext
 from bench.models.image_codec import count_bits
 
@@ -29,6 +29,7 @@ LEAST_GAIN = 1 / 64
 HYPER_SPREAD = 1.5  # standard deviation of the hyper-latents
 SCALES = (0.05, 1.0)  # between which those of the channels are spread, evenly in their logarithm
 
+ENTROPY_MODELS = "compressai.entropy_models"
 _LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
@@ -147,10 +148,10 @@ def _watch_pass(model: Any, x: Tensor) -> _Seen:
         for module in model.modules():
             if isinstance(module, _LAYERS):
                 stack.enter_context(module.register_forward_hook(lambda layer, *_: seen.ran.append(layer)))
-            elif isinstance(module, EntropyBottleneck):
+            elif isinstance(module, find_imported(ENTROPY_MODELS, "EntropyBottleneck")):
                 stack.enter_context(module.register_forward_pre_hook(
                     lambda _, inputs: seen.on_hyper_latents(inputs[0])))
-            elif isinstance(module, GaussianConditional):
+            elif isinstance(module, find_imported(ENTROPY_MODELS, "GaussianConditional")):
                 stack.enter_context(module.register_forward_pre_hook(gaussian, with_kwargs=True))
         if isinstance(model, HierarchicalContext):
             _watch_methods(model, seen, stack)
