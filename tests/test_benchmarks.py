@@ -12,6 +12,7 @@ from bench.benchmarks import BENCHMARKS, biwkv, commands, miniature, networks, t
 from bench.benchmarks.benchmark import BenchmarkReport, CallTimes, SideBySide, Spread, ratio_table, time_together
 from bench.cli import main
 from bench.commands import benchmark as command
+from bench.models.pointwise import Conv1x1
 from bench.operators import status
 from bench.runners.profile.complexity import count_macs
 
@@ -91,6 +92,15 @@ def test_the_bare_networks_are_those_that_each_direction_calls():
              "decode": lambda: model.decode_image(tuple(encoded.streams.values()), encoded.shape)}
     for direction, part in calls.items():
         assert count_macs(lambda part=part: networks.run_calls(part)).macs == count_macs(whole[direction]).macs
+
+
+def test_bare_networks_are_of_torchs_own_layers_with_the_same_values():
+    model, x = tiny_model().eval(), torch.rand(1, 3, 128, 128)
+    with torch.no_grad():
+        expected = model.g_a(x)
+        networks.use_torch_layers(model)
+        torch.testing.assert_close(model.g_a(x), expected, rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(layer, Conv1x1) for layer in model.modules())
 
 
 def test_variants_are_timed_in_turns_with_the_base(monkeypatch):

@@ -155,13 +155,56 @@ def test_merged_kernel_is_the_sum_of_its_parts_with_its_gradients(training) -> N
     torch.testing.assert_close(*gradients, rtol=CLOSE, atol=1e-11)
 
 
-def test_merged_kernel_follows_every_change_of_the_weights() -> None:
-    shift, x = OmniShift(4).eval(), torch.randn(1, 6, 6, 4)
-    shift(x)
+@torch.no_grad()
+def shifted_in_parts(shift: OmniShift, x: torch.Tensor) -> torch.Tensor:
+    """What a shift gives, each of its convolutions by itself."""
+    maps = x.permute(0, 3, 1, 2)
+    parts = (maps, shift.conv1x1(maps), shift.conv3x3(maps), shift.conv5x5(maps))
+    return sum(weight * part for weight, part in zip(shift.alpha, parts)).permute(0, 2, 3, 1)
+
+
+def reload(shift: OmniShift) -> None:
+    shift.load_state_dict({key: -value for key, value in shift.state_dict().items()})
+
+
+def step(shift: OmniShift) -> None:
+    optimiser = torch.optim.SGD(shift.parameters(), lr=0.5)
+    shift(torch.ones(1, 6, 6, 4, dtype=torch.float64)).square().sum().backward()
+    optimiser.step()
+
+
+def change_unseen(shift: OmniShift) -> None:
+    shift.alpha.data.mul_(3)  # torch does not count this as a change
+    shift.eval()
+
+
+@pytest.mark.parametrize("change", [
+    lambda shift: torch.nn.init.ones_(shift.alpha), reload, step, change_unseen, lambda shift: shift.to(torch.float32),
+    lambda shift: setattr(shift.conv5x5, "weight", torch.nn.Parameter(2 * shift.conv5x5.weight.detach())),
+])
+def test_merged_kernel_follows_every_change_of_the_weights(change) -> None:
+    torch.manual_seed(3)
+    shift, x = OmniShift(4).double().eval(), torch.randn(1, 6, 6, 4, dtype=torch.float64)
     with torch.no_grad():
-        shift.alpha.copy_(torch.tensor([0.0, 0.0, 0.0, 1.0]))
-    assert torch.equal(shift.state_dict()[MERGED], shift.conv5x5.weight)
-    torch.testing.assert_close(shift(x), shift.conv5x5(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+        before = shift(x)
+        torch.testing.assert_close(before, shifted_in_parts(shift, x), rtol=CLOSE, atol=1e-12)
+    change(shift)
+    x = x.to(shift.alpha.dtype)
+    with torch.no_grad():
+        after = shift(x)
+    torch.testing.assert_close(after, shifted_in_parts(shift, x))
+    assert after.dtype != before.dtype or not torch.allclose(after, before)
+
+
+def test_kernel_is_merged_once_while_nothing_changes(monkeypatch) -> None:
+    merged = []
+    monkeypatch.setattr(OmniShift, "kernel", lambda self, kernel=OmniShift.kernel: merged.append(1) or kernel(self))
+    shift, x = OmniShift(4).eval(), torch.randn(1, 6, 6, 4)
+    with torch.no_grad():
+        results = [shift(x) for _ in range(3)]
+    assert len(merged) == 1 and torch.equal(results[0], results[2])
+    shift(x).sum().backward()
+    assert len(merged) == 2 and shift.alpha.grad is not None
 
 
 def test_blocks_are_interpolating_and_pre_norm() -> None:

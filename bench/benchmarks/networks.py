@@ -22,6 +22,7 @@ from bench.benchmarks.benchmark import (
     time_together,
 )
 from bench.codecs.learned import LearnedCodec
+from bench.models.pointwise import SLOPE, Conv1x1
 from bench.results.latency_selection import BASE
 from bench.runners.machine import memory_given_back
 from bench.runners.profile.subjects import make_lively_model
@@ -31,8 +32,8 @@ Call = tuple[nn.Module, tuple[Tensor, ...]]
 NOTES = """\
 Milliseconds; median (10th to 90th percentile). codec: 8-bit pixels to the bytes of a file and back, with all coding,
 as `python -m bench evaluate` runs it: channels-last format, freed memory kept. networks: the sum of {calls} calls of
-its bare networks, on the tensors that they get there, eagerly in the default memory format and without any coding;
-memory kept: the same with the codec's use of memory."""
+its bare networks, on the tensors that they get there, of torch's own layers, eagerly in the default memory format and
+without any coding; memory kept: the same with the codec's use of memory."""
 
 
 def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
@@ -42,6 +43,7 @@ def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> Benchmar
     bare, codec = copy.deepcopy(model).to(device), LearnedCodec(model, device)
     stream = codec.encode(image).stream
     x = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255).contiguous().to(device)
+    use_torch_layers(bare)
     calls = record_calls(bare, x)
     functions: dict[str, Callable[[], object]] = {}
     for direction, code in (("encode", partial(codec.encode, image)), ("decode", partial(codec.decode, stream))):
@@ -75,6 +77,18 @@ def record_calls(model: Any, x: Tensor) -> dict[str, list[Call]]:
         encoder_calls, calls[:] = list(calls), []
         model.decode_image(tuple(encoded.streams.values()), encoded.shape)
     return {"encode": encoder_calls, "decode": calls}
+
+
+def use_torch_layers(model: nn.Module) -> None:
+    """Put torch's own 1x1 convolutions and activations in place of the suite's, with the same weights."""
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if not isinstance(layer, Conv1x1):
+                continue
+            plain = nn.Conv2d(layer.in_channels, layer.out_channels, 1)
+            plain.weight, plain.bias = layer.weight, layer.bias
+            activated = nn.Sequential(plain, nn.LeakyReLU(SLOPE, inplace=True))
+            setattr(parent, name, activated if layer.activated else plain)
 
 
 def find_networks(model: nn.Module) -> Iterator[nn.Module]:

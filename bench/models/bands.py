@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.layers import conv1x1, conv3x3, depthwise
+from bench.models.layers import conv3x3, depthwise
+from bench.models.pointwise import Conv1x1
 from bench.models.wavelets import BANDS
 
 
@@ -52,7 +53,7 @@ class LLContextEncoder(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.BatchNorm2d(channels)
         self.conv_layers = nn.Sequential(conv3x3(channels, channels), nn.ReLU(), conv3x3(channels, channels), nn.ReLU(),
                                          conv3x3(channels, channels))
-        self.refine = nn.Sequential(conv1x1(channels, channels), nn.ReLU(), conv1x1(channels, channels))
+        self.refine = nn.Sequential(Conv1x1(channels, channels), nn.ReLU(), Conv1x1(channels, channels))
 
     def forward(self, low: Tensor) -> Tensor:
         """Low band to its context.
@@ -152,7 +153,7 @@ class EnhancedContext(nn.Module):
     def __init__(self, M: int) -> None:
         super().__init__()
         self.build_networks(M)
-        self.residual_proj = conv1x1(3 * M, 2 * M)
+        self.residual_proj = Conv1x1(3 * M, 2 * M)
 
     def build_networks(self, M: int) -> None:
         """Add what weighs positions and what convolves them.
@@ -161,13 +162,13 @@ class EnhancedContext(nn.Module):
             M: channels of the latents.
         """
         hidden = max(1, M // 4)
-        self.spatial_attn = nn.Sequential(conv1x1(3 * M, M), nn.ReLU(), conv1x1(M, hidden), nn.ReLU(),
-                                          conv1x1(hidden, 1), nn.Sigmoid())
+        self.spatial_attn = nn.Sequential(Conv1x1(3 * M, M), nn.ReLU(), Conv1x1(M, hidden), nn.ReLU(),
+                                          Conv1x1(hidden, 1), nn.Sigmoid())
         widths = (3 * M, 2 * M, 2 * M, 2 * M, M)
         self.conv_stack = nn.Sequential()
         for a, b in pairwise(widths):
             self.conv_stack.extend((conv3x3(a, b), nn.ReLU()))
-        self.conv_stack.append(conv1x1(M, 2 * M))
+        self.conv_stack.append(Conv1x1(M, 2 * M))
 
     def forward(self, context: Tensor) -> Tensor:
         """Context to entropy parameters.
@@ -185,9 +186,9 @@ class LightweightEnhancedContext(EnhancedContext):
     """The same with one grouped 3x3 convolution."""
 
     def build_networks(self, M: int) -> None:
-        self.spatial_attn = nn.Sequential(depthwise(3 * M), conv1x1(3 * M, 1), nn.Sigmoid())
+        self.spatial_attn = nn.Sequential(depthwise(3 * M), Conv1x1(3 * M, 1), nn.Sigmoid())
         grouped = nn.Conv2d(3 * M, 3 * M, 3, padding=1, groups=M)
-        self.conv_stack = nn.Sequential(grouped, nn.ReLU(), conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, 2 * M))
+        self.conv_stack = nn.Sequential(grouped, nn.ReLU(), Conv1x1(3 * M, 2 * M), nn.ReLU(), Conv1x1(2 * M, 2 * M))
 
 
 class MultiResolutionContext(nn.Module):
@@ -213,7 +214,7 @@ class MultiResolutionContext(nn.Module):
 
         self.coarse_context, self.medium_context, self.fine_context = (
             stack(nn.AvgPool2d(4)), stack(nn.AvgPool2d(2)), stack())
-        self.fusion = nn.Sequential(conv1x1(3 * M, 2 * M), nn.ReLU(), conv1x1(2 * M, M))
+        self.fusion = nn.Sequential(Conv1x1(3 * M, 2 * M), nn.ReLU(), Conv1x1(2 * M, M))
 
     def forward(self, latents: Tensor) -> Tensor:
         """Latents decoded so far to their context.
@@ -256,7 +257,7 @@ class LightweightMultiResolutionContext(MultiResolutionContext):
 
     def build_networks(self, M: int) -> None:
         self.coarse_context, self.medium_context, self.fine_context = (self.stack(M) for _ in range(3))
-        self.fusion = nn.Sequential(conv1x1(3 * M, M), nn.ReLU())
+        self.fusion = nn.Sequential(Conv1x1(3 * M, M), nn.ReLU())
 
     def stack(self, M: int) -> nn.Sequential:
         """Build the network of one resolution.
@@ -267,7 +268,7 @@ class LightweightMultiResolutionContext(MultiResolutionContext):
         Returns:
             A network from (B, M, h, w) to the same shape.
         """
-        return nn.Sequential(depthwise(M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
+        return nn.Sequential(depthwise(M), nn.ReLU(), Conv1x1(M, M), nn.ReLU())
 
     def pooled(self, latents: Tensor) -> list[Tensor]:
         return [F.avg_pool2d(latents, 4), F.avg_pool2d(latents, 2), latents]
@@ -279,7 +280,7 @@ class AdaptiveMultiResolutionContext(LightweightMultiResolutionContext):
     def build_networks(self, M: int) -> None:
         super().build_networks(M)
         hidden = max(1, M // 4)
-        self.scale_weights = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv1x1(M, hidden), nn.ReLU(), conv1x1(hidden, 3),
+        self.scale_weights = nn.Sequential(nn.AdaptiveAvgPool2d(1), Conv1x1(M, hidden), nn.ReLU(), Conv1x1(hidden, 3),
                                            nn.Softmax(dim=1))
 
     def stack(self, M: int) -> nn.Sequential:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from bench.models.coders import StepCoder
 from bench.models.hyperprior import HyperpriorCodec
 from bench.models.lattice import Scale, lattice
-from bench.models.layers import DWConvRB, WindowCrossAttention, conv1x1
+from bench.models.layers import DWConvRB, WindowCrossAttention
+from bench.models.pointwise import Conv1x1
 
 STEPS = (2, 3, 6)  # coded steps of each scale
 
@@ -77,7 +78,7 @@ class HierarchicalContext(HyperpriorCodec):
 
         def adaptor(scale: int) -> nn.Module:
             if adaptor_depths is None:
-                return conv1x1(3 * M, 3 * M)
+                return Conv1x1(3 * M, 3 * M)
             return nn.Sequential(*(DWConvRB(3 * M, expansion) for _ in range(adaptor_depths[scale])))
 
         self.y_spatial_prior_adaptor_list_s1 = nn.ModuleList([adaptor(0)])
@@ -100,11 +101,11 @@ class HierarchicalContext(HyperpriorCodec):
         before, after, *final = depths
         wide = [DWConvRB(3 * self.M, self.expansion) for _ in range(before + after)]
         narrow = [DWConvRB(2 * self.M, self.expansion) for _ in range(sum(final))]
-        return SpatialPrior(wide[:before], [*wide[before:], conv1x1(3 * self.M, 2 * self.M), *narrow])
+        return SpatialPrior(wide[:before], [*wide[before:], Conv1x1(3 * self.M, 2 * self.M), *narrow])
 
     def build_fusion(self) -> nn.Module:
         """Build a network over the context on its way to the next scale: (B, 2M, h, w) to the same shape."""
-        return conv1x1(2 * self.M, 2 * self.M)
+        return Conv1x1(2 * self.M, 2 * self.M)
 
     def build_attention(self, number: int) -> nn.Module:
         """Build what joins new parameters and running context, (B, 2M, h, w) each, to the next context.

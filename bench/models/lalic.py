@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from bench.models.compressai_models import TABLES
 from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
-from bench.models.layers import conv1x1
 from bench.models.options import check_counts, check_positive, check_whole
+from bench.models.pointwise import Conv1x1
 from bench.models.rwkv_layers import MERGED, GatedProjection, PreNormBlock
 
 LATENTS_PER_HYPER = 4  # in each direction
@@ -119,7 +119,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
     def _group_context(self, k: int) -> nn.Sequential:
         """Network from the groups before group ``k`` to its channel context."""
         return nn.Sequential(nn.Conv2d(sum(self.groups[:k]), self.M, 3, padding=1),
-                             *self._blocks(self.M, CONTEXT_RATE, 2), conv1x1(self.M, 2 * self.groups[k]))
+                             *self._blocks(self.M, CONTEXT_RATE, 2), Conv1x1(self.M, 2 * self.groups[k]))
 
     def _group_codec(self, k: int) -> CheckerboardLatentCodec:
         """Codec of group ``k`` in two passes, from hyper parameters and the groups before."""

@@ -9,18 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
-    """Make a 1x1 convolution.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-
-    Returns:
-        Layer from (B, inputs, H, W) to (B, outputs, H, W).
-    """
-    return nn.Conv2d(inputs, outputs, 1)
+from bench.models.pointwise import Conv1x1
 
 
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
@@ -215,7 +204,7 @@ class WindowCrossAttention(nn.Module):
     def __init__(self, channels: int, window: int, heads: int) -> None:
         super().__init__()
         self.window, self.heads = window, heads
-        self.conv_q, self.conv_k, self.conv_v, self.conv_out = (conv1x1(channels, channels) for _ in range(4))
+        self.conv_q, self.conv_k, self.conv_v, self.conv_out = (Conv1x1(channels, channels) for _ in range(4))
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """Join parameters and context.
@@ -263,6 +252,9 @@ class WindowCrossAttention(nn.Module):
 
 
 def _pointwise(channels: int, expansion: float) -> list[nn.Module]:
-    """Layers of two 1x1 convolutions, with ``expansion`` times the width between."""
+    """Layers of two 1x1 convolutions, with ``expansion`` times the width between.
+
+    The activation is the first one's; a layer keeps its place, so that names stay those of checkpoints.
+    """
     hidden = int(channels * expansion)
-    return [conv1x1(channels, hidden), nn.LeakyReLU(0.01, inplace=True), conv1x1(hidden, channels)]
+    return [Conv1x1(channels, hidden, activated=True), nn.Identity(), Conv1x1(hidden, channels)]

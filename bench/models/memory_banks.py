@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.layers import conv1x1, depthwise
+from bench.models.layers import depthwise
 from bench.models.memory import KERNELS, BankOptions, Memory
 from bench.models.options import divisors
+from bench.models.pointwise import Conv1x1
 
 
 class CosineBank(nn.Module):
@@ -46,9 +47,9 @@ class CosineBank(nn.Module):
                              f"not {self.options.compress_ratio}")
         length = width // self.options.compress_ratio
         self.key_encoder = nn.Sequential(nn.Conv2d(width, length, 1, bias=False), group_norm(8, length))
-        self.query_proj = conv1x1(width, length)
-        self.value_proj = conv1x1(width, width)
-        self.fusion_gate = nn.Sequential(conv1x1(2 * width, width), nn.Sigmoid())
+        self.query_proj = Conv1x1(width, length)
+        self.value_proj = Conv1x1(width, width)
+        self.fusion_gate = nn.Sequential(Conv1x1(2 * width, width), nn.Sigmoid())
 
     def add(self, memory: Memory, context: Tensor) -> None:
         """Remember a context.
@@ -169,11 +170,11 @@ class FusionBank(CosineBank):
         super().build_networks(width)
         del self.value_proj
         self.query_proj = nn.Sequential(self.query_proj, nn.GELU())
-        self.value_encoder = nn.Sequential(depthwise(width), conv1x1(width, width), nn.GELU())
-        self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width))
+        self.value_encoder = nn.Sequential(depthwise(width), Conv1x1(width, width), nn.GELU())
+        self.value_decoder = nn.Sequential(Conv1x1(width, width), nn.GELU(), depthwise(width))
 
-        self.fusion_net = nn.Sequential(conv1x1(2 * width, width), group_norm(32, width), nn.GELU(), depthwise(width),
-                                        conv1x1(width, width))
+        self.fusion_net = nn.Sequential(Conv1x1(2 * width, width), group_norm(32, width), nn.GELU(), depthwise(width),
+                                        Conv1x1(width, width))
 
         # Published, and never used.
         length = width // self.options.compress_ratio
@@ -210,13 +211,13 @@ class KernelBank(FusionBank):
         # value_proj is published, and never used.
         self.query_proj, self.key_proj, self.value_proj = (normalised(width, heads) for _ in range(3))
 
-        self.value_encoder = nn.Sequential(depthwise(width), conv1x1(width, width), nn.GELU(), conv1x1(width, width))
-        self.value_decoder = nn.Sequential(conv1x1(width, width), nn.GELU(), depthwise(width), conv1x1(width, width))
+        self.value_encoder = nn.Sequential(depthwise(width), Conv1x1(width, width), nn.GELU(), Conv1x1(width, width))
+        self.value_decoder = nn.Sequential(Conv1x1(width, width), nn.GELU(), depthwise(width), Conv1x1(width, width))
 
         self.fusion_net = nn.Sequential(
-            conv1x1(2 * width, width), group_norm(8, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
-            group_norm(8, width), nn.GELU(), conv1x1(width, width))
-        self.gate_net = nn.Sequential(conv1x1(2 * width, width // 2), nn.GELU(), conv1x1(width // 2, 1), nn.Sigmoid())
+            Conv1x1(2 * width, width), group_norm(8, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
+            group_norm(8, width), nn.GELU(), Conv1x1(width, width))
+        self.gate_net = nn.Sequential(Conv1x1(2 * width, width // 2), nn.GELU(), Conv1x1(width // 2, 1), nn.Sigmoid())
 
     def key(self, context: Tensor) -> Tensor:
         return KERNELS[self.options.kernel_type](self.key_proj(context)).mean(dim=(2, 3))
@@ -243,7 +244,7 @@ def normalised(width: int, groups: int) -> nn.Sequential:
     """
     if width % groups:
         raise ValueError(f"num_heads must divide the context's {width} channels ({divisors(width)}), not be {groups}")
-    return nn.Sequential(conv1x1(width, width), nn.GroupNorm(groups, width))
+    return nn.Sequential(Conv1x1(width, width), nn.GroupNorm(groups, width))
 
 
 def group_norm(groups: int, width: int) -> nn.GroupNorm:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from bench.models.hpcm import HPCM
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
-from bench.models.layers import conv1x1
 from bench.models.memory import BankOptions, Memory
 from bench.models.memory_banks import CosineBank, FusionBank, KernelBank, normalised
 from bench.models.options import check_flags
+from bench.models.pointwise import Conv1x1
 
 State = dict[int, Memory]  # of the scales (0 to 2) that have one
 BANK_NAMES = ("memory_bank_s1", "memory_bank_s2", "memory_bank_s3")
@@ -210,7 +210,7 @@ class MultiRefPhase2(ContextMemory, MemoryAtEachScale):
         super().__init__(**options)
         if enable_hierarchical_transfer:
             self.hierarchical_manager = nn.ModuleDict({
-                name: nn.Sequential(conv1x1(2 * self.M, 2 * self.M))
+                name: nn.Sequential(Conv1x1(2 * self.M, 2 * self.M))
                 for name in ("s1_to_s2_adapter", "s2_to_s3_adapter")
             })
 

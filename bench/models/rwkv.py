@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from bench.models.context import SpatialPrior
 from bench.models.hpcm import HPCM
 from bench.models.hyperprior import TABLE_BUFFERS
-from bench.models.layers import conv1x1
 from bench.models.options import check_whole
+from bench.models.pointwise import Conv1x1
 from bench.models.rwkv_layers import MERGED, MixingBlock
 
 
@@ -32,8 +32,8 @@ class ContextCell(MixingBlock):
 
     def __init__(self, width: int, rate: float, **options: Any) -> None:
         super().__init__(width, rate, **options)
-        self.input_proj = conv1x1(2 * width, width)
-        self.output_proj = conv1x1(width, width)
+        self.input_proj = Conv1x1(2 * width, width)
+        self.output_proj = Conv1x1(width, width)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """Join parameters and context to the next context.
@@ -133,7 +133,7 @@ class RWKV(HPCM):
         if len(depths) != 2:
             raise ValueError(f"a prior of RWKV blocks has two depths, before and after the vector, not {depths}")
         before, after = (self._blocks(3 * self.M, self.prior_rate, depth) for depth in depths)
-        return SpatialPrior(before, [*after, conv1x1(3 * self.M, 2 * self.M)])
+        return SpatialPrior(before, [*after, Conv1x1(3 * self.M, 2 * self.M)])
 
     def _blocks(self, width: int, rate: float, number: int) -> list[nn.Module]:
         """Make ``number`` mixing blocks of one width and hidden rate."""

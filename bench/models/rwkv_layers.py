@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from bench.models.layers import conv1x1
 from bench.models.options import check_flags, check_positive, check_whole
+from bench.models.pointwise import Conv1x1
 from bench.operators import biwkv
 
 MERGED = "conv5x5_reparam.weight"
@@ -24,9 +24,9 @@ MERGED = "conv5x5_reparam.weight"
 class OmniShift(nn.Module):
     """Token shift: α0 x + α1 conv1(x) + α2 conv3(x) + α3 conv5(x), depthwise, as one 5x5 convolution.
 
-    Source: Restore-RWKV (arXiv 2407.11087). The merged kernel is derived anew in every pass, so that it is never stale
-    and gradients reach its parts. The published code stores it as a parameter: here it appears in ``state_dict()`` and
-    is ignored when loaded.
+    Source: Restore-RWKV (arXiv 2407.11087). With gradients the merged kernel is derived anew in every pass, so that
+    they reach its parts; without, it is kept until a part changes or :meth:`train` is called. The published code stores
+    it as a parameter: here it appears in ``state_dict()`` and is ignored when loaded.
 
     Args:
         width: channels C.
@@ -37,6 +37,12 @@ class OmniShift(nn.Module):
         self.alpha = nn.Parameter(torch.randn(4))
         self.conv1x1, self.conv3x3, self.conv5x5 = (
             nn.Conv2d(width, width, size, padding=size // 2, groups=width, bias=False) for size in (1, 3, 5))
+        self._kept: tuple[list[tuple[int, int]], Tensor] | None = None  # states of the parts, and what they merge to
+
+    def train(self, mode: bool = True) -> OmniShift:
+        """As of any module; forgets the merged kernel, should a part have changed where torch doesn't count it."""
+        self._kept = None
+        return super().train(mode)
 
     def kernel(self) -> Tensor:
         """Return the merged kernel, (C, 1, 5, 5)."""
@@ -52,8 +58,17 @@ class OmniShift(nn.Module):
         Returns:
             The shifted tokens, (B, H, W, C).
         """
-        shifted = F.conv2d(x.permute(0, 3, 1, 2), self.kernel(), padding=2, groups=x.shape[3])
+        derive = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        kernel = self.kernel() if derive else self._keep_kernel()
+        shifted = F.conv2d(x.permute(0, 3, 1, 2), kernel, padding=2, groups=x.shape[3])
         return shifted.permute(0, 2, 3, 1)
+
+    def _keep_kernel(self) -> Tensor:
+        """The merged kernel of the parts as they are, merged when one of them is another or was changed."""
+        states = [(part.data_ptr(), part._version) for part in self.parameters()]
+        if self._kept is None or self._kept[0] != states:
+            self._kept = states, self.kernel()
+        return self._kept[1]
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """Add the merged kernel, as published checkpoints have it."""
@@ -164,7 +179,7 @@ class GatedProjection(PointwiseMix):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(outputs, 2)
-        self.mix = conv1x1(inputs, outputs)
+        self.mix = Conv1x1(inputs, outputs)
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bench.models.layers import PConvRB, conv1x1, down2, down4, residual_blocks, up2, up4
+from bench.models.layers import PConvRB, down2, down4, residual_blocks, up2, up4
+from bench.models.pointwise import Conv1x1
 from bench.models.wavelets import HaarDWT, HaarIDWT, split_bands
 
 
@@ -60,7 +61,7 @@ class WaveletHyperAnalysis(nn.Module):
         self.input_conv, self.down1, self.dwt = PConvRB(M), down2(M, N), HaarDWT()
         self.ll_branch = nn.Sequential(PConvRB(N), weconv(N), PConvRB(N))
         self.hf_branch = nn.Sequential(*residual_blocks(3 * N, 2))
-        self.fusion = nn.Sequential(conv1x1(4 * N, N), PConvRB(N))
+        self.fusion = nn.Sequential(Conv1x1(4 * N, N), PConvRB(N))
         self.down2 = down2(N, N)
 
     def forward(self, y: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ class WaveletHyperSynthesis(nn.Module):
     def __init__(self, M: int, N: int, weconv: type[nn.Module]) -> None:
         super().__init__()
         self.up1, self.spatial_process = up2(N, N), nn.Sequential(*residual_blocks(N, 3))
-        self.expand, self.up2 = conv1x1(N, 8 * M), up2(8 * M, 2 * M)
+        self.expand, self.up2 = Conv1x1(N, 8 * M), up2(8 * M, 2 * M)
         self.final_refine = nn.Sequential(weconv(2 * M), PConvRB(2 * M))
         self.idwt = HaarIDWT()  # in published state dicts, and never used
 
@@ -112,8 +113,8 @@ class SplitHyperAnalysis(nn.Module):
 
     def __init__(self, M: int, N: int) -> None:
         super().__init__()
-        self.initial = nn.Sequential(conv1x1(M, M), nn.ReLU())
-        self.down = nn.Sequential(down4(M, M), nn.ReLU(), conv1x1(M, M), nn.ReLU())
+        self.initial = nn.Sequential(Conv1x1(M, M), nn.ReLU())
+        self.down = nn.Sequential(down4(M, M), nn.ReLU(), Conv1x1(M, M), nn.ReLU())
         self.dwt = HaarDWT()
         self.ll_path, self.hf_path = pointwise(M, M, N // 2), pointwise(3 * M, M, N - N // 2)
 
@@ -140,8 +141,8 @@ class SplitHyperSynthesis(nn.Module):
     def __init__(self, M: int, N: int) -> None:
         super().__init__()
         wide = 3 * M // 2
-        self.initial = nn.Sequential(conv1x1(N, M), nn.ReLU())
-        self.up = nn.Sequential(up4(M, M), nn.ReLU(), conv1x1(M, wide), nn.ReLU())
+        self.initial = nn.Sequential(Conv1x1(N, M), nn.ReLU())
+        self.up = nn.Sequential(up4(M, M), nn.ReLU(), Conv1x1(M, wide), nn.ReLU())
         self.ll_params, self.hf_params = pointwise(wide, M, 2 * M), pointwise(wide, M, 6 * M)
 
     def forward(self, z_hat: Tensor) -> Tensor:
@@ -168,4 +169,4 @@ def pointwise(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     Returns:
         The network, (B, inputs, H, W) to (B, outputs, H, W).
     """
-    return nn.Sequential(conv1x1(inputs, hidden), nn.ReLU(), conv1x1(hidden, outputs))
+    return nn.Sequential(Conv1x1(inputs, hidden), nn.ReLU(), Conv1x1(hidden, outputs))

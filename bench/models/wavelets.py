@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.layers import conv1x1, depthwise
+from bench.models.layers import depthwise
+from bench.models.pointwise import Conv1x1
 
 BANDS = ("ll", "lh", "hl", "hh")
 # Published filters are products of float32(0.70710677), a little less than 1/2, and so the inverse is not exact.
@@ -79,8 +80,8 @@ class WeConvSimple(nn.Module):
         super().__init__()
         self.dwt, self.idwt = HaarDWT(), HaarIDWT()
         self.alpha = nn.Parameter(torch.tensor([0.1]))
-        self.ll_conv = conv1x1(channels, channels)
-        self.hf_conv = conv1x1(3 * channels, 3 * channels)
+        self.ll_conv = Conv1x1(channels, channels)
+        self.hf_conv = Conv1x1(3 * channels, 3 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the convolved bands to a map.
@@ -109,11 +110,11 @@ class WeConv(nn.Module):
     def __init__(self, channels: int, expansion: int = 4) -> None:
         super().__init__()
         self.dwt, self.idwt = HaarDWT(), HaarIDWT()
-        self.ll_conv1, self.ll_conv2 = depthwise(channels), conv1x1(channels, channels)
+        self.ll_conv1, self.ll_conv2 = depthwise(channels), Conv1x1(channels, channels)
         self.hf_conv = depthwise(3 * channels)
-        self.fusion = nn.Sequential(conv1x1(2 * channels, channels), nn.GELU(), depthwise(channels))
+        self.fusion = nn.Sequential(Conv1x1(2 * channels, channels), nn.GELU(), depthwise(channels))
         hidden = expansion * channels
-        self.mlp = nn.Sequential(conv1x1(channels, hidden), nn.GELU(), conv1x1(hidden, channels))
+        self.mlp = nn.Sequential(Conv1x1(channels, hidden), nn.GELU(), Conv1x1(hidden, channels))
         self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry, sdpa_flop_count
 
 from bench.models.layers import WindowCrossAttention
+from bench.models.pointwise import CONVOLVE
 
 aten = torch.ops.aten
 
@@ -23,8 +24,15 @@ def _attention_flops(query: tuple, key: tuple, value: tuple, *args: Any, **kwarg
     return sdpa_flop_count(query, key, value)
 
 
-# torch counts this operator's variants for GPUs, not the one that CPUs run.
-UNCOUNTED_BY_TORCH = {aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+def _convolution_flops(x: tuple, weight: tuple, *args: Any, out_shape: tuple, **kwargs: Any) -> int:
+    return conv_flop_count(x, weight, out_shape)
+
+
+# torch counts these operators' variants for GPUs and for training, not those that CPUs run.
+UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    **({} if CONVOLVE is None else {CONVOLVE: _convolution_flops}),
+}
 
 # Operators that copy, choose or create values, or do one operation a value without torch's tag for that.
 _PLAIN = {
@@ -110,6 +118,7 @@ def read_parameters(model: nn.Module, function: Callable[[], object]) -> set[str
     A view of a parameter counts as read once something computes with it. A parameter that nothing reads while the
     coder's tables are built, an image is encoded and decoded has no part in inference.
     """
+    model.train(model.training)  # layers forget what they derived from parameters and kept
     reads = _Reads()
     with torch.no_grad(), reads:
         function()
