@@ -67,7 +67,8 @@ def _take_picture(canvas: Canvas, layout: Layout) -> Image.Image:
     colours = np.array([colour for _, colour in sorted(counted, reverse=True)], np.int32)
     is_grey = np.ptp(colours, axis=1) < LEAST_CHROMA
     exact = [colours[is_grey][:EXACT_GREYS], colours[~is_grey][:EXACT_COLOURS]]
-    others = full.quantize(MOST_COLOURS - EXACT_GREYS - EXACT_COLOURS, dither=Image.Dither.NONE).getpalette("RGB")
+    once = Image.fromarray(colours.astype(np.uint8)[None])  # each colour once: quick, and edges count for more
+    others = once.quantize(MOST_COLOURS - EXACT_GREYS - EXACT_COLOURS, dither=Image.Dither.NONE).getpalette("RGB")
     palette = np.concatenate([*exact, np.array(others, np.int32).reshape(-1, 3)])
     nearest = np.square(colours[:, None] - palette).sum(axis=-1).argmin(axis=1)
 
