@@ -10,6 +10,7 @@ import torch
 from bench.benchmarks.benchmark import (
     BenchmarkReport,
     CallTimes,
+    SideBySide,
     Tell,
     machine_line,
     make_report,
@@ -46,12 +47,16 @@ def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> Benchmar
         quick: the small shapes only, five rounds.
     """
     library, implementation = kernels.KERNELS.get(device), status(device)
-    rows = []
+    rows, ratios = [], []
     for place in QUICK if quick else SHAPES:
         tokens, channels = SHAPES[place]
         timings = time_together(_make_functions(library, tokens, channels, device), 5 if quick else 20, tell=tell)
         rows += [_make_row(place, tokens, channels, which, timings) for which in MOVED]
-    return make_report(f"{implementation.identity}: {implementation.label}; {machine_line(device)}", rows, NOTES)
+        if library:
+            ratios += [SideBySide(f"Bi-WKV, {place}, {which}, over plain torch",
+                                  timings[f"kernel {which}"].over(timings[f"plain {which}"])) for which in MOVED]
+    head = f"{implementation.identity}: {implementation.label}; {machine_line(device)}"
+    return make_report(head, rows, NOTES, ratios)
 
 
 def _make_functions(library: ctypes.CDLL | None, tokens: int, channels: int,

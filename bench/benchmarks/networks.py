@@ -11,16 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.benchmarks.benchmark import (
-    BenchmarkReport,
-    SideBySide,
-    Tell,
-    machine_line,
-    make_report,
-    set_up_codecs,
-    tell_nothing,
-    time_together,
-)
+from bench.benchmarks import benchmark
 from bench.codecs.learned import LearnedCodec
 from bench.models.pointwise import SLOPE, Conv1x1
 from bench.results.latency_selection import BASE
@@ -36,9 +27,9 @@ its bare networks, on the tensors that they get there, of torch's own layers, ea
 without any coding; memory kept: the same with the codec's use of memory."""
 
 
-def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: benchmark.Tell = benchmark.tell_nothing) -> benchmark.BenchmarkReport:
     """Time encoding and decoding in turns with the bare networks."""
-    image = set_up_codecs(quick)
+    image = benchmark.set_up_codecs(quick)
     model = make_lively_model(BASE)
     bare, codec = copy.deepcopy(model).to(device), LearnedCodec(model, device)
     stream = codec.encode(image).stream
@@ -50,17 +41,18 @@ def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> Benchmar
         functions[direction] = code
         functions[f"{direction}, networks"] = partial(memory_given_back()(run_calls), calls[direction])
         functions[f"{direction}, memory kept"] = partial(run_calls, calls[direction])
-    timings = time_together(functions, 3 if quick else 10, 10 if quick else 120, tell)
+    timings = benchmark.time_together(functions, 3 if quick else 10, 10 if quick else 120, tell)
 
     rows, ratios = [], []
     for direction in calls:
         codec_time, networks, kept = (timings[direction + part] for part in ("", ", networks", ", memory kept"))
-        ratios.append(SideBySide(f"{BASE}, {direction}, over its bare networks", codec_time.over(networks),
-                                 None if quick else GOAL))
+        ratios.append(benchmark.SideBySide(f"{BASE}, {direction}, over its bare networks", codec_time.over(networks),
+                                           None if quick else GOAL))
         rows.append({"": direction, "codec": codec_time, "networks": networks, "memory kept": kept,
                      "codec / networks": codec_time.over(networks), "codec / memory kept": codec_time.over(kept)})
     notes = NOTES.format(calls=" and ".join(str(len(part)) for part in calls.values()))
-    return make_report(f"{machine_line(device)}\n{image.shape[1]}x{image.shape[0]}", rows, notes, ratios)
+    head = f"{benchmark.machine_line(device)}\n{image.shape[1]}x{image.shape[0]}"
+    return benchmark.make_report(head, rows, notes, ratios)
 
 
 def record_calls(model: Any, x: Tensor) -> dict[str, list[Call]]:

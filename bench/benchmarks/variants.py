@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.benchmarks.benchmark import (
-    BenchmarkReport,
-    SideBySide,
-    Tell,
-    machine_line,
-    make_report,
-    set_up_codecs,
-    tell_nothing,
-    time_together,
-)
+from bench.benchmarks import benchmark
 from bench.codecs.learned import LearnedCodec
 from bench.models import MODELS
 from bench.results.latency_selection import BASE
@@ -24,9 +15,9 @@ Milliseconds at {width}x{height}, random weights; median (10th to 90th percentil
 {baseline}; ratios are over the turns of the same rounds. Sides are padded to what a variant needs."""
 
 
-def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
+def run(device: str, quick: bool = False, tell: benchmark.Tell = benchmark.tell_nothing) -> benchmark.BenchmarkReport:
     """Time all variants at full width but the huge one, each in turns with the baseline."""
-    image = set_up_codecs(quick)
+    image = benchmark.set_up_codecs(quick)
     baseline = LearnedCodec(make_lively_model(BASE), device)
     rows, ratios = [], []
     for name in MODELS:
@@ -37,13 +28,13 @@ def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> Benchmar
         rows.append(row)
         ratios += found
     notes = NOTES.format(width=image.shape[1], height=image.shape[0], baseline=BASE)
-    return make_report(machine_line(device), rows, notes, ratios)
+    return benchmark.make_report(benchmark.machine_line(device), rows, notes, ratios)
 
 
 def _time_beside_baseline(name: str, codec: LearnedCodec, baseline: LearnedCodec,
-                          image: np.ndarray) -> tuple[dict[str, object], list[SideBySide]]:
+                          image: np.ndarray) -> tuple[dict[str, object], list[benchmark.SideBySide]]:
     stream, base_stream = codec.encode(image).stream, baseline.encode(image).stream
-    timings = time_together({
+    timings = benchmark.time_together({
         "base encode": lambda: baseline.encode(image), "encode": lambda: codec.encode(image),
         "base decode": lambda: baseline.decode(base_stream), "decode": lambda: codec.decode(stream),
     }, repeats=5, budget_s=10)
@@ -52,5 +43,5 @@ def _time_beside_baseline(name: str, codec: LearnedCodec, baseline: LearnedCodec
     for direction in ("encode", "decode"):
         ratio = timings[direction].over(timings[f"base {direction}"])
         row |= {direction: timings[direction], f"{direction} / {BASE}": ratio}
-        ratios.append(SideBySide(f"{name}, {direction}, over {BASE}", ratio))
+        ratios.append(benchmark.SideBySide(f"{name}, {direction}, over {BASE}", ratio))
     return row, ratios
