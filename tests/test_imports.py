@@ -56,6 +56,21 @@ def test_part_that_is_not_there_is_an_import_error(name: str) -> None:
     assert name not in sys.modules
 
 
+def test_what_is_forked_after_import_has_no_gpu_in_use() -> None:
+    """A process that was forked after CUDA started could not use it."""
+    assert run_python("""
+import torch
+asked = []
+torch._C._cuda_getDeviceCount = lambda: asked.append(1) or 0
+from bench.models import MODELS, list_imports
+import importlib
+for model in (*MODELS, "compressai:mbt2018-mean", "my_module:MyCodec"):
+    for module in list_imports(model):
+        importlib.import_module(module)
+print(torch.cuda.is_initialized(), asked)
+""") == "False []"
+
+
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_algorithms_are_chosen_as_by_torchs_own_switch(deterministic: bool) -> None:
     assert run_python(f"""

@@ -192,6 +192,12 @@ def sleep(connection: Connection) -> None:
     time.sleep(600)
 
 
+def send_without_end(connection: Connection) -> None:
+    connection.send("first")
+    while True:
+        connection.send_bytes(bytes(1000))
+
+
 def process(server: ForkServer, function, **options) -> ForkedProcess:
     return ForkedProcess(server.address, f"{__name__}:{function.__name__}", **options)
 
@@ -214,6 +220,14 @@ def test_modules_are_there_already_and_missing_ones_left_out(server: ForkServer)
     started = process(server, tell_of_itself)
     assert started.receive(60) == (True, True)
     started.end()
+
+
+def test_process_ends_whatever_it_is_sending(server: ForkServer) -> None:
+    started = process(server, send_without_end)
+    assert started.receive(60) == "first"
+    os.read(started.connection.fileno(), 500)  # an interrupt in the middle of a message
+    started.end(signal.SIGTERM)
+    assert started.connection.closed
 
 
 def test_process_ends_with_all_that_it_started(server: ForkServer) -> None:

@@ -47,7 +47,6 @@ class DecoderProcess:
             address = self._server.address
         self._address = address
         self._process: ForkedProcess | None = None
-        self._output = tempfile.NamedTemporaryFile(prefix="bench-decoder-")  # what it prints, to quote after a crash
         self._is_preparing = False  # whether a reply to that is still to come
         self.warmed: set[str] = set()
 
@@ -56,7 +55,6 @@ class DecoderProcess:
 
     def __exit__(self, *exception: object) -> None:
         self._stop()
-        self._output.close()
         if self._server is not None:
             self._server.close()
 
@@ -97,7 +95,7 @@ class DecoderProcess:
 
     def _send(self, stream: Path | None) -> None:
         if self._process is None:
-            self._output.truncate(0)
+            self._output = tempfile.NamedTemporaryFile(prefix="bench-decoder-")  # what it prints, for after a crash
             self._process = ForkedProcess(self._address, DECODER, output=self._output.name)
         self._process.send({**self._codec, "stream": None if stream is None else str(stream)})
 
@@ -121,8 +119,8 @@ class DecoderProcess:
         return pixels
 
     def _crash(self, ended: ProcessEnded) -> DecoderFailure:
-        self._stop()
         words = Path(self._output.name).read_text(errors="replace").strip().splitlines()
+        self._stop()
         last = " | ".join(word.strip() for word in words[-3:])
         text = f"the decoder process died ({ended})"
         return DecoderFailure("Crash", f"{text}: {last}" if last else text)
@@ -133,3 +131,4 @@ class DecoderProcess:
         self.warmed.clear()
         if process is not None:
             process.end()
+            self._output.close()

@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import bench
+from bench.common.files import disk_full_stops
 
 _PATIENCE_S = 2.0
+_LONGEST_PLACE = 70  # letters: the address of a socket has to be shorter than 108
 
 
 class Ended(NamedTuple):
@@ -41,7 +43,10 @@ class ForkServer:
     """
 
     def __init__(self, modules: Iterable[str] = ()) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="bench-server-")
+        place = tempfile.gettempdir()
+        with disk_full_stops(Path(place)):
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="bench-server-", dir=place if len(place) < _LONGEST_PLACE else "/tmp")
         self.address = str(Path(self._folder.name) / "socket")
         alive, self._alive = os.pipe()  # the server ends when nobody can write into it
         with socket.socket(socket.AF_UNIX) as listener:

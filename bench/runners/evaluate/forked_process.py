@@ -89,11 +89,12 @@ class ForkedProcess:
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the process and all that it started, and wait until it is gone."""
-        with suppress(ProcessEnded, ProcessLookupError, NoAnswer):
+        with suppress(ProcessEnded, NoAnswer, OSError):
             self._find_pid(0)  # one that has not started yet ends as soon as it finds nobody here
             os.killpg(self._pid, number)
-            while True:
-                self._next_message(None)
+            # What comes until the end may be in the middle of a message, of which an interrupt kept the rest.
+            while os.read(self.connection.fileno(), 1 << 16):
+                pass
         self.connection.close()
 
     def _find_pid(self, timeout_s: float | None) -> None:
