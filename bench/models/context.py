@@ -202,6 +202,8 @@ class HierarchicalContext(HyperpriorCodec):
         """
         adaptors = (self.y_spatial_prior_adaptor_list_s1, self.y_spatial_prior_adaptor_list_s2,
                     self.y_spatial_prior_adaptor_list_s3)[number]
+        # In one format torch joins them in it, which is the one of the convolution.
+        latents = latents.contiguous(memory_format=torch.channels_last)
         adapted = adaptors[(i - 1) % len(adaptors)](torch.cat((context, latents), dim=1))
         prior = self.y_spatial_prior_s3 if number == 2 else self.y_spatial_prior_s1_s2
         return prior(adapted, self.adaptive_params_list[sum(STEPS[:number]) + i - 1])

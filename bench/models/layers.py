@@ -245,10 +245,10 @@ class WindowCrossAttention(nn.Module):
         return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(-1, self.heads, p * p, width_of_head)
 
     def _unwindow(self, x: Tensor, shape: tuple[int, ...], p: int) -> Tensor:
-        """Undo :meth:`_windows`: to (B, C, H, W)."""
+        """Undo :meth:`_windows`: to (B, C, H, W), in the channels-last format, which convolutions need not convert."""
         batch, channels, height, width = shape
         x = x.reshape(batch, height // p, width // p, self.heads, p, p, channels // self.heads)
-        return x.permute(0, 3, 6, 1, 4, 2, 5).reshape(shape)
+        return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _pointwise(channels: int, expansion: float) -> list[nn.Module]:
