@@ -25,7 +25,7 @@ def _attention_flops(query: tuple, key: tuple, value: tuple, *args: Any, **kwarg
 
 
 def _convolution_flops(x: tuple, weight: tuple, *args: Any, out_shape: tuple, **kwargs: Any) -> int:
-    return conv_flop_count(x, weight, out_shape)
+    return conv_flop_count(list(x), list(weight), list(out_shape))
 
 
 # torch counts these operators' variants for GPUs and for training, not those that CPUs run.
