@@ -37,8 +37,8 @@ def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
     answer = results.derive(make_answer)
     miniatures = miniature_table(answer)
     sections = (
-        Section("", tables=(variant_table(answer),)),
-        Section("", tables=(classical_table(answer),), pictures=_choose_pictures(answer, results)),
+        Section("", tables=(variant_table(answer), classical_table(answer)),
+                pictures=_choose_pictures(answer, results)),
         Section("Reports", links=tuple(links)),
         Section("Miniatures", tables=() if miniatures is None else (miniatures,)),
         Section("What was measured where", tables=(dataset_table(answer), device_table(answer))),

@@ -33,7 +33,8 @@ class Section:
     Attributes:
         title: the heading; empty for what needs none.
         text: paragraphs, plain.
-        pictures: figures of other reports, shown beside the tables where there is room.
+        pictures: figures of other reports, which make it one to read at a glance: beside the last table where there is
+            room, tables set tightly, their notes below all.
         links: to other reports.
         collapsed: long; the HTML page folds it and the README only links its files.
     """
