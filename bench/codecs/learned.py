@@ -49,10 +49,13 @@ class LearnedCodec:
     def __init__(self, model: Any, device: str, tag: int = 0) -> None:
         import torch
 
-        # Convolutions are up to a third faster so. It is the codec's choice, for encoder and decoder alike: results
-        # differ in their last bits from those of the default format.
-        self._model = model.eval().to(device, memory_format=torch.channels_last)
-        if not hasattr(model, "encode_image"):
+        self._model = model.eval().to(device)
+        own = hasattr(model, "encode_image")
+        if own or type(model).__module__.startswith("compressai."):
+            # Convolutions are up to a third faster so. It is the codec's choice, for encoder and decoder alike: results
+            # differ in their last bits from those of the default format. Models by others may view tensors in that one.
+            self._model.to(memory_format=torch.channels_last)
+        if not own:
             from bench.models.compressai_models import CompressAIAdapter
 
             self._model = CompressAIAdapter(model).eval()
