@@ -216,16 +216,18 @@ def test_damaged_line_is_named_and_pruned(folder: Path, stored: Path, tmp_path: 
     assert len(StoredResults(tmp_path / "results").reproductions("pictures")) == 6
 
 
-def test_learned_codec_gives_the_same_here(tmp_path: Path) -> None:
+def test_learned_codec_gives_the_same_here_on_as_many_threads(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     Image.fromarray(picture(128, 64)).save(tmp_path / "pictures" / "crop.png")
-    options = ["--points", "0.0018", "--threads", "1"]
-    code = main(["evaluate", "--dataset", str(tmp_path / "pictures"), "--codecs", "rwkv_phase1_mini", *options])
+    options = ["--points", "0.0018"]
+    code = main(["evaluate", "--dataset", str(tmp_path / "pictures"), "--codecs", "rwkv_phase1_mini", *options,
+                 "--threads", "3"])
     if code == EXIT_BAD_INPUT:
         pytest.skip("the miniatures' checkpoints are not here")
     assert reproduce(tmp_path / "pictures", *options, codecs="rwkv_phase1_mini") == EXIT_DONE
     (one,) = found_in(tmp_path, "rwkv_phase1_mini")
-    assert one.outcome in (SAME, NOISE) and one.miniature and one.bits_percent is not None
+    assert one.outcome == SAME and one.same_bytes and one.same_pixels and one.miniature
+    assert one.provenance.threads == 3
 
 
 def pair(bpp: float = 1.0, psnr: float = 30.0, **values) -> Row:

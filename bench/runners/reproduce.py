@@ -138,10 +138,16 @@ def _compare_identities(stored: Mapping[str, Any], here: Mapping[str, Any]) -> s
 
 
 def _narrow(planned: PlannedUnit, chosen: Mapping[str, Row], stored: int) -> PlannedUnit:
-    """The unit with ``chosen`` images, and with the metrics that their rows have."""
+    """The unit with ``chosen`` images, with the metrics that their rows have, and on as many threads.
+
+    Threads divide sums, so that their number moves last bits as another machine does.
+    """
     held = {name for row in chosen.values() for name in row.quality}
     images = tuple(image for image in planned.unit.images if image.name in chosen)
-    unit = replace(planned.unit, images=images, stored_metrics=(),
+    threads = planned.unit.threads
+    if threads is None:
+        threads = next(row.provenance.threads for row in chosen.values())
+    unit = replace(planned.unit, images=images, stored_metrics=(), threads=threads,
                    metrics=tuple(name for name in available_metrics() if name in held))
     return replace(planned, unit=unit, cached=stored, expected=planned.expected.narrow(set(chosen)))
 
