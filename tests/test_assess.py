@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -170,6 +171,14 @@ def test_what_is_stored_needs_no_weights(place: Path, capsys: pytest.CaptureFixt
     assert re.search(r"^mine ", capsys.readouterr().out, re.MULTILINE)
 
 
+def test_what_is_known_of_a_codec_without_weights_is_shown(place: Path, capsys: pytest.CaptureFixture) -> None:
+    assert bench("shapes", "--codecs", "jpeg", "--points", "q10") == EXIT_DONE
+    capsys.readouterr()
+    assert bench("shapes", "--codecs", "mine") == EXIT_INCOMPLETE  # of which nothing is stored
+    shown = capsys.readouterr().out
+    assert "claims" in shown and not re.search(r"^JPEG", shown, re.MULTILINE) and "weights of what is missing" in shown
+
+
 @pytest.mark.parametrize("fault", ["encode", "mismatch"])
 def test_a_failure_and_a_mismatch_give_1(place: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEFLATE_FAULT", fault)
@@ -302,6 +311,7 @@ def test_other_weights_options_and_sizes_are_no_profile_of_a_variant(place: Path
 def test_make_calls_it(target: list[str], arguments: str) -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not here")
+    apart = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     said = subprocess.run(["make", "-n", *target, "ARGS=--plan"], cwd=Path(__file__).parents[1], capture_output=True,
-                          text=True, check=True).stdout
+                          text=True, check=True, env=apart).stdout  # as if no make had started the tests
     assert said.splitlines()[-1].endswith(f"-m bench assess {arguments} --plan")

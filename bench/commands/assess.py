@@ -12,7 +12,7 @@ from bench.commands.evaluate import choose_measured, plan_evaluation, run_evalua
 from bench.commands.profile import latency_folder, plan_beside_baseline, run_profile
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
-from bench.common.text import list_names
+from bench.common.text import format_count, list_names
 from bench.reports.front.answer import FILE, Answer, read_answer
 from bench.reports.front.text import format_answer, format_changes
 from bench.reports.kinds import CLAIMS, FRONT, RATE, REPORTS, build_reports
@@ -33,7 +33,7 @@ REPORTED = (RATE, LATENCY, CLAIMS, FRONT)  # kinds, in the order in which they a
 def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed, differed, was named and is missing, or got worse."""
     store = Store(args.results)
-    chosen = _choose_codecs(args, store)
+    chosen = _choose_codecs(args)
     scope = choose_scope(args.dataset, chosen.specs, _list_named(args), store,
                          lambda dataset, specs: plan_evaluation(args, dataset, specs, chosen, store),
                          allow_partial=args.allow_partial)
@@ -54,18 +54,18 @@ def run(args: argparse.Namespace) -> int:
     _write_reports(args, scope.datasets)
     answer, focus = read_answer(args.reports / FILE), _list_focus(args, chosen)
     _print_answer(args, scope, answer, focus)
-    for step in _list_steps(args, scope, chosen, answer):
+    for step in _list_steps(args, scope, chosen, answer, focus):
         print(f"next: {step}")
     worse = any(change.codec in focus or not focus for change in answer.worse)
     return max(*codes, EXIT_INCOMPLETE if worse else EXIT_DONE)
 
 
-def _choose_codecs(args: argparse.Namespace, store: Store) -> Chosen:
-    """What the options ask for; nothing to measure where all of it is missing, but something of it is stored."""
+def _choose_codecs(args: argparse.Namespace) -> Chosen:
+    """What the options ask for; nothing to measure where all of it is missing, and anything else is stored."""
     try:
         return choose_measured(args)
     except NothingToRun as nothing:
-        if not any(store.path(args.dataset, one.what).exists() for one in nothing.missing):
+        if not StoredResults(args.results).datasets:
             raise
         return Chosen((), nothing.missing)
 
@@ -122,9 +122,13 @@ def _print_answer(args: argparse.Namespace, scope: Scope, answer: Answer, focus:
     print(f"report: {args.reports / 'index.html'}")
 
 
-def _list_steps(args: argparse.Namespace, scope: Scope, chosen: Chosen, answer: Answer) -> Iterator[str]:
+def _list_steps(args: argparse.Namespace, scope: Scope, chosen: Chosen, answer: Answer,
+                focus: Sequence[str]) -> Iterator[str]:
     """What a user may do next."""
-    if answer.changes:
+    unseen = [change for change in answer.changes if focus and change.codec not in focus]
+    if unseen:
+        yield f"make claims shows {format_count(len(unseen), 'change')} of other codecs since the accepted state"
+    elif answer.changes:
         yield 'make claims ARGS="--accept" makes this the accepted state, which the next run is compared with'
     if lacking := [one.what for one in chosen.missing if one.line]:
         yield (f"weights of what is missing ({list_names(lacking, most=3)}) go to checkpoints/VARIANT/LAMBDA.pth.tar: "

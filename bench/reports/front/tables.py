@@ -22,6 +22,8 @@ from bench.results.labels import MINIATURE_NOTE
 
 RATE_NOTE = (f"BD-rate by PSNR (95 % over images, where single images of both are known); negative: fewer bits; "
              f"{NO_BD_RATE}: too little quality in common. {PUBLISHED_NOTE}")
+SEED_NOTE = ("Intervals are over images alone. Another seed moves a miniature too: a set's report says by how much, "
+             "and smaller differences say nothing about the variants.")
 CLAIMS_NOTE = "Claims: supported or reproduced / refuted / open."
 CHANGE_COLUMNS: tuple[Column[AnswerChange], ...] = (
     Column("effect", "Effect", of=lambda change: "worse" if change.worse else "better"),
@@ -73,7 +75,7 @@ def miniature_table(answer: Answer) -> Table | None:
                                      f"{dataset.heading} vs {dataset.base_miniature}") for dataset in answer.datasets),
                *COST_COLUMNS, CLAIMS]
     return _make_table("answer_miniatures", "Miniatures against that of the baseline", columns, rows,
-                       [MINIATURE_NOTE, RATE_NOTE, *_cost_notes(rows), CLAIMS_NOTE])
+                       [MINIATURE_NOTE, RATE_NOTE, SEED_NOTE, *_cost_notes(rows), CLAIMS_NOTE])
 
 
 def _make_table(name: str, title: str, columns: Sequence[Column[AnswerRow]], rows: Sequence[AnswerRow],
