@@ -9,7 +9,6 @@ import datetime
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -67,8 +66,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
                 raise CodecError(series.fault)
             decoder = decoder or stack.enter_context(DecoderProcess())
             decoder.prepare(unit.spec, torch=unit.torch_options, timeout_s=unit.decode_timeout_s)
-            scorer = stack.enter_context(_make_scorer(unit))
-            run = _Run(unit, series, provenance, decoder, scorer, stopwatch, _make_stream_folder(unit, stack))
+            run = _Run(unit, series, provenance, decoder, stopwatch, _make_stream_folder(unit, stack))
         except Exception as error:
             _stop_if_disk_is_full(error)
             yield from (failed_row(unit, image, series, error, provenance) for image in unit.images)
@@ -130,10 +128,10 @@ class _Run:
     """The codec, its decoder process and the folder of files, for the duration of one unit."""
 
     def __init__(self, unit: Unit, series: Series, provenance: Provenance, decoder: DecoderProcess,
-                 scorer: Executor, stopwatch: Stopwatch, folder: Path) -> None:
+                 stopwatch: Stopwatch, folder: Path) -> None:
         self.codec: Codec = build_codec(unit.spec)
         self.unit, self.series, self.provenance = unit, series, provenance
-        self.decoder, self.folder, self._scorer, self._stopwatch = decoder, folder, scorer, stopwatch
+        self.decoder, self.folder, self._stopwatch = decoder, folder, stopwatch
         self._is_warm = False
 
     def measure(self, image: UnitImage) -> Row:
@@ -158,18 +156,14 @@ class _Run:
 
         metrics = dict.fromkeys((*self.unit.metrics, *self.unit.stored_metrics))
         self._stopwatch.begin(SCORING)
-        scoring = self._scorer.submit(measure_quality, original, decoded, metrics)
-        try:
-            comparison = self._compare_with_encoder(encoding, decoded)
-            digests = {"stream_sha256": hashlib.sha256(encoding.stream).hexdigest(),
-                       "pixels_sha256": sha256_of_pixels(original), "reconstruction_sha256": sha256_of_pixels(decoded)}
-        finally:
-            wait([scoring])  # nothing runs beside the next timed call
-        quality = scoring.result()
+        quality = measure_quality(original, decoded, metrics)
+        self._stopwatch.begin(CODING)
+        comparison = self._compare_with_encoder(encoding, decoded)
         self._stopwatch.begin(FILES)
         values = {
             "width": width, "height": height, "padding": encoding.padding,
-            **digests,
+            "stream_sha256": hashlib.sha256(encoding.stream).hexdigest(),
+            "pixels_sha256": sha256_of_pixels(original), "reconstruction_sha256": sha256_of_pixels(decoded),
             "quality": quality.values, "quality_missing": quality.missing, "quality_versions": quality.versions,
             **costs, **rate_fields(encoding, costs["bytes_total"], width * height),
             **comparison,
@@ -240,16 +234,6 @@ class _Run:
             raise CodecError(f"the encoder's own image is {own.shape}, the decoder's {decoded.shape}")
         difference = int(np.abs(own.astype(np.int16) - decoded).max())
         return {"decode_matches": difference == 0, "decode_max_abs_difference": difference}
-
-
-def _make_scorer(unit: Unit) -> Executor:
-    """Return what scores a decoded image while it is compared with the encoder's own, neither of which is timed."""
-    if unit.torch_options is None:
-        return ThreadPoolExecutor(1)
-
-    from torch import get_num_threads, set_num_threads
-
-    return ThreadPoolExecutor(1, initializer=set_num_threads, initargs=(get_num_threads(),))  # a thread has its own
 
 
 def _make_stream_folder(unit: Unit, stack: ExitStack) -> Path:
