@@ -125,9 +125,9 @@ def _print_answer(args: argparse.Namespace, scope: Scope, answer: Answer, focus:
 def _list_steps(args: argparse.Namespace, scope: Scope, chosen: Chosen, answer: Answer,
                 focus: Sequence[str]) -> Iterator[str]:
     """What a user may do next."""
-    unseen = [change for change in answer.changes if focus and change.codec not in focus]
+    unseen = len(answer.changes) - len(answer.choose_changes(focus))
     if unseen:
-        yield f"make claims shows {format_count(len(unseen), 'change')} of other codecs since the accepted state"
+        yield f"make claims shows {format_count(unseen, 'change')} of other codecs since the accepted state"
     elif answer.changes:
         yield 'make claims ARGS="--accept" makes this the accepted state, which the next run is compared with'
     if lacking := [one.what for one in chosen.missing if one.line]:

@@ -58,9 +58,8 @@ def plan_evaluation(args: argparse.Namespace, dataset: Dataset, specs: Sequence[
 
 def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store) -> Mapping[str, Sequence[Row]]:
     """Measure what a plan leaves to do, print what it gave, and return the stored rows of each of its series."""
-    images = sum(len(planned.unit.images) for planned in plan.pending)
-    if images:
-        with Progress(plan.make_forecast(), images) as progress:
+    if plan.images_to_run:
+        with Progress(plan.make_forecast(), plan.images_to_run) as progress:
             evaluate(plan, store, progress, remeasure=args.remeasure, keep_failures=args.keep_failures)
     rows = stored_rows(plan, store)
     if summary := summarise(plan, rows):

@@ -28,8 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.reports.page.render import to_text
     from bench.reports.rate.reproduction import describe_reproduction, describe_wrong, reproduction_table
 
-    images = sum(len(planned.unit.images) for planned in plan.evaluation.units)
-    with Progress(plan.evaluation.make_forecast(), images) as progress:
+    with Progress(plan.evaluation.make_forecast(), plan.evaluation.images_to_run) as progress:
         found = list(reproduce(plan, store, progress))
     print(to_text(reproduction_table(found, plan.evaluation.dataset.title, by_point=True)))
     print(f"\n{describe_reproduction(found)}")

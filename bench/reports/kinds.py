@@ -16,14 +16,13 @@ from bench.common.registry import Registry
 from bench.reports.page.inputs import digest_report
 from bench.reports.page.written import WrittenReport, read_manifest
 from bench.results.reproductions import FOLDER as REPRODUCTION
-from bench.results.stored import LATENCY, StoredResults
+from bench.results.stored import LATENCY, TRIAL, StoredResults
 
 if TYPE_CHECKING:
     from bench.reports.page.pages import Report
 
 CLAIMS, FRONT, RATE = "claims", "front", "rate"
 SEARCH, TRAINING = "search", "training"  # folders of stored results too
-TRIAL = "trial.json"
 
 
 @dataclass(frozen=True)

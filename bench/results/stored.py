@@ -18,6 +18,7 @@ from bench.results.store import Store, read_rows
 from bench.results.training_logs import Training, read_trainings
 
 LATENCY = "latency"  # folder of the devices that latencies were measured on
+TRIAL = "trial.json"  # record of a trial, in a folder of its own
 
 T = TypeVar("T")
 

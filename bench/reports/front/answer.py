@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -196,6 +197,10 @@ class Answer(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     def worse(self) -> tuple[AnswerChange, ...]:
         """The changes for the worse."""
         return tuple(change for change in self.changes if change.worse)
+
+    def choose_changes(self, codecs: Collection[str]) -> list[AnswerChange]:
+        """Return the changes of these codecs, and of what all have in common; all where none are named."""
+        return [change for change in self.changes if not codecs or change.codec in (*codecs, "")]
 
 
 def read_answer(path: Path) -> Answer:

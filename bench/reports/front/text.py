@@ -214,7 +214,7 @@ def format_changes(answer: Answer, codecs: Collection[str] = ()) -> str:
     """
     if not answer.compared:
         return "No state was accepted yet, so that nothing is compared: python -m bench claims --accept"
-    changes = [change for change in answer.changes if not codecs or change.codec in (*codecs, "")]
+    changes = answer.choose_changes(codecs)
     if not changes:
         return "Since the accepted state nothing got better or worse beyond its uncertainty."
 

@@ -13,6 +13,7 @@ from bench.results.latency_selection import DEFAULT
 from bench.results.machines import find_machine, is_from
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
+from bench.results.stored import LATENCY
 from bench.runners.evaluate.stopwatch import CODING, FILES, SCORING, STARTING
 from bench.runners.forecast import ELSEWHERE, GUESSED, HERE, Forecast, Kind
 
@@ -197,7 +198,7 @@ class UnitTimes:
         """Return the seconds per megapixel of a model's profile: the variant's, or that of its architecture."""
         names = [spec.name] if spec.settings.get("miniature") else [spec.name, str(spec.settings.get("model"))]
         for name in names:
-            rows = [row for path in sorted(self._root.glob(f"latency/*/{file_name(name)}.jsonl"))
+            rows = [row for path in sorted(self._root.glob(f"{LATENCY}/*/{file_name(name)}.jsonl"))
                     for row in read_rows(path, LatencyRow)]
             passes = {row.direction: median(row.samples_s) * 1e6 / (row.width * row.height) for row in rows
                       if row.status == OK and row.configuration == DEFAULT and row.device.startswith(device)}

@@ -62,6 +62,11 @@ class EvaluationPlan:
         return tuple(planned for planned in self.units if planned.unit.images)
 
     @property
+    def images_to_run(self) -> int:
+        """How many images have to be measured or scored, over all units."""
+        return sum(len(planned.unit.images) for planned in self.units)
+
+    @property
     def expected_s(self) -> float:
         """Seconds that the run is expected to take."""
         return self.make_forecast().left_s()

@@ -9,7 +9,7 @@ from bench.codecs.learned import LEARNED
 from bench.common.import_paths import is_import_path
 from bench.common.text import format_duration
 from bench.results.latency_rows import DIRECTIONS
-from bench.results.latency_selection import BASE, DEFAULT, Case
+from bench.results.latency_selection import BASE, DEFAULT, USUAL_SHAPE, Case
 from bench.results.machines import find_machine, is_from
 from bench.runners.evaluate.plan import EvaluationPlan
 from bench.runners.machine import usable_cores
@@ -17,7 +17,7 @@ from bench.runners.profile import ROUNDS
 from bench.runners.profile.expected import expect_profile_s
 from bench.variants import Variant, find_usual_weights, label_weights, load_variants
 
-SHAPE = "768x512"
+SHAPE = "x".join(map(str, USUAL_SHAPE))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import msgspec
 from bench.common.errors import ConfigurationError
 from bench.common.files import write_whole
 from bench.results.schema import Number, convert_values, parse_object
+from bench.results.stored import TRIAL
 
-RECORD_NAME = "trial.json"
 TrialEnd = Literal["complete", "pruned", "failed"]
 COMPLETE: Literal["complete"] = "complete"
 PRUNED: Literal["pruned"] = "pruned"
@@ -74,7 +74,7 @@ def describe_setting(setting: Setting) -> str:
 def write_trial(folder: Path, trial: Trial) -> None:
     """Write ``trial`` to its folder, whole or not at all."""
     stored = msgspec.json.encode(msgspec.structs.replace(trial, place=""))
-    write_whole(folder / RECORD_NAME, msgspec.json.format(stored, indent=1) + b"\n")
+    write_whole(folder / TRIAL, msgspec.json.format(stored, indent=1) + b"\n")
 
 
 def read_trial(path: Path) -> Trial:
@@ -96,7 +96,7 @@ def read_trials(folder: Path) -> list[Trial]:
     Raises:
         ConfigurationError: there is none, or one is damaged.
     """
-    trials = [read_trial(path) for path in sorted(folder.rglob(RECORD_NAME))]
+    trials = [read_trial(path) for path in sorted(folder.rglob(TRIAL))]
     if not trials:
-        raise ConfigurationError(f"there is no trial below {folder}", f"trials are folders with a {RECORD_NAME}")
+        raise ConfigurationError(f"there is no trial below {folder}", f"trials are folders with a {TRIAL}")
     return trials

@@ -21,13 +21,14 @@ from optuna.trial import TrialState
 
 from bench.common.errors import ConfigurationError
 from bench.common.locks import FolderInUse, lock_folder
+from bench.results.stored import TRIAL
 from bench.results.training_logs import read_log
 from bench.training.balance.balancing import LossBelowMinimum
 from bench.training.data import Images
 from bench.training.optimise.guard import TrainingDiverged, make_divergence
 from bench.training.processes import Processes
 from bench.training.search.plan import TPE, SearchPlan
-from bench.training.search.record import COMPLETE, FAILED, PRUNED, RECORD_NAME, Trial, TrialEnd, read_trial, write_trial
+from bench.training.search.record import COMPLETE, FAILED, PRUNED, Trial, TrialEnd, read_trial, write_trial
 from bench.training.start.transfer import Prepare
 from bench.training.state import LOG_NAME
 from bench.training.trainer import Trainer
@@ -91,7 +92,7 @@ class Search:
 
     def read_complete_trials(self) -> list[Trial]:
         """Complete trials so far, whoever made them."""
-        trials = [read_trial(path) for path in sorted(self.folder.glob(f"*/{RECORD_NAME}"))]
+        trials = [read_trial(path) for path in sorted(self.folder.glob(f"*/{TRIAL}"))]
         return [trial for trial in trials if trial.state == COMPLETE]
 
     def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -144,8 +145,8 @@ class Search:
     def _record_trial(self, trial: optuna.trial.Trial) -> Trial:
         """The record of a trial, after its training; one that is there already was not told to the journal yet."""
         place, plan = self._place(trial.number), self.plan
-        if (place / RECORD_NAME).exists():
-            return read_trial(place / RECORD_NAME)
+        if (place / TRIAL).exists():
+            return read_trial(place / TRIAL)
 
         values = self._suggest_values(trial)
         with (place / OUTPUT_NAME).open("a") as output, redirect_stdout(output), closing(
