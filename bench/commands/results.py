@@ -18,6 +18,7 @@ from bench.common.text import format_count
 from bench.datasets import load_catalogue, read_rgb8
 from bench.datasets.locate import find_copy
 from bench.metrics.quality import known_metrics
+from bench.results.crosschecks import Crosscheck
 from bench.results.latency_rows import LatencyRow
 from bench.results.machines import name_machine
 from bench.results.reproductions import Reproduction
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_rows(root: Path) -> int:
-    stored: dict[type[Any], list[Any]] = {Row: [], LatencyRow: [], Reproduction: []}
+    stored: dict[type[Any], list[Any]] = {Row: [], LatencyRow: [], Reproduction: [], Crosscheck: []}
     for path, kind in find_row_files(root):
         stored[kind] += read_rows(path, kind)
     rows = stored[Row]
@@ -59,7 +60,7 @@ def _list_rows(root: Path) -> int:
     } for (dataset, name), own in sorted(groups.items())]
     print(tabulate(table, "keys"))
 
-    for kind, what in ((LatencyRow, "latencies"), (Reproduction, "reproductions")):
+    for kind, what in ((LatencyRow, "latencies"), (Reproduction, "reproductions"), (Crosscheck, "crosschecks")):
         if stored[kind]:
             print(f"\nand {format_count(len(stored[kind]), 'row')} of {what}")
     return EXIT_DONE

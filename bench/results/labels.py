@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
+from bench.results.crosschecks import Crosscheck
 from bench.results.latency_rows import LatencyRow
 from bench.results.reproductions import Reproduction
 from bench.results.row_selection import Selection
@@ -21,7 +22,7 @@ MINIATURE_NOTE = (
 )
 
 
-def label_codecs(rows: Iterable[Row | LatencyRow | Reproduction]) -> dict[str, str]:
+def label_codecs(rows: Iterable[Row | LatencyRow | Reproduction | Crosscheck]) -> dict[str, str]:
     """Return what tables and plots call each codec, by name: unique, and saying "miniature" where the model is one.
 
     Args:

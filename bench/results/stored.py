@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.common.folders import BASELINE
+from bench.results.crosschecks import Crosscheck, read_crosschecks
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
 from bench.results.machines import Machine, keep_from
@@ -75,6 +76,10 @@ class StoredResults:
         """Return what measuring rows of ``dataset`` again gave, see :func:`read_reproductions`."""
         return self.derive(_read_reproductions, dataset)
 
+    def crosschecks(self, dataset: str) -> list[Crosscheck]:
+        """Return what decoding files of ``dataset`` under other settings gave, see :func:`read_crosschecks`."""
+        return self.derive(_read_crosschecks, dataset)
+
     def latencies(self, device: str) -> LatencySelection:
         """Return the chosen rows of the folder ``device``, none where none are stored.
 
@@ -100,6 +105,10 @@ def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
 
 def _read_reproductions(results: StoredResults, dataset: str) -> list[Reproduction]:
     return read_reproductions(results.root, dataset, results.rows(dataset))
+
+
+def _read_crosschecks(results: StoredResults, dataset: str) -> list[Crosscheck]:
+    return read_crosschecks(results.root, dataset)
 
 
 def _select_rows(results: StoredResults, dataset: str) -> Selection:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.common.folders import BASELINE
+from bench.results.crosschecks import FOLDER as CROSSCHECK
+from bench.results.crosschecks import Crosscheck
 from bench.results.latency_rows import LatencyRow
 from bench.results.machines import name_machine
 from bench.results.reproductions import FOLDER as REPRODUCTION
@@ -53,7 +55,7 @@ class Upkeep:
 
 
 def find_row_files(root: Path) -> Iterator[tuple[Path, type[Any]]]:
-    """Yield the files of rows under a folder of results, and their kind: of images, of latencies, of reproductions.
+    """Yield the files of rows under a folder of results, and the kind of their rows.
 
     Args:
         root: folder of results.
@@ -65,6 +67,8 @@ def find_row_files(root: Path) -> Iterator[tuple[Path, type[Any]]]:
         yield path, LatencyRow
     for path in sorted((root / REPRODUCTION).glob("*/*.jsonl")):
         yield path, Reproduction
+    for path in sorted((root / CROSSCHECK).glob("*/*.jsonl")):
+        yield path, Crosscheck
 
 
 def migrate_file(path: Path, kind: type[R], complete: Callable[[R], R] = lambda row: row) -> Upkeep:
@@ -119,10 +123,13 @@ def prune_file(path: Path, kind: type[Any]) -> Upkeep:
                   shared=sum(number > 1 for number in machines.values()) if kind is Row else 0)
 
 
-def _key_to_supersede(row: Row | LatencyRow | Reproduction) -> tuple[str, ...]:
+def _key_to_supersede(row: Row | LatencyRow | Reproduction | Crosscheck) -> tuple[str, ...]:
     """What a later row has to share; latencies of an earlier session stay, since others took turns with them."""
     if isinstance(row, LatencyRow):
         return row.session, row.key
+    if isinstance(row, Crosscheck):
+        return row.key, *row.crossing
+
     made = name_machine(row.provenance)
     return (made, row.row_machine, row.key) if isinstance(row, Reproduction) else (made, row.key)
 
