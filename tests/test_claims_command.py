@@ -65,7 +65,9 @@ def test_nothing_changes_after_accepting(results, capsys):
     assert {path.name for path in (results / "baseline").iterdir()} == {"curves.jsonl", "costs.jsonl", "verdicts.jsonl"}
     capsys.readouterr()
     assert claims(results) == EXIT_DONE
-    assert "worse" not in capsys.readouterr().out.lower().replace("nothing got worse", "")
+    shown = capsys.readouterr().out
+    assert "Accepted state (results/baseline): unchanged" in shown and "WORSE" not in shown
+    assert "compared: 2 curves, 4 timings, " in shown
 
 
 def worse_after(results: Path, capsys, *arguments: str) -> str:
@@ -80,6 +82,7 @@ def test_one_percent_more_rate_is_found_and_named(results, capsys):
     store_rates(results, VARIANT, 100 * (0.96 * 1.01 - 1))
     shown = worse_after(results, capsys)
     assert "rate moved by +1.00 %" in shown and "24 of 24 images" in shown
+    assert "Accepted state (results/baseline): 2 numbers got worse, 0 better; compared: 2 curves" in shown
 
 
 def test_a_twentieth_of_a_decibel_is_found_and_named(results, capsys):
@@ -200,6 +203,7 @@ def test_one_variant_or_claim_by_name(results, capsys):
     assert claims(results, "slower") == EXIT_DONE
     shown = capsys.readouterr().out
     assert "slower" in shown and "saves" not in shown
+    assert "1 claim about full-width models was tested" in shown and "over all 2 that were tested" in shown
     assert claims(results, "nothing") == EXIT_BAD_INPUT
     assert claims(results, "slower", "--accept") == EXIT_BAD_INPUT
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.claims.catalogue import Claim, load_claims
-from bench.claims.judgement import is_marked, judge_all
+from bench.claims.judgement import describe_correction, is_marked, judge_all
 from bench.claims.result import ClaimsResult, Judgement
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.results.rows import Row
@@ -220,7 +221,26 @@ def test_many_claims_are_corrected(tmp_path):
     assert all(one.adjusted_p == pytest.approx(min(1, 40 * weak.p_value)) for one in many.judgements)
     assert weak.verdict in (SUPPORTED, UNDECIDED)
     assert any(map(is_marked, many.judgements)) == (weak.verdict == SUPPORTED and 40 * weak.p_value >= 0.05)
-    assert "Holm" in many.multiplicity
+    assert "40 claims about full-width models were tested" in many.multiplicity
+    assert ("Holm's correction over all 40 that were tested" in many.multiplicity) == (weak.verdict == SUPPORTED)
+
+
+def test_correction_is_told_of_the_shown_claims(tmp_path):
+    """It is over all that were tested; counted are those that readers see."""
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -4)
+    bounds = {"first": (-5, -3), "second": (-9, -6), "third": (-6, -2)}
+    all_three = judge_all([claim(name, change_percent=ends) for name, ends in bounds.items()],
+                          StoredResults(tmp_path)).judgements
+    assert [one.verdict for one in all_three] == [SUPPORTED, REFUTED, SUPPORTED]
+
+    said = describe_correction(all_three, all_three[1:])
+    assert said.startswith("2 claims about full-width models were tested")
+    assert "of the 2 supported or refuted ones 2 outlast Holm's correction over all 3 that were tested." in said
+    assert describe_correction(all_three, all_three[:1]).startswith("1 claim about full-width models was tested")
+    untested = [replace(one, p_value=None, adjusted_p=None) for one in all_three]
+    assert describe_correction(all_three, untested[:2]) == (
+        "No claim was tested on samples: all decided ones are exact.")
 
 
 def test_power_and_false_alarms(tmp_path):

@@ -11,6 +11,7 @@ from bench.claims.curves import Curves
 from bench.claims.rate_findings import USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Finding, Judgement
 from bench.claims.wording import explain_verdict, find_rounding
+from bench.common.text import format_count
 from bench.metrics.statistics.estimates import Exact
 from bench.metrics.statistics.verdicts import (
     INVALID,
@@ -58,8 +59,9 @@ def judge_all(claims: Iterable[Claim], results: StoredResults,
             found = _judge_claim(claim, sources, miniature=True)
             judgements += [judgement for judgement in found if judgement.verdict != NOT_MEASURED]
 
-    corrected, statement = _correct_for_many(judgements)
-    return ClaimsResult(tuple(corrected), tuple(sources.rates.pairs.values()), multiplicity=statement)
+    corrected = _correct_for_many(judgements)
+    return ClaimsResult(tuple(corrected), tuple(sources.rates.pairs.values()),
+                        multiplicity=describe_correction(corrected, corrected))
 
 
 def judge_results(results: StoredResults) -> ClaimsResult:
@@ -160,27 +162,44 @@ def _find_weaker_end(claim: Claim, finding: Finding) -> tuple[float, bool, float
     return end, claim.lower_is_better, floor
 
 
-def _correct_for_many(judgements: Sequence[Judgement]) -> tuple[list[Judgement], str]:
-    """Add p values corrected for all tested claims of a kind of models, and say what that changes."""
-    result, statements = list(judgements), []
+def _correct_for_many(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Add p values corrected for all tested claims of a kind of models."""
+    result = list(judgements)
     for miniature in (False, True):
         tested = {index: one.p_value for index, one in enumerate(result)
                   if one.miniature == miniature and one.p_value is not None}
-        if not tested:
-            continue
-
         for index, p_value in zip(tested, adjust_by_holm(list(tested.values()))):
             judged = replace(result[index], adjusted_p=float(p_value))
             if is_marked(judged):
                 judged = replace(judged, reason=f"{judged.reason} (no longer once corrected for {len(tested)} claims)")
             result[index] = judged
-        decided = [result[index] for index in tested if result[index].verdict in (SUPPORTED, REFUTED)]
+    return result
+
+
+def describe_correction(judgements: Iterable[Judgement], shown: Sequence[Judgement]) -> str:
+    """Say what the correction for many claims means for those that are shown.
+
+    Args:
+        judgements: all, which the correction is over.
+        shown: those of them that readers see.
+    """
+    judgements, statements = list(judgements), []
+    for miniature, kind in ((False, "full-width models"), (True, "miniatures")):
+        total, tested = ([one for one in group if one.miniature == miniature and one.p_value is not None]
+                         for group in (judgements, shown))
+        if not tested:
+            continue
+        decided = [one for one in tested if one.verdict in (SUPPORTED, REFUTED)]
         lost = sum(map(is_marked, decided))
-        statements.append(
-            f"{len(tested)} claims about {'miniatures' if miniature else 'full-width models'} were tested on "
-            f"samples, each at a one-sided 5 %. Holm's correction over all of them leaves {len(decided) - lost} of "
-            f"{len(decided)} supported or refuted ones; the other {lost} are marked.")
-    return result, " ".join(statements) or "No claim was tested on samples: all decided ones are exact."
+        were = "was" if len(tested) == 1 else "were"
+        statement = (f"{format_count(len(tested), 'claim')} about {kind} {were} tested on samples, each at a one-sided "
+                     "5 %")
+        if decided:
+            statement += (f"; of the {len(decided)} supported or refuted ones {len(decided) - lost} outlast Holm's "
+                          f"correction over all {len(total)} that were tested"
+                          f"{'; the others are marked' if lost else ''}")
+        statements.append(f"{statement}.")
+    return " ".join(statements) or "No claim was tested on samples: all decided ones are exact."
 
 
 def is_marked(judgement: Judgement) -> bool:

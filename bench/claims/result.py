@@ -151,7 +151,7 @@ class ClaimsResult:
 
     Attributes:
         multiplicity: how the verdicts account for being many.
-        compared: there is an accepted state, which ``changes`` are against.
+        compared: what of the accepted state ``changes`` are against; empty where none was accepted.
     """
 
     judgements: tuple[Judgement, ...]
@@ -159,7 +159,7 @@ class ClaimsResult:
     changes: tuple[Change, ...] = ()
     remarks: tuple[str, ...] = ()
     multiplicity: str = ""
-    compared: bool = False
+    compared: str = ""
 
     @cached_property
     def counts(self) -> Counter[str]:

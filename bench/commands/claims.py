@@ -76,13 +76,14 @@ def judge_chosen(results: StoredResults, names: Sequence[str]) -> ClaimsResult:
     """
     from bench.claims.catalogue import load_claims
     from bench.claims.changes import compare_with_accepted
-    from bench.claims.judgement import judge_results
+    from bench.claims.judgement import describe_correction, judge_results
 
     if not names:
         return results.derive(compare_with_accepted)
     chosen = choose_claims(load_claims(), names)
     result = results.derive(judge_results)  # all: the correction is for all claims, whichever are looked at
-    return replace(result, judgements=tuple(one for one in result.judgements if one.claim.name in chosen))
+    shown = tuple(one for one in result.judgements if one.claim.name in chosen)
+    return replace(result, judgements=shown, multiplicity=describe_correction(result.judgements, shown))
 
 
 def draw_pairs(results: StoredResults, names: Sequence[str], reports_dir: Path) -> None:

@@ -7,12 +7,14 @@ from operator import itemgetter
 
 from bench.claims.judgement import is_marked
 from bench.claims.result import Change, ClaimsResult, Judgement
+from bench.common.text import format_count
 from bench.metrics.statistics.verdicts import REFUTED, REPRODUCED, SUPPORTED, VERDICTS
 from bench.reports.claims.tables import MINIATURES, claim_columns
 from bench.reports.claims.text import MARK_NOTE, Names
 from bench.reports.page.render import to_text
 from bench.reports.page.table import Column, Table
 
+ACCEPTED = "results/baseline"
 DECIDED = (REPRODUCED, SUPPORTED, REFUTED)
 DECIDED_KEYS = ("claim", "where", "claimed", "measured", "interval", "verdict")
 
@@ -49,4 +51,14 @@ def summary_text(result: ClaimsResult) -> str:
     notes = dict.fromkeys(note for table in tables for note in table.notes)
     changes = [f"{'WORSE' if change.worse else 'better'}: {change.kind} of {change.what}: {change_text(change)}"
                for change in result.changes]
-    return "\n\n".join(filter(None, [*map(to_text, tables), "\n".join(notes), *changes]))
+    return "\n\n".join(filter(None, [*map(to_text, tables), "\n".join(notes), *changes, comparison_text(result)]))
+
+
+def comparison_text(result: ClaimsResult) -> str:
+    """Say what was compared with the accepted state, and what came of it; nothing where nothing was."""
+    if not result.compared:
+        return ""
+    better, worse = len(result.changes) - len(result.worse), len(result.worse)
+    found = (f"{format_count(worse, 'number')} got worse, {better} better" if result.changes
+             else "unchanged, nothing got better or worse beyond its uncertainty")
+    return f"Accepted state ({ACCEPTED}): {found}; compared: {result.compared}."

@@ -147,8 +147,9 @@ def value_table(judgements: Iterable[Judgement], names: Names) -> Table:
 def changes_table(result: ClaimsResult) -> Table:
     """What differs from the accepted state, what got worse first."""
     ordered = sorted(result.changes, key=lambda change: not change.worse)
+    compared = f" Compared: {result.compared}." if result.compared else ""
     notes = ("Only what is beyond its uncertainty; the accepted state is results/baseline, "
-             "set with python -m bench claims --accept.",)
+             f"set with python -m bench claims --accept.{compared}",)
     return Table.from_records("changes", "Changes against the accepted state", CHANGE_COLUMNS, ordered, notes=notes)
 
 

@@ -36,7 +36,7 @@ def make_answer(results: StoredResults) -> Answer:
     rows = tuple(_make_row(row, rates, costs, claims) for row in _list_codecs(results, variants))
     known = tuple(row for row in rows if row.rates or row.costs or not row.miniature)
     return Answer(datasets=tuple(datasets), rows=known, claims=claims,
-                  changes=tuple(map(describe_change, judged.changes)), compared=judged.compared)
+                  changes=tuple(map(describe_change, judged.changes)), compared=bool(judged.compared))
 
 
 def _list_codecs(results: StoredResults, variants: Mapping[str, Variant]) -> Iterator[AnswerRow]:
