@@ -9,11 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import faulty_codecs
 import pytest
 import torch
+from birds import server  # noqa: F401 (a fixture)
 from msgspec.structs import replace
 from tiny_models import TINY, tiny_model
 
@@ -136,7 +138,7 @@ def test_what_is_new_is_measured_on_the_sample_where_the_images_can_not_be_had(
     shown = capsys.readouterr()
     assert files_of(place / "results" / "shapes") == stored
     assert {row.name for row in rows_of(place, "sample")} == {"deflate"} and len(rows_of(place, "sample")) == 3
-    assert "embedded set 'sample'" in shown.out and str(place / "data" / "shapes") in shown.err
+    assert "embedded set 'sample'" in shown.out and "shapes: 1 of 2 images is missing" in shown.err
     assert (place / "reports" / "sample").is_dir() and (place / "reports" / "shapes").is_dir()
 
 
@@ -148,12 +150,41 @@ def test_the_sample_takes_the_place_of_a_set_of_which_nothing_is_here(place: Pat
     assert "in its place" in capsys.readouterr().out
 
 
-def test_an_incomplete_set_of_which_nothing_is_stored_is_bad_input(place: Path, capsys: pytest.CaptureFixture) -> None:
-    (place / "data" / "shapes" / "image00.png").unlink()
-    assert bench("shapes", "--codecs", "deflate") == EXIT_BAD_INPUT
-    assert "--allow-partial" in capsys.readouterr().err
+@pytest.mark.parametrize("damage", [
+    Path.unlink, lambda path: shutil.copy(path.with_name("image01.png"), path)])
+def test_a_part_of_a_set_is_not_worse_than_nothing_of_it(place: Path, capsys: pytest.CaptureFixture,
+                                                         damage: Callable[[Path], object]) -> None:
+    """The whole answer on the sample, and what to do for the set; a part is measured only where the user says so."""
+    damage(place / "data" / "shapes" / "image00.png")
+    assert bench("shapes", "--codecs", "deflate", "--points", "s4") == EXIT_DONE
+    said = capsys.readouterr()
+    assert len(rows_of(place, "sample")) == 3 and not rows_of(place, "shapes")
+    assert "in its place" in said.out and "--allow-partial measures on the " in said.out
+    (fault,) = [line for line in said.err.splitlines() if "shapes" in line]
+    assert fault.startswith("shapes: 1 of 2 images is ")
+
     assert bench("shapes", "--codecs", "deflate", "--allow-partial", "--points", "s4") == EXIT_DONE
-    assert len(rows_of(place, "shapes")) == 1
+    assert "in its place" not in capsys.readouterr().out
+    assert {row.name for row in rows_of(place, "shapes")} == {"deflate"}
+
+
+def test_a_download_that_fails_costs_a_line_where_something_takes_its_place(
+        place: Path, server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    """Folders and addresses are told in full where nothing does."""
+    monkeypatch.setenv("no_proxy", "*")
+    shutil.rmtree(place / "data" / "shapes")
+    with (place / "datasets.yaml").open("a") as catalogue:
+        catalogue.write(f"  urls: ['{server.url}/{{name}}', '{server.url}/other/{{name}}']\n")
+    assert bench("shapes", "--codecs", "deflate", "--points", "s4") == EXIT_DONE
+    said = capsys.readouterr()
+    assert server.requests and server.url not in said.err + said.out
+    lines = [line for line in said.err.splitlines() if "shapes" in line or "download" in line]
+    assert lines == ["shapes: none of 2 images is here, the download failed: HTTP 404 File not found"]
+    assert "datasets fetch shapes" in said.out
+
+    assert main(["evaluate", "--dataset", "shapes", "--codecs", "deflate"]) == EXIT_BAD_INPUT
+    told = capsys.readouterr().err
+    assert "looked in" in told and told.count(server.url) >= 4
 
 
 @pytest.mark.parametrize("arguments", [["kodka"], ["/no/such/folder"], ["shapes", "--codecs", "nothing"]])

@@ -9,7 +9,7 @@ import pytest
 from birds import FILES, PINNED, UNPINNED, birds, data, png_bytes, put, server  # noqa: F401 (fixtures)
 
 from bench.common.errors import DatasetError
-from bench.datasets import DatasetUnavailable, resolve_dataset
+from bench.datasets import DatasetIncomplete, DatasetUnavailable, resolve_dataset
 from bench.datasets.catalogue import ArchiveSpec, Source
 
 
@@ -46,8 +46,9 @@ def test_an_altered_image_is_not_overwritten(data, server):
 
 
 def test_fetching_stops_after_two_failures(data, server):
-    with pytest.raises(DatasetUnavailable, match="HTTP 404"):
+    with pytest.raises(DatasetUnavailable, match="HTTP 404") as caught:
         resolve_dataset("birds", catalogue=birds(urls=(server.url + "/{name}",)))
+    assert caught.value.gap == "none of 4 images is here, the download failed: HTTP 404 File not found"
     asked = {path for path in server.requests if path.startswith("/bird")}
     assert asked == {"/bird1.png", "/bird2.png"}
 
@@ -98,8 +99,9 @@ def test_an_archive_with_a_wrong_image_gives_nothing(data, server, images):
 
 def test_an_incomplete_archive(data, server):
     source = zipped(server, {name: FILES[name] for name in ("bird1.png", "bird2.png")})
-    with pytest.raises(DatasetError, match="missing bird3.png, bird4.png"):
+    with pytest.raises(DatasetIncomplete, match="missing bird3.png, bird4.png") as caught:
         resolve_dataset("birds", catalogue=birds(archive=ArchiveSpec((source,))))
+    assert (caught.value.gap, caught.value.here) == ("2 of 4 images are missing", 2)
 
 
 def test_two_at_once_do_not_disturb_each_other(data, server):

@@ -17,7 +17,20 @@ from bench.datasets.images import LOSSLESS_SUFFIXES
 from bench.datasets.locate import Location, download_folder, find_copy, search_roots
 
 
-class DatasetUnavailable(DatasetError):
+class DatasetIncomplete(DatasetError):
+    """Images of a set are missing or altered here, and could not be fetched.
+
+    Args:
+        gap: what is not here, in a line, with the reason why it could not be fetched.
+        here: how many images of the set are here, altered ones included.
+    """
+
+    def __init__(self, message: str, hint: str, gap: str, here: int) -> None:
+        super().__init__(message, hint)
+        self.gap, self.here = gap, here
+
+
+class DatasetUnavailable(DatasetIncomplete):
     """Not one image of a set is here, and none could be fetched."""
 
 
@@ -77,8 +90,8 @@ def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool
     Raises:
         ConfigurationError: neither a known name nor a folder.
         DatasetUnavailable: not one image is here and none could be fetched.
-        DatasetError: the set is incomplete or altered and ``allow_partial`` is not given; a folder is
-            missing or holds no image.
+        DatasetIncomplete: the set is incomplete or altered and ``allow_partial`` is not given.
+        DatasetError: a folder is missing or holds no image.
     """
     specs = load_catalogue() if catalogue is None else catalogue
     name = os.fspath(name_or_path)
@@ -109,20 +122,21 @@ def describe_published(name: str) -> Dataset | None:
 
 def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Dataset:
     location = find_copy(spec)
-    failure = ""
+    failed = None
     partial_will_do = allow_partial and location is not None
     if fetch and spec.addresses and not partial_will_do and (location is None or not location.complete):
         try:
             fetch_missing(spec, download_folder(spec))
-        except DownloadFailed as failed:
-            failure = str(failed)
+        except DownloadFailed as failure:
+            failed = failure
         location = find_copy(spec)
     if location is None:
         raise DatasetUnavailable(f"dataset '{spec.name}' is not on this machine",
-                                 _advise(spec, failure, None))
+                                 _advise(spec, failed, None), _summarise_gap(spec, failed, None), 0)
     if not location.complete and not allow_partial:
-        raise DatasetError(f"dataset '{spec.name}' is {describe_gaps(location)}",
-                           _advise(spec, failure, location))
+        raise DatasetIncomplete(f"dataset '{spec.name}' is {describe_gaps(location)}",
+                                _advise(spec, failed, location), _summarise_gap(spec, failed, location),
+                                len(spec.images) - len(location.named("missing")))
 
     images = tuple(ImageFile(state.spec.name, state.path, state.sha256 or "", state.verified)
                    for state in location.states if state.path is not None)
@@ -144,14 +158,28 @@ def describe_gaps(location: Location) -> str:
     return "; ".join(parts)
 
 
-def _advise(spec: DatasetSpec, failure: str, location: Location | None) -> str:
+def _summarise_gap(spec: DatasetSpec, failed: DownloadFailed | None, location: Location | None) -> str:
+    """Say in a line what is not here and why: "40 of 41 images are missing, the download failed: HTTP 404"."""
+    images = format_count(len(spec.images), "image")
+    if location is None:
+        gaps = [f"none of {images} is here"]
+    else:
+        counts = {word: len(location.named(word)) for word in ("missing", "altered")}
+        gaps = [f"{number} of {images} {'is' if number == 1 else 'are'} {word}"
+                for word, number in counts.items() if number]
+    if failed is not None:
+        gaps.append(f"the download failed: {'; '.join(failed.reasons)}")
+    return ", ".join(gaps)
+
+
+def _advise(spec: DatasetSpec, failed: DownloadFailed | None, location: Location | None) -> str:
     """Say where the set was looked for and how to get it."""
     folders = spec.folders[0] if len(spec.folders) == 1 else "{" + ",".join(spec.folders) + "}"
     lines = ["looked in:", *(f"  {root / folders}" for root in search_roots())]
     if spec.package is not None:
         lines.append(f"  the Python package {spec.package.name}: pip install {spec.package.distribution}")
-    if failure:
-        lines.append(failure)
+    if failed is not None:
+        lines.append(str(failed))
     elif spec.addresses:
         lines += ["not downloaded from:", *(f"  {url}" for url in spec.addresses)]
     lines += ["to get it:", f"  put the images into {download_folder(spec)}",

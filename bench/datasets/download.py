@@ -14,7 +14,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +35,15 @@ _BLOCK_BYTES = 1 << 16
 
 
 class DownloadFailed(DatasetError):
-    """No address gives the file, or there is no place for it."""
+    """No address gives the file, or there is no place for it.
+
+    Args:
+        reasons: why, in short, without addresses.
+    """
+
+    def __init__(self, message: str, hint: str = "", reasons: Iterable[str] = ()) -> None:
+        super().__init__(message, hint)
+        self.reasons = tuple(dict.fromkeys(reasons))
 
 
 class _Refused(Exception):
@@ -66,7 +74,7 @@ class Downloader:
             DownloadFailed: no source gives the file, or it can't be put there; names each address and reason.
             DatasetError: the disk is full.
         """
-        reasons = []
+        reasons: list[tuple[str, str]] = []
         for source in sources:
             part = _part_file(target, source)
             try:
@@ -75,10 +83,12 @@ class Downloader:
                 part.replace(target)
                 return
             except _Refused as refused:
-                reasons.append(f"{source.url}: {refused}")
+                reasons.append((source.url, str(refused)))
             except OSError as error:
                 raise explain_unwritable(part, error) from None
-        raise DownloadFailed("\n  ".join([f"{target.name} can't be downloaded:", *reasons]))
+        details = [f"{url}: {reason}" for url, reason in reasons]
+        raise DownloadFailed("\n  ".join([f"{target.name} can't be downloaded:", *details]),
+                             reasons=(reason for _, reason in reasons))
 
     def _fetch_from(self, source: Source, part: Path, label: str) -> None:
         host = urlsplit(source.url).netloc
@@ -208,7 +218,8 @@ def explain_unwritable(path: Path, error: OSError) -> DatasetError:
                             "make room or set BENCH_DATA to a folder on another disk, then run it again: "
                             "the download goes on where it stopped")
     return DownloadFailed(f"{path}: can't be written ({error.strerror})",
-                          "set BENCH_DATA to a folder that can be written")
+                          "set BENCH_DATA to a folder that can be written",
+                          [f"{path.parent} can't be written ({error.strerror})"])
 
 
 def _progress(label: str, total: int | None, start: int) -> tqdm:

@@ -35,16 +35,16 @@ def fetch_missing(spec: DatasetSpec, folder: Path) -> None:
 
 
 def _fetch_images(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
-    failures: list[str] = []
+    failures: list[DownloadFailed] = []
     for image in missing:
         try:
             downloader.fetch(spec.image_sources(image), folder / image.name)
         except DownloadFailed as failed:
-            failures.append(str(failed))
+            failures.append(failed)
             if len(failures) == FAILURES_BEFORE_GIVING_UP:
                 break
     if failures:
-        raise DownloadFailed("\n".join(failures))
+        raise _join_failures(failures)
 
 
 def _fetch_archive(spec: ArchiveSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
@@ -55,17 +55,23 @@ def _fetch_archive(spec: ArchiveSpec, missing: list[ImageSpec], folder: Path, do
             if (fault := find_fault(source, archive)) is not None:
                 raise DatasetError(f"{archive}: {fault}", "delete it and fetch it again")
             return _unpack(spec, missing, archive)
-    failures = []
+    failures: list[DownloadFailed] = []
     for source in spec.sources:
         archive = folder / archive_name(source)
         try:
             downloader.fetch([source], archive)
             return _unpack(spec, missing, archive)
-        except (DownloadFailed, ArchiveError) as failed:
-            failures.append(str(failed))
+        except DownloadFailed as failed:
+            failures.append(failed)
+        except ArchiveError as fault:
+            failures.append(DownloadFailed(str(fault), reasons=[f"{archive.name} is not the right archive"]))
         finally:
             archive.unlink(missing_ok=True)
-    raise DownloadFailed("\n".join(failures))
+    raise _join_failures(failures)
+
+
+def _join_failures(failures: list[DownloadFailed]) -> DownloadFailed:
+    return DownloadFailed("\n".join(map(str, failures)), reasons=(why for failed in failures for why in failed.reasons))
 
 
 def archive_name(source: Source) -> str:

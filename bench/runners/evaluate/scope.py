@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.common.errors import DatasetError
-from bench.datasets import Dataset, DatasetUnavailable, describe_published, resolve_dataset
+from bench.datasets import Dataset, DatasetIncomplete, describe_published, resolve_dataset
 from bench.results.store import Store
 from bench.runners.evaluate.plan import EvaluationPlan
 from bench.runners.evaluate.unit import identify
@@ -26,7 +26,7 @@ class Scope:
         plan: what is measured; None where nothing is.
         datasets: names of those whose results are shown, the wanted one first.
         notice: what is said of images that are not here; empty where all are.
-        fault: why they can't be had, and how to get them; empty where none are needed.
+        fault: why they can't be had, in short; empty where none are needed.
     """
 
     plan: EvaluationPlan | None
@@ -39,8 +39,8 @@ def choose_scope(name: str, specs: Sequence[CodecSpec], named: Collection[str], 
                  allow_partial: bool = False) -> Scope:
     """Return what to measure for the set ``name``, or for the folder at that path.
 
-    Images are fetched only where something has to be measured on them. Where they can't be had, what is stored is
-    shown, and what is stored nowhere is measured on the embedded set.
+    Images are fetched only where something has to be measured on them. Where not all of them can be had, what is stored
+    is shown, and what is stored nowhere is measured on the embedded set. A part of a set needs ``allow_partial``.
 
     Args:
         specs: what is wanted.
@@ -49,7 +49,7 @@ def choose_scope(name: str, specs: Sequence[CodecSpec], named: Collection[str], 
         allow_partial: take an incomplete or altered set as it is.
 
     Raises:
-        BenchError: there is no such set or folder, or it is incomplete and nothing of it is stored.
+        BenchError: there is no such set or folder, or its images could neither be had nor be replaced.
     """
     published = None if allow_partial else describe_published(name)
     if published is not None:
@@ -77,20 +77,36 @@ def _find_here(name: str) -> Dataset | None:
 def _replace_images(name: str, specs: Sequence[CodecSpec], named: Collection[str], store: Store, make_plan: Planner,
                     error: DatasetError) -> Scope:
     stored = {row.series for row in store.read(name)}
-    if not stored and not isinstance(error, DatasetUnavailable):
+    if not stored and not isinstance(error, DatasetIncomplete):
         raise error
 
-    fault = str(error)
+    fault = f"{name}: {error.gap}" if isinstance(error, DatasetIncomplete) else str(error)
+    remedy = _describe_remedy(name, error)
     if not stored:
-        plan = make_plan(resolve_dataset(SUBSTITUTE), specs)
-        return Scope(plan, (SUBSTITUTE, name), f"'{name}' can't be had here and nothing of it is stored: this is the "
-                                               f"embedded set '{SUBSTITUTE}' ({plan.dataset.coverage}) in its place",
-                     fault)
+        plan = make_plan(_find_substitute(error), specs)
+        return Scope(plan, (SUBSTITUTE, name), f"nothing of '{name}' is stored, and its images can't all be had here: "
+                                               f"this is the embedded set '{SUBSTITUTE}' ({plan.dataset.coverage}) in "
+                                               f"its place, beside what is published; {remedy}", fault)
     new = [spec for spec in specs if identify(spec).digest not in stored
            and (spec.name in named or CODECS.get(spec.codec).uses_torch)]
-    notice = f"the images of '{name}' can't be had here: this is what is stored of it"
+    notice = f"the images of '{name}' can't all be had here: this is what is stored of it"
     if not new:
-        return Scope(None, (name,), f"{notice}, which needs none; they are needed to measure something new", fault)
+        return Scope(None, (name,), f"{notice}, which needs none; to measure something new, {remedy}", fault)
     names = ", ".join(dict.fromkeys(spec.name for spec in new))
-    notice += f"; {names}, of which nothing is stored, is measured on the embedded set '{SUBSTITUTE}'"
-    return Scope(make_plan(resolve_dataset(SUBSTITUTE), new), (name, SUBSTITUTE), notice, fault)
+    notice += f"; {names}, of which nothing is stored, is measured on the embedded set '{SUBSTITUTE}'; {remedy}"
+    return Scope(make_plan(_find_substitute(error), new), (name, SUBSTITUTE), notice, fault)
+
+
+def _describe_remedy(name: str, error: DatasetError) -> str:
+    """How to get the images; `datasets fetch` also says where they were looked for."""
+    text = f"how to get them: {GET_IMAGES} {name}"
+    here = error.here if isinstance(error, DatasetIncomplete) else 0
+    return f"{text}; --allow-partial measures on the {here} that {'is' if here == 1 else 'are'} here" if here else text
+
+
+def _find_substitute(error: DatasetError) -> Dataset:
+    """The embedded set; where that can't be had either, what is wrong with the wanted one is said in full."""
+    try:
+        return resolve_dataset(SUBSTITUTE)
+    except DatasetError:
+        raise error from None
