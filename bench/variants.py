@@ -19,14 +19,15 @@ from bench.common.folders import default_file
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
 USUAL_LAMBDA = 0.013  # at which costs are measured; options, and so costs, may depend on it
 Lambda = Annotated[float, Meta(gt=0, lt=1e9, description="a positive number (0.001, not 1e-3)")]
+Name = Annotated[str, Meta(
+    pattern=r"^(?!\.)[\w.-]+\Z",
+    description="letters, digits, '_', '-' and '.', no '.' first, because files are called after it")]
 
 
 class Variant(Entry, frozen=True, kw_only=True):
     """One entry of variants.yaml; its keys are explained at the top of that file."""
 
-    name: Annotated[str, Meta(
-        pattern=r"^(?!\.)[\w.-]+\Z",
-        description="letters, digits, '_', '-' and '.', no '.' first, because files are called after it")]
+    name: Name
     model: str
     lambdas: Annotated[tuple[Lambda, ...], Meta(
         min_length=1, description="a list of different positive numbers (0.001, not 1e-3)")]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from bench.common.errors import ImageError
-from bench.datasets.images import image_size, read_rgb8
+from bench.datasets.images import WRITTEN, decode_rgb8, encode_rgb8, image_size, read_rgb8
 
 GREY, RGB, RGBA = 0, 2, 6  # PNG colour types
 
@@ -217,3 +217,15 @@ def _promised(side):
     data[16:24] = struct.pack(">II", side, side)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     return bytes(data)
+
+
+@pytest.mark.parametrize("kind", sorted(set(WRITTEN.values())))
+def test_what_is_written_is_read_without_loss(picture, kind):
+    np.testing.assert_array_equal(decode_rgb8(encode_rgb8(picture, kind), "bytes"), picture)
+
+
+def test_bytes_are_refused_as_files_are():
+    for content, told in ((b"", "is empty"), (b"some text", "not an image"),
+                          (png(2, 1, 16, RGB, bytes(12)), "more than 8 bits")):
+        with pytest.raises(ImageError, match=f"^standard input: .*{told}"):
+            decode_rgb8(content, "standard input")

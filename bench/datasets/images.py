@@ -1,4 +1,4 @@
-"""Read an image file as 8-bit RGB samples.
+"""Read image files as 8-bit RGB samples, and write such samples without loss.
 
 The samples are taken as they are stored: ICC profiles, gamma, and EXIF orientation are ignored, because some
 files of the test sets carry a wrong profile and because published figures ignore them.
@@ -7,11 +7,12 @@ files of the test sets carry a wrong profile and because published figures ignor
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -21,8 +22,11 @@ from bench.common.errors import ImageError
 
 FORMATS = ("PNG", "PPM", "BMP", "TIFF", "JPEG", "WEBP")
 LOSSLESS_SUFFIXES = frozenset({".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".tif", ".tiff"})
+PNG = "PNG"
+WRITTEN = {".png": PNG, ".ppm": "PPM", ".pnm": "PPM", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
 _EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TIFF_BITS_PER_SAMPLE = 258
+_HEADER_BYTES = 4096  # of a file, enough for the depth of its samples
 _PNG_END = b"\xaeB`\x82"  # checksum of the last chunk, IEND, which Pillow leaves unread
 
 
@@ -37,14 +41,37 @@ def read_rgb8(path: str | os.PathLike[str]) -> np.ndarray:
             names the file, what is wrong and what to do.
     """
     path = Path(path)
-    with _opened(path) as image:
-        _refuse_unsupported(path, image)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            if image.getchannel("A").getextrema() != (255, 255):
-                raise ImageError(f"{path}: has transparent pixels",
-                                 "flatten it onto a background, or remove the alpha channel")
-        return np.array(image.convert("RGB"), dtype=np.uint8)
+    with _opened(path) as (image, header):
+        return _convert(path, image, header)
+
+
+def decode_rgb8(content: bytes, name: str) -> np.ndarray:
+    """As :func:`read_rgb8`, from the bytes of an image file, which messages call ``name``."""
+    with _opened(name, io.BytesIO(content)) as (image, header):
+        return _convert(name, image, header)
+
+
+def encode_rgb8(pixels: np.ndarray, kind: str) -> bytes:
+    """Return the bytes of an image file.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        kind: a value of ``WRITTEN``, all of which keep every sample.
+    """
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind)
+    return stream.getvalue()
+
+
+def _convert(name: Path | str, image: Image.Image, header: bytes) -> np.ndarray:
+    """The samples of an opened image: uint8 (H, W, 3)."""
+    _refuse_unsupported(name, image, header)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise ImageError(f"{name}: has transparent pixels",
+                             "flatten it onto a background, or remove the alpha channel")
+    return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -53,25 +80,30 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         ImageError: the file can't be read or is no image.
     """
-    with _opened(Path(path)) as image:
+    with _opened(Path(path)) as (image, _):
         return image.size
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image; whatever Pillow raises on it inside the block becomes an ImageError."""
+def _opened(path: Path | str, content: BinaryIO | None = None) -> Iterator[tuple[Image.Image, bytes]]:
+    """Open an image, a file's or of ``content``, and give its first bytes with it.
+
+    Whatever Pillow raises on it inside the block becomes an ImageError, which calls it ``path``.
+    """
     try:
-        with open(path, "rb") as stream, warnings.catch_warnings():
+        with content or open(path, "rb") as stream, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if os.fstat(stream.fileno()).st_size == 0:
+            header = stream.read(_HEADER_BYTES)
+            if not header:
                 raise ImageError(f"{path}: is empty (0 bytes)", "fetch or copy it again")
+            stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
                 image.verify()  # a PNG's checksums: decoding alone overlooks damage behind the last row
                 if image.format == "PNG" and stream.read(4) != _PNG_END:
                     raise ImageError(f"{path}: is truncated", "fetch or copy it again")
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
-                yield image
+                yield image, header
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
@@ -88,29 +120,26 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                          "fetch or copy it again") from None
 
 
-def _refuse_unsupported(path: Path, image: Image.Image) -> None:
+def _refuse_unsupported(path: Path | str, image: Image.Image, header: bytes) -> None:
     """Raise an ImageError for what can't become 8-bit RGB without loss."""
     if (pages := getattr(image, "n_frames", 1)) > 1:
         raise ImageError(f"{path}: is animated or has several pages ({pages})", "keep one frame")
     deep = image.mode.startswith(("I", "F"))
-    if deep or _bits_per_sample(path, image) > 8:
+    if deep or _bits_per_sample(image, header) > 8:
         raise ImageError(f"{path}: has more than 8 bits per sample",
                          "convert it to 8 bits yourself, so that the rounding is your choice")
     if image.mode not in _EIGHT_BIT_MODES:
         raise ImageError(f"{path}: is {image.mode}, not RGB", "convert it to 8-bit RGB")
 
 
-def _bits_per_sample(path: Path, image: Image.Image) -> int:
+def _bits_per_sample(image: Image.Image, header: bytes) -> int:
     """Return the bits of a sample as stored; Pillow silently cuts 48-bit RGB down to 24."""
-    if image.format == "PNG":
-        with open(path, "rb") as stream:
-            return struct.unpack_from("B", stream.read(25), 24)[0]  # IHDR: width, height, bit depth
+    if image.format == PNG:
+        return header[24]  # IHDR: width, height, bit depth
     if isinstance(image, TiffImageFile):
         stored = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (1,))
         return max(stored) if isinstance(stored, tuple) else stored
     if image.format == "PPM":
-        with open(path, "rb") as stream:
-            lines = stream.read(4096).splitlines()
-        words = b" ".join(line.split(b"#")[0] for line in lines).split()
+        words = b" ".join(line.split(b"#")[0] for line in header.splitlines()).split()
         return 1 if words[0] in (b"P1", b"P4") else int(words[3]).bit_length()  # 4th word: the largest value
     return 8

@@ -9,7 +9,7 @@ from pathlib import Path
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
 from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
-from bench.common.errors import ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
 from bench.common.text import format_count
 from bench.variants import Variant, find_checkpoints, get_variant
 
@@ -127,6 +127,31 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
         raise ConfigurationError(f"variant '{variant}' has other options at each λ, and none for {lambda_:g}",
                                  f"its λ: {known}")
     return Chosen((make_spec(entry, lambda_, path),), ())
+
+
+def choose_point(variant: str, lambda_: float | None, checkpoint: str | None = None) -> CodecSpec:
+    """Return the specification of a variant at one λ, with the checkpoint that is found for it or given.
+
+    Args:
+        lambda_: None where the name of ``checkpoint`` tells it.
+
+    Raises:
+        ConfigurationError: no such variant or file, or it is not of this λ, or λ is not known.
+        CheckpointError: there are no weights.
+    """
+    if checkpoint is not None:
+        return choose_checkpoint(checkpoint, variant, [] if lambda_ is None else [str(lambda_)]).specs[0]
+    entry = get_variant(variant)
+    point, known = f"{lambda_ or 0:g}", {found.point: found for found in find_checkpoints(entry)}
+    if point not in known:
+        lacking = "needs a λ" if lambda_ is None else f"has no λ {point}"
+        raise ConfigurationError(f"variant '{variant}' {lacking}",
+                                 f"its λ: {', '.join(known)}; weights of another one are given by --checkpoint")
+    found = known[point]
+    if found.path is None:
+        raise CheckpointError(f"there are no weights of {variant} at λ {point}",
+                              f"looked for {', '.join(map(str, found.looked_in))}; or name a file by --checkpoint")
+    return make_spec(entry, found.lambda_, found.path)
 
 
 def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[str, bool]]:
