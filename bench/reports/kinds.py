@@ -15,6 +15,7 @@ from bench.common.files import file_name
 from bench.common.registry import Registry
 from bench.reports.page.inputs import digest_report
 from bench.reports.page.written import WrittenReport, read_manifest
+from bench.results.crosschecks import FOLDER as CROSSCHECK
 from bench.results.reproductions import FOLDER as REPRODUCTION
 from bench.results.stored import LATENCY, TRIAL, StoredResults
 
@@ -58,6 +59,12 @@ def _build_latency(results: StoredResults, name: str) -> Report:
     from bench.reports.latency.report import make_latency_report
 
     return make_latency_report(results, name)
+
+
+def _build_crosscheck(results: StoredResults, name: str) -> Report:
+    from bench.reports.crosscheck.report import make_crosscheck_report
+
+    return make_crosscheck_report(results, name)
 
 
 def _build_training(results: StoredResults, name: str) -> Report:
@@ -121,6 +128,10 @@ REPORTS.add(RATE, ReportKind(
 REPORTS.add(LATENCY, ReportKind(
     lambda results: results.devices, _build_latency, "latency/{}", "profile", "Costs on {}",
     "encode and decode times in turns with the baseline, stages, memory, parameters, operations"))
+REPORTS.add(CROSSCHECK, ReportKind(
+    lambda results: results.crosschecked, _build_crosscheck, "crosscheck/{}", "crosscheck", "Decoded elsewhere: {}",
+    "whether files decode under other vector instructions, threads, devices and machines than they were encoded under",
+    lambda results, name: (results.root / CROSSCHECK / file_name(name),)))
 REPORTS.add(TRAINING, ReportKind(
     _find_trainings, _build_training, "training", "train", "Trainings",
     "what the logged trainings came to, and their losses step by step",

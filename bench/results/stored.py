@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.common.folders import BASELINE
+from bench.results.crosschecks import FOLDER as CROSSCHECK
 from bench.results.crosschecks import Crosscheck, read_crosschecks
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
@@ -47,6 +48,11 @@ class StoredResults:
         """Names of the folders of devices that hold rows of latencies which count."""
         names = {path.parent.name for path in (self.root / LATENCY).glob("*/*.jsonl") if path.stat().st_size}
         return sorted(name for name in names if self.machine is None or self.latencies(name).stored)
+
+    @cached_property
+    def crosschecked(self) -> list[str]:
+        """Names of the folders of datasets whose files were decoded under other settings."""
+        return sorted({path.parent.name for path in (self.root / CROSSCHECK).glob("*/*.jsonl") if path.stat().st_size})
 
     @cached_property
     def trainings(self) -> list[Training]:
