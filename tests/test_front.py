@@ -35,8 +35,10 @@ from bench.reports.front.answer import (
 from bench.reports.front.assembly import make_answer
 from bench.reports.front.report import make_front_report
 from bench.reports.front.sentence import make_sentence
+from bench.reports.front.tables import classical_table, variant_table
 from bench.reports.front.text import MINIATURES, WIDTH, format_answer, format_changes
 from bench.reports.kinds import REPORTS
+from bench.reports.page.render import to_markdown
 from bench.results.rows import Provenance
 from bench.results.stored import StoredResults
 from tests import latency_samples
@@ -109,6 +111,23 @@ class TestFigures:
         kodak, clic = (row_of(found, "hpcm_base").rates[name] for name in ("kodak", "clic2020"))
         assert (kodak.origin, kodak.images, clic.origin) == ("measured", 24, "published")
         assert row_of(found, "vvenc").rates["kodak"].versus_base.percent == pytest.approx(100)
+
+    def test_a_rate_against_published_points_rests_on_them(self, tmp_path):
+        """Of a measured codec too; VVC's curves are always published and said once."""
+        vvenc = make_rows("vvenc", points=4)
+        base = [replace(row, name="hpcm_base", label="HPCM-Base", codec="learned", key="h" + row.key,
+                        series="h" + row.series) for row in vvenc]
+        for name, rows, rests in (("published", vvenc, True), ("measured", [*vvenc, *base], False)):
+            found = make_answer(StoredResults(store(tmp_path / name, rows)))
+            rate = row_of(found, "vvenc").rates["kodak"]
+            assert (rate.versus_base.published, rate.versus_anchor.published) == (rests, False)
+            lines = format_answer(found, ["kodak"], ["vvenc"]).splitlines()
+            assert next(line for line in lines if line.startswith("VVenC")).count("*") == rests
+            assert any(line.startswith("*: ") for line in lines) == rests
+            assert ("HPCM-Base (published points)" in " ".join(" ".join(lines).split())) == rests
+
+            (line,) = [line for line in to_markdown(classical_table(found)).splitlines() if line.startswith("| VVenC")]
+            assert line.count(r"\*") == rests
 
     def test_times_are_against_the_base_of_the_same_device_the_newest_first(self, answer):
         costs = row_of(answer, "rwkv_phase1").costs
@@ -222,6 +241,41 @@ class TestTerminal:
                         "no claim is about it.")
         assert "Paper saves 30.0 % of the rate of VTM 22.2 (published points)" in paper
         assert "Bad needs 4.0 % more rate than VTM 22.2" in bad
+
+    @pytest.mark.parametrize(("codecs", "said"), [
+        (["hpcm_base_mini"], "On Kodak, HPCM-Base (miniature) is what others are compared with; "),
+        (["hpcm_base_mini", "vvenc"], "On Kodak, VVenC needs "),
+        (["rwkv_phase1_mini"], "On Kodak, RWKV-1 (miniature) saves 10.0 % of the rate of HPCM-Base (miniature); "),
+        (["rwkv_phase1_mini", "hpcm_base_mini"], "On Kodak, RWKV-1 (miniature) saves 10.0 % "),
+        (["rwkv_phase1"], "No BD-rate is known yet; ")])
+    def test_sentence_is_about_the_rows_below_it(self, answer, codecs, said):
+        assert " ".join(format_answer(answer, ["kodak"], codecs).split()).startswith(said)
+
+    def test_sentence_without_vvc_is_about_the_baseline(self):
+        """On a folder where HPCM-Base was measured beside one's own model, and where little quality is shared."""
+        def make_row(label: str, percent: float | None, **values) -> AnswerRow:
+            versus = None if percent is None else BDRate(percent=percent)
+            return AnswerRow(name=label, label=label, rates={"own": Rate(origin="measured", points=4,
+                                                                         versus_base=versus)}, **values)
+
+        own = AnswerDataset(name="own", title="own", base="HPCM-Base", base_miniature="Small")
+        base, mine = make_row("HPCM-Base", 0.0), make_row("Mine", -5.0)
+        assert make_sentence([own], [base, mine], ()).startswith("On own, Mine saves 5.0 % of the rate of HPCM-Base;")
+        assert make_sentence([own], [base], ()).startswith("On own, HPCM-Base is what others are compared with;")
+        far, small = make_row("Far", None, miniature=True), make_row("Small", 0.0, miniature=True)
+        assert make_sentence([own], [small, far], ()).startswith(
+            "On own, Small is what others are compared with; no BD-rate is known of Far;")
+
+    def test_each_column_says_its_set_and_anchor(self, answer):
+        """Where the sample stands in for a benchmark, its VVenC is not called by the benchmark's anchor."""
+        above = format_answer(answer, ["pictures", "clic2020"]).partition("----")[0].splitlines()
+        sets, versus = (re.split(r"\s{2,}", line.strip()) for line in above[-2:])
+        assert [pair for pair in zip(sets, versus) if pair[0] in DATASETS] == [
+            ("pictures", "vs VVenC"), ("clic2020", "vs VVC"), ("clic2020", "vs base")]
+        for column in (*variant_table(answer).columns, *classical_table(answer).columns):
+            if column.key.startswith("bd_rate"):
+                name = column.key.removeprefix("bd_rate_").partition("_versus")[0]
+                assert answer.find_dataset(name).heading in column.title
 
     def test_what_there_is_nothing_to_compare_with_is_named(self, answer):
         alone = AnswerDataset(name="alone", title="Alone", base_miniature="Small")

@@ -25,10 +25,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 class BDRate(Entry, frozen=True, kw_only=True):
-    """A BD-rate by PSNR, averaged curves; the interval is over images, where single images of both are known."""
+    """A BD-rate by PSNR, averaged curves.
+
+    Attributes:
+        interval: over images, where single images of both are known.
+        published: codec or baseline, or both, are published points; VVC curves, which always are, don't count.
+    """
 
     percent: Number
     interval: Ends | None = None
+    published: bool = False
 
 
 class Rate(Entry, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from bench.reports.front.answer import AnswerRow, BDRate, Cost, Rate, choose_cos
 from bench.results.machines import Machine
 
 PUBLISHED_MARK = "*"
-PUBLISHED_NOTE = f"{PUBLISHED_MARK}: by published points of the same model, not measured here."
+PUBLISHED_NOTE = f"{PUBLISHED_MARK}: by published points, not measured here, of the same model or of the baseline."
 NO_BD_RATE = "N/A"
 SAME = "≈"
 
@@ -24,7 +24,7 @@ def shorten_label(label: str) -> str:
 
 
 def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brief: bool = False) -> str | None:
-    """Return a BD-rate in percent with its interval: "−11.13 (−13.0 to −9.6)", or "−15.43 *" where it is published.
+    """Return a BD-rate in percent with its interval: "−11.13 (−13.0 to −9.6)", or "−15.43 *" by published points.
 
     Args:
         rate: that ``bd_rate`` belongs to; None where a codec has none on the dataset.
@@ -38,7 +38,7 @@ def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brie
     value = format_number(bd_rate.percent, "+.1f" if brief else "+.2f")
     ends = [format_number(end, "+.1f") for end in bd_rate.interval or ()]
     interval = "" if not ends else f" [{ends[0]}…{ends[1]}]" if brief else f" ({ends[0]} to {ends[1]})"
-    return f"{value}{interval}{f' {PUBLISHED_MARK}' if rate.origin == 'published' else ''}"
+    return f"{value}{interval}{f' {PUBLISHED_MARK}' if bd_rate.published else ''}"
 
 
 def decode_ratio_text(cost: Cost | None) -> str | None:

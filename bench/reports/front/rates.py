@@ -109,7 +109,7 @@ def _find_bd_rate(group: AnchorComparisons | None, codec: ComparedCodec) -> BDRa
         return None
     itself = (group.anchor.origin, group.anchor.name) == (codec.origin, codec.name)
     interval = None if itself else group.find_interval(codec)
-    return BDRate(percent=round(percent, DIGITS),
+    return BDRate(percent=round(percent, DIGITS), published=PUBLISHED in (group.anchor.origin, codec.origin),
                   interval=interval and (round(interval[0], DIGITS), round(interval[1], DIGITS)))
 
 

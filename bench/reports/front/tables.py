@@ -9,6 +9,7 @@ from operator import attrgetter
 from bench.reports.front.answer import CLASSICAL, Answer, AnswerChange, AnswerDataset, AnswerRow, Cost, choose_cost
 from bench.reports.front.cells import (
     NO_BD_RATE,
+    PUBLISHED_MARK,
     PUBLISHED_NOTE,
     bd_rate_text,
     claims_text,
@@ -49,21 +50,23 @@ def variant_table(answer: Answer) -> Table:
 def classical_table(answer: Answer) -> Table:
     """Classical codecs, the benchmarks side by side."""
     rows = [row for row in answer.rows if not row.miniature and row.line == CLASSICAL]
-    return _make_table("answer_classical", CLASSICAL, [CODEC, *_benchmark_columns(answer)], rows, ())
+    rests = any(rate.versus_base and rate.versus_base.published for row in rows for rate in row.rates.values())
+    notes = [f"{PUBLISHED_MARK}: against the baseline's published points."] if rests else []
+    return _make_table("answer_classical", CLASSICAL, [CODEC, *_benchmark_columns(answer)], rows, notes)
 
 
 def _benchmark_columns(answer: Answer) -> list[Column[AnswerRow]]:
     """Against anchor and baseline; which these are is said in :func:`_anchor_note`."""
     return [column for dataset in answer.datasets if dataset.benchmark for column in (
         _rate_column(dataset, "versus_anchor", dataset.anchor, f"{dataset.heading} vs VVC"),
-        _rate_column(dataset, "versus_base", dataset.base, "vs base"))]
+        _rate_column(dataset, "versus_base", dataset.base, f"{dataset.heading} vs base"))]
 
 
 def _anchor_note(answer: Answer) -> str:
     datasets = [dataset for dataset in answer.datasets if dataset.benchmark]
     anchors, bases = (dict.fromkeys(shorten_label(getattr(dataset, field)) for dataset in datasets
                                     if getattr(dataset, field)) for field in ("anchor", "base"))
-    return f"VVC: {', '.join(anchors)}; base: {', '.join(bases)}." if anchors and bases else ""
+    return f"VVC, by published points: {', '.join(anchors)}; base: {', '.join(bases)}." if anchors and bases else ""
 
 
 def miniature_table(answer: Answer) -> Table | None:

@@ -130,7 +130,8 @@ def _list_rate_columns(dataset: AnswerDataset, miniature: bool, single: bool) ->
         return re.sub(r" \[.*\]| (?=\*)", "", text)
 
     base = dataset.base_miniature if miniature else dataset.base
-    title, anchor_name, base_name = dataset.name, "VVC", "base"
+    title, base_name = dataset.name, "base"
+    anchor_name = "VVC" if dataset.benchmark else shorten_label(dataset.anchor)
     if single:
         title, anchor_name, base_name = f"{dataset.heading}, %", shorten_label(dataset.anchor), shorten_label(base)
     versus_base = TextColumn(f"{title}\nvs {base_name}", lambda row: write(row, "versus_base", base))
@@ -156,12 +157,13 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
         lines.append("BD-rate by PSNR in %, [95 % over images]; negative: fewer bits; "
                      f"{NO_BD_RATE}: too little quality in common.")
     if len(datasets) > 1:
-        anchors = "; ".join(f"{dataset.name} {dataset.anchor}" for dataset in datasets)
-        lines.append(f"VVC: {anchors}; base: HPCM-Base, for miniatures its miniature.")
+        anchors = "; ".join(f"{dataset.name} {dataset.anchor}" for dataset in datasets if dataset.benchmark)
+        vvc = f"VVC, by published points: {anchors}; " if anchors else ""
+        lines.append(f"{vvc}base: HPCM-Base, for miniatures its miniature.")
     for dataset in datasets:
         if dataset.coverage and len(datasets) > 1:
             lines.append(f"{dataset.name}: {dataset.coverage}.")
-    if any(rate.origin == "published" for rate in rates):
+    if any(bd_rate.published for rate in rates for bd_rate in (rate.versus_anchor, rate.versus_base) if bd_rate):
         lines.append(PUBLISHED_NOTE)
     labels = {row.name: row.label for row in rows}
     places = describe_places(rows, machine)
