@@ -20,15 +20,20 @@ COST_UNITS = {  # metric: the unit of its absolute values
     "encode_time": "ms", "decode_time": "ms", "total_time": "ms", "training_time": "h", "memory": "GB",
     "parameters": "M", "macs": "kMAC/pixel",
 }
+PORTABILITY = {  # metric: the percentage of files that it is claimed of, all or none
+    "decodes_elsewhere": 100.0,  # whose latents come out identical under other settings of decoding
+    "wrong_elsewhere": 0.0,  # of which a decoder makes another picture without an error
+}
+EXACT = "exact"  # the setting of claims about a variant's exact configuration
 RANGES = {  # metric: how its figures may be given
     "bd_rate": ("change_percent",), "bd_quality": ("change",), "quality": ("value",),
-    **dict.fromkeys(COST_UNITS, ("change_percent", "value")),
+    **dict.fromkeys(COST_UNITS, ("change_percent", "value")), **dict.fromkeys(PORTABILITY, ("value",)),
     OTHER: ("change_percent", "change", "value"),
 }
 COMPARED_RATES = ("bd_rate", "bd_quality")
 OF_QUALITY = (*COMPARED_RATES, "quality")  # claims that go by a quality metric
 ONLY_OF = {  # key: the metrics that have it
-    "at_bpp": ("quality",), "what": (OTHER,), "published": ("bd_rate",), "dataset": (*OF_QUALITY, OTHER),
+    "at_bpp": ("quality",), "what": (OTHER,), "published": ("bd_rate",), "dataset": (*OF_QUALITY, *PORTABILITY, OTHER),
     "by": OF_QUALITY, "unit": (OTHER,),
 }
 NEEDS = {"quality": "at_bpp", OTHER: "what"}
@@ -85,6 +90,9 @@ class Claim(Entry, frozen=True, kw_only=True):
             raise WrongKey("an absolute figure has no 'versus'", key)
         if key != "value" and self.versus is None and self.metric != OTHER:
             raise WrongKey("is a change, so it needs 'versus'", key)
+        if self.metric in PORTABILITY and {low, high} != {PORTABILITY[self.metric]}:
+            only = PORTABILITY[self.metric]
+            raise WrongKey(f"{self.metric} is claimed of {'all' if only else 'no'} files: [{only:g}, {only:g}]", key)
 
     def _check_keys(self) -> None:
         """Check that a claim has the keys that its metric needs, and none of other metrics."""
@@ -124,6 +132,8 @@ class Claim(Entry, frozen=True, kw_only=True):
             return self.quality_metric.on_curves.unit
         if self.metric == "quality":
             return self.quality_metric.scale.unit
+        if self.metric in PORTABILITY:
+            return "%"
         return COST_UNITS.get(self.metric, self.own_unit)
 
     @property
@@ -131,7 +141,7 @@ class Claim(Entry, frozen=True, kw_only=True):
         """Whether less of the metric is a gain."""
         if self.metric == "quality":
             return not self.quality_metric.higher_is_better
-        return self.metric != "bd_quality"
+        return self.metric not in ("bd_quality", "decodes_elsewhere")
 
     @property
     def weaker_end(self) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.claims.catalogue import CODECS, OF_QUALITY, OTHER, Claim, load_claims
+from bench.claims.catalogue import CODECS, OF_QUALITY, OTHER, PORTABILITY, Claim, load_claims
 from bench.claims.cost_findings import find_cost
 from bench.claims.curves import Curves
+from bench.claims.portability import judge_portability
 from bench.claims.rate_findings import USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Finding, Judgement
 from bench.claims.wording import explain_verdict, find_rounding
@@ -36,6 +37,7 @@ SIGNIFICANT = 0.05
 class _Sources:
     """Where findings come from."""
 
+    results: StoredResults
     rates: RateFindings
     devices: dict[str, LatencySelection]
     same_cost: Mapping[str, str]
@@ -52,16 +54,21 @@ def judge_all(claims: Iterable[Claim], results: StoredResults,
         BenchError: a file of rows is damaged.
     """
     claims = list(claims)
-    sources = _Sources(RateFindings(results.derive(Curves)), select_devices(results), same_cost or {})
+    sources = _Sources(results, RateFindings(results.derive(Curves)), select_devices(results), same_cost or {})
     judgements = [judgement for claim in claims for judgement in _judge_claim(claim, sources, miniature=False)]
     for claim in claims:
-        if claim.versus is not None and claim.versus not in CODECS:  # only differences mean anything for miniatures
+        if _is_of_miniatures(claim):
             found = _judge_claim(claim, sources, miniature=True)
             judgements += [judgement for judgement in found if judgement.verdict != NOT_MEASURED]
 
     corrected = _correct_for_many(judgements)
     return ClaimsResult(tuple(corrected), tuple(sources.rates.pairs.values()),
                         multiplicity=describe_correction(corrected, corrected))
+
+
+def _is_of_miniatures(claim: Claim) -> bool:
+    """Whether miniatures can tell of it: differences, of which alone they mean anything, and how files decode."""
+    return claim.metric in PORTABILITY or (claim.versus is not None and claim.versus not in CODECS)
 
 
 def judge_results(results: StoredResults) -> ClaimsResult:
@@ -83,6 +90,9 @@ def select_devices(results: StoredResults) -> dict[str, LatencySelection]:
 
 def _judge_claim(claim: Claim, sources: _Sources, miniature: bool) -> list[Judgement]:
     """One judgement a dataset, or a device."""
+    if claim.metric in PORTABILITY:
+        return judge_portability(claim, sources.results, miniature)
+
     if claim.metric in OF_QUALITY:
         datasets = claim.datasets or (USUAL_DATASET,)
         findings = [finding for dataset in datasets for finding in sources.rates.find_rates(claim, dataset, miniature)]

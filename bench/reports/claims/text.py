@@ -18,15 +18,19 @@ from bench.variants import Variant
 
 MEANINGS = {
     REPRODUCED: "a published value came out again, within its tolerance",
-    SUPPORTED: "the one-sided 95 % bound lies on the right side of the claim's weaker end",
-    REFUTED: "the one-sided 95 % bound lies on the wrong side of the claim's weaker end",
-    UNDECIDED: "the interval holds the claim's weaker end; the effect that would have been found stands beside it",
+    SUPPORTED: "the one-sided 95 % bound lies on the right side of the claim's weaker end; or each of enough files "
+               "holds a claim of all",
+    REFUTED: "the one-sided 95 % bound lies on the wrong side of the claim's weaker end; or one file does not "
+             "hold a claim of all",
+    UNDECIDED: "the interval holds the claim's weaker end; the effect that would have been found stands beside it; or "
+               "a claim of all files was tried on few",
     INVALID: "measured, but under a broken condition: an incomplete set, a mismatch, little overlap, a busy machine",
     NOT_MEASURED: "no checkpoint, or nothing here that measures it",
 }
 METRIC_TEXTS = {
     "encode_time": "encode time", "decode_time": "decode time", "total_time": "encode and decode time",
     "training_time": "training time", "memory": "peak memory", "parameters": "parameters", "macs": "operations",
+    "decodes_elsewhere": "files that decode elsewhere", "wrong_elsewhere": "files that come out wrong elsewhere",
 }
 CODEC_LABELS = {"vtm": "VTM", "bpg": "BPG", "jpeg2000": "JPEG 2000"}
 CODECS_LINE, OTHER_LINE = "Classical codecs", "Other"

@@ -87,7 +87,8 @@ def _draw_panel(axes: Axes, panel: DrawnPanel, layout: Layout) -> None:
     finish_axes(axes, "x")
 
 
-def _draw_share(axes: Axes, outcome: str, place: int, start: float, width: float, count: int, layout: Layout) -> None:
+def _draw_share(axes: Axes, outcome: Outcome, place: int, start: float, width: float, count: int,
+                layout: Layout) -> None:
     colour, hatch = LOOKS[outcome]
     axes.barh(place, width, left=start, height=0.74, color=colour, hatch=hatch, edgecolor=_edge(outcome), linewidth=0.6)
     if width < NARROWEST_PERCENT:
@@ -97,6 +98,6 @@ def _draw_share(axes: Axes, outcome: str, place: int, start: float, width: float
               color=TEXT_COLOURS.get(outcome, "#000000"), bbox=background)
 
 
-def _edge(outcome: str) -> str:
+def _edge(outcome: Outcome) -> str:
     """Of a share, and of its hatching."""
     return "#FFFFFF" if outcome == WRONG else "#444444"
