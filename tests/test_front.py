@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,7 +42,7 @@ from bench.reports.kinds import REPORTS
 from bench.reports.page.render import to_markdown
 from bench.results.rows import Provenance
 from bench.results.stored import StoredResults
-from tests import latency_samples
+from tests import crosscheck_samples, latency_samples
 
 ROOT = Path(__file__).parents[1]
 DATASETS = ("kodak", "clic2020", "tecnick", "pictures")
@@ -341,3 +342,39 @@ class TestPage:
     def test_same_rows_same_bytes(self, written, results, tmp_path):
         again = build("front", results, tmp_path)
         assert all(path.read_bytes() == (written / path.relative_to(tmp_path)).read_bytes() for path in again)
+
+
+@pytest.fixture(scope="module")
+def crosschecked(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of one miniature two of 24 files fail by default, and a full-width variant gives a wrong picture."""
+    folder = tmp_path_factory.mktemp("crosschecked") / "results"
+    shutil.copytree(results, folder)
+    rows = [*crosscheck_samples.make_rows(["failed"] * 2), *crosscheck_samples.make_rows(exact=True),
+            *crosscheck_samples.make_rows(["failed"] * 72, version=1),
+            *crosscheck_samples.make_rows(["wrong"], ("scalar",), name="rwkv_phase1")]
+    return crosscheck_samples.store(folder, rows)
+
+
+class TestElsewhere:
+    def test_files_are_counted_by_configuration_without_the_first_format(self, crosschecked):
+        found = row_of(make_answer(StoredResults(crosschecked)), "hpcm_base_mini").elsewhere
+        assert list(found) == ["default", "exact"]
+        assert (found["default"].alike, found["default"].files, found["default"].settings) == (22, 24, 3)
+        assert (found["exact"].alike, found["exact"].files, found["exact"].wrong) == (24, 24, 0)
+
+    def test_the_page_shows_and_links_them(self, crosschecked, tmp_path):
+        with undrawn_figures():
+            build("front", crosschecked, tmp_path)
+        text = (tmp_path / "README.md").read_text()
+        assert "| 22/24, exact 24/24 |" in text and "| 23/24 |" in text
+        assert text.count("under all other settings of decoding (3)") == 1
+        assert text.count("under all other settings of decoding (1)") == 1
+        assert "(crosscheck/kodak/README.md)" in text
+        assert "**Warning:** Files came out wrong elsewhere, without an error, of RWKV-1." in text
+        again = read_answer(tmp_path / "answer.json")
+        assert row_of(again, "rwkv_phase1").elsewhere["default"].wrong == 1
+
+    def test_nothing_is_shown_without_rows(self, answer, results):
+        assert not any(row.elsewhere for row in answer.rows)
+        report = make_front_report(StoredResults(results), [])
+        assert not any(column.key == "elsewhere" for table in report.tables for column in table.columns)

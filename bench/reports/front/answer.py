@@ -81,6 +81,22 @@ class Cost(Entry, frozen=True, kw_only=True):
     decode_kmac_per_pixel: Number | None = None
 
 
+class Elsewhere(Entry, frozen=True, kw_only=True):
+    """How files decode under other settings, or on other machines, than they were encoded under.
+
+    Attributes:
+        files: that were tried.
+        alike: of these, with identical latents wherever they were tried.
+        settings: other settings that were tried.
+        wrong: decodings that gave a wrong picture without an error.
+    """
+
+    files: Count
+    alike: Count
+    settings: Count
+    wrong: Count = 0
+
+
 class AnswerRow(Entry, frozen=True, kw_only=True):
     """One codec.
 
@@ -88,6 +104,7 @@ class AnswerRow(Entry, frozen=True, kw_only=True):
         line: of the variant; :data:`CLASSICAL` for codecs that are not learned.
         rates: by dataset.
         costs: by device, the one measured last first.
+        elsewhere: how its files decode elsewhere, by configuration: "default" or "exact".
         supported, refuted, open: how many claims about it came out again or are supported, are refuted, or neither.
     """
 
@@ -97,6 +114,7 @@ class AnswerRow(Entry, frozen=True, kw_only=True):
     miniature: bool = False
     rates: dict[Name, Rate] = {}
     costs: tuple[Cost, ...] = ()
+    elsewhere: dict[Literal["default", "exact"], Elsewhere] = {}
     supported: Count = 0
     refuted: Count = 0
     open: Count = 0

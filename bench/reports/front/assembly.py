@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bench.claims.changes import compare_with_accepted
 from bench.reports.claims.text import find_names
-from bench.reports.front.answer import CLASSICAL, Answer, AnswerClaim, AnswerRow, Cost, Rate
+from bench.reports.front.answer import CLASSICAL, Answer, AnswerClaim, AnswerRow, Cost, Elsewhere, Rate
 from bench.reports.front.costs import find_costs
+from bench.reports.front.elsewhere import Configuration, find_elsewhere
 from bench.reports.front.rates import describe_dataset, find_rates, list_datasets
 from bench.reports.front.verdicts import count_verdicts, describe_change, describe_judgement
 from bench.reports.rate.curves import LEARNED
@@ -32,9 +33,10 @@ def make_answer(results: StoredResults) -> Answer:
     datasets = [describe_dataset(results, name) for name in stored]
     rates = {dataset.name: find_rates(results, name) for dataset, name in zip(datasets, stored)}
     costs = find_costs(results, variants.values())
+    elsewhere = find_elsewhere(results)
 
-    rows = tuple(_make_row(row, rates, costs, claims) for row in _list_codecs(results, variants))
-    known = tuple(row for row in rows if row.rates or row.costs or not row.miniature)
+    rows = tuple(_make_row(row, rates, costs, elsewhere, claims) for row in _list_codecs(results, variants))
+    known = tuple(row for row in rows if row.rates or row.costs or row.elsewhere or not row.miniature)
     return Answer(datasets=tuple(datasets), rows=known, claims=claims,
                   changes=tuple(map(describe_change, judged.changes)), compared=bool(judged.compared))
 
@@ -54,7 +56,8 @@ def _list_codecs(results: StoredResults, variants: Mapping[str, Variant]) -> Ite
 
 
 def _make_row(codec: AnswerRow, rates: Mapping[str, Mapping[str, Rate]], costs: Mapping[str, tuple[Cost, ...]],
-              claims: Iterable[AnswerClaim]) -> AnswerRow:
+              elsewhere: Mapping[str, dict[Configuration, Elsewhere]], claims: Iterable[AnswerClaim]) -> AnswerRow:
     known = {dataset: found[codec.name] for dataset, found in rates.items() if codec.name in found}
     return AnswerRow(name=codec.name, label=codec.label, line=codec.line, miniature=codec.miniature, rates=known,
-                     costs=costs.get(codec.name, ()), **count_verdicts(claims, codec.name))
+                     costs=costs.get(codec.name, ()), elsewhere=elsewhere.get(codec.name, {}),
+                     **count_verdicts(claims, codec.name))

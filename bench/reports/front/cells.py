@@ -12,6 +12,7 @@ PUBLISHED_MARK = "*"
 PUBLISHED_NOTE = f"{PUBLISHED_MARK}: by published points, not measured here, of the same model or of the baseline."
 NO_BD_RATE = "N/A"
 SAME = "≈"
+DEFAULT = "default"  # configuration
 
 
 def shorten_label(label: str) -> str:
@@ -53,6 +54,13 @@ def claims_text(row: AnswerRow) -> str | None:
     """Return "5 / 0 / 13": supported, refuted, open; None where no claim is about it."""
     counts = (row.supported, row.refuted, row.open)
     return " / ".join(map(str, counts)) if any(counts) else None
+
+
+def elsewhere_text(row: AnswerRow) -> str | None:
+    """Return "22/24, exact 24/24": files that decode elsewhere, of those tried; None where none were."""
+    texts = (f"{'' if configuration == DEFAULT else f'{configuration} '}{found.alike}/{found.files}"
+             for configuration, found in row.elsewhere.items())
+    return ", ".join(texts) or None
 
 
 def list_costs_of_others(rows: Iterable[AnswerRow]) -> dict[str, list[str]]:

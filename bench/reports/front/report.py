@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.common.files import file_name
-from bench.common.text import format_count
+from bench.common.text import format_count, list_names
 from bench.reports.front.answer import FILE, Answer, AnswerDataset
 from bench.reports.front.assembly import make_answer
 from bench.reports.front.sentence import make_sentence
@@ -79,8 +79,11 @@ def _choose_pictures(answer: Answer, results: StoredResults) -> tuple[Picture, .
 
 
 def _warn(answer: Answer) -> tuple[str, ...]:
-    """What differs in another process or is not the set's own, and what got worse."""
+    """What differs in another process or elsewhere, or is not the set's own, and what got worse."""
     texts = [f"{dataset.title}: {text}" for dataset in answer.datasets for text in dataset.warnings]
+    wrong = [row.label for row in answer.rows if any(found.wrong for found in row.elsewhere.values())]
+    if wrong:
+        texts.append(f"Files came out wrong elsewhere, without an error, of {list_names(wrong)}.")
     if answer.worse:
         named = "; ".join(f"{change.kind} of {change.what}" for change in answer.worse)
         texts.append(f"{format_count(len(answer.worse), 'number')} got worse since the accepted state: {named}.")

@@ -15,6 +15,7 @@ from bench.reports.front.cells import (
     claims_text,
     decode_ratio_text,
     describe_places,
+    elsewhere_text,
     list_costs_of_others,
     shorten_label,
 )
@@ -39,10 +40,10 @@ CHANGE_COLUMNS: tuple[Column[AnswerChange], ...] = (
 def variant_table(answer: Answer) -> Table:
     """Full-width variants of which anything is known: a line each, the benchmarks side by side."""
     rows = [row for row in answer.rows if not row.miniature and row.line != CLASSICAL]
-    known = [row for row in rows if row.rates or row.costs or row.supported or row.refuted or row.open]
+    known = [row for row in rows if row.rates or row.costs or row.elsewhere or row.supported or row.refuted or row.open]
     unknown = ", ".join(row.label for row in rows if row not in known)
-    columns = [CODEC, *_benchmark_columns(answer), *COST_COLUMNS, CLAIMS]
-    notes = (f"{RATE_NOTE} {_anchor_note(answer)}",
+    columns = [CODEC, *_benchmark_columns(answer), *COST_COLUMNS, ELSEWHERE, CLAIMS]
+    notes = (f"{RATE_NOTE} {_anchor_note(answer)}", _elsewhere_note(known),
              " ".join([*_cost_notes(known), CLAIMS_NOTE, f"Nothing is known yet of: {unknown}." if unknown else ""]))
     return _make_table("answer", "Variants, full width", columns, known, notes)
 
@@ -76,9 +77,9 @@ def miniature_table(answer: Answer) -> Table | None:
         return None
     columns = [CODEC, *(_rate_column(dataset, "versus_base", dataset.base_miniature,
                                      f"{dataset.heading} vs {dataset.base_miniature}") for dataset in answer.datasets),
-               *COST_COLUMNS, CLAIMS]
+               *COST_COLUMNS, ELSEWHERE, CLAIMS]
     return _make_table("answer_miniatures", "Miniatures against that of the baseline", columns, rows,
-                       [MINIATURE_NOTE, RATE_NOTE, SEED_NOTE, *_cost_notes(rows), CLAIMS_NOTE])
+                       [MINIATURE_NOTE, RATE_NOTE, SEED_NOTE, *_cost_notes(rows), _elsewhere_note(rows), CLAIMS_NOTE])
 
 
 def _make_table(name: str, title: str, columns: Sequence[Column[AnswerRow]], rows: Sequence[AnswerRow],
@@ -113,6 +114,7 @@ def _scale(field: str, unit: float) -> Callable[[Cost], Cell]:
 
 CODEC: Column[AnswerRow] = Column("codec", "Codec", of=attrgetter("label"))
 CLAIMS: Column[AnswerRow] = Column("claims", "Claims + / − / ?", digits=0, of=claims_text)
+ELSEWHERE: Column[AnswerRow] = Column("elsewhere", "Decodes elsewhere", digits=0, of=elsewhere_text)
 COST_COLUMNS: tuple[Column[AnswerRow], ...] = (
     _cost_column("decode_s", "Decode", "s", 2, attrgetter("decode_s")),
     _cost_column("decode_vs_base", "of base", "", 2, decode_ratio_text),
@@ -129,6 +131,16 @@ def _cost_notes(rows: Sequence[AnswerRow]) -> list[str]:
     labels = {row.name: row.label for row in rows}
     return notes + [f"{', '.join(others)}: costs of {labels.get(model, model)}, whose model they have."
                     for model, others in list_costs_of_others(rows).items()]
+
+
+def _elsewhere_note(rows: Sequence[AnswerRow]) -> str:
+    """Say what decoding elsewhere is, where any of ``rows`` tells it."""
+    settings = [found.settings for row in rows for found in row.elsewhere.values()]
+    if not settings:
+        return ""
+    number = " to ".join(map(str, sorted({min(settings), max(settings)})))
+    return (f"Decodes elsewhere: of the files tried, by default and exact, those with identical latents under all "
+            f"other settings of decoding ({number}); the report of decoding elsewhere names settings and faults.")
 
 
 def dataset_table(answer: Answer) -> Table:
