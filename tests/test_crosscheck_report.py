@@ -64,7 +64,8 @@ class TestAnswer:
         assert "24 of 24 files of each of 2 codecs" in default and "nothing was wrong" in default
         (warning,) = report.warnings
         assert warning.startswith("4 decodings failed under the encoder's own setting: hpcm_base_mini 0.0067 kodim06")
-        assert [line["decoded"] for line in lines_of(table_of(report, "differing"))] == ["same", "same"]
+        (line,) = lines_of(table_of(report, "differing"))
+        assert (line["decoded"], line["decodings"], line["codecs"]) == ("same", 4, 2)
 
     @pytest.mark.parametrize(("outcomes", "said"), [
         ([], "24 of 24 files of each of 2 codecs"), ([FAILED], "1 of 144 decodings failed with an error, nothing"),
@@ -134,25 +135,36 @@ class TestTables:
         assert [(line["letter"], line["decodings"]) for line in machines] == [("A", 72), ("B", 24)]
         assert machines[1]["name"] == "cuda: Test" and machines[0]["encoded"] == 24
 
-    def test_a_line_for_each_codec(self, report):
-        found = {(line["codec"], line["files_written"]): line for line in lines_of(table_of(report, "codecs"))}
+    def test_a_line_for_each_codec_with_its_files_side_by_side(self, report):
+        lines = lines_of(table_of(report, "codecs"))
+        assert [line["codec"] for line in lines] == ["HPCM_BASE_MINI (miniature)", "RWKV_PHASE4_MINI (miniature)"]
+        for line in lines:
+            assert [line[f"exact_2_{key}"] for key in ("decodes", "files", "failed", "wrong")] == ["yes", "24/24", 0, 0]
+            assert [line[f"default_2_{key}"] for key in ("decodes", "files")] == ["yes", "24/24"]
+            assert [line[f"before_default_{key}"] for key in ("decodes", "files", "failed", "wrong")] == [
+                "no", "1/24", 20, 3]
+
+    def test_codecs_that_lack_a_way_or_were_hardly_tried(self):
+        rows = [*make_rows(images=IMAGES[:1]), *make_rows(name=CODECS[1], exact=True)]
+        lines = lines_of(table_of(assemble_crosscheck("kodak", rows), "codecs"))
+        assert [(line["codec"], line["exact_2_decodes"], line["default_2_decodes"]) for line in lines] == [
+            ("HPCM_BASE_MINI (miniature)", None, "too few tried"), ("rwkv_phase4_mini, exact", "yes", None)]
+
+    def test_every_count(self, report):
+        found = {(line["codec"], line["files_written"]): line for line in lines_of(table_of(report, "counts"))}
         assert len(found) == 6
         exact = found["HPCM_BASE_MINI, exact (miniature)", "Exact (format 2)"]
-        assert (exact["decodes_elsewhere"], exact["settings"]) == ("yes", 3)
-        assert exact["files"] == exact["files_alike"] == 24
+        assert exact["settings"] == 3 and exact["files"] == exact["files_alike"] == 24
         before = found["RWKV_PHASE4_MINI (miniature)", "Before (format 1)"]
-        assert (before["decodes_elsewhere"], before["files_alike"]) == ("no", 1)
-        assert (before["failed"], before["wrong"], before["off_by_one"]) == (20, 3, 22)
-        few = assemble_crosscheck("kodak", make_rows(images=IMAGES[:1]))
-        assert table_of(few, "codecs").column("decodes_elsewhere") == ["too few tried"]
+        assert (before["files_alike"], before["failed"], before["wrong"], before["off_by_one"]) == (1, 20, 3, 22)
 
     def test_what_differs_is_named_with_its_error(self, report):
         lines = lines_of(table_of(report, "differing_before"))
-        assert [line["decodings"] for line in lines] == [3, 20] * 2
+        assert [(line["decodings"], line["codecs"]) for line in lines] == [(6, 2), (40, 2)]
         assert {line["outcome"] for line in lines} == {TITLES[WRONG], TITLES[FAILED]}
         failed = next(line for line in lines if line["outcome"] == TITLES[FAILED])
         assert failed["error"] == "LatentsMismatch: the latents are others than were coded"
-        assert failed["largest_difference"] is None and "and 17 more" in failed["examples"]
+        assert failed["largest_difference"] is None and "and 37 more" in failed["examples"]
         assert next(line for line in lines if line["outcome"] == TITLES[WRONG])["largest_difference"] == 90
 
     def test_settings_say_what_they_set(self, report):

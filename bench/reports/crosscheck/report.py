@@ -9,6 +9,7 @@ from bench.reports.crosscheck.blocks import Block, letter_machines, split_blocks
 from bench.reports.crosscheck.plots import plot_outcomes
 from bench.reports.crosscheck.tables import (
     codecs_table,
+    counts_table,
     decodings_table,
     differing_table,
     machines_table,
@@ -74,6 +75,7 @@ def assemble_crosscheck(name: str, rows: Sequence[Crosscheck]) -> Report:
                 text=() if _differ(today) else ("Of files as they are written today: nothing.",)),
         Section("What did not come out as it was coded, before",
                 _list_differing("differing_before", before, subject, letters), collapsed=True),
+        Section("Every count by codec", (counts_table(best_first, subject),), collapsed=True),
         Section("Settings and machines", (settings_table(rows, letters), machines_table(rows, letters))),
     )
     intro = (*answer, state_pixels(today), state_limits(rows), ABOUT,

@@ -12,10 +12,18 @@ from bench.reports.page.table import Cell, Column, Table, group_records
 from bench.results.crosschecks import FAILED, IDENTICAL, LATENTS, OFF_BY_ONE, WRONG, Crosscheck, Outcome
 from bench.results.decoding_settings import SETTINGS, DecodingSetting, label_setting
 from bench.results.labels import label_codecs
-from bench.results.portability import FEWEST_FILES, FEWEST_SETTINGS, Portability, decodes_alike, find_portability
+from bench.results.portability import (
+    FEWEST_FILES,
+    FEWEST_SETTINGS,
+    Portability,
+    decodes_alike,
+    find_portability,
+    name_variant,
+)
 
 Letters = Mapping[str, str]  # machine to its letter
 Rows = Sequence[Crosscheck]
+Faults = Sequence[tuple[Block, Crosscheck]]
 
 TITLES: dict[Outcome, str] = {
     IDENTICAL: "identical", OFF_BY_ONE: "off by one", LATENTS: "latents identical", FAILED: "failed with an error",
@@ -42,26 +50,33 @@ def _outcome_columns(rows_of: Callable[..., Rows]) -> list[Column]:
     def count(outcome: Outcome) -> Callable[..., Cell]:
         return lambda record: count_outcomes(rows_of(record), (outcome,))[0]
 
-    return [Column(outcome.replace(" ", "_"), title, digits=0, of=count(outcome)) for outcome, title in TITLES.items()]
+    shown = (FAILED, WRONG, IDENTICAL, OFF_BY_ONE, LATENTS)  # faults first, where a narrow page shows them
+    return [Column(outcome.replace(" ", "_"), TITLES[outcome], digits=0, of=count(outcome)) for outcome in shown]
+
+
+def _place_columns(letters: Letters, crossings: Iterable[Crossing],
+                   crossing_of: Callable[..., Crossing]) -> list[Column]:
+    """Where files were decoded and, where that is not the same for all, encoded."""
+    def name_side(machine: int, setting: int) -> Callable[..., Cell]:
+        return lambda record: name_place(crossing_of(record)[setting], crossing_of(record)[machine], letters)
+
+    columns = [Column("decoded", "Decoded under", of=name_side(2, 3)),
+               Column("encoded", "Encoded under", of=name_side(0, 1))]
+    return columns if len({crossing[:2] for crossing in crossings}) > 1 else columns[:1]
 
 
 def matrix_table(block: Block, subject: str, letters: Letters) -> Table:
     """Encoder by decoder: a line for each way that files of ``block`` went."""
     cells = [MatrixCell(crossing, rows) for crossing, rows in block.crossings.items()]
-    encoders = {cell.crossing[:2] for cell in cells}
-    decoded: Column[MatrixCell] = Column(
-        "decoded", "Decoded under", of=lambda cell: name_place(cell.crossing[3], cell.crossing[2], letters))
-    encoded: Column[MatrixCell] = Column(
-        "encoded", "Encoded under", of=lambda cell: name_place(cell.crossing[1], cell.crossing[0], letters))
-    columns = [
-        decoded, encoded, Column("decodings", "Decodings", digits=0, of=lambda cell: len(cell.rows)),
-        Column("latents_alike", "Latents alike", digits=0, of=lambda cell: sum(map(decodes_alike, cell.rows))),
+    places = _place_columns(letters, block.crossings, attrgetter("crossing"))
+    columns: list[Column[MatrixCell]] = [
+        *places, Column("latents_alike", "Latents alike", digits=0, of=lambda cell: sum(map(decodes_alike, cell.rows))),
         *_outcome_columns(attrgetter("rows")),
+        Column("decodings", "Decodings", digits=0, of=lambda cell: len(cell.rows)),
     ]
     notes = []
-    if len(encoders) == 1:
-        columns.remove(encoded)
-        (machine, setting), = encoders
+    if len(places) == 1:
+        machine, setting = cells[0].crossing[:2]
         notes.append(f"All were encoded under {name_place(setting, machine, letters)}.")
     untold = sum(row.latents_match is None and row.failure is None for row in block.rows)
     if untold:
@@ -69,47 +84,69 @@ def matrix_table(block: Block, subject: str, letters: Letters) -> Table:
     return Table.from_records(f"matrix_{block.slug}", f"{block.title}: {subject}", columns, cells, notes=notes)
 
 
-def codecs_table(blocks: Iterable[Block], subject: str) -> Table:
-    """A line for each codec and way of writing files: what its files came to elsewhere."""
+def codecs_table(blocks: Sequence[Block], subject: str) -> Table:
+    """A line for each codec: what its files came to elsewhere, ways of writing them side by side."""
+    labels = label_codecs(row for block in blocks for row in block.rows)
+    names = sorted({name_variant(row) for block in blocks for row in block.rows})
+    columns: list[Column[str]] = [Column("codec", "Codec", of=lambda name: labels.get(name, f"{name}, exact"))]
+    for block in blocks:
+        columns += _portability_columns(block)
+    notes = (DECODES_NOTE, "\"24/24\": files with identical latents under all other settings, of those tried; failed "
+             "and wrong are decodings. What was decoded as it was encoded is left out.")
+    return Table.from_records("codecs", f"Codecs: {subject}", columns, names, notes=notes)
+
+
+def _portability_columns(block: Block) -> list[Column[str]]:
+    groups = group_records(block.rows, name_variant)
+    found = {name: find_portability(rows) for name, rows in groups.items()}
+
+    def take(value_of: Callable[[Portability], Cell]) -> Callable[[str], Cell]:
+        return lambda name: value_of(found[name]) if name in found else None
+
+    return [Column(f"{block.slug}_decodes", f"{block.title}: decodes elsewhere",
+                   of=take(lambda one: DECODES[one.decodes])),
+            Column(f"{block.slug}_files", "files", digits=0, of=take(lambda one: f"{one.files_alike}/{one.files}")),
+            Column(f"{block.slug}_failed", "failed", digits=0, of=take(lambda one: len(one.failed))),
+            Column(f"{block.slug}_wrong", "wrong", digits=0, of=take(lambda one: len(one.wrong)))]
+
+
+def counts_table(blocks: Iterable[Block], subject: str) -> Table:
+    """A line for each codec and way of writing files: every count."""
     lines = [(block, find_portability(rows), rows) for block in blocks for rows in block.codecs.values()]
-    labels = label_codecs(row for block, _, rows in lines for row in rows)
+    labels = label_codecs(row for _, _, rows in lines for row in rows)
     columns: list[Column[tuple[Block, Portability, Rows]]] = [
         Column("codec", "Codec", of=lambda line: labels[line[2][0].name]),
         Column("files_written", "Files", of=lambda line: line[0].title),
-        Column("decodes_elsewhere", "Decodes elsewhere", of=lambda line: DECODES[line[1].decodes]),
         Column("files", "Files tried", digits=0, of=lambda line: line[1].files),
         Column("files_alike", "with identical latents everywhere", digits=0, of=lambda line: line[1].files_alike),
         Column("settings", "Other settings", digits=0, of=lambda line: line[1].settings),
         Column("decodings", "Decodings", digits=0, of=lambda line: len(line[1].rows)),
         *_outcome_columns(lambda line: line[1].rows),
     ]
-    notes = (DECODES_NOTE, "What was decoded as it was encoded is left out.")
-    return Table.from_records("codecs", f"Codecs: {subject}", columns, lines, notes=notes)
+    return Table.from_records("counts", f"Every count: {subject}", columns, lines)
 
 
 def differing_table(name: str, blocks: Iterable[Block], subject: str, letters: Letters) -> Table:
-    """What did not come out as it was coded: a line for each codec, way and kind of fault."""
+    """What did not come out as it was coded: a line for each way and kind of fault."""
     faults = [(block, row) for block in blocks for row in block.rows if not decodes_alike(row)]
-    labels = label_codecs(row for _, row in faults)
-    groups = group_records(faults, lambda pair: (pair[0].slug, pair[1].name, pair[1].crossing, pair[1].outcome,
-                                                 pair[1].failure))
-    columns: list[Column[list[tuple[Block, Crosscheck]]]] = [
-        Column("codec", "Codec", of=lambda group: labels[group[0][1].name]),
+    groups = group_records(faults, lambda pair: (pair[0].slug, pair[1].crossing, pair[1].outcome, pair[1].failure))
+    columns: list[Column[Faults]] = [
         Column("files_written", "Files", of=lambda group: group[0][0].title),
-        Column("decoded", "Decoded under", of=lambda group: name_place(
-            group[0][1].decoder_setting, group[0][1].decoder_machine, letters)),
-        Column("encoded", "Encoded under", of=lambda group: name_place(
-            group[0][1].encoder_setting, group[0][1].encoder_machine, letters)),
+        *_place_columns(letters, (row.crossing for _, row in faults), lambda group: group[0][1].crossing),
         Column("outcome", "Outcome", of=lambda group: TITLES[group[0][1].outcome]),
         Column("decodings", "Decodings", digits=0, of=len),
-        Column("largest_difference", "Largest difference", "levels", digits=0, of=lambda group: max(
-            (row.decode_max_abs_difference for _, row in group if row.decode_max_abs_difference is not None),
-            default=None)),
+        Column("codecs", "Codecs", digits=0, of=lambda group: len({row.name for _, row in group})),
+        Column("largest_difference", "Largest difference", "levels", digits=0, of=_find_largest),
         Column("error", "Error", wide=True, of=lambda group: _describe_fault(group[0][1])),
         Column("examples", "For instance", wide=True, of=lambda group: list_names(
-            (f"{row.point} {row.image}" for _, row in group), SHOWN)),
+            (f"{row.name} {row.point} {row.image}" for _, row in group), SHOWN)),
     ]
     return Table.from_records(name, f"What did not come out as it was coded: {subject}", columns, groups.values())
+
+
+def _find_largest(group: Faults) -> int | None:
+    known = [row.decode_max_abs_difference for _, row in group if row.decode_max_abs_difference is not None]
+    return max(known, default=None)
 
 
 def _describe_fault(row: Crosscheck) -> str | None:

@@ -17,8 +17,8 @@ HOW_OUTCOMES_COUNT = (
     "error\": no picture; \"wrong without one\": another picture."
 )
 HOW_LATENTS_COUNT = (
-    "\"Latents alike\": the integer latents are those of the encoder; of files that don't tell theirs, every pixel "
-    "is the same. What was decoded as it was encoded (\"same\") is shown to compare with."
+    "\"Latents alike\", whatever the pixels: the integer latents are those of the encoder; of files that don't tell "
+    "theirs, every pixel is the same. What was decoded as it was encoded (\"same\") is shown to compare with."
 )
 
 
