@@ -16,6 +16,7 @@ VERBS = {
     "variants": "show the models known here and the checkpoints found for them",
     "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",
     "reproduce": "measure a sample of stored rows again on this machine, and compare",
+    "crosscheck": "decode files under other settings and on other machines, and compare",
     "score": "compute quality metrics of decoded pictures or kept files",
     "profile": "measure latency, stages, memory and operations of the models",
     "anchors": "list, show, check, import and export published rate-distortion curves",

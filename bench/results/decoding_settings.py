@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bench.common.registry import Registry
 
 SAME = "same"
+_CPU = "cpu"
 _ATEN, _ONEDNN, _NATIVE = "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "BENCH_NATIVE"
 
 
@@ -21,8 +22,8 @@ class DecodingSetting:
     Attributes:
         label: how tables call it.
         environment: of the decoder's process, set before anything is imported there.
-        threads: torch's; None leaves those of the encoder.
-        device: "cpu" or "cuda"; None leaves that of the encoder.
+        threads: torch's; None leaves the usual ones.
+        device: "cpu" or "cuda"; None leaves the usual one.
         needs: vector instructions that the processor must have, as /proc/cpuinfo calls them.
     """
 
@@ -35,14 +36,15 @@ class DecodingSetting:
 
 SETTINGS: Registry[DecodingSetting] = Registry("setting of decoding")
 SETTINGS.add(SAME, DecodingSetting("as usual"))
-SETTINGS.add("aten-default", DecodingSetting("ATen without vectors", {_ATEN: "default"}))
-SETTINGS.add("aten-avx2", DecodingSetting("ATen AVX2", {_ATEN: "avx2"}, needs=("avx2",)))
-SETTINGS.add("onednn-sse41", DecodingSetting("oneDNN SSE4.1", {_ONEDNN: "SSE41"}, needs=("sse4_1",)))
-SETTINGS.add("onednn-avx2", DecodingSetting("oneDNN AVX2", {_ONEDNN: "AVX2"}, needs=("avx2",)))
-SETTINGS.add("threads-2", DecodingSetting("two threads", threads=2))
+SETTINGS.add("aten-default", DecodingSetting("ATen without vectors", {_ATEN: "default"}, device=_CPU))
+SETTINGS.add("aten-avx2", DecodingSetting("ATen AVX2", {_ATEN: "avx2"}, device=_CPU, needs=("avx2",)))
+SETTINGS.add("onednn-sse41", DecodingSetting("oneDNN SSE4.1", {_ONEDNN: "SSE41"}, device=_CPU, needs=("sse4_1",)))
+SETTINGS.add("onednn-avx2", DecodingSetting("oneDNN AVX2", {_ONEDNN: "AVX2"}, device=_CPU, needs=("avx2",)))
+SETTINGS.add("threads-1", DecodingSetting("one thread", threads=1, device=_CPU))
+SETTINGS.add("threads-2", DecodingSetting("two threads", threads=2, device=_CPU))
 SETTINGS.add("scalar", DecodingSetting("ATen without vectors, oneDNN SSE4.1, two threads",
-                                       {_ATEN: "default", _ONEDNN: "SSE41"}, threads=2, needs=("sse4_1",)))
-SETTINGS.add("python", DecodingSetting("no operators of our own", {_NATIVE: "0"}))
+                                       {_ATEN: "default", _ONEDNN: "SSE41"}, 2, _CPU, ("sse4_1",)))
+SETTINGS.add("python", DecodingSetting("no operators of our own", {_NATIVE: "0"}, device=_CPU))
 SETTINGS.add("cuda", DecodingSetting("GPU", device="cuda"))
 
 

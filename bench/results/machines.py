@@ -94,9 +94,14 @@ def find_processor() -> str:
 @lru_cache
 def find_instructions() -> str | None:
     """Return the widest vector instructions of the processor here; None where that is not known."""
-    found = re.search(r"^flags\s*:(.*)", _read(_CPU_INFO), re.MULTILINE)
-    flags = set(found[1].split()) if found else set()
+    flags = find_flags()
     return next((level for level, needed in _LEVELS.items() if needed <= flags), None)
+
+
+def find_flags() -> set[str]:
+    """Return what the processor here can do, as the kernel calls it: {"sse4_1", "avx2", ...}."""
+    found = re.search(r"^flags\s*:(.*)", _read(_CPU_INFO), re.MULTILINE)
+    return set(found[1].split()) if found else set()
 
 
 def find_gpus() -> list[str]:

@@ -17,6 +17,7 @@ from bench.runners.evaluate.fork_server import ForkServer
 from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
 
 DECODER = "bench.runners.evaluate.decoder:serve"
+IN_PROCESS = "in the decoder's process: "  # begins what an error there said
 
 
 class DecoderFailure(CodecError):
@@ -91,7 +92,7 @@ class DecoderProcess:
 
         if is_out_of_space(reply["errno"]):
             raise DiskFull(tempfile.gettempdir())
-        raise DecoderFailure(reply["kind"], f"in the decoder's process: {reply['message']}")
+        raise DecoderFailure(reply["kind"], f"{IN_PROCESS}{reply['message']}")
 
     def _send(self, stream: Path | None) -> None:
         if self._process is None:

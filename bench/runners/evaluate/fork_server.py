@@ -16,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, NoReturn
 
 import bench
@@ -40,9 +41,10 @@ class ForkServer:
 
     Args:
         modules: what it imports before it forks; one that can't be imported is left to the process that needs it.
+        environment: is added to this process' own before anything is imported there.
     """
 
-    def __init__(self, modules: Iterable[str] = ()) -> None:
+    def __init__(self, modules: Iterable[str] = (), environment: Mapping[str, str] = MappingProxyType({})) -> None:
         place = tempfile.gettempdir()
         with disk_full_stops(Path(place)):
             self._folder = tempfile.TemporaryDirectory(
@@ -55,7 +57,8 @@ class ForkServer:
             numbers = (listener.fileno(), alive)
             self._process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import serve; serve{(*numbers, [*modules])}"],
-                pass_fds=numbers, stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": _search_path()},
+                pass_fds=numbers, stdin=subprocess.DEVNULL,
+                env={**os.environ, **environment, "PYTHONPATH": _search_path()},
                 start_new_session=True,  # Ctrl-C is for the process that runs the plan, which then ends the others
             )
         os.close(alive)

@@ -96,7 +96,7 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     counted = {} if remeasure else by_key
     images = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
                    for image in dataset.images)
-    sizes = {image.name: _megapixels(image) for image in images}
+    sizes = {image.name: measure_megapixels(image) for image in images}
     times = UnitTimes(store, stored, template.device)
     stored_metrics = _metrics_by_series(stored)
 
@@ -184,7 +184,7 @@ def _describe_codec(name: str, units: Sequence[PlannedUnit]) -> tuple[str, ...]:
             format_duration(sum(planned.expected.seconds for planned in units)))
 
 
-def _megapixels(image: UnitImage) -> float:
+def measure_megapixels(image: UnitImage) -> float:
     """Return an image's size from its header; an unreadable one fails at once and takes no time."""
     try:
         width, height = image_size(image.path)

@@ -1,0 +1,52 @@
+"""Codecs as they are asked for: exact, or writing an older format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.codecs.base import CodecSpec
+from bench.codecs.learned import LEARNED
+from bench.common.errors import ConfigurationError
+from bench.runners.evaluate.selection import Chosen, choose_codecs
+
+CURRENT_FORMAT = 2  # of learned codecs' files
+FORMATS = (1, CURRENT_FORMAT)
+_EXACT = "_exact"
+
+
+def choose_coded(codecs: Sequence[str], points: Sequence[str], *, exact: bool, version: int | None) -> Chosen:
+    """Return the specifications that :func:`choose_codecs` does, as they are asked for.
+
+    Args:
+        exact: of learned codecs, their exact configuration.
+        version: of learned codecs' files; None, or the current one, leaves it.
+
+    Raises:
+        ConfigurationError: an unknown name or version, or a codec that has neither.
+    """
+    if version is not None and version not in FORMATS:
+        raise ConfigurationError(f"there is no version {version} of learned codecs' files",
+                                 f"known: {', '.join(map(str, FORMATS))}")
+    names = [name.removesuffix(_EXACT) for name in codecs] if exact else codecs
+    chosen = choose_codecs(names, points)
+    is_usual = not exact and version in (None, CURRENT_FORMAT)
+    return chosen if is_usual else replace(chosen, specs=tuple(_adapt(spec, exact, version) for spec in chosen.specs))
+
+
+def _adapt(spec: CodecSpec, exact: bool, version: int | None) -> CodecSpec:
+    if spec.codec != LEARNED:
+        raise ConfigurationError(f"'{spec.name}' is no learned codec, and has neither formats nor an exact form",
+                                 "leave it out of --codecs")
+    settings = dict(spec.settings)
+    if version not in (None, CURRENT_FORMAT):
+        settings["format"] = version
+    if not exact:
+        return replace(spec, settings=settings)
+    settings |= {"exact": True, "label": f"{settings['label']}, exact"}
+    return replace(spec, name=f"{spec.name}{_EXACT}", settings=settings)
+
+
+def find_format(spec: CodecSpec) -> int | None:
+    """Return the version of the files that ``spec`` writes; None for codecs without."""
+    return int(spec.settings.get("format", CURRENT_FORMAT)) if spec.codec == LEARNED else None

@@ -1,0 +1,60 @@
+"""What runs in processes of their own: the encoder, and the look at what a decoder's process computes with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+import bench.codecs  # noqa: F401  (registers the codecs)
+from bench.codecs.base import Codec, Encoding, build_codec
+from bench.common.files import DiskFull, is_out_of_space
+from bench.datasets.images import read_rgb8
+from bench.runners.crosscheck.exchange import CodedFile, store_coded
+from bench.runners.evaluate.measure import set_up_machine
+from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.machine import free_gpu_memory
+
+
+def encode_unit(connection: Connection) -> None:
+    """Encode the images of a unit into a folder, the two in the only message, and answer each image.
+
+    An answer is its :class:`CodedFile`, or (kind, message) of what went wrong, or a full disk.
+    """
+    unit, folder = connection.recv()
+    unit = replace(unit, spec=unit.on_device)
+    set_up_machine(unit)
+    codec = None
+    for image in unit.images:
+        try:
+            codec = codec or build_codec(unit.spec)
+            connection.send(_encode(codec, image, Path(folder)))
+        except Exception as error:
+            is_full = isinstance(error, DiskFull) or is_out_of_space(getattr(error, "errno", None))
+            connection.send(DiskFull(folder) if is_full else (type(error).__name__, str(error)))
+            free_gpu_memory()
+
+
+def _encode(codec: Codec, image: UnitImage, folder: Path) -> CodedFile:
+    encoding = codec.encode(read_rgb8(image.path))
+    picture, latents_crc = _expect_decoding(codec, encoding)
+    stream_sha256, picture_sha256 = store_coded(folder, encoding.stream, picture)
+    height, width = picture.shape[:2]
+    return CodedFile(image=image.name, image_sha256=image.sha256, stream_sha256=stream_sha256,
+                     picture_sha256=picture_sha256, width=width, height=height, latents_crc=latents_crc)
+
+
+def _expect_decoding(codec: Codec, encoding: Encoding) -> tuple[np.ndarray, int | None]:
+    """What a decoder has to give: the encoder's own picture, and the checksum of its latents where it tells it."""
+    picture = encoding.reconstruct()
+    if picture is None:
+        picture = codec.decode(encoding.stream)
+    return picture, getattr(encoding, "latents_crc", None)
+
+
+def describe_unit(connection: Connection) -> None:
+    """Set the process up for the unit of the only message, as its decoder is, and tell what it computes with."""
+    unit: Unit = connection.recv()
+    connection.send(set_up_machine(unit))

@@ -1,0 +1,54 @@
+"""Which settings of decoding this machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.common.errors import ConfigurationError
+from bench.results.decoding_settings import SETTINGS
+from bench.results.machines import find_flags
+from bench.runners.machine import resolve_device
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class ChosenSettings:
+    """What was asked for.
+
+    Attributes:
+        names: of those that are here.
+        missing: the others, with the reason.
+        named: the user named what is missing; else it came with ``all``.
+    """
+
+    names: tuple[str, ...]
+    missing: Mapping[str, str]
+    named: bool
+
+
+def choose_settings(names: Sequence[str]) -> ChosenSettings:
+    """Return the settings called ``names``, or all that there are where ``all`` is among them.
+
+    Raises:
+        ConfigurationError: there is no such setting, or this machine has none of them.
+    """
+    wanted = dict.fromkeys(SETTINGS if ALL in names else names)
+    reasons = {name: _explain_missing(name) for name in wanted}
+    missing = {name: reason for name, reason in reasons.items() if reason is not None}
+    here = tuple(name for name in wanted if name not in missing)
+    if not here:
+        raise ConfigurationError("this machine has none of the settings to decode on",
+                                 "\n  ".join(f"{name}: {reason}" for name, reason in missing.items()))
+    return ChosenSettings(here, missing, ALL not in names and bool(missing))
+
+
+def _explain_missing(name: str) -> str | None:
+    setting = SETTINGS.get(name)
+    lacking = [flag for flag in setting.needs if flag not in find_flags()]
+    if lacking:
+        return f"the processor has no {', '.join(lacking)}"
+    if setting.device == "cuda" and resolve_device("auto") == "cpu":
+        return "torch finds no usable GPU here"
+    return None
