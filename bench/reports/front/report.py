@@ -46,7 +46,8 @@ def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
                 text=() if answer.changes else (format_changes(answer),)),
     )
     return Report("front", TITLE, "answer", (state_answer(answer),), sections, _warn(answer),
-                  summary=summarise_answer(answer), worse=bool(answer.worse), files={FILE: answer.to_bytes()})
+                  summary=summarise_answer(answer), worse=bool(answer.worse), files={FILE: answer.to_bytes()},
+                  kept=(FILE,))
 
 
 def state_answer(answer: Answer) -> str:

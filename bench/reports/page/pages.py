@@ -36,7 +36,7 @@ class Section:
         pictures: figures of other reports, which make it one to read at a glance: beside the last table where there is
             room, tables set tightly, their notes below all.
         links: to other reports.
-        collapsed: long; the HTML page folds it and the README only links its files.
+        collapsed: long; the HTML page folds it and the README only names its files.
     """
 
     title: str
@@ -66,6 +66,7 @@ class Report:
         summary: what a terminal prints of it; empty for warnings and main table as text.
         worse: something got worse beyond its uncertainty since the accepted state.
         files: what stands beside the pages, tables and figures: path within the folder to bytes.
+        kept: those of ``files`` that git tracks, as it does pages and figures; pages on hosting sites link no others.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Report:
     summary: str = ""
     worse: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
     @property
     def main_table(self) -> Table:
@@ -90,9 +92,9 @@ class Report:
         return [table for section in self.sections for table in section.tables]
 
     @property
-    def other_files(self) -> list[str]:
-        """Paths of the files that are no tables, in order."""
-        return [path for path in self.files if not path.startswith("tables/")]
+    def written_files(self) -> list[str]:
+        """Paths of the files that git does not track, beside those of tables, in order."""
+        return [path for path in self.files if path not in self.kept and not path.startswith("tables/")]
 
     @property
     def figures(self) -> list[Figure]:

@@ -57,7 +57,7 @@ def render_html(report: Report) -> str:
 
 
 def render_readme(report: Report) -> str:
-    """Return the report as Markdown that links the figures and tables beside it, as hosting sites show it."""
+    """Return the report as Markdown, as hosting sites show it; it links nothing that git does not keep."""
     text = TEMPLATES.get_template("readme.md.j2").render(report=report)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
