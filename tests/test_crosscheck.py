@@ -143,6 +143,7 @@ def test_settings_that_are_not_here_are_said(folder: Path, tmp_path: Path, defla
 
 def test_all_is_what_the_processor_can_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("bench.runners.crosscheck.settings.resolve_device", lambda wanted: "cpu")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with monkeypatch.context() as patch:
         other_machine.pretend(patch, tmp_path / "old", "Old", "fpu sse4_1")
         old = choose_settings(["all"])
@@ -150,7 +151,10 @@ def test_all_is_what_the_processor_can_do(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert not {"onednn-sse41", "scalar"} & set(choose_settings(["all"]).names)
     other_machine.forget_machine()
     assert set(old.missing) == {"aten-avx2", "onednn-avx2", "cuda"} and not old.named
-    assert set(old.names) | set(old.missing) == set(SETTINGS)
+    assert set(old.names) | set(old.missing) | {"threads-1"} == set(SETTINGS)
+    assert "threads-1" not in old.names, "which tests run with anyway"
+    assert {"threads-1", "threads-2"} <= set(choose_settings(["all"], threads=3).names)
+    assert choose_settings(["threads-1"]).names == ("threads-1",), "by name"
 
 
 def test_classical_codecs_have_neither_formats_nor_an_exact_form(folder: Path,
@@ -331,7 +335,10 @@ def test_another_version_of_a_library_is_compared(exported: Path, tmp_path: Path
         manifest["units"][0]["identity"]["codec_version"] = "0"
 
     change_manifest(exported, age)
-    assert import_coded(exported) == EXIT_DONE and len(found_in(tmp_path / "results")) == 2
+    assert import_coded(exported) == EXIT_DONE and import_coded(exported) == EXIT_DONE
+    assert len(found_in(tmp_path / "results")) == 2
+    change_manifest(exported, lambda manifest: manifest["units"][0]["identity"].update(codec_version="1"))
+    assert import_coded(exported) == EXIT_DONE and len(found_in(tmp_path / "results")) == 2, "they are the same files"
 
 
 def test_nothing_to_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -58,7 +58,7 @@ def _plan_dataset(args: argparse.Namespace, store: Store) -> CrosscheckPlan:
     dataset = resolve_dataset(args.dataset, allow_partial=args.allow_partial)
     dataset = replace(dataset, images=dataset.images[: args.images])
     origin = Origin(name_device(args.device))
-    settings = choose_settings(args.decode_on)
+    settings = choose_settings(args.decode_on, args.device, args.threads)
     planner = Planner(store, dataset.name, origin, settings.names, args.device,
                       remeasure=args.remeasure or args.export is not None)
     units = plan_dataset(dataset, chosen.specs, planner, _make_template(args))
@@ -72,7 +72,7 @@ def _plan_import(args: argparse.Namespace, store: Store) -> CrosscheckPlan:
         raise ConfigurationError("--import goes with neither --dataset nor --export")
     manifest = read_manifest(args.imported)
     origin = Origin(manifest.encoder_machine, manifest.encoder_setting, args.imported)
-    settings = choose_settings(args.decode_on)
+    settings = choose_settings(args.decode_on, args.device, args.threads)
     planner = Planner(store, manifest.dataset, origin, settings.names, args.device, remeasure=args.remeasure)
     units, left_out = plan_import(args.imported, manifest, planner, _make_template(args))
     return CrosscheckPlan(manifest.dataset, f"{manifest.dataset}, coded on {manifest.encoder_machine}", origin,

@@ -35,7 +35,7 @@ class Crosscheck(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbi
 
     Attributes:
         key: of what was coded, see :func:`crosscheck_key`.
-        series: digest of the codec's identity: weights, settings, revision of the code.
+        series: digest of the codec's identity: weights, settings, revision of the code; not versions of libraries.
         exact: the codec's exact configuration.
         format: version of a learned codec's file; None for other codecs.
         stream_sha256: of the file.

@@ -20,10 +20,8 @@ from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.expected import RunForecast
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, make_plan
 from bench.runners.evaluate.selection import Missing
-from bench.runners.evaluate.unit import Unit
+from bench.runners.evaluate.unit import LIBRARY_VERSIONS, Unit
 from bench.runners.progress import Progress
-
-VERSIONS = ("codec_version", "coder")  # what of an identity names libraries
 
 Rows = dict[tuple[str, str], list[Row]]  # of each codec and rate point
 
@@ -132,7 +130,7 @@ def _group_by_version(planned: PlannedUnit, stored: Sequence[Row]) -> dict[str, 
 def _compare_identities(stored: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
     """Name the versions that two identities differ in; None where they differ in more."""
     differing = [name for name in {**stored, **here} if stored.get(name) != here.get(name)]
-    if not set(differing) <= set(VERSIONS):
+    if not set(differing) <= set(LIBRARY_VERSIONS):
         return None
     return "; ".join(f"{stored.get(name)}, here {here.get(name)}" for name in differing)
 

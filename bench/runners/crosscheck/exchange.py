@@ -23,6 +23,7 @@ from bench.common.files import disk_full_stops, reading, write_whole, writing
 from bench.common.hashing import digest_json, sha256_of
 from bench.datasets.images import image_size, read_rgb8
 from bench.results.schema import Size, convert_values, parse_object
+from bench.runners.evaluate.unit import LIBRARY_VERSIONS
 
 MANIFEST = "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 26
@@ -77,8 +78,8 @@ class CodedUnit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def series(self) -> str:
-        """Digest of the identity."""
-        return digest_json(self.identity)
+        """Digest of the identity, without versions of libraries, which may be others on another machine."""
+        return digest_json({name: value for name, value in self.identity.items() if name not in LIBRARY_VERSIONS})
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

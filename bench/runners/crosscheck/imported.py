@@ -13,9 +13,7 @@ from bench.common.hashing import digest_json
 from bench.runners.crosscheck.exchange import CodedUnit, Manifest, WrongExport
 from bench.runners.crosscheck.options import choose_coded
 from bench.runners.crosscheck.plan import PlannedUnit, Planner
-from bench.runners.evaluate.unit import Unit, UnitImage, identify
-
-VERSIONS = ("codec_version", "coder")  # of libraries, which may be others on another machine
+from bench.runners.evaluate.unit import LIBRARY_VERSIONS, Unit, UnitImage, identify
 
 
 def plan_import(folder: Path, manifest: Manifest, planner: Planner,
@@ -67,6 +65,6 @@ def _find_codec(coded: CodedUnit) -> CodecSpec:
 
 def _compare_identities(coded: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Name what differs, beside versions of libraries."""
-    names = [name for name in {**coded, **here} if name not in VERSIONS]
+    names = [name for name in {**coded, **here} if name not in LIBRARY_VERSIONS]
     return [name for name in names
             if digest_json({"of": coded.get(name)}) != digest_json({"of": here.get(name)})]

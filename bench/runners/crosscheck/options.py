@@ -8,11 +8,11 @@ from dataclasses import replace
 from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LEARNED
 from bench.common.errors import ConfigurationError
+from bench.results.portability import EXACT_SUFFIX
 from bench.runners.evaluate.selection import Chosen, choose_codecs
 
 CURRENT_FORMAT = 2  # of learned codecs' files
 FORMATS = (1, CURRENT_FORMAT)
-_EXACT = "_exact"
 
 
 def choose_coded(codecs: Sequence[str], points: Sequence[str], *, exact: bool, version: int | None) -> Chosen:
@@ -28,7 +28,7 @@ def choose_coded(codecs: Sequence[str], points: Sequence[str], *, exact: bool, v
     if version is not None and version not in FORMATS:
         raise ConfigurationError(f"there is no version {version} of learned codecs' files",
                                  f"known: {', '.join(map(str, FORMATS))}")
-    names = [name.removesuffix(_EXACT) for name in codecs] if exact else codecs
+    names = [name.removesuffix(EXACT_SUFFIX) for name in codecs] if exact else codecs
     chosen = choose_codecs(names, points)
     is_usual = not exact and version in (None, CURRENT_FORMAT)
     return chosen if is_usual else replace(chosen, specs=tuple(_adapt(spec, exact, version) for spec in chosen.specs))
@@ -44,7 +44,7 @@ def _adapt(spec: CodecSpec, exact: bool, version: int | None) -> CodecSpec:
     if not exact:
         return replace(spec, settings=settings)
     settings |= {"exact": True, "label": f"{settings['label']}, exact"}
-    return replace(spec, name=f"{spec.name}{_EXACT}", settings=settings)
+    return replace(spec, name=f"{spec.name}{EXACT_SUFFIX}", settings=settings)
 
 
 def find_format(spec: CodecSpec) -> int | None:

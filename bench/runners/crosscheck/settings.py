@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.common.errors import ConfigurationError
-from bench.results.decoding_settings import SETTINGS
+from bench.results.decoding_settings import SAME, SETTINGS, DecodingSetting
 from bench.results.machines import find_flags
-from bench.runners.machine import resolve_device
+from bench.runners.machine import resolve_device, usable_cores
 
 ALL = "all"
 
@@ -28,13 +29,19 @@ class ChosenSettings:
     named: bool
 
 
-def choose_settings(names: Sequence[str]) -> ChosenSettings:
-    """Return the settings called ``names``, or all that there are where ``all`` is among them.
+def choose_settings(names: Sequence[str], device: str = "cpu", threads: int | None = None) -> ChosenSettings:
+    """Return the settings called ``names``, or all that are not as usual where ``all`` is among them.
+
+    Args:
+        device, threads: the usual ones; None leaves threads to torch.
 
     Raises:
         ConfigurationError: there is no such setting, or this machine has none of them.
     """
     wanted = dict.fromkeys(SETTINGS if ALL in names else names)
+    if ALL in names:
+        usual = device, threads or find_usual_threads()
+        wanted = dict.fromkeys(name for name in wanted if name == SAME or not _is_usual(SETTINGS.get(name), *usual))
     reasons = {name: _explain_missing(name) for name in wanted}
     missing = {name: reason for name, reason in reasons.items() if reason is not None}
     here = tuple(name for name in wanted if name not in missing)
@@ -42,6 +49,17 @@ def choose_settings(names: Sequence[str]) -> ChosenSettings:
         raise ConfigurationError("this machine has none of the settings to decode on",
                                  "\n  ".join(f"{name}: {reason}" for name, reason in missing.items()))
     return ChosenSettings(here, missing, ALL not in names and bool(missing))
+
+
+def find_usual_threads() -> int:
+    """Return how many threads torch takes, most likely, where nobody says."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    return int(stated) if stated.isdecimal() else usable_cores()
+
+
+def _is_usual(setting: DecodingSetting, device: str, threads: int) -> bool:
+    same_device = setting.device in (None, device)
+    return same_device and not setting.environment and setting.threads in (None, threads)
 
 
 def _explain_missing(name: str) -> str | None:

@@ -9,6 +9,7 @@ from bench.common.text import align_columns, list_names
 from bench.results.crosschecks import FAILED, OUTCOMES, WRONG, Crosscheck
 from bench.results.decoding_settings import label_setting
 from bench.results.labels import label_codecs
+from bench.results.portability import decodes_alike
 
 _SHOWN = 20  # lines of failures
 
@@ -23,18 +24,19 @@ def summarise(rows: Sequence[Crosscheck]) -> str:
         groups.setdefault((row.name, row.decoder_setting, row.decoder_machine), []).append(row)
 
     machines = {machine for _, _, machine in groups}
-    table: list[tuple[str, ...]] = [("codec", "decoded", "files", *OUTCOMES, "latents equal")]
+    table: list[tuple[str, ...]] = [("codec", "decoded", "files", *OUTCOMES, "latents alike")]
     for (name, setting, machine), own in groups.items():
         where = label_setting(setting) + (f" on {machine}" if len(machines) > 1 else "")
         counts = Counter(row.outcome for row in own)
         table.append((labels[name], where, str(len(own)), *(str(counts[outcome]) for outcome in OUTCOMES),
-                      _count_latents(own)))
+                      _count_alike(own)))
     return "\n".join([*align_columns(table), *_list_reasons(rows)])
 
 
-def _count_latents(rows: Iterable[Crosscheck]) -> str:
-    known = [row.latents_match for row in rows if row.latents_match is not None]
-    return f"{sum(known)} of {len(known)}" if known else "?"
+def _count_alike(rows: Sequence[Crosscheck]) -> str:
+    """How many came out as they were coded; of codecs that don't tell their latents, by their pixels."""
+    told = "" if any(row.latents_match is not None for row in rows) else " by pixels"
+    return f"{sum(map(decodes_alike, rows))} of {len(rows)}{told}"
 
 
 def _list_reasons(rows: Iterable[Crosscheck]) -> list[str]:

@@ -89,6 +89,9 @@ def stream_path(folder: Path, image: UnitImage) -> Path:
     return folder / f"{file_name(image.name)}.bin"
 
 
+LIBRARY_VERSIONS = ("codec_version", "coder")  # what of an identity names versions of libraries
+
+
 @dataclass(frozen=True)
 class Series:
     """One codec at one rate point, wherever it is measured: two measurements of a series are the same measurement.
