@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from bench.common.errors import CheckpointError
 from bench.common.files import whole
 from bench.common.text import list_names
+from bench.models.coding_tables import use_tables
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIX = "module."
@@ -119,8 +120,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
             elif name not in filled and name not in constants:
                 value.copy_(weights[name])
 
-    if update := getattr(model, "update", None):
-        update(force=True)
+    use_tables(model)
     absent = (*filled, *(name for name in wanted if name in constants and name not in weights))
     return LoadReport(absent, tuple(name for name in weights if is_rebuilt(model, name)))
 

@@ -15,6 +15,7 @@ from compressai.zoo import load_state_dict
 from torch import Tensor, nn
 
 from bench.common.errors import CodecError
+from bench.models.coding_tables import use_tables
 from bench.models.image_codec import EncodedImage, count_bits
 
 PADDING = 64  # CompressAI's own evaluation
@@ -48,6 +49,14 @@ class CompressAIAdapter(nn.Module):
     def stream_tag(self) -> int:
         """A number that differs where the same weights read streams differently."""
         return getattr(self.model, "stream_tag", 0)
+
+    def use_tables(self, version: int) -> None:
+        """Build the coder's tables for files of a format version, see :func:`bench.models.coding_tables.use_tables`.
+
+        Args:
+            version: of the files.
+        """
+        use_tables(self.model, version)
 
     @torch.no_grad()
     def encode_image(self, x: Tensor) -> EncodedImage:

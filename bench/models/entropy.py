@@ -10,21 +10,24 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.common.import_paths import import_alone
+from bench.models.coding_tables import pack_tables, space_scales
+from bench.models.incomplete_gamma import incomplete_gamma
+from bench.models.rounding import Array
 from bench.operators.rans import CodingTables
 
 LowerBound = import_alone("compressai.ops").LowerBound
-pmf_to_quantized_cdf = import_alone("compressai._CXX").pmf_to_quantized_cdf
 
 BETA = 1.5
 SCALE_MIN, SCALE_MAX, SCALE_LEVELS = 0.12, 64.0, 60
 LIKELIHOOD_MIN = 1e-9
 # -quantile(5e-7) of the generalised normal distribution with β = 1.5: how many scales a table row reaches.
 TAIL = 5.426911270933747
-PRECISION = 16
+HALF = np.float32(0.5)
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -82,42 +85,69 @@ class GeneralisedGaussian(nn.Module):
         return self.likelihood_lower_bound(upper - lower)
 
     @torch.no_grad()
-    def tables(self, scales: Tensor) -> CodingTables:
-        """Build the coder's tables, on the CPU in float32.
+    def tables(self, scales: Tensor, legacy: bool = False) -> CodingTables:
+        """Build the coder's tables: the published ones, the same on every machine.
 
         The escape mass keeps the published rule: above a row's own range it counts only what lies beyond
         the *widest* row, so streams stay those of the published coder.
 
         Args:
             scales: (rows,), in units of quantisation steps.
+            legacy: as the published construction gives them on this very machine, for files of format 1.
 
         Returns:
             A row for each of ``scales``.
         """
         scales = scales.detach().float().cpu().clamp_min(torch.tensor(SCALE_MIN))
-        beta = torch.tensor([BETA])
         centres = [math.ceil(float(scale) * TAIL) for scale in scales]
-        widest = 2 * max(centres)
-
-        cdf = torch.zeros(len(centres), widest + 3, dtype=torch.int32)
-        for row, (centre, scale) in enumerate(zip(centres, scales)):
-            edges = torch.arange(-centre, centre + 2).float() - 0.5
-            distribution = Cumulative.apply(edges / scale, beta)
-            beyond = Cumulative.apply((torch.tensor([widest - centre]) + 0.5) / scale, beta)
-            mass = torch.cat((distribution.diff(), distribution[:1] + (1 - beyond)))
-            cdf[row, : 2 * centre + 3] = torch.tensor(pmf_to_quantized_cdf(mass.tolist(), PRECISION), dtype=torch.int32)
-
-        return CodingTables(cdf, torch.tensor([2 * centre + 3 for centre in centres], dtype=torch.int32),
-                            torch.tensor([-centre for centre in centres], dtype=torch.int32))
+        masses = _list_masses_here(scales, centres) if legacy else _list_masses(scales.numpy(), centres)
+        return pack_tables(masses, [-centre for centre in centres])
 
 
-def scale_table() -> Tensor:
+def _list_masses(scales: Array, centres: list[int]) -> list[Array]:
+    """Masses of each row's symbols and of the escape, computed alike on every machine."""
+    beyond = 2 * max(centres)
+    edges = [np.array([*range(centre + 1), beyond - centre], np.float32) + HALF for centre in centres]
+    distances = np.concatenate([row / scale for row, scale in zip(edges, scales)])
+
+    wide = distances.astype(np.float64)
+    inside = incomplete_gamma((wide * np.sqrt(wide)).astype(np.float32))  # ^1.5; two IEEE operations
+    below, above = (1 - inside) / 2, (1 + inside) / 2
+
+    masses, start = [], 0
+    for centre in centres:
+        end = start + centre + 1
+        distribution = np.concatenate((below[start:end][::-1], above[start:end]))
+        escape = distribution[:1] + (1 - above[end : end + 1])
+        masses.append(np.concatenate((np.diff(distribution), escape)))
+        start = end + 1
+    return masses
+
+
+def _list_masses_here(scales: Tensor, centres: list[int]) -> list[Array]:
+    """The same as torch computes it on this machine."""
+    beta, widest = torch.tensor([BETA]), 2 * max(centres)
+    masses = []
+    for centre, scale in zip(centres, scales):
+        edges = torch.arange(-centre, centre + 2).float() - 0.5
+        distribution = Cumulative.apply(edges / scale, beta)
+        beyond = Cumulative.apply((torch.tensor([widest - centre]) + 0.5) / scale, beta)
+        masses.append(torch.cat((distribution.diff(), distribution[:1] + (1 - beyond))).numpy())
+    return masses
+
+
+def scale_table(legacy: bool = False) -> Tensor:
     """Return the 60 scales that index the table of y.
+
+    Args:
+        legacy: as torch computes them on this very machine, for files of format 1.
 
     Returns:
         float32 (60,), logarithmically spaced from 0.12 to 64 quantisation steps.
     """
-    return torch.exp(torch.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALE_LEVELS))
+    if legacy:
+        return torch.exp(torch.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALE_LEVELS))
+    return space_scales(SCALE_MIN, SCALE_MAX, SCALE_LEVELS)
 
 
 def scale_index(scales: Tensor, table: Tensor) -> Tensor:

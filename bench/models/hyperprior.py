@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.coders import Quantiser, Reader, StepCoder, round_through
+from bench.models.coding_tables import LEGACY
 from bench.models.entropy import GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
 from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
@@ -157,8 +158,8 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         return values + torch.rand_like(values) - 0.5 if self.training else values
 
     @torch.no_grad()
-    def update(self, scale_table: Tensor | None = None, force: bool = True) -> bool:
-        """Build the coder's tables from the weights.
+    def update(self, scale_table: Tensor | None = None, force: bool = True, legacy: bool = False) -> bool:
+        """Build the coder's tables from the weights: the same on every machine.
 
         Call it after loading weights and before ``compress`` or ``decompress``. Unlike CompressAI's, it
         rebuilds by default: tables of other weights decode nothing.
@@ -166,6 +167,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         Args:
             scale_table: scales that index the tables of y, ascending, (rows,); None for the 60 published ones.
             force: build them even if they are there.
+            legacy: build those that files of format 1 were coded with on a machine like this.
 
         Returns:
             Whether they were built.
@@ -174,12 +176,20 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             return False
 
         device = self.means_hyper.device
-        self.scale_table = (default_scale_table() if scale_table is None else scale_table.float()).to(device)
+        self.scale_table = (default_scale_table(legacy) if scale_table is None else scale_table.float()).to(device)
 
         for name, scales in (("y", self.scale_table), ("z", self.scales_hyper.flatten())):
-            for kind, table in zip(TABLE_KINDS, self.entropy_estimation.tables(scales)):
+            for kind, table in zip(TABLE_KINDS, self.entropy_estimation.tables(scales, legacy)):
                 setattr(self, f"{kind}_{name}", table.to(device))
         return True
+
+    def use_tables(self, version: int) -> None:
+        """Build the coder's tables for files of a format version, see :func:`bench.models.coding_tables.use_tables`.
+
+        Args:
+            version: of the files.
+        """
+        self.update(legacy=version == LEGACY)
 
     def tables(self, name: str) -> rans.CodingTables:
         """Return the coder's tables.

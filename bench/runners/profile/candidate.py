@@ -14,6 +14,7 @@ import torch
 from bench.codecs.base import Encoding
 from bench.common.errors import CodecError
 from bench.common.files import file_name, write_whole
+from bench.models.coding_tables import use_tables
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, Direction
 from bench.runners.machine import keep_freed_memory, release_freed_memory, time_call
 from bench.runners.profile.complexity import (
@@ -65,8 +66,7 @@ class Candidate:
         self._plain: dict[Picture, tuple[list[bytes], Counts]] = {}  # what the default configuration gives
         before = self._allocated_bytes()
         self._codec, self._model = build_codec(subject, settings.device)
-        update = getattr(self._model, "update", lambda force: None)
-        self._read_by_tables = read_parameters(self._model, lambda: update(force=True))
+        self._read_by_tables = read_parameters(self._model, lambda: use_tables(self._model))
 
         if subject.configuration != DEFAULT:
             for picture in settings.pictures:

@@ -21,6 +21,7 @@ from bench.common.import_paths import is_import_path
 from bench.datasets import read_rgb8, resolve_dataset
 from bench.models import create_model, find_factory
 from bench.models.checkpoints import load_weights, read_weights
+from bench.models.coding_tables import use_tables
 from bench.models.hyperprior import HyperpriorCodec
 from bench.models.own_models import source_sha256
 from bench.operators import identity as operator_identity
@@ -128,8 +129,8 @@ def make_lively_model(name: str, options: Mapping[str, Any] = {}, seed: int = SE
         if not isinstance(model, HyperpriorCodec):  # the suite's own take it all, those that are padded to 512 too
             side = multiple * max(1, side // multiple)  # what needs no padding
         enliven_model(model, torch.from_numpy(make_picture(side, side)).permute(2, 0, 1)[None] / 255, seed)
-    elif hasattr(model, "update"):
-        model.update(force=True)
+    else:
+        use_tables(model)
     return model
 
 

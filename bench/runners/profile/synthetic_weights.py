@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.common.import_paths import find_imported
+from bench.models.coding_tables import use_tables
 from bench.models.context import HierarchicalContext
 from bench.models.image_codec import count_bits
 
@@ -52,7 +53,7 @@ def enliven_model(model: Any, x: Tensor, seed: int = 0) -> float:
         analysis = _Analysis(transform)
         _shrink_means(model, x, analysis)
         _search_gain(lambda gain: analysis.set_gain(gain, x), lambda: _predict_bpp(model, x))
-    model.update(force=True)
+    use_tables(model)
     return _predict_bpp(model, x)
 
 
