@@ -5,7 +5,7 @@ import torch
 from tiny_models import TINY, picture, tiny_model
 from torch import nn
 
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.models import create_model
 from bench.runners.profile.complexity import (
     count_macs,

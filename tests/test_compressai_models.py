@@ -19,7 +19,7 @@ from tiny_models import picture
 
 from bench.cli import main
 from bench.codecs.container import unpack_file
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, CodecError, ConfigurationError
 from bench.models import create_model
 from bench.models.checkpoints import load_weights
@@ -58,7 +58,7 @@ def padded(image: np.ndarray, left: int, top: int, right: int, bottom: int) -> t
 @pytest.mark.parametrize("architecture", CONTEXTS)
 def test_files_hold_compressais_strings_and_decode_to_its_image(architecture: str, small: None) -> None:
     model = lively(create_model(f"compressai:{architecture}"))
-    codec, image = LearnedCodec(model, "cpu", 5), picture(70, 41)
+    codec, image = LearnedCodec(model, "cpu", "5"), picture(70, 41)
     encoding = codec.encode(image)
     assert encoding.padding == (29, 11, 29, 12)
     x = padded(image, *encoding.padding)
@@ -67,7 +67,7 @@ def test_files_hold_compressais_strings_and_decode_to_its_image(architecture: st
         decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"][0, :, 11:52, 29:99]
         bits = sum(float(-part.double().log2().sum()) for part in model(x)["likelihoods"].values())
     streams = [stream for [stream] in coded["strings"]]
-    *_, shape, packed = unpack_file(encoding.stream, codec._tag())
+    _, _, shape, packed, _ = unpack_file(encoding.stream, codec._tag())
     assert list(packed) == streams and shape == ()  # the stride tells it
     assert encoding.parts == {"header": len(encoding.stream) - sum(map(len, streams)),
                               **dict(zip(("y", "z"), map(len, streams)))}
@@ -98,7 +98,7 @@ def test_a_zoo_model_through_the_runner(tmp_path: Path, monkeypatch: pytest.Monk
     decoded = (decoded * 255).round().permute(1, 2, 0).double().numpy()
     assert (row.status, row.decode_matches, row.warnings) == (OK, True, ())
     assert row.bytes_y == len(coded["strings"][0][0]) > 100
-    assert row.bytes_total == row.bytes_y + row.bytes_header and row.bytes_header == 5
+    assert row.bytes_total == row.bytes_y + row.bytes_header and row.bytes_header == 9
     assert row.bpp == pytest.approx(8 * row.bytes_total / (52 * 40), rel=1e-12)
     assert row.quality["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((decoded - image) ** 2)), rel=1e-9)
     assert row.settings["options"] == {"quality": 1}
@@ -108,7 +108,8 @@ def test_a_zoo_model_through_the_runner(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_architecture_of_the_zoo_round_trips(architecture: str, small: None) -> None:
     adapter = CompressAIAdapter(lively(create_model(f"compressai:{architecture}")))
     encoded = adapter.encode_image(torch.rand(1, 3, 64, 64))
-    decoded = adapter.decode_image(tuple(encoded.streams.values()), encoded.shape)
+    decoded, latents_crc = adapter.decode_image(tuple(encoded.streams.values()), encoded.shape)
+    assert latents_crc == encoded.latents_crc is not None
     assert decoded.shape == (1, 3, 64, 64) and torch.equal(decoded, encoded.reconstruct())
     assert 0 <= float(decoded.min()) and float(decoded.max()) <= 1
     assert encoded.estimate_bits() > 0
@@ -197,7 +198,7 @@ def test_streams_of_many_parts_are_counted_together() -> None:
     model = Strange({"strings": [[b"1"], [b"22"], [b"333"], [b"4444"]], "shape": torch.Size((1, 2))})
     encoded = CompressAIAdapter(model).encode_image(torch.zeros(1, 3, 8, 8))
     assert dict(encoded.streams) == {"y0": b"1", "y1": b"22", "y2": b"333", "z": b"4444"} and encoded.shape == (1, 2)
-    assert LearnedCodec(model, "cpu").encode(picture(8, 8)).parts == {"header": 11, "y": 6, "z": 4}
+    assert LearnedCodec(model, "cpu").encode(picture(8, 8)).parts == {"header": 15, "y": 6, "z": 4}
 
 
 def test_published_weights_are_found_by_quality_and_metric() -> None:

@@ -21,7 +21,7 @@ def test_coding_with_the_suites_models_imports_nothing_of_compressais_data_sets(
     assert run_python(f"""
 import sys
 import numpy as np
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.models import create_model
 from bench.runners.machine import configure_torch
 assert "torch" not in sys.modules

@@ -20,7 +20,8 @@ from bench import operators
 from bench.cli import main
 from bench.codecs.base import CODECS, CodecSpec, build_codec
 from bench.codecs.container import unpack_file
-from bench.codecs.learned import LearnedCodec, centred_padding, spec_tag
+from bench.codecs.learned import describe_agreed
+from bench.codecs.learned_codec import LearnedCodec, centred_padding
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_INCOMPLETE, CodecError
 from bench.models.checkpoints import write_float16
 from bench.models.image_codec import EncodedImage
@@ -77,7 +78,7 @@ def measured(spec: CodecSpec, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def header_bytes(width: int, height: int, y_bytes: int) -> int:
     """Checksum, the number of streams, and sides and the y stream's length with 7 bits a byte."""
-    return 2 + 1 + sum(1 + (number >= 128) + (number >= 128**2) for number in (width, height, y_bytes))
+    return 2 + 1 + 4 + sum(1 + (number >= 128) + (number >= 128**2) for number in (width, height, y_bytes))
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -174,17 +175,17 @@ def test_foreign_files_are_refused(foreign, codec, monkeypatch) -> None:
 
 
 def test_a_file_holds_the_size_and_no_shape_that_follows_from_it(codec) -> None:
-    width, height, shape, _ = unpack_file(codec.encode(picture(300, 5)).stream, codec._tag())
+    width, height, shape, *_ = unpack_file(codec.encode(picture(300, 5)).stream, codec._tag())
     assert (width, height, shape) == (300, 5, ())
 
 
 def test_files_of_other_options_are_refused(codec, spec, stream) -> None:
-    tags = {spec_tag(spec.settings)}
+    tags = {describe_agreed(spec.settings)}
     for changes in ({"options": {**TINY, "expansion": 1}}, {"options": {}}, {"model": "hpcm_phi"}):
-        tags.add(spec_tag({**spec.settings, **changes}))
+        tags.add(describe_agreed({**spec.settings, **changes}))
     assert len(tags) == 4
-    assert spec_tag({**spec.settings, "label": "x", "options": dict(reversed(TINY.items()))}) in tags
-    other = LearnedCodec(codec._model, "cpu", spec_tag({**spec.settings, "model": "hpcm_phi"}))
+    assert describe_agreed({**spec.settings, "label": "x", "options": dict(reversed(TINY.items()))}) in tags
+    other = LearnedCodec(codec._model, "cpu", describe_agreed({**spec.settings, "model": "hpcm_phi"}))
     with pytest.raises(CodecError, match="other options"):
         other.decode(stream)
 
@@ -235,9 +236,9 @@ def test_a_side_may_have_more_than_65535_pixels() -> None:
 def test_a_model_without_a_stride_has_its_shape_in_the_file() -> None:
     codec, image = LearnedCodec(Raw(), "cpu"), picture(20, 40)
     encoding = codec.encode(image)
-    width, height, shape, streams = unpack_file(encoding.stream, codec._tag())
+    width, height, shape, streams, _ = unpack_file(encoding.stream, codec._tag())
     assert (width, height, shape, len(streams)) == (20, 40, (48, 32), 3)
-    assert encoding.parts == {"header": 2 + 3 + 3 + 2 * 2, "y": 3 * 48 * 32}
+    assert encoding.parts == {"header": 2 + 3 + 3 + 2 * 2 + 4, "y": 3 * 48 * 32}
     assert np.array_equal(codec.decode(encoding.stream), image)
 
 

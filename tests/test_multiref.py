@@ -13,7 +13,7 @@ from tiny_models import TINY
 from tiny_models import picture as small_picture
 from torch import Tensor, nn
 
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.common.errors import CheckpointError, CodecError, ConfigurationError
 from bench.models import create_model
 from bench.models.checkpoints import load_weights, read_weights

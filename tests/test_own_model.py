@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_models import TINY, picture, tiny_model
 
 from bench.codecs.base import CodecSpec, build_codec
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.common.errors import ConfigurationError
 from bench.models import create_model
 from bench.results.rows import OK

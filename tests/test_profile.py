@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_models import TINY, tiny_model, write_variants
 
 from bench.cli import main
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.hashing import digest_json
 from bench.models import create_model

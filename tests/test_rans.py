@@ -18,7 +18,7 @@ LISTS = [table.tolist() for table in TABLES]
 native = pytest.mark.skipif(rans.CODER.get("cpu") is None, reason="needs a C++ compiler")
 
 
-@pytest.fixture(params=["native", "CompressAI's"])
+@pytest.fixture(params=["native", "plain"])
 def implementation(request, monkeypatch):
     """Either coder behind the same functions."""
     if request.param != "native":
@@ -43,7 +43,7 @@ def compressais_stream(symbols, rows):
     return encoder.flush()
 
 
-@pytest.mark.parametrize("number, spread", [(100, 1), (20000, 0.5), (20000, 1), (5000, 30), (5000, 1e5)])
+@pytest.mark.parametrize("number, spread", [(100, 1), (20000, 0.5), (20000, 1), (5000, 30), (5000, 1e4)])
 def test_streams_are_compressais(implementation, number, spread):
     symbols, rows = drawn(number, spread)
     stream = rans.encode(symbols, rows, TABLES)
@@ -196,4 +196,4 @@ def test_without_a_compiler_there_is_one_warning_and_the_same_stream(tmp_path):
     done = subprocess.run([sys.executable, "-W", "always", "-c", program, tmp_path / "drawn.pt"], env=environment,
                           capture_output=True, text=True, timeout=120, check=True)
     assert bytes.fromhex(done.stdout) == compressais_stream(symbols, rows)
-    assert done.stderr.count("Entropy coding runs in CompressAI's coder") == 1
+    assert done.stderr.count("Entropy coding runs in plain Python") == 1

@@ -8,7 +8,7 @@ import torch
 from compressai.ans import RansDecoder
 from tiny_models import picture, tiny_model
 
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.models import create_model
 from bench.models.coders import Reader
 from bench.operators import rans

@@ -72,7 +72,7 @@ def _round_trip(model: nn.Module, x: torch.Tensor) -> tuple[float, float, bool]:
     encoded = model.encode_image(x)
     decoded = model.decode_image(tuple(encoded.streams.values()), encoded.shape)
     real = 8 * sum(map(len, encoded.streams.values()))
-    return real, encoded.estimate_bits(), torch.equal(decoded, encoded.reconstruct())
+    return real, encoded.estimate_bits(), torch.equal(decoded.image, encoded.reconstruct())
 
 
 if __name__ == "__main__":

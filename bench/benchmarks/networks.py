@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.benchmarks import benchmark
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.models.pointwise import SLOPE, Conv1x1
 from bench.results.latency_selection import BASE
 from bench.runners.machine import memory_given_back

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.benchmarks import benchmark
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.models import MODELS
 from bench.results.latency_selection import BASE
 from bench.runners.profile.subjects import ONLY_WHEN_NAMED, make_lively_model

@@ -61,6 +61,21 @@ class Encoding:
     estimate_bits: Callable[[], float | None] = lambda: None
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What a codec that checks itself decoded.
+
+    Attributes:
+        pixels: uint8 (H, W, 3) RGB.
+        latents_crc: CRC-32 of the decoded symbols; None where nobody knows them.
+        checked: whether they were compared with a checksum in the file.
+    """
+
+    pixels: np.ndarray
+    latents_crc: int | None = None
+    checked: bool = False
+
+
 class Codec(Protocol):
     """One codec at one rate point. Built by the factory registered under ``CodecSpec.codec``."""
 

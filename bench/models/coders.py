@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.models.entropy import scale_index
+from bench.models.latents import update_crc
 from bench.operators.rans import CodingTables, Decoder
 
 
@@ -122,11 +123,16 @@ class Reader:
         stream: what :func:`bench.operators.rans.encode` wrote.
         tables: those that it was coded with.
         levels: the scales that index them, ascending, (rows,).
+        crc: of the symbols that were decoded before, see :func:`bench.models.latents.update_crc`.
+
+    Attributes:
+        crc: of these and of all that were read.
     """
 
-    def __init__(self, stream: bytes, tables: CodingTables, levels: Tensor) -> None:
+    def __init__(self, stream: bytes, tables: CodingTables, levels: Tensor, crc: int = 0) -> None:
         self._decoder = Decoder(stream, tables)
         self._levels = levels
+        self.crc = crc
 
     def code(self, source: Tensor, scales: Tensor, means: Tensor) -> Tensor:
         """As of :class:`StepCoder`; reads the symbols from the stream.
@@ -140,10 +146,19 @@ class Reader:
             Latents of the step, packed (B, n).
 
         Raises:
-            StreamError: the stream is at its end.
+            StreamError: the stream is at its end, or damaged.
         """
         symbols = self._decoder.decode(scale_index(scales, self._levels).flatten())
+        self.crc = update_crc(self.crc, symbols)
         return symbols.to(means).view_as(means) + means
+
+    def finish(self) -> None:
+        """Check that the stream is read to its end.
+
+        Raises:
+            StreamError: it goes on.
+        """
+        self._decoder.finish()
 
     def adjust(self, function: Callable[[Tensor], Tensor]) -> None:
         """Do nothing: a decoder knows only what was sent.

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from bench.common.errors import CodecError
 from bench.models.coding_tables import use_tables
-from bench.models.image_codec import EncodedImage, count_bits
+from bench.models.compressai_coders import record_coding
+from bench.models.image_codec import DecodedImage, EncodedImage, count_bits
 
 PADDING = 64  # CompressAI's own evaluation
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
@@ -72,7 +73,7 @@ class CompressAIAdapter(nn.Module):
             CodecError: what the model returns is nested, or not for one image.
         """
         analysed = _Analysed(self.model)
-        with analysed.remembered():
+        with analysed.remembered(), record_coding() as record:
             streams, shape = _flat(self.model.compress(x))
         names = [f"y{number}" if len(streams) > 2 else "y" for number in range(len(streams))]
         if len(streams) > 1:
@@ -91,11 +92,11 @@ class CompressAIAdapter(nn.Module):
             image = forward().get("x_hat")
             return None if image is None else image.clamp(0, 1)
 
-        return EncodedImage(dict(zip(names, streams)), shape, lambda: self.decode_image(streams, shape), estimate_bits,
-                            expect)
+        return EncodedImage(dict(zip(names, streams)), shape, lambda: self.decode_image(streams, shape).image,
+                            estimate_bits, expect, record.latents_crc(streams))
 
     @torch.no_grad()
-    def decode_image(self, streams: Sequence[bytes], shape: Sequence[int]) -> Tensor:
+    def decode_image(self, streams: Sequence[bytes], shape: Sequence[int]) -> DecodedImage:
         """Decode the streams of one image.
 
         Args:
@@ -103,9 +104,14 @@ class CompressAIAdapter(nn.Module):
             shape: numbers of ``EncodedImage.shape``.
 
         Returns:
-            Tensor (1, 3, H, W), clamped to [0, 1].
+            The image, and the checksum of its latents where CompressAI's coders decode them.
+
+        Raises:
+            CodecError: the streams are not what the encoder wrote.
         """
-        return self.model.decompress([[stream] for stream in streams], torch.Size(shape))["x_hat"].clamp(0, 1)
+        with record_coding() as record:
+            decoded = self.model.decompress([[stream] for stream in streams], torch.Size(shape))
+        return DecodedImage(decoded["x_hat"].clamp(0, 1), record.latents_crc(streams))
 
 
 class _Analysed:

@@ -16,7 +16,8 @@ from bench.models.coders import Quantiser, Reader, StepCoder, round_through
 from bench.models.coding_tables import LEGACY
 from bench.models.entropy import GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
-from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
+from bench.models.image_codec import DecodedImage, EncodedImage, ImageCodec, count_bits
+from bench.models.latents import update_crc
 from bench.operators import rans
 
 TABLE_KINDS = ("quantized_cdf", "cdf_length", "offset")  # in the order of CodingTables
@@ -36,6 +37,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
     """
 
     rebuilt = TABLE_BUFFERS
+    stream_count = 2
     M: int
     N: int
     g_a: nn.Module
@@ -233,10 +235,11 @@ class HyperpriorCodec(ImageCodec, nn.Module):
                                self.entropy_estimation(z_symbols, self.scales_hyper)))
 
         return EncodedImage({"y": y_stream, "z": z_stream}, tuple(z_symbols.shape[2:]),
-                            lambda: self.reconstruct(y_hat), estimate_bits)
+                            lambda: self.reconstruct(y_hat), estimate_bits,
+                            latents_crc=update_crc(update_crc(0, z_symbols), symbols))
 
     @torch.no_grad()
-    def decode_latents(self, y_stream: bytes, z_stream: bytes, shape: Iterable[int]) -> Tensor:
+    def decode_latents(self, y_stream: bytes, z_stream: bytes, shape: Iterable[int]) -> tuple[Tensor, int]:
         """Decode the latents of one image.
 
         Args:
@@ -244,15 +247,21 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             shape: (height, width) of the hyper-latents.
 
         Returns:
-            Tensor in the shape of ``to_code(y)``.
+            Latents in the shape of ``to_code(y)``, and the CRC-32 of the symbols of z, then y.
 
         Raises:
-            StreamError: a stream ends too early.
+            StreamError: a stream ends too early or too late, or is damaged.
         """
         height, width = shape
-        z_symbols = rans.Decoder(z_stream, self.tables("z")).decode(self._z_rows(height * width))
+        decoder = rans.Decoder(z_stream, self.tables("z"))
+        z_symbols = decoder.decode(self._z_rows(height * width))
+        decoder.finish()  # so that a wrong size is found here, before anything is made of it
+
         z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
-        return self.code_latents(self.hyper_synthesis(z_hat), Reader(y_stream, self.tables("y"), self.scale_table))
+        reader = Reader(y_stream, self.tables("y"), self.scale_table, crc=update_crc(0, z_symbols))
+        y_hat = self.code_latents(self.hyper_synthesis(z_hat), reader)
+        reader.finish()
+        return y_hat, reader.crc
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:
@@ -266,7 +275,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         """
         return self.synthesis(y_hat).clamp(0, 1)
 
-    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
+    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> DecodedImage:
         """Decode the streams of one image.
 
         Args:
@@ -274,10 +283,14 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             shape: (height, width) of the hyper-latents.
 
         Returns:
-            Tensor (1, 3, H, W) in [0, 1].
+            The image, and the checksum of its latents.
+
+        Raises:
+            CodecError: the streams are not what the encoder wrote.
         """
         y_stream, z_stream = streams
-        return self.reconstruct(self.decode_latents(y_stream, z_stream, shape))
+        y_hat, latents_crc = self.decode_latents(y_stream, z_stream, shape)
+        return DecodedImage(self.reconstruct(y_hat), latents_crc)
 
     def _z_rows(self, positions: int) -> Tensor:
         """Row of the tables of z for each hyper-latent of one image, ``positions`` in a channel, in raster order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ class EncodedImage:
         reconstruct: returns the image that the decoder will have, (1, 3, H, W), clamped to [0, 1].
         estimate_bits: returns what the entropy model predicts for all streams together.
         expect: returns what ``reconstruct`` most likely gives, at less cost, or None.
+        latents_crc: CRC-32 of all symbols in coding order, which the decoder's must equal; None where they are unknown.
     """
 
     streams: Mapping[str, bytes]
@@ -26,6 +28,19 @@ class EncodedImage:
     reconstruct: Callable[[], Tensor]
     estimate_bits: Callable[[], float]
     expect: Callable[[], Tensor | None] = lambda: None
+    latents_crc: int | None = None
+
+
+class DecodedImage(NamedTuple):
+    """One decoded image.
+
+    Attributes:
+        image: (1, 3, H, W), clamped to [0, 1].
+        latents_crc: as of :class:`EncodedImage`.
+    """
+
+    image: Tensor
+    latents_crc: int | None = None
 
 
 def count_bits(likelihoods: Iterable[Tensor]) -> float:
@@ -50,11 +65,13 @@ class ImageCodec:
         fill_missing: name prefix of entries that a checkpoint may lack, to their value (None: as initialised).
         native_operators: operators of bench.operators that the model runs; a model without has no such attribute.
         stream_tag: a number that differs where the same weights read streams differently.
+        stream_count: of the streams of an image; None where it differs.
     """
 
     rebuilt: tuple[str, ...] = ()
     fill_missing: Mapping[str, float | None] = {}
     stream_tag: int = 0
+    stream_count: int | None = None
 
     def encode_image(self, x: Tensor) -> EncodedImage:
         """Encode one image.
@@ -70,7 +87,7 @@ class ImageCodec:
         """
         raise NotImplementedError
 
-    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
+    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> DecodedImage:
         """Decode one image.
 
         Args:
@@ -78,9 +95,10 @@ class ImageCodec:
             shape: (height, width) of the hyper-latents.
 
         Returns:
-            Tensor (1, 3, H, W), clamped to [0, 1].
+            The image, and the checksum of its latents.
 
         Raises:
+            CodecError: the streams are not what the encoder wrote.
             RuntimeError: the model is not ready to code: in training mode, or without tables.
         """
         raise NotImplementedError
@@ -108,4 +126,4 @@ class ImageCodec:
             {"x_hat": (B, 3, H, W), clamped to [0, 1]}.
         """
         shape = tuple(shape)
-        return {"x_hat": torch.cat([self.decode_image(streams, shape) for streams in zip(*strings)])}
+        return {"x_hat": torch.cat([self.decode_image(streams, shape).image for streams in zip(*strings)])}

@@ -23,8 +23,9 @@ from compressai.models import SimpleVAECompressionModel
 from compressai.models.utils import conv, deconv, remap_old_keys
 from torch import Tensor, nn
 
+from bench.models.compressai_coders import record_coding
 from bench.models.compressai_models import TABLES
-from bench.models.image_codec import EncodedImage, ImageCodec, count_bits
+from bench.models.image_codec import DecodedImage, EncodedImage, ImageCodec, count_bits
 from bench.models.options import check_counts, check_positive, check_whole
 from bench.models.pointwise import Conv1x1
 from bench.models.rwkv_layers import MERGED, GatedProjection, PreNormBlock
@@ -90,6 +91,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         if sum(groups) != dims[3]:
             raise ValueError(f"groups must add up to the latents' {dims[3]} channels, not {groups}")
         self.N, self.M, self.groups = N, dims[3], tuple(groups)
+        self.stream_count = 2 * len(self.groups) + 1
         self.block_options: dict[str, Any] = {"runs": runs, "use_checkpoint": use_checkpoint}
 
         def transform(layer: Callable, widths: Sequence[int], kernels: Sequence[int], *depths: int) -> nn.Sequential:
@@ -149,18 +151,21 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         """
         self._check_coding()
         # Contiguous, as the decoder's latents are: convolutions round differently in another memory format.
-        coded = self.latent_codec.compress(self.g_a(x).contiguous())
+        y = self.g_a(x).contiguous()
+        with record_coding() as record:
+            coded = self.latent_codec.compress(y)
         names = [*(f"y{number}" for number in range(2 * len(self.groups))), "z"]
 
         @torch.no_grad()
         def estimate_bits() -> float:
             return count_bits(self(x)["likelihoods"].values())
 
-        return EncodedImage({name: stream for name, [stream] in zip(names, coded["strings"])},
-                            tuple(coded["shape"]["hyper"]), lambda: self.reconstruct(coded["y_hat"]), estimate_bits)
+        streams = {name: stream for name, [stream] in zip(names, coded["strings"])}
+        return EncodedImage(streams, tuple(coded["shape"]["hyper"]), lambda: self.reconstruct(coded["y_hat"]),
+                            estimate_bits, latents_crc=record.latents_crc(tuple(streams.values())))
 
     @torch.no_grad()
-    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> Tensor:
+    def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> DecodedImage:
         """Decode one image.
 
         Args:
@@ -168,16 +173,19 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
             shape: (height, width) of the hyper-latents.
 
         Returns:
-            Tensor (1, 3, H, W), clamped to [0, 1].
+            The image, and the checksum of its latents.
 
         Raises:
+            CodecError: the streams are not what the encoder wrote.
             RuntimeError: as for ``encode_image``.
         """
         self._check_coding()
         height, width = shape
         latents = [(group, LATENTS_PER_HYPER * height, LATENTS_PER_HYPER * width) for group in self.groups]
         shapes = {"y": latents, "hyper": (height, width)}
-        return self.reconstruct(self.latent_codec.decompress([[stream] for stream in streams], shapes)["y_hat"])
+        with record_coding() as record:
+            decoded = self.latent_codec.decompress([[stream] for stream in streams], shapes)
+        return DecodedImage(self.reconstruct(decoded["y_hat"]), record.latents_crc(streams))
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:

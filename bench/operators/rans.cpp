@@ -10,6 +10,8 @@ namespace {
 constexpr uint64_t kLow = uint64_t{1} << 31;
 constexpr int kProbabilityBits = 16, kFieldBits = 4;
 constexpr uint32_t kFieldMax = (1 << kFieldBits) - 1;
+constexpr int64_t kSymbolMax = int64_t{1} << 24;  // as whole numbers float32 holds no larger ones exactly
+constexpr uint32_t kDigitsMax = 7;                // of an escape: 2^25 and a table's reach fit in 28 bits
 constexpr int kBucketBits = 8, kBuckets = 1 << kBucketBits, kBucketShift = kProbabilityBits - kBucketBits;
 
 struct Encoder {
@@ -56,15 +58,13 @@ struct Decoder {
     refill();
     return value;
   }
-  uint32_t get_escaped() {
-    uint32_t digits = 0, field;
-    do digits += field = get_field(); while (field == kFieldMax && !overrun);
-    uint32_t raw = 0;
-    for (uint32_t j = 0; j < digits && !overrun; ++j) {
-      uint32_t digit = get_field();
-      if (j < 8) raw |= digit << (j * kFieldBits);
-    }
-    return raw;
+  // Returns -1 for what no encoder writes: more digits than a symbol can have, or a leading zero.
+  int64_t get_escaped() {
+    const uint32_t digits = get_field();
+    if (digits > kDigitsMax) return -1;
+    uint32_t raw = 0, digit = 1;
+    for (uint32_t j = 0; j < digits; ++j) raw |= (digit = get_field()) << (j * kFieldBits);
+    return digit == 0 ? -1 : static_cast<int64_t>(raw);
   }
 };
 
@@ -73,7 +73,8 @@ struct Decoder {
 extern "C" {
 
 // Codes n symbols with the table rows `rows` into `words`, which has room for `room`. Returns the number of words,
-// -1 when a row is out of range, -2 when a table gives a symbol no probability, -3 when the room is too small.
+// -1 when a row is out of range, -2 when a table gives a symbol no probability, -3 when the room is too small, -4 when
+// a symbol is beyond 2^24.
 int64_t rans_encode(const int32_t* symbols, const int32_t* rows, int64_t n, const int32_t* cdf,
                     const int32_t* lengths, const int32_t* offsets, int64_t row_count, int64_t stride,
                     uint32_t* words, int64_t room) {
@@ -84,6 +85,7 @@ int64_t rans_encode(const int32_t* symbols, const int32_t* rows, int64_t n, cons
     if (row < 0 || row >= row_count) return -1;
     const int32_t* entries = cdf + row * stride;
     const int32_t escape = lengths[row] - 2;
+    if (symbols[i] < -kSymbolMax || symbols[i] > kSymbolMax) return -4;
     int64_t value = static_cast<int64_t>(symbols[i]) - offsets[row];
     if (value < 0 || value >= escape) {
       encoder.put_escaped(static_cast<uint32_t>(value < 0 ? -2 * value - 1 : 2 * (value - escape)));
@@ -119,7 +121,8 @@ int64_t rans_index(const int32_t* cdf, const int32_t* lengths, int64_t row_count
 }
 
 // Decodes n symbols. `position` and `state` go from one call to the next; start with 0 and 0. `firsts` is of
-// rans_index. Returns 0, -1 when a row is out of range, -2 when the stream ends too early.
+// rans_index. Returns 0, -1 when a row is out of range, -2 when the stream ends too early, -3 when it holds a symbol
+// that no encoder writes.
 int64_t rans_decode(const uint32_t* words, int64_t word_count, int64_t* position, uint64_t* state,
                     const int32_t* rows, int64_t n, const int32_t* cdf, const int32_t* lengths,
                     const int32_t* offsets, int64_t row_count, int64_t stride, const uint16_t* firsts,
@@ -142,11 +145,15 @@ int64_t rans_decode(const uint32_t* words, int64_t word_count, int64_t* position
     decoder.state = frequency * (decoder.state >> kProbabilityBits) + target - start;
     decoder.refill();
     if (value == escape) {
-      const uint32_t raw = decoder.get_escaped();
-      value = raw & 1 ? -static_cast<int64_t>(raw >> 1) - 1 : static_cast<int64_t>(raw >> 1) + escape;
+      const int64_t raw = decoder.get_escaped();
+      if (decoder.overrun) return -2;
+      if (raw < 0) return -3;
+      value = raw & 1 ? -(raw >> 1) - 1 : (raw >> 1) + escape;
     }
-    symbols[i] = static_cast<int32_t>(value + offsets[row]);
     if (decoder.overrun) return -2;
+    value += offsets[row];
+    if (value < -kSymbolMax || value > kSymbolMax) return -3;
+    symbols[i] = static_cast<int32_t>(value);
   }
   *state = decoder.state;
   *position = decoder.next - words;

@@ -2,8 +2,9 @@
 
 It knows nothing but the request: a codec specification and a file. A request is
 ``{"spec": {...}, "torch": null | {"threads": n, "deterministic": b}, "stream": null | path}``; without a file the codec
-is built and kept for the next request. The reply is ``{"decode_s": s, "shape": [h, w, 3]}``, followed by the pixels'
-bytes, or ``{}`` where there was no file, or ``{"kind": exception, "message": text, "errno": number | null}``.
+is built and kept for the next request. The reply is ``{"decode_s": s, "shape": [h, w, 3], "latents_crc": number | null,
+"checked": b}``, followed by the pixels' bytes, or ``{}`` where there was no file, or ``{"kind": exception,
+"message": text, "errno": number | null}``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import bench.codecs  # noqa: F401  (registers the codecs)
-from bench.codecs.base import Codec, CodecSpec, build_codec
+from bench.codecs.base import Codec, CodecSpec, Decoded, build_codec
 from bench.common.errors import CodecError
 from bench.runners.machine import configure_torch, free_gpu_memory, keep_freed_memory, time_call
 
@@ -52,13 +53,21 @@ def answer_request(request: dict[str, Any], kept: KeptCodec) -> tuple[dict[str, 
         if request["stream"] is None:
             return {}, None
 
-        pixels, decode_s = time_call(codec.decode, Path(request["stream"]).read_bytes())
+        stream = Path(request["stream"]).read_bytes()
+        if hasattr(codec, "decode_checked"):
+            decoded, decode_s = time_call(codec.decode_checked, stream)
+        else:
+            found, decode_s = time_call(codec.decode, stream)
+            decoded = Decoded(found)
+        pixels = decoded.pixels
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise CodecError(f"decoded {pixels.dtype} {pixels.shape}, not uint8 (H, W, 3)")
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         return {"kind": type(error).__name__, "message": str(error), "errno": number}, None
-    return {"decode_s": decode_s, "shape": pixels.shape}, np.ascontiguousarray(pixels)
+    reply = {"decode_s": decode_s, "shape": pixels.shape, "latents_crc": decoded.latents_crc,
+             "checked": decoded.checked}
+    return reply, np.ascontiguousarray(pixels)
 
 
 def serve(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.codecs.base import CodecSpec
+from bench.codecs.base import CodecSpec, Decoded
 from bench.common.errors import CodecError
 from bench.common.files import DiskFull, is_out_of_space
 from bench.runners.evaluate import DECODE_TIMEOUT_S
@@ -79,6 +79,15 @@ class DecoderProcess:
         """Decode a file; return the image, uint8 (H, W, 3), and the seconds that decoding took.
 
         Raises:
+            DecoderFailure, DiskFull: as of :meth:`decode_checked`.
+        """
+        decoded, decode_s = self.decode_checked(stream)
+        return decoded.pixels, decode_s
+
+    def decode_checked(self, stream: Path) -> tuple[Decoded, float]:
+        """Decode a file; return what was decoded, and the seconds that it took.
+
+        Raises:
             DecoderFailure: the process raised an exception, died, or took longer than the timeout.
             DiskFull: the codec could not write its own files.
         """
@@ -88,7 +97,8 @@ class DecoderProcess:
         self._send(stream)
         reply = self._receive()
         if "decode_s" in reply:
-            return self._receive_pixels(reply["shape"]), reply["decode_s"]
+            pixels = self._receive_pixels(reply["shape"])
+            return Decoded(pixels, reply["latents_crc"], reply["checked"]), reply["decode_s"]
 
         if is_out_of_space(reply["errno"]):
             raise DiskFull(tempfile.gettempdir())

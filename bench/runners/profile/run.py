@@ -175,7 +175,8 @@ def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, fold
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, of the host or a GPU, didn't suffice."""
+    """Whether an error, or that which led to it, says that memory, of the host or a GPU, didn't suffice."""
+    error = error.__cause__ or error
     host_allocator_failed = isinstance(error, RuntimeError) and "allocate memory" in str(error)
     return host_allocator_failed or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 

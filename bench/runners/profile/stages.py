@@ -18,7 +18,7 @@ from unittest import mock  # which also restores what an object only inherits
 import torch
 from torch import nn
 
-from bench.codecs.learned import LearnedCodec
+from bench.codecs.learned_codec import LearnedCodec
 from bench.common.import_paths import find_imported
 from bench.models.coders import Reader
 from bench.operators import rans

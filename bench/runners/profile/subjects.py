@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.codecs.learned import LearnedCodec, spec_tag
+from bench.codecs.learned import describe_agreed
+from bench.codecs.learned_codec import LearnedCodec
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
@@ -114,8 +115,8 @@ def build_codec(subject: Subject, device: str) -> tuple[LearnedCodec, nn.Module]
     else:
         model = create_model(subject.variant.model, **subject.options)
         load_weights(model, read_weights(subject.checkpoint), subject.checkpoint.name)
-    tag = spec_tag({"model": subject.variant.model, "options": subject.options})
-    return LearnedCodec(model, device, tag), model
+    agreed = describe_agreed({"model": subject.variant.model, "options": subject.options})
+    return LearnedCodec(model, device, agreed), model
 
 
 def make_lively_model(name: str, options: Mapping[str, Any] = {}, seed: int = SEED) -> nn.Module:
