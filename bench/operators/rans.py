@@ -112,7 +112,9 @@ class Decoder:
             StreamError: the stream is at its end, or holds a symbol that no encoder writes.
             ValueError: a row is not in the tables.
         """
-        rows = _int32(rows)
+        return self._decode(_int32(rows))
+
+    def _decode(self, rows: Tensor) -> Tensor:
         if self._library is None:
             failure, plain = self._plain.decode(rows.tolist())
             symbols = torch.tensor(plain, dtype=torch.int32)
@@ -134,7 +136,7 @@ class Decoder:
         Raises:
             StreamError: the stream goes on.
         """
-        self.decode(torch.empty(0))  # reads the state, where nothing was decoded
+        self._decode(torch.empty(0, dtype=torch.int32))  # reads the state, where nothing was decoded
         if self._library is None:
             is_at_end = self._plain.is_at_end
         else:
