@@ -51,6 +51,7 @@ class Encoding:
             decoder that gives it needs no other comparison.
         estimate_bits: returns the bits that the entropy model predicts, or None. Called outside the
             timed section.
+        latents_crc: CRC-32 of the coded symbols, which the decoder's must equal; None where it is unknown.
     """
 
     stream: bytes
@@ -59,6 +60,7 @@ class Encoding:
     reconstruct: Callable[[], np.ndarray | None] = lambda: None
     expect: Callable[[], np.ndarray | None] = lambda: None
     estimate_bits: Callable[[], float | None] = lambda: None
+    latents_crc: int | None = None
 
 
 @dataclass(frozen=True)

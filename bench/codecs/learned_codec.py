@@ -94,6 +94,7 @@ class LearnedCodec:
             reconstruct=lambda: self._pixels(encoded.reconstruct(), width, height),
             estimate_bits=encoded.estimate_bits,
             expect=expect,
+            latents_crc=encoded.latents_crc,
         )
 
     def decode(self, stream: bytes) -> np.ndarray:
