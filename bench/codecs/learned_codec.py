@@ -65,6 +65,7 @@ class LearnedCodec:
         self._device = device
         self._agreed = agreed
         self._version = version
+        self._tables_version = VERSION  # of what loading builds
 
     def encode(self, image: np.ndarray) -> Encoding:
         import torch
@@ -73,6 +74,7 @@ class LearnedCodec:
         padding = centred_padding(width, height, self._model.padding_multiple)
         left, top, right, bottom = padding
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1)[None].float() / 255
+        self._use_tables(self._version)
         encoded = self._model.encode_image(torch.nn.functional.pad(pixels, (left, right, top, bottom)))
 
         shape, streams = tuple(encoded.shape), tuple(encoded.streams.values())
@@ -112,7 +114,9 @@ class LearnedCodec:
         """
         version = next((version for version in FORMATS if has_tag(stream, self._tag(version))), VERSION)
         contents = unpack_file(stream, self._tag(version), has_checksum=version > 1)
-        decoded = self._decode_streams(contents.streams, self._find_shape(contents))
+        shape = self._find_shape(contents)
+        self._use_tables(version)
+        decoded = self._decode_streams(contents.streams, shape)
 
         if version > 1 and contents.checksum != self._checksum(contents, decoded.latents_crc):
             raise LatentsMismatch("the decoded latents are not those that were encoded: the weights are others, the"
@@ -120,6 +124,14 @@ class LearnedCodec:
                                   "decode with the encoder's checkpoint, on a machine and with settings like its own")
         pixels = self._pixels(decoded.image, contents.width, contents.height)
         return Decoded(pixels, decoded.latents_crc, checked=version > 1 and decoded.latents_crc is not None)
+
+    def _use_tables(self, version: int) -> None:
+        """Give the model the coder's tables of a version of the format."""
+        from bench.models.coding_tables import use_tables
+
+        if version != self._tables_version:
+            use_tables(self._model, version)
+            self._tables_version = version
 
     def _decode_streams(self, streams: tuple[bytes, ...], shape: tuple[int, ...]) -> DecodedImage:
         """Let the model decode; whatever it raises on a stream that no encoder wrote is a codec's error."""
