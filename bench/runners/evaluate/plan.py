@@ -27,14 +27,14 @@ class PlannedUnit:
     Attributes:
         unit: with the images that have to be measured.
         series: what identifies its rows.
-        keys: keys of all images, measured or not.
+        keys: name of each image, measured or not, to the key of its row.
         cached: images whose rows are stored.
         expected: what the rest is expected to take, alone on the machine.
     """
 
     unit: Unit
     series: Series
-    keys: tuple[str, ...]
+    keys: Mapping[str, str]
     cached: int
     expected: ExpectedUnit
 
@@ -104,9 +104,9 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     for spec in specs:
         series = identify(spec)
         whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images)
-        unit = leave_out_done(whole, series, counted, keep_failures=keep_failures)
+        keys = {image.name: row_key(series.digest, dataset.name, image.name, image.sha256) for image in images}
+        unit = leave_out_done(whole, keys, counted, keep_failures=keep_failures)
         unit = replace(unit, stored_metrics=stored_metrics.get(series.digest, ()))
-        keys = tuple(key_of(image, series, dataset.name) for image in images)
         started = sum(1 for planned in units if planned.unit.images)
         expected = times.expect(spec, {image.name: sizes[image.name] for image in unit.images},
                                 is_first=started < template.jobs)
@@ -124,21 +124,17 @@ def _metrics_by_series(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
     return {series: tuple(name for name in available if name in names) for series, names in held.items()}
 
 
-def key_of(image: UnitImage, series: Series, dataset: str) -> str:
-    """Return the key that the row of ``image`` has."""
-    return row_key(series.digest, dataset, image.name, image.sha256)
-
-
-def leave_out_done(unit: Unit, series: Series, by_key: Mapping[str, Row], *, keep_failures: bool) -> Unit:
+def leave_out_done(unit: Unit, keys: Mapping[str, str], by_key: Mapping[str, Row], *, keep_failures: bool) -> Unit:
     """Return ``unit`` with the images that still have to be measured, or that lack a wanted metric.
 
     Args:
+        keys: name of an image to the key of its row.
         by_key: what is stored.
         keep_failures: let stored failures stand instead of trying them again.
     """
     images, lacking = [], {}
     for image in unit.images:
-        row = by_key.get(key_of(image, series, unit.dataset))
+        row = by_key.get(keys[image.name])
         if row is None:
             images.append(image)
         elif row.status != OK:

@@ -45,7 +45,7 @@ def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
     """
     rows = store.read(plan.dataset.name, machine=plan.machine) if plan.pending else plan.stored.values()
     by_key = {row.key: row for row in rows}
-    return {planned.series.digest: [by_key[key] for key in planned.keys if key in by_key]
+    return {planned.series.digest: [by_key[key] for key in planned.keys.values() if key in by_key]
             for planned in plan.units}
 
 
@@ -87,7 +87,7 @@ class _ClaimedUnits(Units):
         unit = planned.unit
         by_key = {row.key: row for row in self._store.read(unit.dataset, unit.spec.name,
                                                                machine=self._machine)}
-        left = leave_out_done(unit, planned.series, by_key, keep_failures=self._keep_failures)
+        left = leave_out_done(unit, planned.keys, by_key, keep_failures=self._keep_failures)
 
         gone = {image.name for image in unit.images} - {image.name for image in left.images}
         self._progress.skip_images(len(gone))

@@ -68,7 +68,7 @@ def list_measured_here(plan: EvaluationPlan) -> list[Variant]:
     if not full:
         return []
 
-    keys = {key for planned in plan.units if planned.unit.spec.name in full for key in planned.keys}
+    keys = {key for planned in plan.units if planned.unit.spec.name in full for key in planned.keys.values()}
     machine = find_machine()
     here = {planned.unit.spec.name for planned in plan.pending}
     here |= {row.name for key, row in plan.stored.items() if key in keys and is_from(row, machine)}
