@@ -14,6 +14,8 @@ VERBS = {
     "assess": "do the whole job on a dataset: measure, profile, judge the claims, report",
     "datasets": "list, verify and fetch the image sets",
     "variants": "show the models known here and the checkpoints found for them",
+    "encode": "encode one picture into a file that knows what it was coded with",
+    "decode": "decode one such file into a picture",
     "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",
     "reproduce": "measure a sample of stored rows again on this machine, and compare",
     "crosscheck": "decode files under other settings and on other machines, and compare",

@@ -67,6 +67,11 @@ class LearnedCodec:
         self._version = version
         self._tables_version = VERSION  # of what loading builds
 
+    @property
+    def weights_digest(self) -> str:
+        """Of the loaded weights, hexadecimal."""
+        return f"{self._weights_crc:08x}"
+
     def encode(self, image: np.ndarray) -> Encoding:
         import torch
 

@@ -82,3 +82,19 @@ def add_torch_arguments(group: Group) -> None:
                        help="torch's threads, where codecs run and decode (default: torch's own)")
     group.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
                        help="ask torch for deterministic algorithms (default: yes)")
+
+
+def add_weights_arguments(group: Group, required: bool) -> None:
+    """The weights that single files are coded with; where they are not required a file may say which."""
+    group.add_argument("--variant", required=required, metavar="NAME",
+                       help="a variant of variants.yaml" + ("" if required else ", for a file that does not say"))
+    group.add_argument("--lambda", dest="lambda_", type=float, metavar="λ",
+                       help="its rate point (default: by the name of --checkpoint)")
+    group.add_argument("--checkpoint", metavar="FILE", help="weights of your own (default: where variants.yaml says)")
+
+
+def add_output_arguments(group: Group, metavar: str, what: str) -> None:
+    """Where a single file goes."""
+    group.add_argument("-o", "--output", required=True, metavar=metavar,
+                       help=f"{what}, or - for standard output; messages then go to standard error")
+    group.add_argument("--force", action="store_true", help="replace a file that is there")
