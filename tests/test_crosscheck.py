@@ -141,6 +141,18 @@ def test_settings_that_are_not_here_are_said(folder: Path, tmp_path: Path, defla
     assert {row.decoder_setting for row in found_in(tmp_path / "results")} == {"same"}
 
 
+def test_files_are_encoded_under_a_setting_too(folder: Path, tmp_path: Path, deflate: None,
+                                               capsys: pytest.CaptureFixture) -> None:
+    for setting in ("threads-2", "same"):
+        assert crosscheck(folder, "--points", "s4", "--images", "1", "--encode-on", setting) == EXIT_DONE
+    rows = found_in(tmp_path / "results")
+    assert [(row.encoder_setting, row.decoder_setting) for row in rows] == [
+        ("threads-2", "same"), ("threads-2", "threads-1"), ("same", "same"), ("same", "threads-1")]
+    assert capsys.readouterr().out.count("1 of 1 by pixels") == 4, "a run shows its own encoder's files"
+    assert crosscheck(folder, "--encode-on", "upwards") == EXIT_BAD_INPUT
+    assert "no setting of decoding 'upwards'" in capsys.readouterr().err
+
+
 def test_all_is_what_the_processor_can_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("bench.runners.crosscheck.settings.resolve_device", lambda wanted: "cpu")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

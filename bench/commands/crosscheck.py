@@ -10,6 +10,7 @@ from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.text import format_count
 from bench.datasets import resolve_dataset
 from bench.results.crosschecks import WRONG, Crosscheck, read_crosschecks
+from bench.results.decoding_settings import SETTINGS
 from bench.results.store import Store
 from bench.runners.crosscheck.exchange import read_manifest
 from bench.runners.crosscheck.imported import plan_import
@@ -24,7 +25,7 @@ from bench.runners.crosscheck.plan import (
     plan_dataset,
 )
 from bench.runners.crosscheck.run import CrosscheckRun, prepare_export
-from bench.runners.crosscheck.settings import choose_settings
+from bench.runners.crosscheck.settings import choose_settings, require_setting
 from bench.runners.crosscheck.summary import summarise
 from bench.runners.evaluate.selection import describe_missing
 from bench.runners.evaluate.unit import Unit
@@ -57,7 +58,8 @@ def _plan_dataset(args: argparse.Namespace, store: Store) -> CrosscheckPlan:
     chosen = choose_coded(args.codecs, args.points, exact=args.exact, version=args.format)
     dataset = resolve_dataset(args.dataset, allow_partial=args.allow_partial)
     dataset = replace(dataset, images=dataset.images[: args.images])
-    origin = Origin(name_device(args.device))
+    encoding = SETTINGS.get(require_setting(args.encode_on))
+    origin = Origin(name_device(encoding.device or args.device), args.encode_on)
     settings = choose_settings(args.decode_on, args.device, args.threads)
     planner = Planner(store, dataset.name, origin, settings.names, args.device,
                       remeasure=args.remeasure or args.export is not None)

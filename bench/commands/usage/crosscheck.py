@@ -1,9 +1,9 @@
 """Decode files under other settings, or on another machine, than they were encoded under.
 
-Every picture is encoded here as usual, and its file decoded in fresh processes: with other vector instructions of
-torch and oneDNN, other threads, without compiled operators, on a GPU. A row says whether pixels and latents are the
-encoder's: identical, off by one level, latents identical, failed with an error, or wrong without one. An error is a
-finding, and the run goes on. What is stored is not decoded again.
+Every picture is encoded here, as usual or under a setting, and its file decoded in fresh processes: with other vector
+instructions of torch and oneDNN, other threads, without compiled operators, on a GPU. A row says whether pixels and
+latents are the encoder's: identical, off by one level, latents identical, failed with an error, or wrong without one.
+An error is a finding, and the run goes on. What is stored is not decoded again.
 
 For another machine, --export writes files, the encoder's pictures and a manifest into a folder; --import decodes them
 there, with weights of its own that have the same digest, and stores the rows there. Their file,
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to decode")
     how.add_argument("--decode-on", type=split_names, default=["all"], metavar="SETTING,...",
                      help="settings, see above (default: all)")
+    how.add_argument("--encode-on", default="same", metavar="SETTING", help="a setting to encode under (default: same)")
     how.add_argument("--export", type=Path, metavar="FOLDER",
                      help="write files for another machine, and decode nothing")
     how.add_argument("--device", choices=("cpu", "cuda"), default="cpu",

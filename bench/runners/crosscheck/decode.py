@@ -6,7 +6,6 @@ import datetime
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from bench.results.rows import Provenance
 from bench.runners.crosscheck.exchange import CodedFile, find_stream, read_picture
 from bench.runners.crosscheck.plan import Origin, PlannedUnit
 from bench.runners.crosscheck.processes import describe_unit
+from bench.runners.crosscheck.settings import apply_setting
 from bench.runners.evaluate.decoder_client import DECODER, IN_PROCESS, DecoderFailure, DecoderProcess
 from bench.runners.evaluate.fork_server import ForkServer
 from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
@@ -72,15 +72,12 @@ class FileDecoder:
 
     def __init__(self, planned: PlannedUnit, origin: Origin, setting: str, folder: Path,
                  servers: SettingServers) -> None:
-        chosen = SETTINGS.get(setting)
-        unit = replace(planned.unit, device=chosen.device or planned.unit.device,
-                       threads=chosen.threads or planned.unit.threads)
-        self._unit = replace(unit, spec=unit.on_device)
+        self._unit = unit = apply_setting(planned.unit, setting)
         self._planned, self._origin, self._setting, self._folder = planned, origin, setting, folder
         address = servers.find_address(setting)
-        self._provenance = _describe_process(self._unit, address)
+        self._provenance = _describe_process(unit, address)
         self._decoder = DecoderProcess(address)
-        self._decoder.prepare(self._unit.spec, torch=unit.torch_options, timeout_s=unit.decode_timeout_s)
+        self._decoder.prepare(unit.spec, torch=unit.torch_options, timeout_s=unit.decode_timeout_s)
 
     def __enter__(self) -> FileDecoder:
         return self

@@ -26,6 +26,7 @@ def encode_images(unit: Unit, folder: Path, address: str) -> Iterator[CodedFile 
     """Yield for each image of ``unit`` its file in ``folder``, or what went wrong.
 
     Args:
+        unit: as it runs under the encoder's setting.
         address: of the server that the process is forked from.
 
     Raises:

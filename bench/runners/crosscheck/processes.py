@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,7 +23,6 @@ def encode_unit(connection: Connection) -> None:
     An answer is its :class:`CodedFile`, or (kind, message) of what went wrong, or a full disk.
     """
     unit, folder = connection.recv()
-    unit = replace(unit, spec=unit.on_device)
     set_up_machine(unit)
     codec = None
     for image in unit.images:

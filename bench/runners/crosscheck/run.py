@@ -13,12 +13,12 @@ from msgspec import structs
 from bench.common.errors import ConfigurationError
 from bench.common.files import writing
 from bench.results.crosschecks import Crosscheck, store_crosscheck
-from bench.results.decoding_settings import SAME
 from bench.results.store import Store
 from bench.runners.crosscheck.decode import FileDecoder, SettingServers
 from bench.runners.crosscheck.encode import Uncoded, encode_images
 from bench.runners.crosscheck.exchange import CodedFile, Manifest, write_manifest
 from bench.runners.crosscheck.plan import DECODINGS, FORK_S, IMPORT_S, START, CrosscheckPlan, PlannedUnit
+from bench.runners.crosscheck.settings import apply_setting
 from bench.runners.machine import code_version
 from bench.runners.progress import Progress
 
@@ -78,7 +78,8 @@ class CrosscheckRun:
 
     def _encode(self, planned: PlannedUnit, folder: Path, servers: SettingServers) -> tuple[CodedFile, ...]:
         files, since = [], time.monotonic()
-        for found in encode_images(planned.unit, folder, servers.find_address(SAME)):
+        setting = self._plan.origin.setting
+        for found in encode_images(apply_setting(planned.unit, setting), folder, servers.find_address(setting)):
             what = f"{planned.unit.spec.name} {planned.unit.spec.point} {found.image}"
             if isinstance(found, Uncoded):
                 self.uncoded.append(f"{what}: can't be encoded: {found.kind}: {found.message}")

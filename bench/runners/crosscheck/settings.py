@@ -1,14 +1,15 @@
-"""Which settings of decoding this machine has."""
+"""Which settings this machine has, and what they change of a unit."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.common.errors import ConfigurationError
 from bench.results.decoding_settings import SAME, SETTINGS, DecodingSetting
 from bench.results.machines import find_flags
+from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import resolve_device, usable_cores
 
 ALL = "all"
@@ -49,6 +50,25 @@ def choose_settings(names: Sequence[str], device: str = "cpu", threads: int | No
         raise ConfigurationError("this machine has none of the settings to decode on",
                                  "\n  ".join(f"{name}: {reason}" for name, reason in missing.items()))
     return ChosenSettings(here, missing, ALL not in names and bool(missing))
+
+
+def require_setting(name: str) -> str:
+    """Return the name of a setting that this machine has.
+
+    Raises:
+        ConfigurationError: there is no such setting, or not here.
+    """
+    reason = _explain_missing(name)
+    if reason is not None:
+        raise ConfigurationError(f"this machine has no setting '{name}': {reason}")
+    return name
+
+
+def apply_setting(unit: Unit, name: str) -> Unit:
+    """Return ``unit`` as it runs under a setting, beside what is in its environment."""
+    setting = SETTINGS.get(name)
+    unit = replace(unit, device=setting.device or unit.device, threads=setting.threads or unit.threads)
+    return replace(unit, spec=unit.on_device)
 
 
 def find_usual_threads() -> int:
