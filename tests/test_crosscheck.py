@@ -18,11 +18,13 @@ from PIL import Image
 from tiny_models import picture
 
 from bench.cli import main
+from bench.codecs.base import Decoded
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.results.crosschecks import FAILED, IDENTICAL, OUTCOMES, WRONG, Crosscheck
 from bench.results.decoding_settings import SETTINGS
 from bench.results.store import read_rows
 from bench.runners.crosscheck import exchange
+from bench.runners.crosscheck.decode import compare_decoding
 from bench.runners.crosscheck.settings import choose_settings
 
 SIZES = [(30, 20), (faulty_codecs.FAULTY_WIDTH, 20)]
@@ -66,6 +68,7 @@ def test_a_miniatures_file_is_decoded_under_another_instruction_set(tmp_path: Pa
         pytest.skip("the miniatures' checkpoints are not here")
     same, other = found_in(tmp_path / "results", "rwkv_phase1_mini")
     assert same.outcome == IDENTICAL and same.miniature and same.format == 2 and not same.exact
+    assert same.latents_match and same.checked
     assert (same.provenance.flags, other.provenance.flags) == ({}, {"ATEN_CPU_CAPABILITY": "default"})
     assert (same.key, same.stream_sha256, same.encoder_machine) == (other.key, other.stream_sha256,
                                                                     other.decoder_machine)
@@ -97,6 +100,31 @@ def test_another_picture_or_setting_of_the_codec_is_another_file(folder: Path, t
     monkeypatch.setenv("DEFLATE_FAULT", "noise")
     assert crosscheck(folder, "--images", "1", "--points", "s4", on="same") == EXIT_DONE
     assert len({row.key for row in found_in(tmp_path / "results")}) == 3
+
+
+def test_files_of_the_first_format_are_compared_but_not_checked(tmp_path: Path) -> None:
+    Image.fromarray(picture(64, 64)).save(tmp_path / "crop.png")
+    options = ["--points", "0.0018", "--format", "1"]
+    if crosscheck(tmp_path, *options, codecs="rwkv_phase1_mini", on="same") == EXIT_BAD_INPUT:
+        pytest.skip("the miniatures' checkpoints are not here")
+    (row,) = found_in(tmp_path / "results", "rwkv_phase1_mini", tmp_path.name)
+    assert row.outcome == IDENTICAL and row.format == 1 and row.latents_match and row.checked is False
+
+
+@pytest.mark.parametrize(("given", "expected", "match", "checked"), [
+    (7, 7, True, True), (7, 8, False, True), (None, 7, None, None), (7, None, None, None), (0, 0, True, True),
+])
+def test_latents_are_compared_where_both_sides_tell_them(given: int | None, expected: int | None,
+                                                         match: bool | None, checked: bool | None) -> None:
+    pixels = np.full((2, 3, 3), 255, np.uint8)
+    encoded = pixels.copy()
+    encoded[1, 2] = 254, 255, 252
+    encoded[0, 0, 0] = 0
+    assert compare_decoding(Decoded(pixels, given, checked=True), encoded, expected) == {
+        "latents_match": match, "checked": checked, "decode_max_abs_difference": 255, "pixels_differing": 2,
+        "pixels_total": 6}
+    found = compare_decoding(Decoded(pixels[1:], given, checked=True), encoded, expected)
+    assert found["reason"] == "decoded as 3x1 pixels, not 3x2" and "decode_max_abs_difference" not in found
 
 
 @pytest.mark.parametrize(("fault", "outcome", "said"), [

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from bench.codecs.base import CODECS
+from bench.codecs.base import CODECS, Decoded
+from bench.codecs.learned_codec import LatentsMismatch
 from bench.results.crosschecks import Crosscheck
 from bench.results.decoding_settings import SETTINGS
 from bench.results.rows import Provenance
@@ -94,10 +95,12 @@ class FileDecoder:
         stream, picture = find_stream(self._folder, file), read_picture(self._folder, file)
         row = _start_row(self._planned, self._origin, self._setting, file, self._provenance)
         try:
-            pixels, _ = self._decoder.decode(stream)
+            decoded, _ = self._decoder.decode_checked(stream)
         except DecoderFailure as failure:
-            return structs.replace(row, failure=failure.kind, reason=_describe_failure(failure, self._unit, stream))
-        return structs.replace(row, **_compare(picture, pixels))
+            differ = False if failure.kind == LatentsMismatch.__name__ else None  # what else is not known of latents
+            return structs.replace(row, failure=failure.kind, latents_match=differ,
+                                   reason=_describe_failure(failure, self._unit, stream))
+        return structs.replace(row, **compare_decoding(decoded, picture, file.latents_crc))
 
 
 def _describe_process(unit: Unit, address: str) -> Provenance:
@@ -136,11 +139,22 @@ def _describe_failure(failure: DecoderFailure, unit: Unit, stream: Path) -> str:
     return text
 
 
-def _compare(expected: np.ndarray, pixels: np.ndarray) -> dict[str, Any]:
-    """Compare a decoded picture with the encoder's."""
-    if pixels.shape != expected.shape:
-        sizes = ["x".join(map(str, image.shape[1::-1])) for image in (pixels, expected)]
-        return {"reason": f"decoded as {sizes[0]} pixels, not {sizes[1]}"}
-    differences = np.abs(expected.astype(np.int16) - pixels).max(axis=2)
-    return {"decode_max_abs_difference": int(differences.max()), "pixels_total": differences.size,
+def compare_decoding(decoded: Decoded, picture: np.ndarray, latents_crc: int | None) -> dict[str, Any]:
+    """Compare what was decoded with the encoder's picture and latents; return fields of a row.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        latents_crc: checksum of the encoder's latents; None where it doesn't tell.
+    """
+    told = latents_crc is not None and decoded.latents_crc is not None
+    fields: dict[str, Any] = {
+        "latents_match": decoded.latents_crc == latents_crc if told else None,
+        "checked": decoded.checked if told else None,
+    }
+    if decoded.pixels.shape != picture.shape:
+        sizes = ["x".join(map(str, image.shape[1::-1])) for image in (decoded.pixels, picture)]
+        return {**fields, "reason": f"decoded as {sizes[0]} pixels, not {sizes[1]}"}
+
+    differences = np.abs(picture.astype(np.int16) - decoded.pixels).max(axis=2)
+    return {**fields, "decode_max_abs_difference": int(differences.max()), "pixels_total": differences.size,
             "pixels_differing": int(np.count_nonzero(differences))}

@@ -7,12 +7,10 @@ from dataclasses import replace
 
 from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LEARNED
+from bench.codecs.learned_codec import FORMATS, VERSION
 from bench.common.errors import ConfigurationError
 from bench.results.portability import EXACT_SUFFIX
 from bench.runners.evaluate.selection import Chosen, choose_codecs
-
-CURRENT_FORMAT = 2  # of learned codecs' files
-FORMATS = (1, CURRENT_FORMAT)
 
 
 def choose_coded(codecs: Sequence[str], points: Sequence[str], *, exact: bool, version: int | None) -> Chosen:
@@ -27,10 +25,10 @@ def choose_coded(codecs: Sequence[str], points: Sequence[str], *, exact: bool, v
     """
     if version is not None and version not in FORMATS:
         raise ConfigurationError(f"there is no version {version} of learned codecs' files",
-                                 f"known: {', '.join(map(str, FORMATS))}")
+                                 f"known: {', '.join(map(str, sorted(FORMATS)))}")
     names = [name.removesuffix(EXACT_SUFFIX) for name in codecs] if exact else codecs
     chosen = choose_codecs(names, points)
-    is_usual = not exact and version in (None, CURRENT_FORMAT)
+    is_usual = not exact and version in (None, VERSION)
     return chosen if is_usual else replace(chosen, specs=tuple(_adapt(spec, exact, version) for spec in chosen.specs))
 
 
@@ -39,7 +37,7 @@ def _adapt(spec: CodecSpec, exact: bool, version: int | None) -> CodecSpec:
         raise ConfigurationError(f"'{spec.name}' is no learned codec, and has neither formats nor an exact form",
                                  "leave it out of --codecs")
     settings = dict(spec.settings)
-    if version not in (None, CURRENT_FORMAT):
+    if version not in (None, VERSION):
         settings["format"] = version
     if not exact:
         return replace(spec, settings=settings)
@@ -49,4 +47,4 @@ def _adapt(spec: CodecSpec, exact: bool, version: int | None) -> CodecSpec:
 
 def find_format(spec: CodecSpec) -> int | None:
     """Return the version of the files that ``spec`` writes; None for codecs without."""
-    return int(spec.settings.get("format", CURRENT_FORMAT)) if spec.codec == LEARNED else None
+    return int(spec.settings.get("format", VERSION)) if spec.codec == LEARNED else None

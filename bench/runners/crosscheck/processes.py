@@ -37,19 +37,17 @@ def encode_unit(connection: Connection) -> None:
 
 def _encode(codec: Codec, image: UnitImage, folder: Path) -> CodedFile:
     encoding = codec.encode(read_rgb8(image.path))
-    picture, latents_crc = _expect_decoding(codec, encoding)
+    picture = _expect_decoding(codec, encoding)
     stream_sha256, picture_sha256 = store_coded(folder, encoding.stream, picture)
     height, width = picture.shape[:2]
     return CodedFile(image=image.name, image_sha256=image.sha256, stream_sha256=stream_sha256,
-                     picture_sha256=picture_sha256, width=width, height=height, latents_crc=latents_crc)
+                     picture_sha256=picture_sha256, width=width, height=height, latents_crc=encoding.latents_crc)
 
 
-def _expect_decoding(codec: Codec, encoding: Encoding) -> tuple[np.ndarray, int | None]:
-    """What a decoder has to give: the encoder's own picture, and the checksum of its latents where it tells it."""
+def _expect_decoding(codec: Codec, encoding: Encoding) -> np.ndarray:
+    """What a decoder has to give: the encoder's own picture."""
     picture = encoding.reconstruct()
-    if picture is None:
-        picture = codec.decode(encoding.stream)
-    return picture, getattr(encoding, "latents_crc", None)
+    return codec.decode(encoding.stream) if picture is None else picture
 
 
 def describe_unit(connection: Connection) -> None:
