@@ -112,7 +112,7 @@ def _find_searches(results: StoredResults) -> list[str]:
 
 def _find_anything(results: StoredResults) -> bool:
     """Whether there is anything to judge claims by, or to show on a front page."""
-    return bool(results.datasets or results.devices or _find_trainings(results))
+    return bool(results.datasets or results.devices or results.crosschecked or _find_trainings(results))
 
 
 def place_report(kind: str, name: str) -> str:

@@ -104,7 +104,8 @@ def _split_into_figures(shown: Sequence[Judgement]) -> Iterator[list[Panel]]:
 def _axis_title(claim: Claim) -> str:
     what = FAMILIES.get(claim.metric) or metric_text(claim) or "Other"
     change = ", change" if is_change(claim) and claim.metric in FAMILIES else ""
-    return f"{what}{change} [{claim.unit}]" if claim.unit else what
+    title = what[0].upper() + what[1:]
+    return f"{title}{change} [{claim.unit}]" if claim.unit else title
 
 
 def _prepare_panel(panel: Panel, names: Names) -> DrawnPanel:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from bench.common.text import format_count, list_names
 from bench.reports.crosscheck.blocks import Block
 from bench.results.crosschecks import FAILED, IDENTICAL, OFF_BY_ONE, WRONG, Crosscheck
-from bench.results.decoding_settings import SETTINGS, label_setting
+from bench.results.decoding_settings import SAME, SETTINGS, DecodingSetting, label_setting
 from bench.results.portability import decodes_alike, is_elsewhere
 
 GPU = "cuda"  # what names of machines and settings that are GPUs begin with
@@ -33,8 +33,16 @@ def state_block(block: Block) -> str:
     if found.files_alike == found.files and len(each) == 1 and len(block.codecs) > 1:
         number = each.pop()
         share = f"{number} of {number} files of each of {codecs}"
-    return (f"{block.title}: {share} decode to identical latents under {_count_settings(found.settings)}; "
+    return (f"{block.title}: {share} decode to {_name_criterion(found.rows)} under {_count_settings(found.settings)}; "
             f"{_state_faults(len(found.failed), len(found.wrong), len(found.rows))}.")
+
+
+def _name_criterion(rows: Iterable[Crosscheck]) -> str:
+    """What was found identical: latents, or pixels of files that don't tell theirs."""
+    told = {row.latents_match is not None for row in rows if row.failure is None}
+    if told == {False}:
+        return "identical pixels (they don't tell their latents)"
+    return "identical latents" + (" (pixels, where latents are not told)" if False in told else "")
 
 
 def _list_files(block: Block) -> dict[str, set[str]]:
@@ -61,9 +69,10 @@ def state_pixels(blocks: Iterable[Block]) -> str:
     alike = [row for block in blocks for row in block.portability.rows if decodes_alike(row)]
     if not alike:
         return ""
+    alike_by = _name_criterion(alike)
     counts = [sum(row.outcome == outcome for row in alike) for outcome in (IDENTICAL, OFF_BY_ONE)]
     further = len(alike) - sum(counts)
-    text = (f"Of {len(alike)} decodings elsewhere with identical latents, {counts[0]} have every pixel as the encoder "
+    text = (f"Of {len(alike)} decodings elsewhere with {alike_by}, {counts[0]} have every pixel as the encoder "
             f"has it, and {counts[1]} are off by one level at most")
     return f"{text}; {further} are further off." if further else f"{text}, as the synthesis stays in float32."
 
@@ -80,6 +89,11 @@ def warn_of_faults(blocks: Iterable[Block]) -> tuple[str, ...]:
                  for what, found in faults.items() if found)
 
 
+def _is_usual(setting: DecodingSetting, threads: Set[int | None]) -> bool:
+    """Whether a setting only asks for as many threads as are usual."""
+    return not setting.environment and setting.threads in threads - {None}
+
+
 def state_limits(rows: Sequence[Crosscheck]) -> str:
     """Say what was not tried: GPUs, other processors, settings."""
     tried = {row.decoder_setting for row in rows if is_elsewhere(row)}
@@ -90,7 +104,9 @@ def state_limits(rows: Sequence[Crosscheck]) -> str:
         missing.append("a GPU")
     if len(processors) < 2:
         missing.append("a second processor")
-    missing += [f"{name} ({label_setting(name)})" for name in SETTINGS if name not in tried | {"same", GPU}]
+    usual = {row.provenance.threads for row in rows if row.decoder_setting == SAME}
+    missing += [f"{name} ({label_setting(name)})" for name in SETTINGS
+                if name not in tried | {SAME, GPU} and not _is_usual(SETTINGS.get(name), usual)]
     versions = {row.provenance.libraries.get("torch", "") for row in rows} - {""}
     if len(versions) == 1:
         missing.append(f"another version of torch than {versions.pop()}")
