@@ -49,6 +49,37 @@ def test_rows_of_this_machine_come_before_others(tmp_path: Path) -> None:
     assert coding(tmp_path, rows[:1], jpeg()) == (pytest.approx(18), ELSEWHERE)
 
 
+def sized(megapixels: float, coding_s: float, point: str = "q50") -> Row:
+    """A row of an image of some size, whose encoding and two decodings take ``coding_s``."""
+    return replace(row(THIS, coding_s, point, image=f"{megapixels}.png"), width=1000, height=round(1000 * megapixels))
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+def test_times_grow_with_the_size_as_rows_of_two_sizes_say(tmp_path: Path, exponent: float) -> None:
+    times = UnitTimes(Store(tmp_path), [sized(size, 3.0 * size**exponent) for size in (0.4, 1.4)], "cpu")
+    for size in (0.2, 1.4, 2.8):
+        (coding_work, *_) = times.expect(jpeg(), {"c.png": size}, is_first=False).images["c.png"]
+        assert coding_work.planned_s == pytest.approx(3.0 * size**exponent)
+
+
+def test_attention_on_a_part_of_the_work_is_met_between_linear_and_quadratic(tmp_path: Path) -> None:
+    # Seconds that weconv_phase4_mini took to code a megapixel, by megapixels: the third follows from the others.
+    took = {0.393: 0.95, 1.44: 2.1, 2.796: 3.9}
+    rows = [sized(size, size * seconds) for size, seconds in list(took.items())[:2]]
+    unit = UnitTimes(Store(tmp_path), rows, "cpu").expect(jpeg(), {"c.png": 2.796}, is_first=False)
+    assert unit.images["c.png"][0].planned_s == pytest.approx(2.796 * 3.9, rel=0.15)
+
+
+def test_only_sizes_of_one_rate_point_that_differ_enough_tell_growth(tmp_path: Path) -> None:
+    for rows in ([sized(1.0, 1.0), sized(2.0, 8.0, "q90")],  # a dearer point
+                 [sized(1.0, 1.0), sized(1.2, 1.8)],  # portrait and landscape
+                 [sized(1.0, 4.0), sized(2.0, 4.0)]):  # a constant part
+        known = UnitTimes(Store(tmp_path), rows, "cpu")
+        small, large = (known.expect(jpeg(), {"c.png": size}, is_first=False).images["c.png"][0].planned_s
+                        for size in (1.0, 3.0))
+        assert large == pytest.approx(3 * small)
+
+
 def test_rows_of_other_datasets_tell_where_this_one_has_none(tmp_path: Path) -> None:
     Store(tmp_path).append(replace(row(THIS, 3.0), dataset="another"))
     assert coding(tmp_path, [], jpeg()) == (pytest.approx(6), HERE)

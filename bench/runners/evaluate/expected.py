@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from statistics import fmean, median
+from statistics import median
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.common.files import file_name
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, LatencyRow
 from bench.results.latency_selection import DEFAULT
-from bench.results.machines import find_machine, is_from
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
 from bench.results.stored import LATENCY
+from bench.runners.evaluate.known_times import ANY_POINT, KnownTimes, average_times, is_timed
 from bench.runners.evaluate.stopwatch import CODING, FILES, SCORING, STARTING
-from bench.runners.forecast import ELSEWHERE, GUESSED, HERE, Forecast, Kind
+from bench.runners.forecast import ELSEWHERE, GUESSED, Forecast, Kind
 
 METRICS_S_PER_MEGAPIXEL = 0.6  # PSNR and MS-SSIM on one core
 FILES_S_PER_MEGAPIXEL = 0.08  # reading, and digests
@@ -29,16 +29,6 @@ DECODINGS = {True: 1.3, False: 2.0}
 MINIATURE_S_PER_MEGAPIXEL = 0.8  # where nothing else is known of it
 
 SCORING_KIND, FILES_KIND = Kind("metrics", "metrics", ELSEWHERE), Kind("files", "files", ELSEWHERE)
-ANY_POINT = ""
-
-
-@dataclass(frozen=True)
-class KnownTimes:
-    """Seconds per megapixel to encode, decode and compare at each rate point, the mean as ``ANY_POINT``, and whence."""
-
-    s_per_megapixel: Mapping[str, float]
-    source: str
-
 
 @dataclass(frozen=True)
 class Work:
@@ -166,13 +156,12 @@ class UnitTimes:
         if spec.name not in self._known:
             self._known[spec.name] = self._find_times(spec)
         known = self._known[spec.name]
-        coding_s = known.s_per_megapixel.get(spec.point, known.s_per_megapixel[ANY_POINT])
         coding = Kind(f"coding {spec.name}", family, known.source)
-        images = {name: (Work(coding, CODING, coding_s * size),
+        images = {name: (Work(coding, CODING, known.expect_s(spec.point, size)),
                          Work(SCORING_KIND, SCORING, METRICS_S_PER_MEGAPIXEL * size),
                          Work(FILES_KIND, FILES, FILES_S_PER_MEGAPIXEL * size)) for name, size in sizes.items()}
         start_s = (FIRST_START_S if is_first else LATER_START_S)[through_torch]
-        warm_up_s = coding_s * next(iter(sizes.values()))
+        warm_up_s = known.expect_s(spec.point, next(iter(sizes.values())))
         return ExpectedUnit(Work(start, STARTING, start_s + warm_up_s), images)
 
     def _find_times(self, spec: CodecSpec) -> KnownTimes:
@@ -180,9 +169,9 @@ class UnitTimes:
         entry = CODECS.get(spec.codec)
         device = self._device if entry.uses_torch else "cpu"
         for rows in (self._rows.get(spec.name, []), self._read_all_rows(spec.name)):
-            timed = [row for row in rows if _is_timed(row, device)]
+            timed = [row for row in rows if is_timed(row, device)]
             if timed:
-                return _average_times(timed, DECODINGS[entry.uses_torch])
+                return average_times(timed, DECODINGS[entry.uses_torch])
 
         profiled_s = self._read_profile(spec, device) if entry.uses_torch else None
         if profiled_s is not None:
@@ -205,22 +194,3 @@ class UnitTimes:
             if set(passes) == set(DIRECTIONS):
                 return passes[ENCODE] + DECODINGS[True] * passes[DECODE]
         return None
-
-
-def _is_timed(row: Row, device: str) -> bool:
-    """Whether a row has times of this kind of device, as far as it says."""
-    same = row.provenance.device.partition(":")[0] in ("", device)
-    return same and bool(row.encode_s and row.decode_s and row.width and row.height)
-
-
-def _average_times(rows: Sequence[Row], decodings: float) -> KnownTimes:
-    """Average over the rows of this machine where there are any, else over all."""
-    here = find_machine()
-    own = [row for row in rows if is_from(row, here)]
-    seconds: dict[str, list[float]] = {}
-    for row in own or rows:
-        assert row.encode_s and row.decode_s and row.width and row.height  # it is timed
-        coding_s = (row.encode_s + decodings * row.decode_s) * 1e6 / (row.width * row.height)
-        for point in (row.point, ANY_POINT):
-            seconds.setdefault(point, []).append(coding_s)
-    return KnownTimes({point: fmean(found) for point, found in seconds.items()}, HERE if own else ELSEWHERE)
