@@ -77,6 +77,29 @@ def test_traces_on_a_gpu_hold_kernels(tmp_path, monkeypatch):
     assert len(traces) == 2 and all('"kernel"' in path.read_text() for path in traces)
 
 
+def test_files_meet_a_gpu_and_come_back(tmp_path, monkeypatch):
+    """Coded on the CPU and decoded on the GPU, and the other way round."""
+    from PIL import Image
+
+    from bench.cli import main
+    from bench.common.errors import EXIT_BAD_INPUT
+    from bench.results.crosschecks import IDENTICAL, WRONG, read_crosschecks
+    from tests.tiny_models import picture as pixels
+
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(pixels(128, 64)).save(tmp_path / "pictures" / "crop.png")
+    for encoding, decoding in (("same", "same,cuda"), ("cuda", "same,cuda")):
+        code = main(["crosscheck", "--dataset", str(tmp_path / "pictures"), "--codecs", "rwkv_phase1_mini", "--points",
+                     "0.0018", "--encode-on", encoding, "--decode-on", decoding, "--results", str(tmp_path)])
+        if code == EXIT_BAD_INPUT:
+            pytest.skip("the miniatures' checkpoints are not here")
+    rows = read_crosschecks(tmp_path, "pictures")
+    devices = [(row.encoder_machine.partition(":")[0], row.decoder_machine.partition(":")[0]) for row in rows]
+    assert devices == [("cpu", "cpu"), ("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda")]
+    assert WRONG not in {row.outcome for row in rows}
+    assert rows[0].outcome == rows[3].outcome == IDENTICAL and rows[0].latents_match and rows[3].latents_match
+
+
 @pytest.mark.parametrize("recipe, half", [
     ("standard", False), ("standard", True), ("balanced_phase1", False), ("balanced_phase3", True),
     ("balanced_phase4", False),

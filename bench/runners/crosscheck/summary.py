@@ -35,8 +35,8 @@ def summarise(rows: Sequence[Crosscheck]) -> str:
 
 def _count_alike(rows: Sequence[Crosscheck]) -> str:
     """How many came out as they were coded; of codecs that don't tell their latents, by their pixels."""
-    told = "" if any(row.latents_match is not None for row in rows) else " by pixels"
-    return f"{sum(map(decodes_alike, rows))} of {len(rows)}{told}"
+    is_told = all(row.latents_match is not None for row in rows if row.failure is None)
+    return f"{sum(map(decodes_alike, rows))} of {len(rows)}{'' if is_told else ' by pixels'}"
 
 
 def _list_reasons(rows: Iterable[Crosscheck]) -> list[str]:
