@@ -1,4 +1,4 @@
-"""The entropy coder against CompressAI's, byte by byte."""
+"""The entropy coders against CompressAI's, byte by byte, and on what nobody coded."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ import pytest
 import torch
 from compressai.ans import BufferedRansEncoder, RansDecoder
 
+from bench.common.errors import CodecError
 from bench.models.entropy import GeneralisedGaussian, scale_table
 from bench.operators import rans
 from bench.operators.native import native_allowed
@@ -115,8 +116,7 @@ UNUSUAL = table_of(
     np.random.default_rng(0).multinomial(65536, [1 / 700] * 700))
 
 
-@native
-def test_intervals_are_found_whatever_the_tables_look_like():
+def test_intervals_are_found_whatever_the_tables_look_like(implementation):
     """Rows whose intervals are far narrower or wider than the 256ths of the range by which they are found."""
     random = np.random.default_rng(1)
     drawn_rows = torch.from_numpy(random.integers(0, len(UNUSUAL.lengths), 4000))
@@ -141,32 +141,28 @@ def test_every_value_of_the_state_gives_the_symbol_of_its_interval(tables, row):
         assert rans.Decoder(stream + bytes(8), tables).decode(torch.tensor([row])).tolist() == expected
 
 
-@native
 @pytest.mark.parametrize("number", range(1, 6))
-def test_few_symbols_are_coded(number):
+def test_few_symbols_are_coded(implementation, number):
     """CompressAI's coder writes beyond its buffer here, so there is nothing to compare with."""
     symbols, rows = drawn(number, spread=20, seed=number)
     assert torch.equal(rans.Decoder(rans.encode(symbols, rows, TABLES), TABLES).decode(rows), symbols.int())
 
 
-@native
-def test_no_symbols_are_the_bare_state():
+def test_no_symbols_are_the_bare_state(implementation):
     stream = rans.encode(torch.empty(0), torch.empty(0), TABLES)
     assert int.from_bytes(stream, "little") == 2**31
     assert rans.Decoder(stream, TABLES).decode(torch.empty(0)).shape == (0,)
 
 
-@native
 @pytest.mark.parametrize("kept", [0, 3, 4, 8, 100])
-def test_a_truncated_stream_is_an_error(kept):
+def test_a_truncated_stream_is_an_error(implementation, kept):
     symbols, rows = drawn(4000)
     stream = rans.encode(symbols, rows, TABLES)[:kept]
     with pytest.raises(rans.StreamError, match="ends too early"):
         rans.Decoder(stream, TABLES).decode(rows)
 
 
-@native
-def test_damaged_streams_never_read_beyond_their_end():
+def test_damaged_streams_never_read_beyond_their_end(implementation):
     random = np.random.default_rng(0)
     for length in range(0, 400, 7):
         decoder = rans.Decoder(random.bytes(length), TABLES)
@@ -177,14 +173,95 @@ def test_damaged_streams_never_read_beyond_their_end():
         pytest.fail("3000 symbols can't come from so few bytes")
 
 
-@native
 @pytest.mark.parametrize("row", [-1, 60])
-def test_rows_outside_the_tables_are_refused(row):
+def test_rows_outside_the_tables_are_refused(implementation, row):
     stream = rans.encode(*drawn(10), TABLES)
     with pytest.raises(ValueError, match="not one of 60"):
         rans.encode(torch.zeros(3), torch.tensor([0, row, 1]), TABLES)
     with pytest.raises(ValueError, match="not one of 60"):
         rans.Decoder(stream, TABLES).decode(torch.tensor([0, row, 1]))
+
+
+@pytest.mark.parametrize("damage", [
+    lambda stream: stream + bytes(4), lambda stream: stream + b"\0",
+    lambda stream: stream[:4] + b"\1" + stream[5:], lambda stream: stream[4:8] + stream,
+])
+def test_a_stream_ends_with_its_last_symbol(implementation, damage):
+    symbols, rows = drawn(300)
+    stream = rans.encode(symbols, rows, TABLES)
+    decoder = rans.Decoder(stream, TABLES)
+    decoder.decode(rows)
+    decoder.finish()
+    with pytest.raises(rans.StreamError):
+        decoder = rans.Decoder(damage(stream), TABLES)
+        decoder.decode(rows)
+        decoder.finish()
+    decoder = rans.Decoder(stream, TABLES)
+    for part in (rows[:0], rows[:299]):
+        decoder.decode(part)
+        with pytest.raises(rans.StreamError, match="goes on"):
+            decoder.finish()
+
+
+def decode_any(stream, rows):
+    """Symbols, or why there are none."""
+    try:
+        decoder = rans.Decoder(stream, TABLES)
+        symbols = decoder.decode(rows).tolist()
+        decoder.finish()
+    except rans.StreamError as error:
+        return str(error)
+    return symbols
+
+
+@native
+def test_both_coders_take_any_bytes_for_the_same(monkeypatch):
+    random, rows = np.random.default_rng(0), drawn(60)[1]
+    streams = [random.bytes(int(length)) for length in random.integers(0, 90, 400)]
+    streams += [rans.encode(*drawn(60, spread, seed), TABLES) for seed in range(100) for spread in (1, 1e4)]
+    natively = [decode_any(stream, rows) for stream in streams]
+    monkeypatch.setenv("BENCH_NATIVE", "0")
+    assert [decode_any(stream, rows) for stream in streams] == natively
+    assert len({str(outcome)[:30] for outcome in natively}) > 3
+
+
+@pytest.mark.parametrize("symbol", [2**24 + 1, -(2**24) - 1, 2**31 - 1, float("nan"), float("inf")])
+def test_symbols_that_the_decoder_would_refuse_are_not_coded(implementation, symbol):
+    for row in (0, 59):
+        with pytest.raises(CodecError, match="not finite, or beyond 16777216"):
+            rans.encode(torch.tensor([0.0, 1, symbol], dtype=torch.float64), torch.full((3,), row), TABLES)
+    largest = torch.tensor([2**24, -(2**24), 0])
+    rows = torch.tensor([0, 59, 20])
+    assert torch.equal(rans.Decoder(rans.encode(largest, rows, TABLES), TABLES).decode(rows), largest.int())
+
+
+def write_fields(fields):
+    """The stream of a decoder's state whose next reads are an escape of row 0 of ``TABLES``, then 4-bit fields."""
+    cdf, length = TABLES.cdf[0].tolist(), int(TABLES.lengths[0])
+    escape = (16, cdf[length - 2], cdf[length - 1] - cdf[length - 2])
+    state, words = 2**31, []
+    for bits, start, frequency in [*((4, field, 1) for field in reversed(fields)), escape]:
+        if state >= frequency << 63 - bits:
+            words.append(state & 0xFFFFFFFF)
+            state >>= 32
+        state = (state // frequency << bits) + state % frequency + start
+    return b"".join(word.to_bytes(4, "little") for word in [state & 0xFFFFFFFF, state >> 32, *reversed(words)])
+
+
+@pytest.mark.parametrize(("fields", "is_coded"), [
+    ([1, 1], True), ([0], True), ([2, 0, 1], True), ([7, *[0] * 6, 1], True),
+    ([1, 0], False), ([3, 1, 1, 0], False), ([8, *[1] * 8], False), ([15, 1], False), ([15] * 9, False),
+    ([7, *[15] * 7], False),
+])
+def test_escapes_have_one_spelling_and_a_bound(implementation, fields, is_coded):
+    row = torch.tensor([0])
+    stream = write_fields(fields)
+    outcome = decode_any(stream, row)
+    assert isinstance(outcome, list) == is_coded
+    if is_coded:
+        assert rans.encode(torch.tensor(outcome), row, TABLES) == stream
+    else:
+        assert "no encoder writes" in outcome
 
 
 def test_without_a_compiler_there_is_one_warning_and_the_same_stream(tmp_path):
