@@ -15,17 +15,19 @@ import numpy as np
 import other_machine
 import pytest
 from PIL import Image
-from tiny_models import picture
+from tiny_models import picture, write_variants
 
 from bench.cli import main
-from bench.codecs.base import Decoded
+from bench.codecs.base import CodecSpec, Decoded
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.results.crosschecks import FAILED, IDENTICAL, OUTCOMES, WRONG, Crosscheck
 from bench.results.decoding_settings import SETTINGS
 from bench.results.store import read_rows
 from bench.runners.crosscheck import exchange
 from bench.runners.crosscheck.decode import compare_decoding
+from bench.runners.crosscheck.options import choose_coded, find_format
 from bench.runners.crosscheck.settings import choose_settings
+from bench.runners.evaluate.unit import identify
 
 SIZES = [(30, 20), (faulty_codecs.FAULTY_WIDTH, 20)]
 
@@ -88,27 +90,32 @@ def test_what_is_stored_is_not_decoded_again(folder: Path, tmp_path: Path, defla
     output = capsys.readouterr().out
     assert "nothing to run" in output and output.count("Deflate ") == 2, "what is stored is shown"
     assert crosscheck(folder, "--plan", "--remeasure") == EXIT_DONE and len(found_in(tmp_path / "results")) == 8
-    assert crosscheck(folder, "--remeasure", "--points", "s4") == EXIT_DONE
-    assert len(found_in(tmp_path / "results")) == 12
+    assert crosscheck(folder, "--remeasure", "--points", "s4", "--images", "1", on="same") == EXIT_DONE
+    assert len(found_in(tmp_path / "results")) == 9
 
 
-def test_another_picture_or_setting_of_the_codec_is_another_file(folder: Path, tmp_path: Path, deflate: None,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_picture_of_the_same_name_is_another_file(folder: Path, tmp_path: Path, deflate: None) -> None:
     assert crosscheck(folder, "--images", "1", "--points", "s4", on="same") == EXIT_DONE
     Image.fromarray(picture(30, 20)).save(folder / "image00.png")
     assert crosscheck(folder, "--images", "1", "--points", "s4", on="same") == EXIT_DONE
-    monkeypatch.setenv("DEFLATE_FAULT", "noise")
-    assert crosscheck(folder, "--images", "1", "--points", "s4", on="same") == EXIT_DONE
-    assert len({row.key for row in found_in(tmp_path / "results")}) == 3
+    assert len({row.key for row in found_in(tmp_path / "results")}) == 2
 
 
-def test_files_of_the_first_format_are_compared_but_not_checked(tmp_path: Path) -> None:
-    Image.fromarray(picture(64, 64)).save(tmp_path / "crop.png")
-    options = ["--points", "0.0018", "--format", "1"]
-    if crosscheck(tmp_path, *options, codecs="rwkv_phase1_mini", on="same") == EXIT_BAD_INPUT:
-        pytest.skip("the miniatures' checkpoints are not here")
-    (row,) = found_in(tmp_path / "results", "rwkv_phase1_mini", tmp_path.name)
-    assert row.outcome == IDENTICAL and row.format == 1 and row.latents_match and row.checked is False
+def test_codecs_are_asked_for_in_an_older_format_or_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_VARIANTS", str(write_variants(tmp_path)))
+    (tmp_path / "checkpoints" / "tiny").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "tiny" / "0.01.pth").write_bytes(b"weights")
+
+    def choose(**options: Any) -> CodecSpec:
+        (spec,) = choose_coded(["tiny"], ["0.01"], **{"exact": False, "version": None, **options}).specs
+        return spec
+
+    usual, first, exact = choose(), choose(version=1), choose(exact=True)
+    assert choose(version=2) == usual and "format" not in usual.settings and find_format(usual) == 2
+    assert first.name == usual.name and first.settings == {**usual.settings, "format": 1} and find_format(first) == 1
+    assert (exact.name, exact.settings["label"]) == ("tiny_exact", f"{usual.settings['label']}, exact")
+    assert exact.settings["exact"] is True and len({identify(spec).digest for spec in (usual, first, exact)}) == 3
+    assert choose_coded(["tiny_exact"], ["0.01"], exact=True, version=None).specs == (exact,), "as a manifest calls it"
 
 
 @pytest.mark.parametrize(("given", "expected", "match", "checked"), [
