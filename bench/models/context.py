@@ -125,7 +125,7 @@ class HierarchicalContext(HyperpriorCodec):
         Returns:
             The reconstructed latents, (B, M, H, W).
         """
-        return self.walk(hyper, coder, self.new_state(len(hyper)))
+        return self.walk(hyper, coder, self.new_state(coder))
 
     def walk(self, hyper: Tensor, coder: StepCoder, state: Any, first: int = 0) -> Tensor:
         """Code one plane of latents step by step.
@@ -158,11 +158,11 @@ class HierarchicalContext(HyperpriorCodec):
 
         return latents.view(batch, *scale.shape)
 
-    def new_state(self, batch: int) -> Any:
+    def new_state(self, coder: StepCoder) -> Any:
         """Return what one coding pass remembers between its steps; the base remembers nothing.
 
         Args:
-            batch: images of the pass.
+            coder: of the pass.
         """
         return None
 

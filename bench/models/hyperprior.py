@@ -16,6 +16,8 @@ from bench.models.coders import Quantiser, Reader, StepCoder, round_through
 from bench.models.coding_tables import LEGACY
 from bench.models.entropy import GeneralisedGaussian, scale_index
 from bench.models.entropy import scale_table as default_scale_table
+from bench.models.exact import Agreement, agree, shift_edges, split_agreement
+from bench.models.exact_layers import replace_layers
 from bench.models.image_codec import DecodedImage, EncodedImage, ImageCodec, count_bits
 from bench.models.latents import update_crc
 from bench.operators import rans
@@ -34,10 +36,14 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         g_a, g_s: analysis and synthesis, image to latents and back.
         h_a, h_s: hyper analysis and synthesis.
         scale_table: scales that index the coder's tables of y, (rows,); empty before ``update``.
+        float32_parts: networks that decide no row of the coder's tables: float32 in an exact model too.
+        exact: set by :meth:`make_exact`.
     """
 
     rebuilt = TABLE_BUFFERS
     stream_count = 2
+    float32_parts: tuple[str, ...] = ("g_a", "g_s", "h_a")
+    exact: bool = False
     M: int
     N: int
     g_a: nn.Module
@@ -53,6 +59,17 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         self.entropy_estimation = GeneralisedGaussian()
         for name in TABLE_BUFFERS:
             self.register_buffer(name, torch.empty(0))
+
+    def make_exact(self) -> None:
+        """Compute what decides a row of the coder's tables in float64, see :mod:`bench.models.exact`.
+
+        Call it after loading weights. Streams are others than before.
+        """
+        self.double()
+        for name in self.float32_parts:
+            self.get_submodule(name).float()
+        replace_layers(self)
+        self.exact = True
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Let torch's own loading take tables of any size, as saved after ``update``."""
@@ -153,7 +170,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             "y": self.entropy_estimation(self._noisy(quantiser.unpack(y_values)), quantiser.unpack(quantiser.scales)),
             "z": self.entropy_estimation(self._noisy(z_values), self.scales_hyper),
         }
-        return {"x_hat": self.synthesis(y_hat), "likelihoods": likelihoods}
+        return {"x_hat": self.to_image(y_hat), "likelihoods": likelihoods}
 
     def _noisy(self, values: Tensor) -> Tensor:
         """Add uniform noise of one quantisation step in training mode."""
@@ -227,7 +244,11 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         # Coding waits for the symbols: only once all other work of a GPU is queued.
         z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:].numel()), self.tables("z"))
         symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
-        y_stream = rans.encode(symbols.flatten(), scale_index(scales, self.scale_table).flatten(), self.tables("y"))
+        agreement = agree(scales, self.scale_table, quantiser.choices) if self.exact else Agreement()
+        rows = scale_index(scales, self.levels(agreement))
+        y_stream = rans.encode(symbols.flatten(), rows.flatten(), self.tables("y"))
+        if self.exact:
+            y_stream = bytes(agreement) + y_stream
 
         @torch.no_grad()
         def estimate_bits() -> float:
@@ -237,6 +258,14 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         return EncodedImage({"y": y_stream, "z": z_stream}, tuple(z_symbols.shape[2:]),
                             lambda: self.reconstruct(y_hat), estimate_bits,
                             latents_crc=update_crc(update_crc(0, z_symbols), symbols))
+
+    def levels(self, agreement: Agreement) -> Tensor:
+        """Return the scales that index the tables of y, (rows,), in an exact model as the file's encoder shifted them.
+
+        Args:
+            agreement: of the file.
+        """
+        return shift_edges(self.scale_table, agreement.shift) if self.exact else self.scale_table
 
     @torch.no_grad()
     def decode_latents(self, y_stream: bytes, z_stream: bytes, shape: Iterable[int]) -> tuple[Tensor, int]:
@@ -253,12 +282,13 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             StreamError: a stream ends too early or too late, or is damaged.
         """
         height, width = shape
+        agreement, y_stream = split_agreement(y_stream) if self.exact else (Agreement(), y_stream)
         decoder = rans.Decoder(z_stream, self.tables("z"))
         z_symbols = decoder.decode(self._z_rows(height * width))
         decoder.finish()  # so that a wrong size is found here, before anything is made of it
 
         z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
-        reader = Reader(y_stream, self.tables("y"), self.scale_table, crc=update_crc(0, z_symbols))
+        reader = Reader(y_stream, self.tables("y"), self.levels(agreement), update_crc(0, z_symbols), agreement.slots)
         y_hat = self.code_latents(self.hyper_synthesis(z_hat), reader)
         reader.finish()
         return y_hat, reader.crc
@@ -273,7 +303,18 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         Returns:
             Tensor (B, 3, H, W), clamped to [0, 1].
         """
-        return self.synthesis(y_hat).clamp(0, 1)
+        return self.to_image(y_hat).clamp(0, 1)
+
+    def to_image(self, y_hat: Tensor) -> Tensor:
+        """Synthesis of reconstructed latents, in an exact model in float32 as in any other.
+
+        Args:
+            y_hat: in the shape of ``to_code(y)``.
+
+        Returns:
+            Tensor (B, 3, H, W), not clamped.
+        """
+        return self.synthesis(y_hat.float() if self.exact else y_hat)
 
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> DecodedImage:
         """Decode the streams of one image.

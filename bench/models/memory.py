@@ -6,11 +6,13 @@ pass, so images and passes can't see each other's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.models.coders import choose_best
 from bench.models.options import check_positive, check_whole
 
 KERNELS = {"elu": lambda x: F.elu(x) + 1, "relu": lambda x: F.relu(x) + 1e-6}  # make features positive
@@ -58,10 +60,12 @@ class Memory:
         size: number of slots; context number n goes to slot n mod ``size``.
         pair_values: False keeps the values in order of age instead, so that from the first turn of the ring on
             key and value of a slot belong to different contexts.
+        choose: see :meth:`bench.models.coders.StepCoder.choose`.
     """
 
-    def __init__(self, size: int, pair_values: bool = True) -> None:
-        self.size, self.pair_values, self.count = size, pair_values, 0
+    def __init__(self, size: int, pair_values: bool = True,
+                 choose: Callable[[Tensor, int], Tensor] = choose_best) -> None:
+        self.size, self.pair_values, self.count, self.choose = size, pair_values, 0, choose
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
 

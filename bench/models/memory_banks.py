@@ -89,8 +89,8 @@ class CosineBank(nn.Module):
             Slots, int64, and weights that add up to 1, (B, k) each.
         """
         scores = self.scores(self.query(context), torch.stack(memory.keys, dim=1))
-        scores, slots = torch.sort(scores, dim=1, descending=True, stable=True)
-        return slots[:, : self.options.topk_refs], scores[:, : self.options.topk_refs].softmax(dim=1)
+        slots = memory.choose(scores, self.options.topk_refs)
+        return slots, scores.gather(1, slots).softmax(dim=1)
 
     def key(self, context: Tensor) -> Tensor:
         """Make what a context is found by.

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bench.models.coders import StepCoder
 from bench.models.hpcm import HPCM
 from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
@@ -74,11 +75,11 @@ class MultiReference(HPCM):
         if max_refs:
             self.add_module(BANK_NAMES[number], self.bank_type(2 * self.M, options))
 
-    def new_state(self, batch: int) -> State:
+    def new_state(self, coder: StepCoder) -> State:
         """Make empty memories for the scales that have a bank.
 
         Args:
-            batch: images of the pass; not used.
+            coder: of the pass; chooses among what is remembered.
 
         Returns:
             Memories by number of the scale; none where the memory is not used.
@@ -86,7 +87,8 @@ class MultiReference(HPCM):
         if not self.enable_multiref:
             return {}
         banks = {number: getattr(self, name).options for number, name in enumerate(BANK_NAMES) if hasattr(self, name)}
-        return {number: Memory(options.max_refs, options.pair_values) for number, options in banks.items()}
+        return {number: Memory(options.max_refs, options.pair_values, coder.choose)
+                for number, options in banks.items()}
 
     def remember(self, number: int, context: Tensor, state: State) -> Tensor:
         """Add a context to the memory of its scale, where there is one.

@@ -63,6 +63,7 @@ class WeConvPhase1(HPCM):
     """
 
     rebuilt = (*TABLE_BUFFERS, *FILTER_BUFFERS)
+    float32_parts = (*HPCM.float32_parts, "dwt", "idwt")
     attention_type = BandAttention
 
     def __init__(self, skip_s3_for_hf: bool = False, **options: Any) -> None:

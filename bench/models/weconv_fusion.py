@@ -53,6 +53,8 @@ class WeConvPhase4(WeConvPhase2):
     """
 
     rebuilt = (*WeConvPhase2.rebuilt, "num_batches_tracked")
+    float32_parts = ("g_a_weconv", "g_s_weconv", "h_a_wavelet", "dwt", "idwt", "channel_gate",
+                     *(f"freq_attention_{band}" for band in BANDS[1:]))
 
     def __init__(self, use_adaptive_quant: bool = True, attention_heads: int = 8, **options: Any) -> None:
         check_flags(use_adaptive_quant=use_adaptive_quant)
@@ -174,6 +176,7 @@ class WeConvPhase4(WeConvPhase2):
             Tensor (B, 4M, h, w), the low band as it was.
         """
         low, *high = bands.chunk(4, dim=1)
+        context = context.to(bands)  # of another precision in an exact model
         fusions = [self.get_submodule(f"freq_attention_{band}") for band in BANDS[1:]]
         gated = self.channel_gate([fusion(band, context) for fusion, band in zip(fusions, high)])
         scaled = [band / step for band, step in zip(gated, self.quantisation_steps()[1:])]
