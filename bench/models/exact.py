@@ -1,7 +1,7 @@
 """`exact`: files whose symbols any machine decodes alike, see docs/exact.md.
 
-What lies between symbols and rows of the coder's tables is computed in float64, whose results differ between machines by
-some 1e-13. Two things remain that such a difference could tip over, and the encoder, which knows all scales, sees to
+What lies between symbols and rows of the coder's tables is computed in float64, whose results differ between machines
+by some 1e-14. Two things remain that such a difference could tip over, and the encoder, which knows all scales, sees to
 both: a scale within MARGIN of an edge between two rows, for which it shifts all edges, and a choice of remembered
 contexts between near equals, which it writes down. Both stand before the stream of y.
 """
@@ -12,15 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.common.errors import CodecError
+from bench.common.errors import CodecError, ConfigurationError
 from bench.models.entropy import scale_index
 
-MARGIN = 1e-9  # relative; a thousand times what machines differ by in float64
+MARGIN = 1e-9  # relative; ten thousand times what was measured between settings of one processor
 STEP = 2.0**-20  # between shifts of the edges, relative: a thousand margins
 SHIFTS = 128
 MOST_SLOTS = 255
+NO_EXACT = "the models of this family have one; a model of your own needs a method make_exact(), see docs/exact.md"
 
 
 @dataclass(frozen=True)
@@ -131,3 +132,18 @@ def is_clear(scores: Tensor, chosen: Tensor) -> bool:
     if count == len(ranked):
         return True
     return float(ranked[count - 1] - ranked[count]) > MARGIN * max(1.0, float(ranked.abs().max()))
+
+
+def make_exact(model: nn.Module) -> None:
+    """Compute in float64 what decides a row of the coder's tables.
+
+    Args:
+        model: with its weights; in place.
+
+    Raises:
+        ConfigurationError: it has no exact configuration.
+    """
+    convert = getattr(model, "make_exact", None)
+    if convert is None:
+        raise ConfigurationError(f"{type(model).__name__} has no exact configuration", NO_EXACT)
+    convert()

@@ -51,6 +51,11 @@ class CosineBank(nn.Module):
         self.value_proj = Conv1x1(width, width)
         self.fusion_gate = nn.Sequential(Conv1x1(2 * width, width), nn.Sigmoid())
 
+    def keys_are_noise(self) -> bool:
+        """Whether keys are means of channels that are normalised one by one: zero but for rounding."""
+        norm = self.key_encoder[1]
+        return norm.num_groups == norm.num_channels
+
     def add(self, memory: Memory, context: Tensor) -> None:
         """Remember a context.
 
@@ -218,6 +223,9 @@ class KernelBank(FusionBank):
             Conv1x1(2 * width, width), group_norm(8, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1),
             group_norm(8, width), nn.GELU(), Conv1x1(width, width))
         self.gate_net = nn.Sequential(Conv1x1(2 * width, width // 2), nn.GELU(), Conv1x1(width // 2, 1), nn.Sigmoid())
+
+    def keys_are_noise(self) -> bool:
+        return False  # the kernel comes before the mean
 
     def key(self, context: Tensor) -> Tensor:
         return KERNELS[self.options.kernel_type](self.key_proj(context)).mean(dim=(2, 3))

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bench.common.errors import ConfigurationError
 from bench.models.coders import StepCoder
 from bench.models.hpcm import HPCM
 from bench.models.hyperprior import TABLE_BUFFERS
@@ -60,6 +61,18 @@ class MultiReference(HPCM):
         self.stream_tag = 0 if value else 1
         banks = {} if value else {"memory_": None, "hierarchical_manager.": None}
         self.fill_missing = {**HPCM.fill_missing, **banks}
+
+    def make_exact(self) -> None:
+        """As of the base.
+
+        Raises:
+            ConfigurationError: keys of a bank are zero but for rounding, so that rounding decides what is found.
+        """
+        banks = [getattr(self, name) for name in BANK_NAMES if self.enable_multiref and hasattr(self, name)]
+        if any(bank.keys_are_noise() for bank in banks):
+            raise ConfigurationError("a bank of this model normalises each channel of its keys by itself, so that they"
+                                     " are zero but for rounding: it has no exact configuration", "lower compress_ratio")
+        super().make_exact()
 
     def add_bank(self, number: int, max_refs: int, topk_refs: int) -> None:
         """Give a scale a bank, unless ``max_refs`` is 0.
