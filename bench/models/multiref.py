@@ -71,7 +71,8 @@ class MultiReference(HPCM):
         banks = [getattr(self, name) for name in BANK_NAMES if self.enable_multiref and hasattr(self, name)]
         if any(bank.keys_are_noise() for bank in banks):
             raise ConfigurationError("a bank of this model normalises each channel of its keys by itself, so that they"
-                                     " are zero but for rounding: it has no exact configuration", "lower compress_ratio")
+                                     " are zero but for rounding: it has no exact configuration",
+                                     "lower compress_ratio")
         super().make_exact()
 
     def add_bank(self, number: int, max_refs: int, topk_refs: int) -> None:
