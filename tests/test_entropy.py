@@ -51,7 +51,7 @@ def test_tables_of_y_are_the_recorded_ones():
     recorded = manifest("hpcm_base")["bitstream"]["cdf_tables_y"]
     levels = scale_table()
     assert levels[:3].tolist() == recorded["scale_table_first"]
-    assert levels[-3:].tolist() == pytest.approx(recorded["scale_table_last"], rel=1e-7)
+    assert levels[-3:].tolist() == recorded["scale_table_last"]
     tables = GeneralisedGaussian().tables(levels)
     assert list(tables.cdf.shape) == recorded["shape"]
     assert tables.lengths.tolist() == recorded["cdf_length"] and tables.offsets.tolist() == recorded["offset"]

@@ -5,6 +5,7 @@ The published arithmetic in float32, with correctly rounded functions and sums o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,8 @@ def _is_built_by(module: Any, base: type) -> bool:
 
 def _set_tables(module: Any, tables: CodingTables) -> None:
     """Give an entropy model its tables, on the device of the old ones."""
-    device = module._offset.device
-    module._quantized_cdf, module._cdf_length, module._offset = (table.to(device) for table in tables)
+    copies = [table.to(module._offset.device, copy=True) for table in tables]
+    module._quantized_cdf, module._cdf_length, module._offset = copies
 
 
 def _settle_scales(scales: Tensor) -> Tensor:
@@ -75,9 +76,15 @@ def tabulate_gaussian(module: GaussianConditional) -> CodingTables:
     Returns:
         A row for each scale.
     """
-    scales = module.scale_table.detach().float().cpu().numpy()
-    reach = np.float32(-module._standardized_quantile(module.tail_mass / 2))
-    centres = np.ceil(scales * reach).astype(int)
+    reach = float(-module._standardized_quantile(module.tail_mass / 2))
+    return _tabulate_scales(tuple(module.scale_table.tolist()), reach, module.entropy_coder_precision)
+
+
+@lru_cache  # models have up to a dozen with the same scales
+def _tabulate_scales(levels: tuple[float, ...], reach: float, precision: int) -> CodingTables:
+    """Tables of normal distributions, each up to ``reach`` times its scale."""
+    scales = np.array(levels, np.float32)
+    centres = np.ceil(scales * np.float32(reach)).astype(int)
 
     distances = [np.arange(centre + 1, dtype=np.float32) for centre in centres]
     upper = _integrate_normal(np.concatenate([(HALF - row) / scale for row, scale in zip(distances, scales)]))
@@ -87,7 +94,7 @@ def tabulate_gaussian(module: GaussianConditional) -> CodingTables:
     masses = []
     for mass, below in zip(np.split(upper - lower, ends), np.split(lower, ends)):
         masses.append(np.concatenate((mass[:0:-1], mass, 2 * below[-1:])))
-    return pack_tables(masses, -centres, module.entropy_coder_precision)
+    return pack_tables(masses, (-centres).tolist(), precision)
 
 
 def _integrate_normal(x: Array) -> Array:
@@ -114,7 +121,7 @@ def tabulate_bottleneck(module: EntropyBottleneck) -> CodingTables:
     escape = _sigmoid(lower[:, :1]) + _sigmoid(-upper[:, -1:])  # beyond the longest row, as published
 
     masses = [np.concatenate((row[:length], rest)) for row, length, rest in zip(mass, lengths, escape)]
-    return pack_tables(masses, -below, module.entropy_coder_precision)
+    return pack_tables(masses, (-below).tolist(), module.entropy_coder_precision)
 
 
 def _compute_logits(module: EntropyBottleneck, x: Array) -> Array:
