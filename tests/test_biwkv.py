@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.operators import biwkv, kernels, status
-from bench.operators.biwkv import BACKWARD_OPERATIONS, FORWARD_OPERATIONS
+from bench.operators.flops import BACKWARD_OPERATIONS, FORWARD_OPERATIONS
 
 CASES = json.loads((Path(__file__).parent / "reference" / "biwkv4.json").read_text())["cases"]
 EPS = 1e-6

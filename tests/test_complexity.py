@@ -114,7 +114,7 @@ def test_children_are_counted_apart_and_add_up():
 
 def test_the_suites_own_operator_is_counted():
     from bench.operators import biwkv
-    from bench.operators.biwkv import FORWARD_OPERATIONS
+    from bench.operators.flops import FORWARD_OPERATIONS
 
     parts = torch.zeros(4), torch.zeros(4), torch.zeros(2, 10, 4), torch.zeros(2, 10, 4)
     count = count_macs(lambda: biwkv(*parts))

@@ -24,15 +24,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from bench.operators import kernels, plain
 from bench.operators.kernels import KERNELS
 
 DTYPES = (torch.float32, torch.float64)
-# Additions, multiplications, divisions, maxima and exponentials for a token of a channel, one each, as in the kernels.
-FORWARD_OPERATIONS = 66
-BACKWARD_OPERATIONS = 199
 
 
 def biwkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, runs: int = 32) -> Tensor:
@@ -124,15 +120,3 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 _forward.register_autograd(_differentiate, setup_context=_keep_inputs)
 for _device in ("cpu", "cuda"):
     _forward.register_autocast(_device, torch.float32)
-
-
-@register_flop_formula(torch.ops.bench.biwkv)
-def _forward_flops(w: tuple, u: tuple, k: tuple, *args: Any, **kwargs: Any) -> int:
-    """Every arithmetic operation of the kernel, exponentials as one; comparisons and selections are not counted."""
-    return FORWARD_OPERATIONS * k[0] * k[1] * k[2]
-
-
-@register_flop_formula(torch.ops.bench.biwkv_backward)
-def _backward_flops(grad: tuple, *args: Any, **kwargs: Any) -> int:
-    """As for the forward; the backward pass computes the forward again."""
-    return BACKWARD_OPERATIONS * grad[0] * grad[1] * grad[2]

@@ -86,12 +86,14 @@ def _search_path() -> str:
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def serve(listener: int, alive: int, modules: Iterable[str]) -> None:
+def serve(listener: int, alive: int, modules: Iterable[str]) -> NoReturn:
     """Import ``modules``, then fork a process for each connection, until the other end of ``alive`` is closed."""
+    gc.disable()  # a fifth of the time that imports take: all that they make stays
     for module in modules:
         with suppress(Exception):
             importlib.import_module(module)
     gc.freeze()  # what is there now is never collected: its memory stays shared
+    gc.enable()
     signal.signal(signal.SIGCHLD, lambda *_: _reap(os.WNOHANG))  # so that their time counts as this process' too
 
     with socket.socket(fileno=listener) as waiting:
@@ -103,6 +105,7 @@ def serve(listener: int, alive: int, modules: Iterable[str]) -> None:
                 _supervise(connection)
             connection.close()
     _reap(0)
+    os._exit(0)  # taking modules down takes longer than anything above
 
 
 def _reap(options: int) -> None:

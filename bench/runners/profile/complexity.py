@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry, sdpa_flop_count
 
+import bench.operators.flops  # noqa: F401  (registers formulas of operators)
 from bench.models.layers import WindowCrossAttention
 from bench.models.pointwise import CONVOLVE
 
