@@ -80,7 +80,7 @@ def tabulate_gaussian(module: GaussianConditional) -> CodingTables:
     return _tabulate_scales(tuple(module.scale_table.tolist()), reach, module.entropy_coder_precision)
 
 
-@lru_cache  # models have up to a dozen with the same scales
+@lru_cache(maxsize=4)  # models have up to a dozen with the same scales
 def _tabulate_scales(levels: tuple[float, ...], reach: float, precision: int) -> CodingTables:
     """Tables of normal distributions, each up to ``reach`` times its scale."""
     scales = np.array(levels, np.float32)
