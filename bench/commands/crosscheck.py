@@ -10,7 +10,7 @@ from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.text import format_count
 from bench.datasets import resolve_dataset
 from bench.results.crosschecks import WRONG, Crosscheck, read_crosschecks
-from bench.results.decoding_settings import SETTINGS
+from bench.results.decoding_settings import SAME, SETTINGS
 from bench.results.store import Store
 from bench.runners.crosscheck.exchange import read_manifest
 from bench.runners.crosscheck.imported import plan_import
@@ -60,13 +60,14 @@ def _plan_dataset(args: argparse.Namespace, store: Store) -> CrosscheckPlan:
     dataset = replace(dataset, images=dataset.images[: args.images])
     encoding = SETTINGS.get(require_setting(args.encode_on))
     origin = Origin(name_device(encoding.device or args.device), args.encode_on)
-    settings = choose_settings(args.decode_on, args.device, args.threads)
-    planner = Planner(store, dataset.name, origin, settings.names, args.device,
-                      remeasure=args.remeasure or args.export is not None)
+    exports = args.export is not None
+    settings = choose_settings([SAME] if exports else args.decode_on, args.device, args.threads)
+    planner = Planner(store, dataset.name, origin, settings.names, args.device, remeasure=args.remeasure or exports)
     units = plan_dataset(dataset, chosen.specs, planner, _make_template(args))
     return CrosscheckPlan(
         dataset.name, f"{dataset.title}: {dataset.coverage}", origin, settings, units,
-        missing=tuple(describe_missing(chosen.missing)), complete=not any(one.named for one in chosen.missing))
+        missing=tuple(describe_missing(chosen.missing)), complete=not any(one.named for one in chosen.missing),
+        exports=exports)
 
 
 def _plan_import(args: argparse.Namespace, store: Store) -> CrosscheckPlan:

@@ -78,6 +78,7 @@ class CrosscheckPlan:
         title: of the dataset.
         missing: what was wanted and is not here, a line each.
         complete: nothing of that was named by the user.
+        exports: files are coded for another machine, and none decoded.
     """
 
     dataset: str
@@ -87,6 +88,7 @@ class CrosscheckPlan:
     units: tuple[PlannedUnit, ...]
     missing: tuple[str, ...] = ()
     complete: bool = True
+    exports: bool = False
 
     @property
     def pending(self) -> tuple[PlannedUnit, ...]:
@@ -101,11 +103,15 @@ class CrosscheckPlan:
     def make_forecast(self) -> Forecast:
         """Return a forecast of the run, of which nothing is done yet."""
         forecast = Forecast()
+        if self.origin.folder is None:
+            for planned in self.pending:
+                forecast.expect(planned.kind, sum(planned.coding_s[image.name] for image in planned.unit.images))
+        if self.exports:
+            return forecast
+
         environments = {str(SETTINGS.get(name).environment) for planned in self.pending for name in planned.pending}
         forecast.expect(START, IMPORT_S * len(environments))
         for planned in self.pending:
-            if self.origin.folder is None:
-                forecast.expect(planned.kind, sum(planned.coding_s[image.name] for image in planned.unit.images))
             forecast.expect(START, FORK_S * len(planned.pending))
             for setting, images in planned.pending.items():
                 planned_s = sum(planned.coding_s[image] for image in images) / DECODINGS
@@ -200,10 +206,9 @@ def describe_plan(plan: CrosscheckPlan) -> str:
         codecs.setdefault(planned.unit.spec.name, []).append(planned)
     pending = {name: units for name, units in codecs.items() if any(planned.decodings for planned in units)}
 
-    source = "files of another machine" if plan.origin.folder is not None else "files that are coded here"
-    lines = [f"plan for {plan.title}: {source}, decoded on {', '.join(plan.settings.names)}"]
+    lines = [f"plan for {plan.title}: {_describe_work(plan)}"]
     if pending:
-        lines += align_columns([("codec", "rate points", "stored", "to decode"),
+        lines += align_columns([("codec", "rate points", "stored", "to encode" if plan.exports else "to decode"),
                                 *(_describe_codec(name, units, plan) for name, units in pending.items())])
     stored = sum(len(planned.keys) * len(plan.settings.names) - planned.decodings for planned in plan.units)
     lines.append(f"stored: {format_count(stored, 'row')}")
@@ -212,6 +217,13 @@ def describe_plan(plan: CrosscheckPlan) -> str:
     lines.append(f"expected time: about {format_duration(plan.make_forecast().left_s())}" if pending
                  else "everything is stored already, nothing to run")
     return "\n".join(lines)
+
+
+def _describe_work(plan: CrosscheckPlan) -> str:
+    if plan.exports:
+        return f"files for another machine, encoded on {plan.origin.setting}"
+    source = f"encoded on {plan.origin.setting}" if plan.origin.folder is None else "of an export"
+    return f"files {source}, decoded on {', '.join(plan.settings.names)}"
 
 
 def _describe_codec(name: str, units: Sequence[PlannedUnit], plan: CrosscheckPlan) -> tuple[str, ...]:
