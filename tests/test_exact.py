@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from exact_files import decode_elsewhere, write_exact_file
-from tiny_models import TINY, picture
+from tiny_models import TINY, picture, tiny_model
 
+from bench.codecs.learned_codec import LearnedCodec
+from bench.common.errors import CodecError
 from bench.models import MODELS
 from bench.runners.profile.subjects import make_lively_model
 
@@ -39,3 +42,13 @@ def test_no_symbol_changes_under_other_settings_of_the_processor(tmp_path: Path)
         print(name, here.shape, here.abs().max().item(), (elsewhere[name]-here).abs().max().item())
         assert here.round().unique().numel() > 2, name
         torch.testing.assert_close(elsewhere[name], here, rtol=0, atol=1e-5, msg=name)
+
+
+def test_exact_and_default_codecs_refuse_each_others_files() -> None:
+    codecs = {exact: LearnedCodec(tiny_model(), "cpu", "agreed", exact=exact) for exact in (False, True)}
+    pixels = picture(40, 30)
+    files = {exact: codec.encode(pixels).stream for exact, codec in codecs.items()}
+    for exact, codec in codecs.items():
+        assert codec.decode_checked(files[exact]).checked
+        with pytest.raises(CodecError, match="decode it " + ("without" if exact else "with") + " --exact"):
+            codec.decode(files[not exact])

@@ -14,6 +14,7 @@ from bench.codecs.learned_codec import VERSION, LearnedCodec
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
+from bench.results.portability import EXACT_SUFFIX
 from bench.variants import Variant, find_checkpoints, load_variants
 
 LEARNED = "learned"
@@ -37,14 +38,13 @@ def _build(spec: CodecSpec) -> LearnedCodec:
     checkpoint = Path(spec.location["checkpoint"])
     load_weights(model, read_weights(checkpoint), checkpoint.name)
     return LearnedCodec(model, spec.location.get("device", "cpu"), describe_agreed(spec.settings),
-                        spec.settings.get("format", VERSION))
+                        spec.settings.get("format", VERSION), spec.settings.get("exact", False))
 
 
 def _identify(spec: CodecSpec) -> dict[str, Any]:
     model = spec.settings["model"]
     settings = {"model": model, "options": dict(spec.settings["options"]), "metric": spec.settings["metric"]}
-    if "format" in spec.settings:  # only where it is not today's
-        settings["format"] = spec.settings["format"]
+    settings |= {name: spec.settings[name] for name in ("format", "exact") if name in spec.settings}  # else as usual
     identity = {
         "coder": _name_coder(),
         "revision": REVISION_OF_OTHERS if ":" in model or model == "lalic" else REVISION,
@@ -94,20 +94,25 @@ def load_learned(path: Path | None = None) -> dict[str, Variant]:
     return variants
 
 
-def list_specs(variant: Variant) -> list[CodecSpec]:
+def list_specs(variant: Variant, exact: bool = False) -> list[CodecSpec]:
     """One codec specification for each checkpoint of ``variant`` that is here."""
-    return [make_spec(variant, found.lambda_, found.path) for found in find_checkpoints(variant) if found.path]
+    return [make_spec(variant, found.lambda_, found.path, exact) for found in find_checkpoints(variant) if found.path]
 
 
-def make_spec(variant: Variant, lambda_: float, checkpoint: Path) -> CodecSpec:
-    """The specification of ``variant`` with one checkpoint file."""
+def make_spec(variant: Variant, lambda_: float, checkpoint: Path, exact: bool = False) -> CodecSpec:
+    """The specification of ``variant`` with one checkpoint file.
+
+    Args:
+        exact: of the exact configuration, which is a series of its own.
+    """
     return CodecSpec(
         codec=LEARNED,
-        name=variant.name,
+        name=variant.name + EXACT_SUFFIX * exact,
         point=f"{lambda_:g}",
         point_settings={"lambda": lambda_},
-        settings={"model": variant.model, "options": variant.options_for(lambda_), "label": variant.label,
-                  "miniature": variant.miniature, "metric": variant.metric},
+        settings={"model": variant.model, "options": variant.options_for(lambda_),
+                  "label": variant.label + ", exact" * exact, "miniature": variant.miniature, "metric": variant.metric,
+                  **({"exact": True} if exact else {})},
         location={"checkpoint": str(checkpoint)},
     )
 

@@ -42,9 +42,13 @@ class LearnedCodec:
         device: "cpu" or "cuda".
         agreed: text that a file must have been coded with, see :func:`describe_agreed`.
         version: of the format to write; all of :data:`FORMATS` are read.
+        exact: make the model exact, see :mod:`bench.models.exact`: its files are decoded by an exact codec alone.
+
+    Raises:
+        ConfigurationError: the model has no exact configuration.
     """
 
-    def __init__(self, model: Any, device: str, agreed: str = "", version: int = VERSION) -> None:
+    def __init__(self, model: Any, device: str, agreed: str = "", version: int = VERSION, exact: bool = False) -> None:
         import torch
 
         from bench.models.latents import digest_weights
@@ -56,6 +60,12 @@ class LearnedCodec:
 
             self._model = CompressAIAdapter(model)
         self._weights_crc = digest_weights(model)  # as loaded: before anything below changes them
+
+        self._exact = exact
+        if exact:
+            from bench.models.exact import make_exact
+
+            make_exact(self._model)
 
         self._model.eval().to(device)
         if own or type(model).__module__.startswith("compressai."):
@@ -118,6 +128,10 @@ class LearnedCodec:
             CodecError: the file is damaged, or of another codec.
         """
         version = next((version for version in FORMATS if has_tag(stream, self._tag(version))), VERSION)
+        if has_tag(stream, self._tag(version, not self._exact)):
+            kinds = ("one that is not", "one that is exact") if self._exact else ("an exact one", "one that is not")
+            raise CodecError(f"the file was coded with {kinds[0]}, this codec is {kinds[1]}",
+                             f"decode it {'without' if self._exact else 'with'} --exact")
         contents = unpack_file(stream, self._tag(version), has_checksum=version > 1)
         shape = self._find_shape(contents)
         self._use_tables(version)
@@ -193,9 +207,10 @@ class LearnedCodec:
         left, top, right, bottom = centred_padding(width, height, self._model.padding_multiple)
         return left + width + right, top + height + bottom
 
-    def _tag(self, version: int = VERSION) -> int:
-        """Of the format, the specification, and what the model may change at run time."""
-        return crc_hqx(f"{self._agreed}{getattr(self._model, 'stream_tag', 0)}".encode(), FORMATS[version])
+    def _tag(self, version: int = VERSION, exact: bool | None = None) -> int:
+        """Of the format, the specification, what the model may change at run time, and whether the codec is exact."""
+        kind = "exact" if (self._exact if exact is None else exact) else ""
+        return crc_hqx(f"{self._agreed}{getattr(self._model, 'stream_tag', 0)}{kind}".encode(), FORMATS[version])
 
     def _pixels(self, padded: Tensor, width: int, height: int) -> np.ndarray:
         """Crop and round to 8 bits: uint8 (height, width, 3)."""

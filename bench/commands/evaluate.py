@@ -38,11 +38,11 @@ def choose_measured(args: argparse.Namespace) -> Chosen:
         ConfigurationError: an unknown name, options that exclude each other, or nothing left to run.
     """
     if args.checkpoint is None and args.variant is None:
-        return choose_codecs(args.codecs, args.points)
+        return choose_codecs(args.codecs, args.points, exact=args.exact)
     if args.checkpoint is None or args.variant is None:
         raise ConfigurationError("--checkpoint and --variant go together")
     if args.codecs == [ALL]:
-        return choose_checkpoint(args.checkpoint, args.variant, args.points)
+        return choose_checkpoint(args.checkpoint, args.variant, args.points, exact=args.exact)
     raise ConfigurationError("--checkpoint and --codecs exclude each other",
                              "run the other codecs by a command of their own")
 

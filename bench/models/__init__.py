@@ -42,6 +42,9 @@ class ModelEntry:
         return getattr(importlib.import_module(self.module), self.path.partition(":")[2])
 
 
+# Of CompressAI's zoo, those whose decoder's symbols can be made exact: without a context model in torch's float32.
+ZOO_EXACT = ("bmshj2018-factorized", "bmshj2018-factorized-relu", "bmshj2018-hyperprior", "mbt2018-mean")
+
 MODELS: Registry[ModelEntry] = Registry("model", {
     "hpcm_base": ModelEntry("bench.models.hpcm:HPCM"),
     "hpcm_large": ModelEntry("bench.models.hpcm:HPCM", {
@@ -92,6 +95,20 @@ def find_factory(name: str) -> Callable[..., nn.Module]:
         return partial(zoo_model, name.removeprefix(ZOO))
 
     return MODELS.get(name).load()
+
+
+def explain_no_exact(name: str) -> str | None:
+    """Say why a model has no exact configuration (:mod:`bench.models.exact`); nothing is imported for it.
+
+    Args:
+        name: see :func:`find_factory`.
+
+    Returns:
+        The reason; None where it has one, or only building it tells.
+    """
+    if not name.startswith(ZOO) or name.removeprefix(ZOO) in ZOO_EXACT:
+        return None
+    return f"{name} has no exact configuration: of CompressAI's models only {', '.join(ZOO_EXACT)} have one"
 
 
 def list_imports(name: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ Examples:
   python -m bench evaluate --dataset kodak --codecs hpcm_base,vvenc
   python -m bench evaluate --dataset ~/pictures --codecs jpeg,webp --points q10,q55
   python -m bench evaluate --dataset kodak --variant hpcm_base --checkpoint my.pth --points 0.0067
+  python -m bench evaluate --dataset kodak --codecs hpcm_base --exact
   python -m bench evaluate --dataset clic2020 --allow-partial
 """
 
@@ -45,6 +46,9 @@ def add_measuring_arguments(parser: argparse.ArgumentParser) -> argparse._Argume
     what.add_argument("--checkpoint", metavar="FILE",
                       help="measure this checkpoint of --variant; its λ is --points or the file's name")
     what.add_argument("--variant", metavar="NAME", help="the variant that --checkpoint belongs to")
+    what.add_argument("--exact", action="store_true",
+                      help="learned codecs in their exact configuration, a series VARIANT_exact of its own: other"
+                           " machines decode the same latents (docs/exact.md); classical codecs are as always")
     what.add_argument("--allow-partial", action="store_true",
                       help="measure an incomplete or altered set; every table and plot then says so")
     what.add_argument("--remeasure", action="store_true", help="measure again what is stored")

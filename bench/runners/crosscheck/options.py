@@ -9,7 +9,6 @@ from bench.codecs.base import CodecSpec
 from bench.codecs.learned import LEARNED
 from bench.codecs.learned_codec import FORMATS, VERSION
 from bench.common.errors import ConfigurationError
-from bench.results.portability import EXACT_SUFFIX
 from bench.runners.evaluate.selection import Chosen, choose_codecs
 
 
@@ -26,23 +25,17 @@ def choose_coded(codecs: Sequence[str], points: Sequence[str], *, exact: bool, v
     if version is not None and version not in FORMATS:
         raise ConfigurationError(f"there is no version {version} of learned codecs' files",
                                  f"known: {', '.join(map(str, sorted(FORMATS)))}")
-    names = [name.removesuffix(EXACT_SUFFIX) for name in codecs] if exact else codecs
-    chosen = choose_codecs(names, points)
-    is_usual = not exact and version in (None, VERSION)
-    return chosen if is_usual else replace(chosen, specs=tuple(_adapt(spec, exact, version) for spec in chosen.specs))
+    chosen = choose_codecs(codecs, points, exact=exact)
+    if not exact and version in (None, VERSION):
+        return chosen
+    return replace(chosen, specs=tuple(_adapt(spec, version) for spec in chosen.specs))
 
 
-def _adapt(spec: CodecSpec, exact: bool, version: int | None) -> CodecSpec:
+def _adapt(spec: CodecSpec, version: int | None) -> CodecSpec:
     if spec.codec != LEARNED:
         raise ConfigurationError(f"'{spec.name}' is no learned codec, and has neither formats nor an exact form",
                                  "leave it out of --codecs")
-    settings = dict(spec.settings)
-    if version not in (None, VERSION):
-        settings["format"] = version
-    if not exact:
-        return replace(spec, settings=settings)
-    settings |= {"exact": True, "label": f"{settings['label']}, exact"}
-    return replace(spec, name=f"{spec.name}{EXACT_SUFFIX}", settings=settings)
+    return spec if version in (None, VERSION) else replace(spec, settings={**spec.settings, "format": version})
 
 
 def find_format(spec: CodecSpec) -> int | None:

@@ -11,6 +11,8 @@ from bench.codecs.base import CODECS, CodecSpec
 from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
 from bench.common.errors import CheckpointError, ConfigurationError
 from bench.common.text import format_count
+from bench.models import explain_no_exact
+from bench.results.portability import EXACT_SUFFIX
 from bench.variants import Variant, find_checkpoints, get_variant
 
 
@@ -47,11 +49,13 @@ class NothingToRun(ConfigurationError):
         self.missing = missing
 
 
-def choose_codecs(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
+def choose_codecs(codecs: Sequence[str], points: Sequence[str] = (), *, exact: bool = False) -> Chosen:
     """Return the specifications for names of codecs, of variants, and of the groups all, classical, learned.
 
     Args:
         points: labels of rate points to keep; none keeps all.
+        exact: of variants, their exact configuration, which their own names and that configuration's stand for; what
+            decodes classical codecs computes in whole numbers anyway.
 
     Raises:
         ConfigurationError: an unknown name, or a point that nothing chosen has.
@@ -60,10 +64,13 @@ def choose_codecs(codecs: Sequence[str], points: Sequence[str] = ()) -> Chosen:
     variants = load_learned()
     found: dict[tuple[str, str], CodecSpec] = {}
     missing: dict[str, Missing] = {}
-    for name, named in _expand(codecs, variants):
+    names = [name.removesuffix(EXACT_SUFFIX) for name in codecs] if exact else codecs
+    for name, named in _expand(names, variants):
         line = ""
-        if name in variants:
-            new, reason = list_specs(variants[name]), _describe_lacking(variants[name], points)
+        if exact and name in variants and (obstacle := explain_no_exact(variants[name].model)):
+            new, reason = [], obstacle
+        elif name in variants:
+            new, reason = list_specs(variants[name], exact), _describe_lacking(variants[name], points)
             line = variants[name].line or name if not new else ""
         else:
             entry = CODECS.get(name)
@@ -103,13 +110,16 @@ def describe_missing(missing: Sequence[Missing]) -> list[str]:
     return told
 
 
-def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
+def choose_checkpoint(file: str, variant: str, points: Sequence[str], *, exact: bool = False) -> Chosen:
     """Return the specification of one checkpoint file; its λ is ``points[0]``, else the file's name.
 
     Raises:
-        ConfigurationError: no such variant or file, or a λ that can't be read.
+        ConfigurationError: no such variant or file, a λ that can't be read, or no exact configuration where it is
+            asked for.
     """
     entry, path = get_variant(variant), Path(file)
+    if exact and (obstacle := explain_no_exact(entry.model)):
+        raise ConfigurationError(f"'{variant}': {obstacle}", "leave out --exact")
     if not path.is_file():
         raise ConfigurationError(f"there is no checkpoint file {file}")
     if len(points) > 1:
@@ -126,10 +136,11 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str]) -> Chosen:
         known = ", ".join(f"{known:g}" for known in entry.lambdas)
         raise ConfigurationError(f"variant '{variant}' has other options at each λ, and none for {lambda_:g}",
                                  f"its λ: {known}")
-    return Chosen((make_spec(entry, lambda_, path),), ())
+    return Chosen((make_spec(entry, lambda_, path, exact),), ())
 
 
-def choose_point(variant: str, lambda_: float | None, checkpoint: str | None = None) -> CodecSpec:
+def choose_point(variant: str, lambda_: float | None, checkpoint: str | None = None, *,
+                 exact: bool = False) -> CodecSpec:
     """Return the specification of a variant at one λ, with the checkpoint that is found for it or given.
 
     Args:
@@ -140,8 +151,10 @@ def choose_point(variant: str, lambda_: float | None, checkpoint: str | None = N
         CheckpointError: there are no weights.
     """
     if checkpoint is not None:
-        return choose_checkpoint(checkpoint, variant, [] if lambda_ is None else [str(lambda_)]).specs[0]
+        return choose_checkpoint(checkpoint, variant, [] if lambda_ is None else [str(lambda_)], exact=exact).specs[0]
     entry = get_variant(variant)
+    if exact and (obstacle := explain_no_exact(entry.model)):
+        raise ConfigurationError(f"'{variant}': {obstacle}", "leave out --exact")
     point, known = f"{lambda_ or 0:g}", {found.point: found for found in find_checkpoints(entry)}
     if point not in known:
         lacking = "needs a λ" if lambda_ is None else f"has no λ {point}"
@@ -151,7 +164,7 @@ def choose_point(variant: str, lambda_: float | None, checkpoint: str | None = N
     if found.path is None:
         raise CheckpointError(f"there are no weights of {variant} at λ {point}",
                               f"looked for {', '.join(map(str, found.looked_in))}; or name a file by --checkpoint")
-    return make_spec(entry, found.lambda_, found.path)
+    return make_spec(entry, found.lambda_, found.path, exact)
 
 
 def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[str, bool]]:
