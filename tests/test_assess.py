@@ -92,7 +92,7 @@ def test_a_folder_is_measured_reported_and_answered(place: Path, capsys: pytest.
     shown = capsys.readouterr().out
     assert {(row.name, row.point) for row in rows_of(place, "pictures")} == {
         (name, point) for name in ("jpeg", "webp") for point in ("q10", "q55")}
-    for page in ("pictures", "claims", ""):
+    for page in ("local/pictures", "local", "claims", ""):
         assert (place / "reports" / page / "index.html").is_file()
     assert re.search(r"jpeg +q10 +2/2 +0 +\d", shown) and str(place / "reports") in shown
 
@@ -101,6 +101,42 @@ def test_a_folder_is_measured_reported_and_answered(place: Path, capsys: pytest.
     again = capsys.readouterr().out
     assert "nothing to run" in again and not re.search(r"jpeg +q10 +2/2", again)
     assert files_of(place / "reports") == reports
+
+
+def test_a_folder_of_ones_own_changes_nothing_that_git_tracks(place: Path, capsys: pytest.CaptureFixture) -> None:
+    """Its rows and its report are here, a front page of its own beside them, and none of it on the shared one."""
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(place), "-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
+        return subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout
+
+    if shutil.which("git") is None:
+        pytest.skip("git is not here")
+    shutil.copy(Path(__file__).parents[1] / ".gitignore", place)
+    git("init", "-q")
+    assert bench("shapes", "--codecs", "jpeg", "--points", "q10,q55") == EXIT_DONE
+    shared = capsys.readouterr().out
+    git("add", "-A")
+    git("commit", "-q", "-m", "first")
+
+    pictures = faulty_codecs.write_images(place.with_name(f"{place.name}-elsewhere") / "pictures", SIZES)
+    assert bench(pictures, "--codecs", "webp", "--points", "q10,q55") == EXIT_DONE
+    said = capsys.readouterr().out
+    assert main(["reproduce", str(pictures), "--codecs", "webp", "--points", "q10"]) == EXIT_DONE
+    assert main(["report"]) == EXIT_DONE
+    assert main(["claims"]) == EXIT_DONE
+    assert git("status", "--porcelain") == ""
+
+    local = place / "reports" / "local"
+    assert f"report: {local / 'index.html'}" in said and f"report: {place / 'reports' / 'index.html'}" in shared
+    assert "On pictures, no BD-rate is known of WebP" in said and "pictures" not in shared
+    page = (local / "README.md").read_text()
+    assert "](pictures/README.md)" in page and "](../README.md)" in page and "| WebP" in page
+    assert (local / "pictures" / "README.md").is_file() and "pictures" not in (place / "reports/README.md").read_text()
+    assert {row.name for row in rows_of(place, "pictures")} == {"webp"}
+
+    assert bench("shapes", "--codecs", "jpeg", "--points", "q10,q55") == EXIT_DONE
+    assert main(["claims", "--accept"]) == EXIT_DONE
+    assert "pictures" not in (place / "results" / "baseline" / "curves.jsonl").read_text()
 
 
 def test_a_plan_and_a_run_with_nothing_to_do_import_nothing_heavy(place: Path) -> None:

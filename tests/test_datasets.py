@@ -9,8 +9,14 @@ from birds import FILES, UNPINNED, birds, data, png_bytes, put  # noqa: F401 (da
 from PIL import Image
 
 from bench.common.errors import ConfigurationError, DatasetError
+from bench.common.folders import BASELINE, RESULT_FOLDERS
 from bench.datasets import DatasetUnavailable, load_catalogue, locate, read_rgb8, resolve_dataset
 from bench.datasets.catalogue import PackageSpec
+from bench.datasets.own_folders import hide_own_results
+from bench.reports.kinds import SEARCH, TRAINING
+from bench.results.crosschecks import FOLDER as CROSSCHECK
+from bench.results.reproductions import FOLDER as REPRODUCTION
+from bench.results.stored import LATENCY
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 # Of the 24 files in order; published by NeuralCompression.
@@ -147,6 +153,26 @@ def test_a_folder_called_like_a_set_is_another_set(tmp_path, name):
     folder = put(tmp_path / name, ["bird1.png"])
     dataset = resolve_dataset(folder, catalogue=birds())
     assert (dataset.name, dataset.title, dataset.total) == (f"folder-{name}", f"folder-{name}", None)
+
+
+@pytest.mark.parametrize("name", sorted(RESULT_FOLDERS))
+def test_a_folder_called_like_other_results_is_not_mixed_with_them(tmp_path, name):
+    folder = put(tmp_path / name, ["bird1.png"])
+    assert resolve_dataset(folder, catalogue=birds()).name == f"folder-{name}"
+
+
+def test_folders_of_results_are_known():
+    """Those of every kind of stored results."""
+    assert RESULT_FOLDERS == {BASELINE, CROSSCHECK, LATENCY, REPRODUCTION, SEARCH, TRAINING}
+
+
+def test_rows_of_an_own_folder_are_hidden_from_git(tmp_path):
+    for name, hidden in (("kodak", False), ("pictures", True)):
+        hide_own_results(tmp_path / name, name)
+        assert (tmp_path / name / ".gitignore").exists() == hidden
+    (tmp_path / "pictures" / ".gitignore").write_text("# mine\n")
+    hide_own_results(tmp_path / "pictures", "pictures")
+    assert (tmp_path / "pictures" / ".gitignore").read_text() == "# mine\n"
 
 
 def test_bad_folders(tmp_path):

@@ -38,22 +38,22 @@ from bench.reports.front.report import make_front_report
 from bench.reports.front.sentence import make_sentence
 from bench.reports.front.tables import classical_table, variant_table
 from bench.reports.front.text import MINIATURES, WIDTH, format_answer, format_changes
-from bench.reports.kinds import REPORTS
+from bench.reports.kinds import LOCAL, REPORTS, build_reports, place_report
 from bench.reports.page.render import to_markdown
 from bench.results.rows import Provenance
 from bench.results.stored import StoredResults
 from tests import crosscheck_samples, latency_samples
 
 ROOT = Path(__file__).parents[1]
-DATASETS = ("kodak", "clic2020", "tecnick", "pictures")
+DATASETS = ("kodak", "clic2020", "tecnick", "sample")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Codecs that differ by exactly their rate factors on Kodak and on a folder; two variants timed on two devices."""
+    """Codecs that differ by exactly their rate factors on Kodak, the sample, a folder; two variants timed twice."""
     folder = tmp_path_factory.mktemp("front") / "results"
     codecs = (("vvenc", 1.0, False), ("webp", 1.3, False), ("hpcm_base_mini", 0.8, True))
-    for dataset, total in (("kodak", 24), ("pictures", None)):
+    for dataset, total in (("kodak", 24), ("sample", 24), ("pictures", None)):
         rows = [row for name, factor, miniature in codecs
                 for row in make_rows(name, factor, dataset=dataset, total=total, miniature=miniature)]
         others = [replace(row, name="rwkv_phase1_mini", label="RWKV-1", key="r" + row.key, series="r" + row.series,
@@ -98,8 +98,8 @@ class TestFigures:
 
     def test_measured_codecs_differ_by_their_rate_factors(self, answer):
         """Where no VVC curve is published VVenC is the anchor; miniatures are compared with that of the baseline."""
-        webp, mini = row_of(answer, "webp").rates["pictures"], row_of(answer, "rwkv_phase1_mini").rates["pictures"]
-        assert answer.find_dataset("pictures").anchor == "VVenC" and webp.origin == "measured"
+        webp, mini = row_of(answer, "webp").rates["sample"], row_of(answer, "rwkv_phase1_mini").rates["sample"]
+        assert answer.find_dataset("sample").anchor == "VVenC" and webp.origin == "measured"
         assert webp.versus_anchor.percent == pytest.approx(30) and webp.versus_base is None
         assert mini.versus_base.percent == pytest.approx(-10)
         low, high = mini.versus_base.interval
@@ -192,7 +192,7 @@ class TestFile:
 
 
 class TestTerminal:
-    @pytest.mark.parametrize("datasets", [["kodak"], ["pictures"], ["kodak", "clic2020", "tecnick"], list(DATASETS)])
+    @pytest.mark.parametrize("datasets", [["kodak"], ["sample"], ["kodak", "clic2020", "tecnick"], list(DATASETS)])
     def test_lines_are_short_and_the_answer_comes_first(self, answer, datasets):
         lines = format_answer(answer, datasets).splitlines()
         assert max(map(len, lines)) <= WIDTH
@@ -217,8 +217,8 @@ class TestTerminal:
         assert about and [name for name in about if not re.search(f"{verdicts[name]} {name}(:| on )", flat)] == []
         assert "WebP" not in shown and MINIATURES not in shown
 
-    def test_folder_shows_what_was_measured_on_it(self, answer):
-        shown = format_answer(answer, ["pictures"])
+    def test_set_without_vvc_shows_what_was_measured_on_it(self, answer):
+        shown = format_answer(answer, ["sample"])
         assert "WebP" in shown and "HPCM-Large" not in shown.partition(MINIATURES)[0]
 
     def test_partial_sets_and_mismatches_are_marked(self, tmp_path):
@@ -269,10 +269,10 @@ class TestTerminal:
 
     def test_each_column_says_its_set_and_anchor(self, answer):
         """Where the sample stands in for a benchmark, its VVenC is not called by the benchmark's anchor."""
-        above = format_answer(answer, ["pictures", "clic2020"]).partition("----")[0].splitlines()
+        above = format_answer(answer, ["sample", "clic2020"]).partition("----")[0].splitlines()
         sets, versus = (re.split(r"\s{2,}", line.strip()) for line in above[-2:])
         assert [pair for pair in zip(sets, versus) if pair[0] in DATASETS] == [
-            ("pictures", "vs VVenC"), ("clic2020", "vs VVC"), ("clic2020", "vs base")]
+            ("sample", "vs VVenC"), ("clic2020", "vs VVC"), ("clic2020", "vs base")]
         for column in (*variant_table(answer).columns, *classical_table(answer).columns):
             if column.key.startswith("bd_rate"):
                 name = column.key.removeprefix("bd_rate_").partition("_versus")[0]
@@ -322,6 +322,50 @@ def written(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class TestOwnFolders:
+    """A user's own pictures have a front page of their own, which git ignores; the shared one doesn't know them."""
+
+    def test_they_are_not_in_the_shared_answer(self, answer, written):
+        assert answer.find_dataset("pictures") is None and not any("pictures" in row.rates for row in answer.rows)
+        for name in ("README.md", "index.html", "answer.json", "files.json"):
+            assert "pictures" not in (written / name).read_text()
+
+    def test_their_page_has_rates_links_and_a_way_back(self, results, written):
+        own = read_answer(written / LOCAL / "answer.json")
+        assert own == make_answer(StoredResults(results), own=True)
+        assert [dataset.name for dataset in own.datasets] == ["pictures"]
+        assert row_of(own, "webp").rates["pictures"].versus_anchor.percent == pytest.approx(30)
+        shown = format_answer(own, ["pictures"])
+        assert "WebP" in shown and "HPCM-Large" not in shown.partition(MINIATURES)[0]
+
+        page = (written / LOCAL / "README.md").read_text()
+        (line,) = [line for line in page.splitlines() if line.startswith("| WebP")]
+        assert "+30.00" in line and "| pictures vs VVenC" in page
+        links = [link for link in re.findall(r"\]\(([^)#]+)\)", page) if not link.startswith("http")]
+        assert {"pictures/README.md", "../README.md"} <= set(links)
+        assert [link for link in links if not (written / LOCAL / link).exists()] == []
+
+    def test_their_rows_leave_the_shared_reports_as_they_are(self, results, written, tmp_path):
+        """The manifests too, which say what a report was made from."""
+        shutil.copytree(results, tmp_path / "results")
+        shutil.copytree(written, tmp_path / "reports")
+        added = make_rows("jpeg", 1.5, dataset="elsewhere", total=None)
+        store(tmp_path / "results", added)
+        shutil.copytree(tmp_path / "results" / "elsewhere", tmp_path / "results" / "reproduction" / "elsewhere")
+        for kind in REPORTS:
+            if kind != LOCAL and (names := shared_pages(kind, tmp_path / "results")):
+                reports = build_reports(kind, StoredResults(tmp_path / "results"), tmp_path / "reports", names)
+                assert [report.name for report in reports if not report.unchanged] == []
+        build(LOCAL, tmp_path / "results", tmp_path / "reports")
+        assert "](elsewhere/README.md)" in (tmp_path / "reports" / LOCAL / "README.md").read_text()
+
+
+def shared_pages(kind: str, results: Path) -> list[str]:
+    """Names of pages that are not of a user's own folder."""
+    return [name for name in REPORTS.get(kind).find(StoredResults(results))
+            if not place_report(kind, name).startswith(LOCAL)]
+
+
 class TestPage:
     def test_everything_that_it_links_is_there(self, written):
         pages = {name: (written / name).read_text() for name in ("README.md", "index.html")}
@@ -330,7 +374,7 @@ class TestPage:
         for found in links.values():
             local = [link for link in found if not link.startswith("http")]
             assert [link for link in local if not (written / link).exists()] == []
-            assert {"kodak", "pictures", "latency", "claims"} <= {link.split("/")[0] for link in local}
+            assert {"kodak", "sample", "latency", "claims"} <= {link.split("/")[0] for link in local}
             assert any(link.endswith(".png") for link in local)
 
     def test_it_is_the_answer_that_stands_in_the_file(self, written, answer):

@@ -14,6 +14,7 @@ from bench.claims.result import Judgement
 from bench.common.errors import BenchError
 from bench.common.files import write_whole
 from bench.common.folders import BASELINE
+from bench.datasets.own_folders import is_own_folder
 from bench.metrics.quality import METRICS, PSNR
 from bench.metrics.statistics.verdicts import VERDICTS
 from bench.results.latency_rows import LatencyRow
@@ -124,7 +125,7 @@ class State:
 
 
 def collect_current_state(results: StoredResults, judgements: Iterable[Judgement]) -> State:
-    """Return the state of the rows of ``results``.
+    """Return the state of the rows of ``results``, folders of the user's own left out.
 
     Args:
         judgements: of all claims, by these rows.
@@ -133,7 +134,7 @@ def collect_current_state(results: StoredResults, judgements: Iterable[Judgement
         BenchError: a file of rows is damaged.
     """
     curves = results.derive(Curves)
-    found = [_summarise_curve(curves, dataset, name) for dataset in results.datasets
+    found = [_summarise_curve(curves, dataset, name) for dataset in results.datasets if not is_own_folder(dataset)
              for name in dict.fromkeys(row.name for row in results.rows(dataset))]
     costs = [_summarise_cost(device, case, row) for device, selection in select_devices(results).items()
              for case in selection.cases for row in case.measured_rows]
@@ -194,7 +195,9 @@ def read_accepted_state(results: Path) -> State | None:
     folder = results / BASELINE
     if not folder.is_dir():
         return None
-    return State(_read_entries(folder / "curves.jsonl", CurveState), _read_entries(folder / "costs.jsonl", CostState),
+    curves = _read_entries(folder / "curves.jsonl", CurveState)
+    shared = {key: curve for key, curve in curves.items() if not is_own_folder(curve.dataset)}
+    return State(shared, _read_entries(folder / "costs.jsonl", CostState),
                  _read_entries(folder / "verdicts.jsonl", VerdictState))
 
 

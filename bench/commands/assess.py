@@ -13,9 +13,10 @@ from bench.commands.profile import latency_folder, plan_beside_baseline, run_pro
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
 from bench.common.text import format_count, list_names
+from bench.datasets.own_folders import is_own_folder
 from bench.reports.front.answer import FILE, Answer, read_answer
 from bench.reports.front.text import format_answer, format_changes
-from bench.reports.kinds import CLAIMS, FRONT, RATE, REPORTS, build_reports
+from bench.reports.kinds import CLAIMS, FRONT, LOCAL, RATE, REPORTS, build_reports
 from bench.results.machines import find_machine
 from bench.results.rows import OK
 from bench.results.store import Store
@@ -27,7 +28,7 @@ from bench.runners.evaluate.summary import exit_code
 from bench.runners.machine import device_name, resolve_device
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
 
-REPORTED = (RATE, LATENCY, CLAIMS, FRONT)  # kinds, in the order in which they are built
+REPORTED = (RATE, LATENCY, CLAIMS, FRONT, LOCAL)  # kinds, in the order in which they are built
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,8 +53,10 @@ def run(args: argparse.Namespace) -> int:
         if names := [name for name in profile.names if name in measured]:
             codes.append(run_profile(args, *plan_beside_baseline(args, names)))
     _write_reports(args, scope.datasets)
-    answer, focus = read_answer(args.reports / FILE), _list_focus(args, chosen)
+    front = args.reports / (LOCAL if is_own_folder(scope.datasets[0]) else "")
+    answer, focus = read_answer(front / FILE), _list_focus(args, chosen)
     _print_answer(args, scope, answer, focus)
+    print(f"report: {front / 'index.html'}")
     for step in _list_steps(args, scope, chosen, answer, focus):
         print(f"next: {step}")
     worse = any(change.codec in focus or not focus for change in answer.worse)
@@ -119,7 +122,6 @@ def _print_answer(args: argparse.Namespace, scope: Scope, answer: Answer, focus:
     print(f"\n{format_answer(answer, scope.datasets, focus, find_machine())}\n\n{changes}", end="")
     if scope.notice:
         print(scope.notice)
-    print(f"report: {args.reports / 'index.html'}")
 
 
 def _list_steps(args: argparse.Namespace, scope: Scope, chosen: Chosen, answer: Answer,

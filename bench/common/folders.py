@@ -7,6 +7,8 @@ from pathlib import Path
 
 CATALOGUE_NAME = "datasets.yaml"
 BASELINE = "baseline"  # folder of results that holds the accepted state of claims
+# Of results, beside those of image sets, which no set may be called.
+RESULT_FOLDERS = frozenset({BASELINE, "crosscheck", "latency", "reproduction", "search", "training"})
 
 
 def repository_root() -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.common.errors import ConfigurationError, DatasetError
+from bench.common.folders import RESULT_FOLDERS
 from bench.common.hashing import sha256_of
 from bench.common.text import format_count, list_names, suggest_name
 from bench.datasets.catalogue import DatasetSpec, load_catalogue
@@ -98,7 +99,7 @@ def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool
     if name in specs:
         return _resolve_known(specs[name], allow_partial, fetch)
     if os.path.isdir(name):
-        return _read_folder(Path(name), specs)
+        return _read_folder(Path(name), {*specs, *RESULT_FOLDERS})
     if os.sep in name or os.path.exists(name):
         raise DatasetError(f"{name}: is no folder",
                            f"give a folder with images, or one of: {', '.join(specs)}")
@@ -219,7 +220,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
-    """Return a user's folder as a set of its own, whose rows must not join those of a set in ``taken``."""
+    """Return a user's folder as a set of its own, whose rows must not join what has a name in ``taken``."""
     paths = list_images(folder)
     images = tuple(ImageFile(path.name, path, _hash_if_readable(path), None) for path in paths)
     name = folder.resolve().name

@@ -6,13 +6,15 @@ What builds a page is imported when it is built: a page that is still right is o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.common.errors import BenchError
 from bench.common.files import file_name
+from bench.common.folders import BASELINE
 from bench.common.registry import Registry
+from bench.datasets.own_folders import is_own_folder
 from bench.reports.page.inputs import digest_report
 from bench.reports.page.written import WrittenReport, read_manifest
 from bench.results.crosschecks import FOLDER as CROSSCHECK
@@ -20,9 +22,10 @@ from bench.results.reproductions import FOLDER as REPRODUCTION
 from bench.results.stored import LATENCY, TRIAL, StoredResults
 
 if TYPE_CHECKING:
-    from bench.reports.page.pages import Report
+    from bench.reports.page.pages import Link, Report
 
 CLAIMS, FRONT, RATE = "claims", "front", "rate"
+LOCAL = "local"  # what is made of a user's own folders of images, which git ignores
 SEARCH, TRAINING = "search", "training"  # folders of stored results too
 
 
@@ -38,6 +41,7 @@ class ReportKind:
         title: of such a page on the front page; {} stands for the page's name.
         about: a line on what it shows.
         inputs: files and folders of stored results that such a page is made from; by default all.
+        of_dataset: a page's name is that of a dataset, and pages of a user's own folders go to :data:`LOCAL`.
     """
 
     find: Callable[[StoredResults], list[str]]
@@ -47,6 +51,7 @@ class ReportKind:
     title: str = ""
     about: str = ""
     inputs: Callable[[StoredResults, str], Iterable[Path]] = lambda results, name: (results.root,)
+    of_dataset: bool = False
 
 
 def _build_rate(results: StoredResults, name: str) -> Report:
@@ -88,14 +93,43 @@ def _build_claims(results: StoredResults, name: str) -> Report:
 
 
 def _build_front(results: StoredResults, name: str) -> Report:
-    """Return the front page, which links every page that there is of other kinds."""
+    """Return the front page, which links all pages of other kinds but those of the user's own folders."""
+    from bench.reports.front.report import make_front_report
+
+    return make_front_report(results, [link for link in _link_pages(results) if not _is_local(link.folder)])
+
+
+def _build_local(results: StoredResults, name: str) -> Report:
+    """Return the front page of the user's own folders, which links their pages, and the front page of all others."""
     from bench.reports.front.report import make_front_report
     from bench.reports.page.pages import Link
 
+    own = [replace(link, folder=link.folder.removeprefix(f"{LOCAL}/")) for link in _link_pages(results)
+           if _is_local(link.folder)]
+    others = Link("..", "All other results", "the answer on the sets of datasets.yaml, costs and claims")
+    return make_front_report(results, [*own, others], own=True)
+
+
+def _link_pages(results: StoredResults) -> list[Link]:
+    """Return a link to every page that there is, relative to the folder of reports."""
+    from bench.reports.page.pages import Link
+
     kinds = ((kind, entry) for kind in REPORTS if (entry := REPORTS.get(kind)).title)
-    links = [Link(place_report(kind, page), entry.title.format(page), entry.about)
-             for kind, entry in kinds for page in entry.find(results)]
-    return make_front_report(results, links)
+    return [Link(place_report(kind, page), entry.title.format(page), entry.about)
+            for kind, entry in kinds for page in entry.find(results)]
+
+
+def _is_local(folder: str) -> bool:
+    return folder.startswith(f"{LOCAL}/")
+
+
+def _list_shared(results: StoredResults, name: str) -> Iterator[Path]:
+    """Yield what is stored, but of the user's own folders of images."""
+    for path in results.root.glob("*"):
+        if path.name in (REPRODUCTION, CROSSCHECK):
+            yield from (inner for inner in path.glob("*") if not is_own_folder(inner.name))
+        elif path.name == BASELINE or not (any(path.glob("*.jsonl")) and is_own_folder(path.name)):
+            yield path
 
 
 def _find_trainings(results: StoredResults) -> list[str]:
@@ -116,22 +150,25 @@ def _find_anything(results: StoredResults) -> bool:
 
 
 def place_report(kind: str, name: str) -> str:
-    """Return the folder of a page within that of reports."""
-    return REPORTS.get(kind).folder.format(file_name(name))
+    """Return the folder of a page within that of reports; git ignores those of the user's own folders of images."""
+    entry = REPORTS.get(kind)
+    folder = entry.folder.format(file_name(name))
+    return f"{LOCAL}/{folder}" if entry.of_dataset and is_own_folder(name) else folder
 
 
 REPORTS: Registry[ReportKind] = Registry("kind of report")
 REPORTS.add(RATE, ReportKind(
     lambda results: results.datasets, _build_rate, "{}", "assess", "Rate and distortion on {}",
     "curves, BD-rates against every anchor with their details, single images, what was measured with what",
-    lambda results, name: (results.root / file_name(name), results.root / REPRODUCTION / file_name(name))))
+    lambda results, name: (results.root / file_name(name), results.root / REPRODUCTION / file_name(name)),
+    of_dataset=True))
 REPORTS.add(LATENCY, ReportKind(
     lambda results: results.devices, _build_latency, "latency/{}", "profile", "Costs on {}",
-    "encode and decode times in turns with the baseline, stages, memory, parameters, operations"))
+    "encode and decode times in turns with the baseline, stages, memory, parameters, operations", _list_shared))
 REPORTS.add(CROSSCHECK, ReportKind(
     lambda results: results.crosschecked, _build_crosscheck, "crosscheck/{}", "crosscheck", "Decoded elsewhere: {}",
     "whether files decode under other vector instructions, threads, devices and machines than they were encoded under",
-    lambda results, name: (results.root / CROSSCHECK / file_name(name),)))
+    lambda results, name: (results.root / CROSSCHECK / file_name(name),), of_dataset=True))
 REPORTS.add(TRAINING, ReportKind(
     _find_trainings, _build_training, "training", "train", "Trainings",
     "what the logged trainings came to, and their losses step by step",
@@ -142,9 +179,11 @@ REPORTS.add(SEARCH, ReportKind(
     lambda results, name: (results.root / SEARCH / name).rglob(TRIAL)))
 REPORTS.add(CLAIMS, ReportKind(
     lambda results: [CLAIMS] if _find_anything(results) else [], _build_claims, "claims", "assess", "Claims",
-    "what the authors of the variants say, a verdict on each with the numbers that decide it"))
+    "what the authors of the variants say, a verdict on each with the numbers that decide it", _list_shared))
 REPORTS.add(FRONT, ReportKind(
-    lambda results: [FRONT] if _find_anything(results) else [], _build_front, "", "assess"))
+    lambda results: [FRONT] if _find_anything(results) else [], _build_front, "", "assess", inputs=_list_shared))
+REPORTS.add(LOCAL, ReportKind(
+    lambda results: [LOCAL] if any(map(is_own_folder, results.datasets)) else [], _build_local, LOCAL, "assess"))
 
 
 def build_reports(kind: str, results: StoredResults, reports_dir: Path,

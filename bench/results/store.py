@@ -37,9 +37,13 @@ class Store:
         self.root = Path(results_dir)
         self._claims: int | None = None
 
+    def folder(self, dataset: str) -> Path:
+        """Return the folder that holds the rows of ``dataset``."""
+        return self.root / file_name(dataset)
+
     def path(self, dataset: str, name: str) -> Path:
         """Return the file that holds the rows of codec ``name`` on ``dataset``."""
-        return self.root / file_name(dataset) / f"{file_name(name)}.jsonl"
+        return self.folder(dataset) / f"{file_name(name)}.jsonl"
 
     def append(self, row: Row) -> None:
         """Store one row durably.
@@ -74,7 +78,7 @@ class Store:
         return list({(row.key, name_machine(row.provenance)): row for row in rows}.values())
 
     def _read_files(self, dataset: str, pattern: str) -> Iterator[Row]:
-        for path in sorted(self.path(dataset, "any").parent.glob(pattern)):
+        for path in sorted(self.folder(dataset).glob(pattern)):
             yield from read_rows(path, Row)
 
     def claim(self, dataset: str, series: str) -> bool:

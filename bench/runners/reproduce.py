@@ -9,11 +9,13 @@ from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.common.errors import ConfigurationError
+from bench.common.files import file_name
 from bench.common.hashing import digest_json
 from bench.datasets import Dataset
+from bench.datasets.own_folders import hide_own_results
 from bench.metrics.quality import available_metrics
 from bench.results.machines import find_machine, is_from
-from bench.results.reproductions import Reproduction, compare_rows, store_reproduction
+from bench.results.reproductions import FOLDER, Reproduction, compare_rows, store_reproduction
 from bench.results.rows import OK, Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
@@ -156,6 +158,8 @@ def reproduce(plan: ReproductionPlan, store: Store, progress: Progress) -> Itera
     Raises:
         BenchError: rows or files can't be written; what was stored stays.
     """
+    dataset = plan.evaluation.dataset.name
+    hide_own_results(store.root / FOLDER / file_name(dataset), dataset)
     units = Units(sample.planned.unit for sample in plan.samples.values())
     forecast = RunForecast(progress.forecast, {unit: sample.planned.expected for unit, sample in plan.samples.items()})
     with closing(run_units(units, plan.evaluation.jobs)) as measured:

@@ -218,6 +218,11 @@ class Answer(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_un
                 raise ValueError(f"field 'rows[{place}].name': '{row.name}' stands twice")
 
     @property
+    def benchmarks(self) -> list[AnswerDataset]:
+        """The sets that VVC curves are published of, or whatever else was measured where none of these is there."""
+        return [dataset for dataset in self.datasets if dataset.benchmark] or list(self.datasets)
+
+    @property
     def worse(self) -> tuple[AnswerChange, ...]:
         """The changes for the worse."""
         return tuple(change for change in self.changes if change.worse)

@@ -18,8 +18,11 @@ from bench.results.stored import StoredResults
 from bench.variants import Variant, load_variants
 
 
-def make_answer(results: StoredResults) -> Answer:
+def make_answer(results: StoredResults, own: bool = False) -> Answer:
     """Return the answer of everything stored; what other reports compute of it is computed once.
+
+    Args:
+        own: on the user's own folders of images; otherwise on the catalogue's sets.
 
     Raises:
         BenchError: a file of rows, an imported curve, variants.yaml, claims.yaml or the accepted state is wrong.
@@ -29,21 +32,22 @@ def make_answer(results: StoredResults) -> Answer:
     names = find_names(variants.values())
     claims = tuple(describe_judgement(judgement, names) for judgement in judged.judgements)
 
-    stored = list_datasets(results)
+    stored = list_datasets(results, own)
     datasets = [describe_dataset(results, name) for name in stored]
     rates = {dataset.name: find_rates(results, name) for dataset, name in zip(datasets, stored)}
     costs = find_costs(results, variants.values())
-    elsewhere = find_elsewhere(results)
+    elsewhere = find_elsewhere(results, own)
 
-    rows = tuple(_make_row(row, rates, costs, elsewhere, claims) for row in _list_codecs(results, variants))
+    rows = tuple(_make_row(row, rates, costs, elsewhere, claims) for row in _list_codecs(results, stored, variants))
     known = tuple(row for row in rows if row.rates or row.costs or row.elsewhere or not row.miniature)
     return Answer(datasets=tuple(datasets), rows=known, claims=claims,
                   changes=tuple(map(describe_change, judged.changes)), compared=bool(judged.compared))
 
 
-def _list_codecs(results: StoredResults, variants: Mapping[str, Variant]) -> Iterator[AnswerRow]:
+def _list_codecs(results: StoredResults, datasets: Iterable[str],
+                 variants: Mapping[str, Variant]) -> Iterator[AnswerRow]:
     """Every codec without its figures: variants, other learned codecs, classical ones, miniatures."""
-    measured: dict[str, Row] = {row.name: row for name in results.datasets for row in results.rows(name)}
+    measured: dict[str, Row] = {row.name: row for name in datasets for row in results.rows(name)}
     labels = label_codecs(measured.values())
     others = [AnswerRow(name=name, label=labels[name], line="" if row.codec == LEARNED else CLASSICAL,
                         miniature=row.miniature) for name, row in measured.items() if name not in variants]

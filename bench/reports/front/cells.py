@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.common.text import format_number
-from bench.reports.front.answer import AnswerRow, BDRate, Cost, Rate, choose_cost
+from bench.reports.front.answer import AnswerDataset, AnswerRow, BDRate, Cost, Rate, choose_cost
 from bench.results.machines import Machine
 
 PUBLISHED_MARK = "*"
@@ -22,6 +22,11 @@ def shorten_label(label: str) -> str:
     'VTM 22.2'
     """
     return label.partition(" (")[0].removesuffix(" intra")
+
+
+def name_anchor(dataset: AnswerDataset) -> str:
+    """Return what codecs are compared with, in a word: VVC by its published points, or a codec measured here."""
+    return "VVC" if dataset.benchmark else shorten_label(dataset.anchor)
 
 
 def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brief: bool = False) -> str | None:

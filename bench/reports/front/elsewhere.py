@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from bench.datasets.own_folders import is_own_folder
 from bench.reports.front.answer import Elsewhere
 from bench.results.crosschecks import Crosscheck
 from bench.results.portability import FIRST_FORMAT, find_portability, name_variant
@@ -12,16 +13,20 @@ from bench.results.stored import StoredResults
 Configuration = Literal["default", "exact"]
 
 
-def find_elsewhere(results: StoredResults) -> dict[str, dict[Configuration, Elsewhere]]:
+def find_elsewhere(results: StoredResults, own: bool = False) -> dict[str, dict[Configuration, Elsewhere]]:
     """Return what decoding files elsewhere came to, on all datasets, by the codec's name and configuration.
 
     A variant has what is known of its exact configuration, beside that configuration's own name.
+
+    Args:
+        own: on the user's own folders of images; otherwise on the catalogue's sets.
 
     Raises:
         BenchError: a file of rows is damaged.
     """
     groups: dict[str, dict[Configuration, list[Crosscheck]]] = {}
-    for row in (row for dataset in results.crosschecked for row in results.crosschecks(dataset)):
+    datasets = [dataset for dataset in results.crosschecked if is_own_folder(dataset) == own]
+    for row in (row for dataset in datasets for row in results.crosschecks(dataset)):
         if row.format == FIRST_FORMAT:
             continue
         configuration: Configuration = "exact" if row.exact else "default"

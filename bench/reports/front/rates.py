@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.datasets.catalogue import load_catalogue
+from bench.datasets.own_folders import is_own_folder
 from bench.reports.front.answer import AnswerDataset, BDRate, Rate
 from bench.reports.latency.rates import SAME_MODEL
 from bench.reports.rate.bd_tables import HPCM_BASE
@@ -28,10 +29,17 @@ class Anchors:
     base_miniature: AnchorComparisons | None
 
 
-def list_datasets(results: StoredResults) -> list[str]:
-    """Return the sets that VVC curves are published of, in the catalogue's order, then the others with rows."""
+def list_datasets(results: StoredResults, own: bool = False) -> list[str]:
+    """Return the sets that VVC curves are published of, in the catalogue's order, then its others with rows.
+
+    Args:
+        own: return the folders of the user's own instead.
+    """
+    if own:
+        return [name for name in results.datasets if is_own_folder(name)]
     benchmarks = [name for name, spec in load_catalogue().items() if spec.published.anchors]
-    return [*benchmarks, *(name for name in results.datasets if name not in benchmarks)]
+    others = (name for name in results.datasets if name not in benchmarks and not is_own_folder(name))
+    return [*benchmarks, *others]
 
 
 def describe_dataset(results: StoredResults, name: str) -> AnswerDataset:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.common.files import file_name
 from bench.common.text import format_count, list_names
-from bench.reports.front.answer import FILE, Answer, AnswerDataset
+from bench.reports.front.answer import FILE, Answer
 from bench.reports.front.assembly import make_answer
 from bench.reports.front.sentence import make_sentence
 from bench.reports.front.tables import (
@@ -22,19 +22,21 @@ from bench.reports.page.pages import Link, Picture, Report, Section
 from bench.results.stored import StoredResults
 
 TITLE = "Learned image codecs: rate, time, memory, claims"
+OWN_TITLE = "Folders of your own: rate, time, memory"
 LEADING_FIGURE = "figures/rd_psnr.png"  # of a report of rates
 
 
-def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
+def make_front_report(results: StoredResults, links: Sequence[Link], own: bool = False) -> Report:
     """Return the front page of everything stored.
 
     Args:
         links: to the other reports.
+        own: of the user's own folders of images; otherwise of the catalogue's sets.
 
     Raises:
         BenchError: a file of rows, an imported curve, variants.yaml, claims.yaml or the accepted state is wrong.
     """
-    answer = results.derive(make_answer)
+    answer = results.derive(make_answer, own)
     miniatures = miniature_table(answer)
     sections = (
         Section("", tables=(variant_table(answer), classical_table(answer)),
@@ -45,7 +47,8 @@ def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
         Section("Changes since the accepted state", tables=(change_table(answer),) if answer.changes else (),
                 text=() if answer.changes else (format_changes(answer),)),
     )
-    return Report("front", TITLE, "answer", (state_answer(answer),), sections, _warn(answer),
+    name, title = ("local", OWN_TITLE) if own else ("front", TITLE)
+    return Report(name, title, "answer", (state_answer(answer),), sections, _warn(answer),
                   summary=summarise_answer(answer), worse=bool(answer.worse), files={FILE: answer.to_bytes()},
                   kept=(FILE,))
 
@@ -53,18 +56,13 @@ def make_front_report(results: StoredResults, links: Sequence[Link]) -> Report:
 def state_answer(answer: Answer) -> str:
     """Return the answer in one sentence, on the first benchmark that knows any."""
     claims = [claim for claim in answer.claims if not claim.miniature]
-    return make_sentence(_list_benchmarks(answer), answer.rows, claims)
+    return make_sentence(answer.benchmarks, answer.rows, claims)
 
 
 def summarise_answer(answer: Answer) -> str:
     """Return what a terminal prints of the page."""
-    names = [dataset.name for dataset in _list_benchmarks(answer)]
+    names = [dataset.name for dataset in answer.benchmarks]
     return f"{format_answer(answer, names)}\n\n{format_changes(answer)}"
-
-
-def _list_benchmarks(answer: Answer) -> list[AnswerDataset]:
-    """The benchmarks, or whatever else was measured where none of them was."""
-    return [dataset for dataset in answer.datasets if dataset.benchmark] or list(answer.datasets)
 
 
 def _choose_pictures(answer: Answer, results: StoredResults) -> tuple[Picture, ...]:

@@ -17,6 +17,7 @@ from bench.reports.front.cells import (
     describe_places,
     elsewhere_text,
     list_costs_of_others,
+    name_anchor,
     shorten_label,
 )
 from bench.reports.page.table import Cell, Column, Table
@@ -38,10 +39,15 @@ CHANGE_COLUMNS: tuple[Column[AnswerChange], ...] = (
 
 
 def variant_table(answer: Answer) -> Table:
-    """Full-width variants of which anything is known: a line each, the benchmarks side by side."""
+    """Full-width variants of which anything is known: a line each, the benchmarks side by side.
+
+    Where there is no benchmark, on a user's own folders, these are the ones that were measured there.
+    """
     rows = [row for row in answer.rows if not row.miniature and row.line != CLASSICAL]
     known = [row for row in rows if row.rates or row.costs or row.elsewhere or row.supported or row.refuted or row.open]
     unknown = ", ".join(row.label for row in rows if row not in known)
+    if not any(dataset.benchmark for dataset in answer.datasets):
+        known, unknown = [row for row in rows if row.rates], ""
     columns = [CODEC, *_benchmark_columns(answer), *COST_COLUMNS, ELSEWHERE, CLAIMS]
     notes = (f"{RATE_NOTE} {_anchor_note(answer)}", _elsewhere_note(known),
              " ".join([*_cost_notes(known), CLAIMS_NOTE, f"Nothing is known yet of: {unknown}." if unknown else ""]))
@@ -58,16 +64,19 @@ def classical_table(answer: Answer) -> Table:
 
 def _benchmark_columns(answer: Answer) -> list[Column[AnswerRow]]:
     """Against anchor and baseline; which these are is said in :func:`_anchor_note`."""
-    return [column for dataset in answer.datasets if dataset.benchmark for column in (
-        _rate_column(dataset, "versus_anchor", dataset.anchor, f"{dataset.heading} vs VVC"),
+    return [column for dataset in answer.benchmarks for column in (
+        _rate_column(dataset, "versus_anchor", dataset.anchor, f"{dataset.heading} vs {name_anchor(dataset)}"),
         _rate_column(dataset, "versus_base", dataset.base, f"{dataset.heading} vs base"))]
 
 
 def _anchor_note(answer: Answer) -> str:
-    datasets = [dataset for dataset in answer.datasets if dataset.benchmark]
+    datasets = answer.benchmarks
     anchors, bases = (dict.fromkeys(shorten_label(getattr(dataset, field)) for dataset in datasets
                                     if getattr(dataset, field)) for field in ("anchor", "base"))
-    return f"VVC, by published points: {', '.join(anchors)}; base: {', '.join(bases)}." if anchors and bases else ""
+    if not (anchors and bases):
+        return ""
+    vvc = f"VVC, by published points: {', '.join(anchors)}; " if datasets[0].benchmark else ""
+    return f"{vvc}base: {', '.join(bases)}."
 
 
 def miniature_table(answer: Answer) -> Table | None:

@@ -18,6 +18,7 @@ from bench.reports.front.cells import (
     decode_ratio_text,
     describe_places,
     list_costs_of_others,
+    name_anchor,
     shorten_label,
 )
 from bench.reports.front.sentence import make_sentence
@@ -131,7 +132,7 @@ def _list_rate_columns(dataset: AnswerDataset, miniature: bool, single: bool) ->
 
     base = dataset.base_miniature if miniature else dataset.base
     title, base_name = dataset.name, "base"
-    anchor_name = "VVC" if dataset.benchmark else shorten_label(dataset.anchor)
+    anchor_name = name_anchor(dataset)
     if single:
         title, anchor_name, base_name = f"{dataset.heading}, %", shorten_label(dataset.anchor), shorten_label(base)
     versus_base = TextColumn(f"{title}\nvs {base_name}", lambda row: write(row, "versus_base", base))

@@ -11,8 +11,9 @@ from pathlib import Path
 from msgspec import structs
 
 from bench.common.errors import ConfigurationError
-from bench.common.files import writing
-from bench.results.crosschecks import Crosscheck, store_crosscheck
+from bench.common.files import file_name, writing
+from bench.datasets.own_folders import hide_own_results
+from bench.results.crosschecks import FOLDER, Crosscheck, store_crosscheck
 from bench.results.store import Store
 from bench.runners.crosscheck.decode import FileDecoder, SettingServers
 from bench.runners.crosscheck.encode import Uncoded, encode_images
@@ -40,6 +41,8 @@ class CrosscheckRun:
         Raises:
             BenchError: rows or files can't be read or written; what was stored stays.
         """
+        dataset = self._plan.dataset
+        hide_own_results(store.root / FOLDER / file_name(dataset), dataset)
         with self._start_servers() as servers:
             for planned in self._plan.pending:
                 with self._coded_files(planned, servers) as (folder, files):

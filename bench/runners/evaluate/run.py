@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 from bench.common.text import format_duration
+from bench.datasets.own_folders import hide_own_results
 from bench.results.rows import Row
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
@@ -27,6 +28,7 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasur
         BenchError: rows or files can't be written; what was stored stays.
     """
     units = _ClaimedUnits(plan, store, progress, remeasure, keep_failures)
+    hide_own_results(store.folder(plan.dataset.name), plan.dataset.name)
     start, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
     with closing(run_units(units, plan.jobs)) as rows:
         for _, row, seconds in rows:
