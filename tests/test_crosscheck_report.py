@@ -135,6 +135,10 @@ class TestTables:
         assert [(line["letter"], line["decodings"]) for line in machines] == [("A", 72), ("B", 24)]
         assert machines[1]["name"] == "cuda: Test" and machines[0]["encoded"] == 24
 
+    def test_files_of_the_same_bytes_are_counted_apart(self):
+        rows = [*make_rows(stream_sha256="1"), *make_rows(stream_sha256="1", exact=True)]
+        assert table_of(assemble_crosscheck("kodak", rows), "machines").column("encoded") == [48]
+
     def test_a_line_for_each_codec_with_its_files_side_by_side(self, report):
         lines = lines_of(table_of(report, "codecs"))
         assert [line["codec"] for line in lines] == ["HPCM_BASE_MINI (miniature)", "RWKV_PHASE4_MINI (miniature)"]

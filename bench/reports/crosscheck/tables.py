@@ -18,6 +18,7 @@ from bench.results.portability import (
     Portability,
     decodes_alike,
     find_portability,
+    identify_file,
     name_variant,
 )
 
@@ -192,7 +193,7 @@ def machines_table(rows: Rows, letters: Letters) -> Table:
         Column("letter", "Machine", of=letters.__getitem__),
         Column("name", "is", of=lambda name: name or "not stated"),
         Column("encoded", "Files encoded", digits=0,
-               of=lambda name: len({row.stream_sha256 for row in encoded.get(name, ())})),
+               of=lambda name: len(set(map(identify_file, encoded.get(name, ()))))),
         Column("decodings", "Decodings", digits=0, of=lambda name: len(decoded.get(name, ()))),
         Column("system", "System", of=join_from(attrgetter("provenance.system"))),
         Column("libraries", "Libraries", wide=True, of=join_from(lambda row: ", ".join(
