@@ -16,6 +16,7 @@ from bench.runners.evaluate.decoder_client import DECODER, DecoderProcess
 from bench.runners.evaluate.fork_server import ForkServer
 from bench.runners.evaluate.forked_process import ForkedProcess, ProcessEnded
 from bench.runners.evaluate.measure import failed_row, run_unit
+from bench.runners.evaluate.pictures import Pictures
 from bench.runners.evaluate.stopwatch import FILES, STARTING, Stopwatch
 from bench.runners.evaluate.unit import Unit, identify
 from bench.runners.machine import describe_machine
@@ -146,13 +147,13 @@ class _Worker:
 def serve(connection: Connection) -> None:
     """Run units until the parent is gone; None ends a unit's rows."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files are removed
-    stopwatch = Stopwatch()
+    stopwatch, pictures = Stopwatch(), Pictures()
     with DecoderProcess(connection.recv()) as decoder:
         while True:
             unit = connection.recv()
             stopwatch.take()
             try:
-                for row in run_unit(unit, stopwatch, decoder):
+                for row in run_unit(unit, stopwatch, decoder, pictures):
                     connection.send((row, stopwatch.take()))
                 connection.send(None)
             except BenchError as error:

@@ -6,7 +6,6 @@ Nothing here knows of caches, stores, progress or other units, so a unit can run
 from __future__ import annotations
 
 import datetime
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,11 +21,12 @@ from bench.codecs.base import CODECS, Codec, Encoding, build_codec
 from bench.common.errors import CodecError
 from bench.common.files import DiskFull, disk_full_stops, is_out_of_space
 from bench.common.hashing import digest_json, sha256_of_pixels
-from bench.datasets.images import read_rgb8
 from bench.metrics.quality import PSNR, measure_quality
 from bench.results.rows import FAILED, OK, Provenance, Row, row_key
+from bench.runners.evaluate.checks import Checker, Coded
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
-from bench.runners.evaluate.rates import rate_fields, rate_warning
+from bench.runners.evaluate.pictures import Pictures
+from bench.runners.evaluate.rates import rate_warning
 from bench.runners.evaluate.stopwatch import CODING, FILES, SCORING, STARTING, Stopwatch
 from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, stream_folder, stream_path
 from bench.runners.machine import (
@@ -36,12 +36,14 @@ from bench.runners.machine import (
     free_gpu_memory,
     keep_freed_memory,
     time_call,
+    usable_cores,
 )
 
 WARM_UP_SIDE = 256  # pixels
 
 
-def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderProcess | None = None) -> Iterator[Row]:
+def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderProcess | None = None,
+             pictures: Pictures | None = None) -> Iterator[Row]:
     """Measure every image of ``unit`` and yield one row each, in order.
 
     Whatever goes wrong with an image is a failed row with its reason, never an exception, and a codec
@@ -50,6 +52,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
     Args:
         stopwatch: counts what the time is spent on.
         decoder: decodes the files; a process of the unit's own unless given.
+        pictures: keeps those that units before it have read.
 
     Raises:
         DiskFull: encoded or decoded files can't be written.
@@ -66,7 +69,11 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
                 raise CodecError(series.fault)
             decoder = decoder or stack.enter_context(DecoderProcess())
             decoder.prepare(unit.spec, torch=unit.torch_options, timeout_s=unit.decode_timeout_s)
-            run = _Run(unit, series, provenance, decoder, stopwatch, _make_stream_folder(unit, stack))
+            codec = build_codec(unit.spec)
+            checker = stack.enter_context(Checker(codec, uses_torch=unit.torch_options is not None,
+                                                  has_core=usable_cores() > unit.jobs))
+            run = _Run(unit, series, provenance, codec, decoder, checker, pictures or Pictures(0), stopwatch,
+                       _make_stream_folder(unit, stack))
         except Exception as error:
             _stop_if_disk_is_full(error)
             yield from (failed_row(unit, image, series, error, provenance) for image in unit.images)
@@ -127,17 +134,17 @@ def _stop_if_disk_is_full(error: Exception) -> None:
 class _Run:
     """The codec, its decoder process and the folder of files, for the duration of one unit."""
 
-    def __init__(self, unit: Unit, series: Series, provenance: Provenance, decoder: DecoderProcess,
-                 stopwatch: Stopwatch, folder: Path) -> None:
-        self.codec: Codec = build_codec(unit.spec)
+    def __init__(self, unit: Unit, series: Series, provenance: Provenance, codec: Codec, decoder: DecoderProcess,
+                 checker: Checker, pictures: Pictures, stopwatch: Stopwatch, folder: Path) -> None:
         self.unit, self.series, self.provenance = unit, series, provenance
-        self.decoder, self.folder, self._stopwatch = decoder, folder, stopwatch
+        self.codec, self.decoder, self.folder = codec, decoder, folder
+        self._checker, self._pictures, self._stopwatch = checker, pictures, stopwatch
         self._is_warm = False
 
     def measure(self, image: UnitImage) -> Row:
         """Return the row of one image."""
         self._stopwatch.begin(FILES)
-        original = read_rgb8(image.path)
+        original = self._pictures.read(image)
         stored = self.unit.stored.get(image.name)
         kept = None if stored is None else self._decode_kept(image, stored)
         if stored is not None and kept is not None:
@@ -156,17 +163,16 @@ class _Run:
 
         metrics = dict.fromkeys((*self.unit.metrics, *self.unit.stored_metrics))
         self._stopwatch.begin(SCORING)
-        quality = measure_quality(original, decoded, metrics)
-        self._stopwatch.begin(CODING)
-        comparison = self._compare_with_encoder(encoding, decoded)
+        coded = Coded(original, encoding, decoded, costs["bytes_total"])
+        quality, checked = self._checker.check_beside(lambda: measure_quality(original, decoded, metrics), coded)
+        if "decode_matches" not in checked:
+            self._stopwatch.begin(CODING)
+            checked |= self._checker.compare(coded)
         self._stopwatch.begin(FILES)
         values = {
             "width": width, "height": height, "padding": encoding.padding,
-            "stream_sha256": hashlib.sha256(encoding.stream).hexdigest(),
-            "pixels_sha256": sha256_of_pixels(original), "reconstruction_sha256": sha256_of_pixels(decoded),
             "quality": quality.values, "quality_missing": quality.missing, "quality_versions": quality.versions,
-            **costs, **rate_fields(encoding, costs["bytes_total"], width * height),
-            **comparison,
+            **costs, **checked,
         }
         values["warnings"] = _warnings(image.name, values)
         return _row(self.unit, image, self.series, status=OK, provenance=self.provenance, **values)
@@ -221,19 +227,6 @@ class _Run:
         if self.unit.keep_streams is None:
             path.unlink()
         return encoding, decoded, {"encode_s": encode_s, "decode_s": decode_s, "bytes_total": bytes_total}
-
-    def _compare_with_encoder(self, encoding: Encoding, decoded: np.ndarray) -> dict[str, Any]:
-        own = encoding.expect()
-        if own is not None and np.array_equal(own, decoded):
-            return {"decode_matches": True, "decode_max_abs_difference": 0}
-
-        own = encoding.reconstruct()
-        if own is None:
-            own = self.codec.decode(encoding.stream)
-        if own.shape != decoded.shape:
-            raise CodecError(f"the encoder's own image is {own.shape}, the decoder's {decoded.shape}")
-        difference = int(np.abs(own.astype(np.int16) - decoded).max())
-        return {"decode_matches": difference == 0, "decode_max_abs_difference": difference}
 
 
 def _make_stream_folder(unit: Unit, stack: ExitStack) -> Path:

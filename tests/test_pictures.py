@@ -1,0 +1,73 @@
+"""Pictures that are kept between rate points."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.common.errors import ImageError
+from bench.runners.evaluate import pictures
+from bench.runners.evaluate.pictures import Pictures
+from bench.runners.evaluate.unit import UnitImage
+
+
+def write_picture(path: Path, seed: int) -> np.ndarray:
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths of the files that are decoded."""
+    seen: list[str] = []
+    read = pictures.read_rgb8
+    monkeypatch.setattr(pictures, "read_rgb8", lambda path: (seen.append(Path(path).name), read(path))[1])
+    return seen
+
+
+def test_each_file_is_decoded_once_and_what_was_written_into_it_is_gone(tmp_path: Path, reads: list[str]) -> None:
+    kept = Pictures()
+    images = [UnitImage(f"{number}.png", str(tmp_path / f"{number}.png"), f"{number}") for number in range(3)]
+    wanted = [write_picture(Path(image.path), number) for number, image in enumerate(images)]
+    for _ in range(3):
+        for image, pixels in zip(images, wanted):
+            given = kept.read(image)
+            assert np.array_equal(given, pixels) and given.flags.writeable
+            given[:] = 0
+    assert reads == ["0.png", "1.png", "2.png"]
+
+
+def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
+    kept, path = Pictures(), tmp_path / "a.png"
+    image = UnitImage("a.png", str(path), "a")
+    write_picture(path, 1)
+    kept.read(image)
+    other = write_picture(path, 2)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
+    assert np.array_equal(kept.read(image), other)
+
+
+def test_those_that_fit_stay_and_others_are_read_each_time(tmp_path: Path, reads: list[str]) -> None:
+    kept = Pictures(budget_bytes=2 * 8 * 12 * 3)
+    images = [UnitImage(f"{number}.png", str(tmp_path / f"{number}.png"), f"{number}") for number in range(3)]
+    for number, image in enumerate(images):
+        write_picture(Path(image.path), number)
+    for _ in range(2):
+        for image in images:
+            kept.read(image)
+    assert reads == ["0.png", "1.png", "2.png", "2.png"]
+
+
+def test_what_cannot_be_read_says_so_each_time(tmp_path: Path) -> None:
+    kept, path = Pictures(), tmp_path / "a.png"
+    image = UnitImage("a.png", str(path), "a")
+    for _ in range(2):
+        with pytest.raises(ImageError, match=r"a\.png"):
+            kept.read(image)
+    write_picture(path, 1)
+    assert kept.read(image).shape == (8, 12, 3)
