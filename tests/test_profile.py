@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +26,12 @@ from bench.runners.profile import subjects as latency_subjects
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.complexity import count_macs, skipped_macs
 from bench.runners.profile.configurations import CONFIGURATIONS
+from bench.runners.profile.expected import ProfileTimes
 from bench.runners.profile.plan import (
     Picture,
     Settings,
-    expected_s,
     group_subjects,
+    make_forecast,
     parse_picture,
     row_identity,
     select_pending,
@@ -38,9 +40,20 @@ from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.run import Profiler, is_out_of_memory
 from bench.runners.profile.subjects import build_codec, choose_subjects, make_picture
 from bench.runners.profile.synthetic_weights import enliven_model
+from bench.runners.progress import Progress
 
 SETTINGS = Settings("cpu", (Picture(64, 64),), 1, Protocol(repeats=3, least=2, warmup_s=0),
                     {"threads": 1, "deterministic": False})
+
+
+TIMES = ProfileTimes((), "cpu", 1)
+
+
+def run_profiler(settings: Settings, rows: list[LatencyRow], *names: str, **more: object) -> None:
+    """Profile variants in turns; nobody sees the progress."""
+    groups = [choose_subjects(names, ["default"], "cpu")]
+    progress = Progress(make_forecast(groups, settings, TIMES), stream=io.StringIO())
+    Profiler(settings, rows.append, TIMES, progress, **more).run(groups)
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +199,7 @@ def test_out_of_memory_beside_others_is_tried_alone_and_then_a_row(refusals, sta
                      " hyper_blocks: [1, 1, 1, 1], prior_s1_s2: [1, 1], prior_s3: [1, 1], head_width: 8}\n")
     monkeypatch.setattr(Greedy, "room", {"tiny": refusals})
     rows: list[LatencyRow] = []
-    Profiler(SETTINGS, rows.append, build=Greedy).run([choose_subjects(["tiny", "other"], ["default"], "cpu")])
+    run_profiler(SETTINGS, rows, "tiny", "other", build=Greedy)
     assert [row.status for row in rows if row.name == "other"] == ["ok", "ok"]
     found = [row for row in rows if row.name == "tiny"]
     assert [row.status for row in found] == statuses
@@ -210,7 +223,7 @@ def test_sizes_measured_beside_others_are_kept_when_a_larger_one_does_not_fit(va
 
     rows: list[LatencyRow] = []
     settings = replace(SETTINGS, pictures=(Picture(64, 64), Picture(128, 64), Picture(192, 64)))
-    Profiler(settings, rows.append, build=AtLarge).run([choose_subjects(["tiny", "other"], ["default"], "cpu")])
+    run_profiler(settings, rows, "tiny", "other", build=AtLarge)
     tiny = {row.width: row for row in rows if row.name == "tiny" and row.direction == ENCODE}
     assert len([row for row in rows if row.name == "tiny"]) == 6 and {row.status for row in rows} == {"ok"}
     assert tiny[64].state["in_turns"] == ["tiny", "other"]
@@ -229,7 +242,7 @@ def test_an_interrupted_run_keeps_what_has_enough_samples(monkeypatch):
 
     monkeypatch.setattr(profiling, "Turns", Interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Profiler(SETTINGS, rows.append).run([choose_subjects(["tiny"], ["default"], "cpu")])
+        run_profiler(SETTINGS, rows, "tiny")
     assert [(row.direction, len(row.samples_s)) for row in rows] == [(ENCODE, 3), (DECODE, 2)]
 
 
@@ -325,20 +338,25 @@ def test_what_is_done_is_left_out_but_the_base_stays(monkeypatch):
 
 
 def test_expected_time_follows_rounds_size_and_budget():
-    small = expected_s(2, SETTINGS)
-    assert expected_s(4, SETTINGS) == pytest.approx(2 * small)
+    one, two = (choose_subjects(["tiny"], names, "cpu") for names in (["default"], ["default", "contiguous"]))
+    small = expect_s([two], SETTINGS)
+    assert small == pytest.approx(2 * expect_s([one], SETTINGS))
     large = replace(SETTINGS, pictures=(Picture(640, 640),))
-    rest = 2 * latency_plan.build_s()
-    assert expected_s(2, large) - rest == pytest.approx(100 * (small - rest))
+    rest = 2 * TIMES.expect_build("tiny", is_synthetic=True)
+    assert expect_s([two], large) - rest == pytest.approx(100 * (small - rest))
     hurried = replace(large, protocol=replace(large.protocol, budget_s=0.0))
-    assert expected_s(2, hurried) < expected_s(2, large)
+    assert expect_s([two], hurried) < expect_s([two], large)
+
+
+def expect_s(groups: list, settings: Settings) -> float:
+    return make_forecast(groups, settings, TIMES).left_s()
 
 
 def test_groups_share_the_budget_of_sampling():
     settings = replace(SETTINGS, protocol=replace(SETTINGS.protocol, budget_s=90.0), groups=3)
     assert settings.protocol_for(settings.pictures[0]).budget_s == pytest.approx(30)
-    groups = [["a", "b"], ["a", "c"], ["a", "d"]]
-    assert latency_plan.total_s(groups, settings) == pytest.approx(3 * expected_s(2, settings))
+    group = choose_subjects(["tiny"], ["default", "contiguous"], "cpu")
+    assert expect_s([group] * 3, settings) == pytest.approx(3 * expect_s([group], settings))
 
 
 def test_resuming_knows_an_image_by_what_it_holds(tmp_path):

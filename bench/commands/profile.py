@@ -19,6 +19,7 @@ from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
 from bench.runners.machine import configure_torch, device_name, resolve_device
 from bench.runners.profile import ROUNDS
+from bench.runners.profile.expected import ProfileTimes
 from bench.runners.profile.unprofiled import SHAPE
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     groups = group_subjects(subjects, settings)
     settings = replace(settings, groups=len(groups))
-    print(describe_plan(groups, settings, device), flush=True)
+    print(describe_plan(groups, settings, device, _read_times(args, settings)), flush=True)
     if args.plan:
         return EXIT_DONE
     if args.trace:
@@ -67,10 +68,18 @@ def run_profile(args: argparse.Namespace, groups: Sequence[Sequence[Subject]], s
     """Measure, store and print; return 1 if a row failed or a decoded image differed."""
     from bench.runners.profile.run import profile_groups, summarise_rows
 
-    rows = profile_groups(groups, settings, latency_folder(args.results, device_name(settings.device)))
+    folder = latency_folder(args.results, device_name(settings.device))
+    rows = profile_groups(groups, settings, folder, _read_times(args, settings))
     print(summarise_rows(rows), flush=True)
     wrong = any(row.status != OK or row.decode_matches is False for row in rows)
     return EXIT_INCOMPLETE if wrong else EXIT_DONE
+
+
+def _read_times(args: argparse.Namespace, settings: Settings) -> ProfileTimes:
+    """What a profile is expected to take, by what is stored of the device."""
+    folder = latency_folder(args.results, device_name(settings.device))
+    cases = StoredResults(args.results).latencies(folder.name).cases
+    return ProfileTimes(cases, settings.device, (settings.torch or {})["threads"])
 
 
 def _quieten_profiler() -> None:

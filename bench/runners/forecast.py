@@ -17,7 +17,7 @@ import numpy as np
 # Where planned times come from, and how far a kind of work is from them on its own: standard deviations of logarithms.
 HERE, ELSEWHERE, GUESSED = "here", "elsewhere", "guessed"
 OWN = {HERE: 0.3, ELSEWHERE: 0.4, GUESSED: 0.6}
-LOAD = 0.35  # shared by all: what else the machine does
+LOAD, LOAD_OF_SHORT = 0.35, 0.5  # shared by all: what else the machine does, which in a short run changes less
 MACHINE = 0.5  # shared by all that was not planned by times of this machine
 FAMILY = 0.25  # shared by a family
 GUESS = 0.5  # shared by what is guessed in a family: one guess for all is as wrong for each
@@ -56,9 +56,11 @@ class Forecast:
 
     Attributes:
         workers: works done at the same time.
+        load: standard deviation of what all paces share, see ``LOAD``.
     """
 
     workers: int = 1
+    load: float = LOAD
     _accounts: dict[Kind, _Account] = field(default_factory=dict)
 
     def expect(self, kind: Kind, planned_s: float) -> None:
@@ -93,11 +95,11 @@ class Forecast:
         logs = np.array([math.log(account.taken_s / account.planned_s) for account in accounts])
         noise = np.diag([IMAGE**2 / account.seen + (CLOCK_S / max(account.planned_s, account.taken_s))**2
                          for account in accounts])
-        weights = np.linalg.solve(_covariance(seen, seen) + noise, logs)
-        return dict(zip(kinds, np.exp(_covariance(kinds, seen) @ weights).tolist()))
+        weights = np.linalg.solve(_covariance(seen, seen, self.load) + noise, logs)
+        return dict(zip(kinds, np.exp(_covariance(kinds, seen, self.load) @ weights).tolist()))
 
 
-def _covariance(rows: Sequence[Kind], columns: Sequence[Kind]) -> np.ndarray:
+def _covariance(rows: Sequence[Kind], columns: Sequence[Kind], load: float) -> np.ndarray:
     """Return the covariances of the logarithms of paces, (rows, columns)."""
     def compare(attribute: str) -> np.ndarray:
         values = [np.array([getattr(kind, attribute) for kind in kinds]) for kinds in (rows, columns)]
@@ -107,4 +109,4 @@ def _covariance(rows: Sequence[Kind], columns: Sequence[Kind]) -> np.ndarray:
     guessed = np.outer([kind.source == GUESSED for kind in rows], [kind.source == GUESSED for kind in columns])
     own = np.array([OWN[kind.source] for kind in rows])[:, None] ** 2
     in_family = FAMILY**2 + guessed * GUESS**2
-    return LOAD**2 + strange * MACHINE**2 + compare("family") * in_family + compare("name") * own
+    return load**2 + strange * MACHINE**2 + compare("family") * in_family + compare("name") * own

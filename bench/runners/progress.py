@@ -37,6 +37,7 @@ class Progress:
         self._images, self._done = images, 0
         self._start = self._step_start = clock()
         self._step_s: float | None = None  # that the running step is expected to take
+        self._step_kind = _STEP
         self._last_line = -LINE_EVERY_S
         self._bar = tqdm(total=1.0, file=self._stream, dynamic_ncols=True, leave=images is not None,
                          bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}") if self._stream.isatty() else None
@@ -48,12 +49,12 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def start_step(self, what: str, expected_s: float) -> None:
+    def start_step(self, what: str, expected_s: float, kind: Kind = _STEP) -> None:
         """A step begins that is expected to take ``expected_s``; the step before it is over."""
         now = self._clock()
         if self._step_s is not None:
-            self.forecast.finish(_STEP, self._step_s, now - self._step_start)
-        self._step_s, self._step_start = expected_s, now
+            self.forecast.finish(self._step_kind, self._step_s, now - self._step_start)
+        self._step_s, self._step_kind, self._step_start = expected_s, kind, now
         self.show(what)
 
     def count_image(self, what: str) -> None:
@@ -79,7 +80,7 @@ class Progress:
             return 0.0
         left_s = self.forecast.left_s()
         if self._step_s is not None:
-            step_s, passed_s = self._step_s * self.forecast.paces()[_STEP], self._clock() - self._step_start
+            step_s, passed_s = self._step_s * self.forecast.paces()[self._step_kind], self._clock() - self._step_start
             left_s += max(step_s - passed_s, OVERDUE * passed_s) - step_s
         return left_s
 

@@ -26,12 +26,13 @@ from bench.runners.profile.complexity import (
     skipped_macs,
 )
 from bench.runners.profile.configurations import CONFIGURATIONS, DEFAULT
+from bench.runners.profile.expected import FIRST_PASSES, MEMORY_PASSES, STAGE_PASSES
 from bench.runners.profile.memory import PeakRss, StagedPass, peak_memory, rss_bytes, weights_bytes
 from bench.runners.profile.plan import Picture, Settings
 from bench.runners.profile.stages import Recorder, cuda_timeline, host_timeline, mark_stages, profiler_marks
 from bench.runners.profile.subjects import Subject, build_codec
 
-STAGE_PASSES = 3
+PASSES_WITH_STAGES = 3
 
 Fields = dict[str, Any]
 Counts = dict[Direction, tuple[Count, set[str]]]  # of a direction: operations, and the parameters that are read
@@ -77,18 +78,21 @@ class Candidate:
             self._configuration.apply(self._model, settings.device)
         self._held_bytes = self._allocated_bytes() - before  # on a GPU, with what first passes leave there
 
-    def examine(self, picture: Picture, step: Callable[[str], None]) -> None:
+    def examine(self, picture: Picture, step: Callable[[str, float], None]) -> None:
         """Make the first passes over a picture, check the result, and take stages, memory and operations.
+
+        Args:
+            step: is told what is done next, and how many usual passes that is worth.
 
         Raises:
             CodecError: the configuration must decode exactly and doesn't.
         """
         images = picture.make_images(self._settings.batch)
         before = self._allocated_bytes()
-        step("first encode")
+        step("first encode", FIRST_PASSES)
         encodings, first_encode_s = time_call(self._encode, images)
         streams = [encoding.stream for encoding in encodings]
-        step("first decode")
+        step("first decode", FIRST_PASSES)
         decoded, first_decode_s = time_call(self._decode, streams)
         self._held_bytes += self._allocated_bytes() - before
 
@@ -98,9 +102,9 @@ class Candidate:
         counts = dict(self._plain[picture][1]) if picture in self._plain else {}
         for direction, fields in coded.directions.items():
             staged_pass = self._staged_pass(picture, direction)
-            step(f"stages of {direction}")
+            step(f"stages of {direction}", STAGE_PASSES)
             fields |= self._measure_process(self.pass_over(picture, direction)) | self._measure_stages(staged_pass)
-            step(f"memory and operations of {direction}")
+            step(f"memory and operations of {direction}", MEMORY_PASSES)
             fields |= self._measure_memory(staged_pass, counts, direction)
 
         for direction, found in self._complexity_fields(counts, picture, encodings[0].padding).items():
@@ -195,7 +199,7 @@ class Candidate:
     def _measure_stages(self, staged_pass: StagedPass) -> Fields:
         """Passes with stages marked."""
         passes: list[dict[str, float]] = []
-        for _ in range(STAGE_PASSES):
+        for _ in range(PASSES_WITH_STAGES):
             timeline = cuda_timeline() if self._on_gpu else host_timeline()
             _, total_s = time_call(staged_pass, timeline)
             passes.append(timeline.stage_seconds(total_s))

@@ -1,46 +1,79 @@
-"""How long a profile takes; imports neither torch nor models."""
+"""How long the parts of a profile take; imports neither torch nor models."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Iterable
 from statistics import mean, median
 
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE, DEFAULT, USUAL_SHAPE, Case
+from bench.runners.forecast import ELSEWHERE, GUESSED, HERE, Kind
 from bench.runners.machine import usable_cores
+from bench.runners.profile.protocol import Protocol
+from bench.variants import Variant, find_usual_weights
 
 CORE_SECONDS_PER_MEGAPIXEL = 18.0  # of a pass in one direction
 GPU_SECONDS_PER_MEGAPIXEL = 0.08
-BUILD_CORE_SECONDS = 10.0
-EXTRA_ROUNDS = 5.0  # first call, check, stages, memory and operations, warm-up
+BUILD_CORE_SECONDS = 1.5
+SYNTHETIC_MEGAPIXELS = 0.85  # of passes that making synthetic weights is worth: some on a small picture
+# How many usual passes the steps before the warm-up are worth, each in one direction.
+FIRST_PASSES, STAGE_PASSES, MEMORY_PASSES = 1.1, 4.1, 1.2  # the second: three with stages, one to see the process
+USUAL_MEGAPIXELS = USUAL_SHAPE[0] * USUAL_SHAPE[1] / 1e6
+USUAL_WARM_UP_CALLS = 15  # between the six of even times and the 30 of uneven ones
+BUILDING, PASSES = "building", "passes"  # families of work
 
 
-def guess_pass_s(device: str, megapixels: float, threads: int) -> float:
-    """Seconds that one pass in one direction is expected to take."""
-    if device != "cpu":
-        return GPU_SECONDS_PER_MEGAPIXEL * megapixels
-    return CORE_SECONDS_PER_MEGAPIXEL * megapixels / _useful_cores(threads)
-
-
-def guess_build_s(threads: int) -> float:
-    """Seconds that a model and its synthetic weights are expected to take."""
-    return BUILD_CORE_SECONDS / _useful_cores(threads)
-
-
-def expect_profile_s(names: Collection[str], cases: Iterable[Case], rounds: int, device: str, threads: int) -> float:
-    """Seconds that a profile at the usual size is expected to take, by earlier times of the device where there are any.
+class ProfileTimes:
+    """Seconds that the parts of a profile are expected to take, by earlier times of the device where there are any.
 
     Args:
-        names: of variants.
         cases: stored ones of the device; a variant without any is expected to take as long as the baseline.
+        device: "cpu" or "cuda".
+        threads: torch's.
     """
-    seen = {case.name: mean(median(row.samples_s) for row in case.measured_rows) for case in cases
+
+    def __init__(self, cases: Iterable[Case], device: str, threads: int) -> None:
+        self._device, self._cores = device, min(8, threads, usable_cores())  # more hardly help one image
+        self._s_per_megapixel = {
+            case.name: mean(median(row.samples_s) for row in case.measured_rows) / USUAL_MEGAPIXELS for case in cases
             if case.conditions.is_usual and case.configuration == DEFAULT and case.measured_rows}
-    usual_s = seen.get(BASE) or guess_pass_s(device, USUAL_SHAPE[0] * USUAL_SHAPE[1] / 1e6, threads)
-    passes_s = sum(seen.get(name, usual_s) for name in names)
-    return len(names) * guess_build_s(threads) + (EXTRA_ROUNDS + rounds) * len(DIRECTIONS) * passes_s
+
+    def expect_build(self, name: str, is_synthetic: bool) -> float:
+        """Of a variant's model with its weights, which are made anew or read."""
+        build_s = BUILD_CORE_SECONDS / self._cores
+        return build_s + self.expect_pass(name, SYNTHETIC_MEGAPIXELS) if is_synthetic else build_s
+
+    def expect_pass(self, name: str, megapixels: float) -> float:
+        """Of one pass in one direction of a variant."""
+        known = self._s_per_megapixel.get(name) or self._s_per_megapixel.get(BASE)
+        return (known or self._guess()) * megapixels
+
+    def expect_passes(self, name: str, megapixels: float, rounds: float, protocol: Protocol) -> float:
+        """Of all passes of a variant over a picture, in both directions."""
+        pass_s = self.expect_pass(name, megapixels)
+        before = FIRST_PASSES + STAGE_PASSES + MEMORY_PASSES + _count_warm_up(pass_s, protocol)
+        return len(DIRECTIONS) * (before + rounds) * pass_s
+
+    def find_kind(self, name: str, what: str, family: str) -> Kind:
+        """The kind that work on a variant is, called ``what``."""
+        if name in self._s_per_megapixel:
+            return Kind(what, family, HERE)
+        return Kind(what, family, ELSEWHERE if BASE in self._s_per_megapixel else GUESSED)
+
+    def _guess(self) -> float:
+        if self._device != "cpu":
+            return GPU_SECONDS_PER_MEGAPIXEL
+        return CORE_SECONDS_PER_MEGAPIXEL / self._cores
 
 
-def _useful_cores(threads: int) -> int:
-    """Cores that torch uses; more than eight hardly help one image."""
-    return min(8, threads, usable_cores())
+def expect_profile_s(variants: Iterable[Variant], times: ProfileTimes, rounds: int) -> float:
+    """Seconds that a profile of variants at the usual size is expected to take."""
+    return sum(times.expect_build(one.name, find_usual_weights(one)[1] is None)
+               + times.expect_passes(one.name, USUAL_MEGAPIXELS, rounds, Protocol()) for one in variants)
+
+
+def _count_warm_up(pass_s: float, protocol: Protocol) -> int:
+    """Calls until a function counts as warm."""
+    calls = math.ceil(protocol.warmup_s / pass_s)
+    return max(1, min(calls, USUAL_WARM_UP_CALLS, protocol.warmup_calls))

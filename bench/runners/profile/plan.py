@@ -19,8 +19,9 @@ from bench.datasets import read_rgb8
 from bench.models import create_model
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE
+from bench.runners.forecast import LOAD_OF_SHORT, Forecast, Kind
 from bench.runners.machine import code_version
-from bench.runners.profile.expected import EXTRA_ROUNDS, guess_build_s, guess_pass_s
+from bench.runners.profile.expected import BUILDING, PASSES, ProfileTimes
 from bench.runners.profile.protocol import Protocol
 from bench.runners.profile.subjects import Subject, identify_subject, make_picture
 
@@ -131,40 +132,59 @@ def select_pending(subjects: Sequence[Subject], settings: Settings, device_name:
     return [subject for subject in subjects if subject in left or (left and subject.name == BASE)]
 
 
-def expected_s(subjects: int, settings: Settings) -> float:
-    """Seconds that so many subjects are expected to take."""
-    return subjects * build_s() + sum(
-        EXTRA_ROUNDS * round_s(subjects, picture, settings) + sampling_s(subjects, picture, settings)
-        for picture in settings.pictures)
+def make_forecast(groups: Sequence[Sequence[Subject]], settings: Settings, times: ProfileTimes) -> Forecast:
+    """Return a forecast of all groups, of which nothing is done yet."""
+    forecast = Forecast(load=LOAD_OF_SHORT)
+    for group in groups:
+        expect_group(forecast, group, settings.pictures, settings, times)
+    return forecast
 
 
-def total_s(groups: Sequence[Sequence[Subject]], settings: Settings) -> float:
-    """Seconds that all groups are expected to take."""
-    return sum(expected_s(len(group), settings) for group in groups)
+def expect_group(forecast: Forecast, group: Sequence[Subject], pictures: Sequence[Picture], settings: Settings,
+                 times: ProfileTimes) -> None:
+    """Enter into a forecast what a group is expected to take."""
+    for subject in group:
+        forecast.expect(find_building_kind(subject, times), expect_build(subject, times))
+    for (subject, picture), seconds in expect_passes(group, pictures, settings, times).items():
+        forecast.expect(find_kind(subject, picture, times), seconds)
 
 
-def sampling_s(subjects: int, picture: Picture, settings: Settings) -> float:
-    """Seconds that sampling so many subjects over a picture is expected to take."""
-    protocol, one_round_s = settings.protocol_for(picture), round_s(subjects, picture, settings)
-    return max(protocol.least * one_round_s, min(protocol.repeats * one_round_s, protocol.budget_s))
+def expect_build(subject: Subject, times: ProfileTimes) -> float:
+    """Seconds that building a subject's codec is expected to take."""
+    return times.expect_build(subject.name, subject.checkpoint is None)
 
 
-def round_s(subjects: int, picture: Picture, settings: Settings) -> float:
-    """Seconds that one pass of each subject in each direction is expected to take."""
-    return len(DIRECTIONS) * subjects * pass_s(picture, settings)
+def expect_passes(group: Sequence[Subject], pictures: Sequence[Picture], settings: Settings,
+                  times: ProfileTimes) -> dict[tuple[Subject, Picture], float]:
+    """Seconds that all passes of each subject of a group over each picture are expected to take."""
+    seconds = {}
+    for picture in pictures:
+        protocol = settings.protocol_for(picture)
+        round_s = len(DIRECTIONS) * sum(expect_pass(subject, picture, settings, times) for subject in group)
+        rounds = max(protocol.least, min(protocol.repeats, protocol.budget_s / round_s))
+        for subject in group:
+            megapixels = picture.megapixels * settings.batch
+            seconds[subject, picture] = times.expect_passes(subject.name, megapixels, rounds, protocol)
+    return seconds
 
 
-def pass_s(picture: Picture, settings: Settings) -> float:
+def expect_pass(subject: Subject, picture: Picture, settings: Settings, times: ProfileTimes) -> float:
     """Seconds that one pass in one direction is expected to take."""
-    return guess_pass_s(settings.device, picture.megapixels * settings.batch, torch.get_num_threads())
+    return times.expect_pass(subject.name, picture.megapixels * settings.batch)
 
 
-def build_s() -> float:
-    """Seconds that a model and its synthetic weights are expected to take."""
-    return guess_build_s(torch.get_num_threads())
+def find_building_kind(subject: Subject, times: ProfileTimes) -> Kind:
+    """The kind of work that building a subject's codec is."""
+    return times.find_kind(subject.name, f"{subject.title}: building", BUILDING)
 
 
-def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, device_name: str) -> str:
+def find_kind(subject: Subject, picture: Picture, times: ProfileTimes) -> Kind:
+    """The kind of work that a subject's passes over a picture are."""
+    return times.find_kind(subject.name, f"{subject.title} {picture}", PASSES)
+
+
+def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, device_name: str,
+                  times: ProfileTimes) -> str:
     """Return the plan as text."""
     subjects = [subject for group in groups for subject in group]
     protocol = settings.protocol
@@ -173,10 +193,11 @@ def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, devic
     pictures = ", ".join(str(one) + (f" ({one.file.name})" if one.file else "") for one in settings.pictures)
     turns = "all in turns" if len(groups) == 1 else f"in turns with {BASE}, in {len(groups)} groups"
     budget = "" if protocol.budget_s == float("inf") else f" or {format_duration(protocol.budget_s)} of sampling"
+    expected_s = make_forecast(groups, settings, times).left_s()
     return "\n".join([
         f"profile on {device_name}, {torch.get_num_threads()} threads: {pictures}; batch {settings.batch}; {turns};"
         f" {protocol.repeats} repeats{budget}, at least {protocol.least}",
-        *align_columns(rows, left=3), f"expected time: about {format_duration(total_s(groups, settings))}",
+        *align_columns(rows, left=3), f"expected time: about {format_duration(expected_s)}",
     ])
 
 

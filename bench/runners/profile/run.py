@@ -7,6 +7,7 @@ import gc
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,20 @@ from bench.results.store import append_row
 from bench.runners.machine import code_version, describe_machine, free_gpu_memory, keep_freed_memory
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.configurations import CONFIGURATIONS
+from bench.runners.profile.expected import ProfileTimes
 from bench.runners.profile.machine_state import OthersLoad, find_disturbances, read_state
-from bench.runners.profile.plan import Picture, Settings, build_s, pass_s, round_s, row_identity, sampling_s, total_s
+from bench.runners.profile.plan import (
+    Picture,
+    Settings,
+    expect_build,
+    expect_group,
+    expect_pass,
+    expect_passes,
+    find_building_kind,
+    find_kind,
+    make_forecast,
+    row_identity,
+)
 from bench.runners.profile.protocol import Turns
 from bench.runners.profile.subjects import Subject
 from bench.runners.progress import Progress
@@ -36,14 +49,15 @@ class Profiler:
 
     Args:
         store: takes each row as soon as it is complete.
-        step: is told what is done next, and how many seconds that is expected to take.
+        times: what parts of it are expected to take.
+        progress: is told what is done; its forecast is of the groups to run.
         build: makes a candidate of a subject.
     """
 
-    def __init__(self, settings: Settings, store: Callable[[LatencyRow], None],
-                 step: Callable[[str, float], None] = lambda what, expected_s: None,
-                 build: Callable[..., Candidate] = Candidate) -> None:
-        self._settings, self._store, self._step, self._build = settings, store, step, build
+    def __init__(self, settings: Settings, store: Callable[[LatencyRow], None], times: ProfileTimes,
+                 progress: Progress, build: Callable[..., Candidate] = Candidate) -> None:
+        self._settings, self._store, self._build = settings, store, build
+        self._times, self._progress = times, progress
         made = describe_machine(settings.device, jobs=1, torch=settings.torch)
         self._provenance = replace(made, freed_memory_kept=keep_freed_memory())  # as `evaluate` runs codecs
 
@@ -55,15 +69,19 @@ class Profiler:
         pictures = self._settings.pictures
         for group in groups:
             for subject, picture in self._measure_group(group, pictures).items():
-                self._measure_group([subject], pictures[pictures.index(picture):])
+                left = pictures[pictures.index(picture):]
+                expect_group(self._progress.forecast, [subject], left, self._settings, self._times)
+                self._measure_group([subject], left)
 
     def _measure_group(self, group: Sequence[Subject], pictures: Sequence[Picture]) -> dict[Subject, Picture]:
         """Returns the subjects to try again alone, and from which picture on."""
         self._session, self._alone = uuid.uuid4().hex[:12], len(group) == 1
         self._again: dict[Subject, Picture] = {}  # what had no room beside others, and from which picture on
+        self._left_s = expect_passes(group, pictures, self._settings, self._times)
         candidates: dict[Subject, Candidate] = {}
         for subject in group:
-            self._step(f"{subject.title}: building", build_s())
+            self._progress.start_step(f"{subject.title}: building", expect_build(subject, self._times),
+                                      find_building_kind(subject, self._times))
             try:
                 candidates[subject] = self._build(subject, self._settings)
             except Exception as error:
@@ -72,6 +90,7 @@ class Profiler:
         for picture in pictures:
             running = {subject: one for subject, one in candidates.items() if subject not in self._again}
             self._measure_picture(running, picture)
+            self._leave_out(group, [picture])
         candidates.clear()
         _release_memory()
         return self._again
@@ -83,7 +102,7 @@ class Profiler:
         with OthersLoad() as load:
             for subject, candidate in candidates.items():
                 try:
-                    candidate.examine(picture, partial(self._tell_pass, subject, picture))
+                    candidate.examine(picture, partial(self._start_passes, subject, picture))
                     ready[subject] = candidate
                 except Exception as error:
                     self._store_failure(subject, [picture], error)
@@ -121,22 +140,26 @@ class Profiler:
     def _make_turns(self, ready: dict[Subject, Candidate], picture: Picture) -> Turns[tuple[Subject, Direction]]:
         functions = {(subject, direction): candidate.pass_over(picture, direction)
                      for subject, candidate in ready.items() for direction in DIRECTIONS}
-        warm_up_s = round_s(len(ready), picture, self._settings)
-        planned_s = warm_up_s + sampling_s(len(ready), picture, self._settings)
+        return Turns(functions, report=lambda name: self._start_passes(name[0], picture, name[1]))
 
-        def report(name: tuple[Subject, Direction]) -> None:
-            nonlocal planned_s  # a budget may be spent in more rounds than planned
-            expected_s = min(planned_s, pass_s(picture, self._settings))
-            planned_s -= expected_s
-            self._step(f"{name[0].title} {picture}: {name[1]}", expected_s)
+    def _start_passes(self, subject: Subject, picture: Picture, what: str, passes: float = 1.0) -> None:
+        """Tell the progress of a step; there may be more of them than expected."""
+        seconds = passes * expect_pass(subject, picture, self._settings, self._times)
+        kind = find_kind(subject, picture, self._times)
+        left_s = self._left_s.get((subject, picture), 0.0)
+        self._progress.forecast.expect(kind, max(0.0, seconds - left_s))
+        self._left_s[subject, picture] = max(0.0, left_s - seconds)
+        self._progress.start_step(f"{subject.title} {picture}: {what}", seconds, kind)
 
-        return Turns(functions, report=report)
-
-    def _tell_pass(self, subject: Subject, picture: Picture, what: str) -> None:
-        self._step(f"{subject.title} {picture}: {what}", pass_s(picture, self._settings))
+    def _leave_out(self, subjects: Sequence[Subject], pictures: Sequence[Picture]) -> None:
+        """Nothing more is done of these, whatever was expected."""
+        for subject, picture in product(subjects, pictures):
+            left_s = self._left_s.pop((subject, picture), 0.0)
+            self._progress.forecast.drop(find_kind(subject, picture, self._times), left_s)
 
     def _store_failure(self, subject: Subject, pictures: Sequence[Picture], error: Exception) -> None:
         """Store a failure for each picture and direction, unless the subject is worth another try alone."""
+        self._leave_out([subject], pictures)
         full = is_out_of_memory(error)
         if full and not self._alone:
             self._again[subject] = pictures[0]
@@ -161,7 +184,8 @@ class Profiler:
         )
 
 
-def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, folder: Path) -> list[LatencyRow]:
+def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, folder: Path,
+                   times: ProfileTimes) -> list[LatencyRow]:
     """Measure, showing progress, and store each row in ``folder``; returns the rows."""
     rows: list[LatencyRow] = []
 
@@ -169,8 +193,8 @@ def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, fold
         append_row(folder / f"{file_name(row.name)}.jsonl", row)
         rows.append(row)
 
-    with Progress(total_s(groups, settings)) as progress:
-        Profiler(settings, store, progress.start_step).run(groups)
+    with Progress(make_forecast(groups, settings, times)) as progress:
+        Profiler(settings, store, times, progress).run(groups)
     return rows
 
 

@@ -14,8 +14,8 @@ from bench.results.machines import find_machine, is_from
 from bench.runners.evaluate.plan import EvaluationPlan
 from bench.runners.machine import usable_cores
 from bench.runners.profile import ROUNDS
-from bench.runners.profile.expected import expect_profile_s
-from bench.variants import Variant, find_usual_weights, label_weights, load_variants
+from bench.runners.profile.expected import ProfileTimes, expect_profile_s
+from bench.variants import Variant, find_usual_weights, get_variant, label_weights, load_variants
 
 SHAPE = "x".join(map(str, USUAL_SHAPE))
 
@@ -50,11 +50,12 @@ def plan_profile(measured: Iterable[Variant], cases: Sequence[Case], device: str
         device: "cpu" or "cuda".
         threads: torch's; None for its default.
     """
-    names = [variant.name for variant in measured if not is_profiled(variant, cases)]
-    if not names:
+    pending = {variant.name: variant for variant in measured if not is_profiled(variant, cases)}
+    if not pending:
         return PlannedProfile()
-    expected_s = expect_profile_s(dict.fromkeys([BASE, *names]), cases, ROUNDS, device, threads or usable_cores())
-    return PlannedProfile(tuple(names), expected_s)
+    times = ProfileTimes(cases, device, threads or usable_cores())
+    in_turns = {BASE: get_variant(BASE), **pending}
+    return PlannedProfile(tuple(pending), expect_profile_s(in_turns.values(), times, ROUNDS))
 
 
 def list_measured_here(plan: EvaluationPlan) -> list[Variant]:
