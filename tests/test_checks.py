@@ -128,6 +128,25 @@ def test_nothing_runs_on_when_a_picture_is_done(fails: bool) -> None:
         assert done and done[0] <= time.monotonic()
 
 
+def test_a_process_that_is_told_to_end_does_not_wait() -> None:
+    told, may_end = threading.Event(), threading.Event()
+
+    def wait_long() -> float:
+        told.set()
+        may_end.wait(20)
+        return 39.0
+
+    def end() -> None:
+        told.wait(20)
+        raise SystemExit(1)
+
+    start = time.monotonic()
+    with pytest.raises(SystemExit), Checker(KnownCodec(DECODED), uses_torch=False) as checker:
+        checker.check_beside(end, make_coded(estimate_bits=wait_long))
+    assert time.monotonic() - start < 10
+    may_end.set()
+
+
 def test_its_thread_has_one_core_and_the_others_theirs() -> None:
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()

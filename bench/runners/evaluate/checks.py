@@ -54,7 +54,7 @@ class Checker:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)  # it is idle, unless this process was told to end
 
     def check_beside(self, score: Callable[[], T], coded: Coded) -> tuple[T, dict[str, Any]]:
         """Return what ``score`` gives, and fields of a row: sizes, rates, digests.
@@ -70,8 +70,10 @@ class Checker:
         start = time.perf_counter()
         try:
             score_given = score()
-        finally:
+        except Exception:
             wait([checking])
+            raise
+        wait([checking])
         self._scoring_s = time.perf_counter() - start
         return score_given, checking.result()
 
