@@ -149,6 +149,22 @@ def test_a_bare_payload_needs_its_codec(encoded: Path, tmp_path: Path, capsys: p
     np.testing.assert_array_equal(read_pixels("bare.png"), read_pixels("whole.png"))
 
 
+def test_a_file_says_that_it_is_exact(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert encode(folder, "a.lic", "--exact") == EXIT_DONE
+    envelope, payload = unpack_envelope((tmp_path / "a.lic").read_bytes())
+    codec = build_codec(choose_point("tiny", 0.01, exact=True))
+    assert envelope.exact and envelope.variant == "tiny" and payload == codec.encode(PIXELS).stream
+    assert decode("a.lic", "a.png") == EXIT_DONE
+    np.testing.assert_array_equal(read_pixels("a.png"), codec.decode(payload))
+
+    (tmp_path / "bare.bin").write_bytes(payload)
+    bare = ["--variant", "tiny", "--lambda", "0.01"]
+    assert decode("bare.bin", "bare.png", *bare) == EXIT_INCOMPLETE
+    assert "--exact" in capsys.readouterr().err
+    assert decode("bare.bin", "bare.png", *bare, "--exact") == EXIT_DONE
+    np.testing.assert_array_equal(read_pixels("bare.png"), read_pixels("a.png"))
+
+
 def test_weights_of_ones_own(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """They are given on both sides, in any layout; others are refused."""
     other = folder / "0.01.safetensors"
@@ -238,6 +254,7 @@ def test_decode_refuses(encoded: Path, tmp_path: Path, change, told: str, capsys
     ("there.png", (), "there.png is there already"),
     ("b.png", ("--variant", "other"), "coded with --variant tiny, not other"),
     ("b.png", ("--lambda", "0.02"), "coded with --lambda 0.01, not 0.02"),
+    ("b.png", ("--exact",), "was not coded with --exact"),
     ("b.png", ("--checkpoint", "none.pth"), "there is no checkpoint file none.pth"),
 ])
 def test_decode_refuses_options(encoded: Path, tmp_path: Path, output: str, more: tuple[str, ...], told: str,
@@ -281,4 +298,12 @@ def test_latents_that_differ_give_no_picture(folder: Path, encoded: Path, tmp_pa
     encoded.write_bytes(rewrite(encoded, weights=own))
     assert decode(encoded, "b.png") == EXIT_INCOMPLETE
     assert f"{encoded} does not decode here: " in capsys.readouterr().err
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_a_file_that_claims_to_be_exact_gives_no_picture(encoded: Path, tmp_path: Path,
+                                                         capsys: pytest.CaptureFixture) -> None:
+    encoded.write_bytes(rewrite(encoded, exact=True))
+    assert decode(encoded, "b.png") == EXIT_INCOMPLETE
+    assert "coded with one that is not" in capsys.readouterr().err
     assert not (tmp_path / "b.png").exists()

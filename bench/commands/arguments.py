@@ -91,6 +91,9 @@ def add_weights_arguments(group: Group, required: bool) -> None:
     group.add_argument("--lambda", dest="lambda_", type=float, metavar="λ",
                        help="its rate point (default: by the name of --checkpoint)")
     group.add_argument("--checkpoint", metavar="FILE", help="weights of your own (default: where variants.yaml says)")
+    group.add_argument("--exact", action="store_true",
+                       help="in the exact configuration, whose latents other machines decode alike (docs/exact.md)"
+                            + ("" if required else ", for a file that does not say"))
 
 
 def add_output_arguments(group: Group, metavar: str, what: str) -> None:

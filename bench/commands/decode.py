@@ -83,15 +83,17 @@ def _choose_codec(args: argparse.Namespace, name: str, envelope: Envelope | None
             raise ConfigurationError(
                 f"{name} is no file of `python -m bench encode`",
                 "a bare payload, as `evaluate --keep-streams` keeps it, needs --variant and --lambda")
-        return choose_point(args.variant, args.lambda_, args.checkpoint)
+        return choose_point(args.variant, args.lambda_, args.checkpoint, exact=args.exact)
 
+    hint = "leave --variant, --lambda and --exact out: the file says them"
     told = {"--variant": (args.variant, envelope.variant), "--lambda": (args.lambda_, envelope.lambda_)}
     for option, (given, coded) in told.items():
         if given not in (None, coded):
-            raise ConfigurationError(f"{name} was coded with {option} {coded}, not {given}",
-                                     "leave --variant and --lambda out: the file says them")
+            raise ConfigurationError(f"{name} was coded with {option} {coded}, not {given}", hint)
+    if args.exact and not envelope.exact:
+        raise ConfigurationError(f"{name} was not coded with --exact", hint)
     try:
-        return choose_point(envelope.variant, envelope.lambda_, args.checkpoint)
+        return choose_point(envelope.variant, envelope.lambda_, args.checkpoint, exact=envelope.exact)
     except BenchError as error:
         raise ConfigurationError(f"{name} was coded with {envelope.variant} at λ {envelope.lambda_:g}, "
                                  f"which can't be had here: {error}") from error

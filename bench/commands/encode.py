@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         BenchError: anything of it can't be read, built, coded or written; nothing is written then.
     """
     with open_output(args.output, args.force) as write:
-        spec = choose_point(args.variant, args.lambda_, args.checkpoint)
+        spec = choose_point(args.variant, args.lambda_, args.checkpoint, exact=args.exact)
         image = _read_picture(args.image)
         codec = build_codec_here(args, spec)
         encoding = codec.encode(image)
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
         payload = encoding.stream
         lambda_ = cast(float, spec.point_settings["lambda"])
-        envelope = pack_envelope(spec.name, lambda_, False, codec.weights_digest, payload)
+        envelope = pack_envelope(args.variant, lambda_, args.exact, codec.weights_digest, payload)
         write(envelope + payload)
         height, width = image.shape[:2]
         print(f"{name_input(args.image)}: {width}x{height}, {describe_codec(spec)}")

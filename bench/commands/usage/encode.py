@@ -5,10 +5,12 @@ a checksum. Rates are of the payload alone, over the picture's pixels; the envel
 coded as they are stored: 8-bit RGB, without colour profile and orientation.
 
 The file is decoded once here before it is written, which also gives its PSNR: one that does not decode to the encoder's
-own picture, but for one level that floating-point sums may differ by, is not written.
+own picture, but for one level that floating-point sums may differ by, is not written. On another machine floating-point
+sums differ too, and a file may be refused there; one that was coded with --exact is not.
 
 Examples:
   python -m bench encode kodim01.png --variant hpcm_base --lambda 0.013 -o kodim01.lic
+  python -m bench encode kodim01.png --variant hpcm_base --lambda 0.013 --exact -o kodim01.lic
   python -m bench encode kodim01.png --variant hpcm_base --lambda 0.013 --checkpoint my.pth -o kodim01.lic
   cat kodim01.png | python -m bench encode - --variant hpcm_base_mini --lambda 0.013 -o - > kodim01.lic
 
