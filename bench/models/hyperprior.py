@@ -242,11 +242,13 @@ class HyperpriorCodec(ImageCodec, nn.Module):
         y_hat = self.code_latents(self.hyper_synthesis(z_symbols + self.means_hyper), quantiser)
 
         # Coding waits for the symbols: only once all other work of a GPU is queued.
-        z_stream = rans.encode(z_symbols.flatten(), self._z_rows(z_symbols.shape[2:].numel()), self.tables("z"))
         symbols, scales = torch.cat(quantiser.symbols, dim=1), torch.cat(quantiser.scales, dim=1)
+        z_coded, y_coded = (part.flatten().to("cpu", torch.int32) for part in (z_symbols, symbols))
+        z_stream = rans.encode(z_coded, self._z_rows(z_symbols.shape[2:].numel()), self.tables("z"))
+
         agreement = agree(scales, self.scale_table, quantiser.choices) if self.exact else Agreement()
         rows = scale_index(scales, self.levels(agreement))
-        y_stream = rans.encode(symbols.flatten(), rows.flatten(), self.tables("y"))
+        y_stream = rans.encode(y_coded, rows.flatten(), self.tables("y"))
         if self.exact:
             y_stream = bytes(agreement) + y_stream
 
@@ -257,7 +259,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
         return EncodedImage({"y": y_stream, "z": z_stream}, tuple(z_symbols.shape[2:]),
                             lambda: self.reconstruct(y_hat), estimate_bits,
-                            latents_crc=update_crc(update_crc(0, z_symbols), symbols))
+                            latents_crc=update_crc(update_crc(0, z_coded), y_coded))
 
     def levels(self, agreement: Agreement) -> Tensor:
         """Return the scales that index the tables of y, (rows,), in an exact model as the file's encoder shifted them.
