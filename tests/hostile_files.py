@@ -11,6 +11,7 @@ import time
 from binascii import crc_hqx
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from bench.codecs.base import CODECS, build_codec
 from bench.common.errors import CodecError
 
 CRC_BYTES = 2
-KINDS = ("flip", "burst", "cut", "insert", "delete", "zeros", "ones", "move", "append", "number", "number", "number")
+KINDS = ("flip", "agreed", "burst", "cut", "insert", "delete", "zeros", "ones", "move", "append",
+         *("number",) * 3)
 SAME, OWN, RAW, WRONG = "same picture", "the suite's own error", "another error", "wrong picture"
 
 
@@ -57,6 +59,9 @@ def damage(content: bytes, random: np.random.Generator) -> tuple[str, bytes]:
     start, length = int(random.integers(end)), int(random.integers(1, 5))
     kind = str(random.choice(KINDS))
     match kind:
+        case "agreed":  # where an exact file's first stream begins
+            start = 10 + int(random.integers(8))
+            part[start] = int(random.integers(256))
         case "number":
             part[:] = change_number(content, random)
         case "flip":
@@ -106,11 +111,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variants", nargs="+")
     parser.add_argument("-n", type=int, default=40)
+    parser.add_argument("--exact", action="store_true")
     arguments = parser.parse_args()
     from tiny_models import picture as make_picture
 
     for name in arguments.variants:
         spec = next(spec for spec in CODECS.get("learned").default_specs() if spec.name == name)
+        if arguments.exact:
+            spec = replace(spec, settings={**spec.settings, "exact": True})
         codec, image = build_codec(spec), make_picture(192, 128)
         stream = codec.encode(image).stream
         expected = codec.decode(stream)

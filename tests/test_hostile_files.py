@@ -71,6 +71,22 @@ def test_damaged_files_with_a_right_crc_are_errors_of_the_suites_own(native, num
     assert count_outcomes(LearnedCodec(tiny_model(), "cpu"), number, picture(70, 50)) == {OWN: number}
 
 
+def test_damaged_files_of_an_exact_model_too() -> None:
+    assert count_outcomes(LearnedCodec(tiny_model(), "cpu", exact=True), 60, picture(70, 50)) == {OWN: 60}
+
+
+def test_what_an_exact_encoder_decided_is_checked() -> None:
+    codec = LearnedCodec(tiny_model(), "cpu", exact=True)
+    stream = codec.encode(picture(40, 30)).stream
+    assert codec.decode_checked(stream).checked
+    contents = container.unpack_file(stream, codec._tag())
+    y_stream, z_stream = contents.streams
+    for byte in {*range(256)} - {y_stream[0]}:
+        changed = contents._replace(streams=(bytes([byte]) + y_stream[1:], z_stream))
+        with pytest.raises(CodecError):
+            codec.decode(container.pack_file(changed, codec._tag()))
+
+
 @pytest.mark.parametrize("name", ["compressai:bmshj2018-factorized", "compressai:mbt2018-mean", "compressai:mbt2018"])
 @pytest.mark.parametrize("native", ["1", "0"])
 def test_damaged_files_of_compressais_models_too(name: str, native, small: None, monkeypatch) -> None:

@@ -14,7 +14,7 @@ from tiny_models import TINY, tiny_model, write_variants
 
 from bench.cli import main
 from bench.codecs.learned_codec import LearnedCodec
-from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, CodecError, ConfigurationError
 from bench.common.hashing import digest_json
 from bench.models import create_model
 from bench.results.latency_rows import DECODE, ENCODE, OUT_OF_MEMORY, LatencyRow
@@ -250,6 +250,9 @@ def test_what_counts_as_out_of_memory():
     host = RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to")
     for error in (MemoryError(), torch.OutOfMemoryError("full"), host):
         assert is_out_of_memory(error)
+        wrapped = CodecError("the model can't decode this file")
+        wrapped.__cause__ = error
+        assert is_out_of_memory(wrapped)
     for error in (RuntimeError("shapes differ"), ValueError("can't allocate memory")):
         assert not is_out_of_memory(error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
@@ -248,9 +249,8 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
         agreement = agree(scales, self.scale_table, quantiser.choices) if self.exact else Agreement()
         rows = scale_index(scales, self.levels(agreement))
-        y_stream = rans.encode(y_coded, rows.flatten(), self.tables("y"))
-        if self.exact:
-            y_stream = bytes(agreement) + y_stream
+        agreed = bytes(agreement) if self.exact else b""
+        y_stream = agreed + rans.encode(y_coded, rows.flatten(), self.tables("y"))
 
         @torch.no_grad()
         def estimate_bits() -> float:
@@ -259,7 +259,7 @@ class HyperpriorCodec(ImageCodec, nn.Module):
 
         return EncodedImage({"y": y_stream, "z": z_stream}, tuple(z_symbols.shape[2:]),
                             lambda: self.reconstruct(y_hat), estimate_bits,
-                            latents_crc=update_crc(update_crc(0, z_coded), y_coded))
+                            latents_crc=update_crc(update_crc(crc32(agreed), z_coded), y_coded))
 
     def levels(self, agreement: Agreement) -> Tensor:
         """Return the scales that index the tables of y, (rows,), in an exact model as the file's encoder shifted them.
@@ -278,19 +278,21 @@ class HyperpriorCodec(ImageCodec, nn.Module):
             shape: (height, width) of the hyper-latents.
 
         Returns:
-            Latents in the shape of ``to_code(y)``, and the CRC-32 of the symbols of z, then y.
+            Latents in the shape of ``to_code(y)``, and the CRC-32 of what an exact model's encoder decided, the symbols
+            of z, then those of y.
 
         Raises:
             StreamError: a stream ends too early or too late, or is damaged.
         """
         height, width = shape
-        agreement, y_stream = split_agreement(y_stream) if self.exact else (Agreement(), y_stream)
+        agreement, y_coded = split_agreement(y_stream) if self.exact else (Agreement(), y_stream)
         decoder = rans.Decoder(z_stream, self.tables("z"))
         z_symbols = decoder.decode(self._z_rows(height * width))
         decoder.finish()  # so that a wrong size is found here, before anything is made of it
 
         z_hat = z_symbols.to(self.means_hyper).view(1, self.N, height, width) + self.means_hyper
-        reader = Reader(y_stream, self.tables("y"), self.levels(agreement), update_crc(0, z_symbols), agreement.slots)
+        crc = update_crc(crc32(y_stream[: len(y_stream) - len(y_coded)]), z_symbols)
+        reader = Reader(y_coded, self.tables("y"), self.levels(agreement), crc, agreement.slots)
         y_hat = self.code_latents(self.hyper_synthesis(z_hat), reader)
         reader.finish()
         return y_hat, reader.crc
