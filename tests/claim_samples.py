@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.claims.catalogue import Claim
-from bench.claims.result import Change, ClaimsResult, Judgement, PairComparison
+from bench.claims.change import Change
+from bench.claims.result import ClaimsResult, Judgement, PairComparison
 from bench.curves.rd_curve import Points, RDCurve, average_points
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.reports.claims.report import assemble_claims

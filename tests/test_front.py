@@ -20,12 +20,12 @@ from scipy.interpolate import PchipInterpolator
 from test_report import make_rows, store
 
 from bench.claims.catalogue import load_claims
+from bench.claims.change import Change
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
 from bench.reports.front.answer import (
     CLASSICAL,
     Answer,
-    AnswerChange,
     AnswerDataset,
     AnswerRow,
     BDRate,
@@ -301,7 +301,7 @@ class TestTerminal:
         assert "cpu: new, 768x512, synthetic weights (HPCM-Large); cpu: old, 768x512, synthetic weights (all" in flat
 
     def test_changes_are_listed_worse_first_and_by_codec(self, answer):
-        changes = tuple(AnswerChange(kind="rate", what=what, before="1", after="2", worse=worse, reason="images",
+        changes = tuple(Change(kind="rate", what=what, before="1", after="2", worse=worse, reason="images",
                                      codec=what) for what, worse in (("webp", False), ("jpeg", True)))
         changed = replace(answer, changes=changes, compared=True)
         shown = format_changes(changed)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.claims.change import Change
 from bench.claims.judgement import judge_results
-from bench.claims.result import MINIATURE, Change, ClaimsResult
+from bench.claims.result import MINIATURE, ClaimsResult
 from bench.claims.state import (
     CostState,
     CurveState,

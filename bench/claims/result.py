@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.claims.catalogue import Claim
+from bench.claims.change import Change
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.statistics.estimates import Estimate
 
@@ -121,28 +122,6 @@ class PairComparison:
     share_improved: float | None = None
     remarks: tuple[str, ...] = ()
     miniature: bool = False
-
-
-@dataclass(frozen=True)
-class Change:
-    """A difference from the accepted state.
-
-    Attributes:
-        kind: "rate", "quality", "encode time", "decode time", "memory", "parameters", "operations", "verdict" or
-            "row vanished".
-        what: variant and dataset, or variant, direction and shape, or the claim.
-        worse: it got worse beyond its uncertainty; otherwise better.
-        reason: names the term that moved: rate or quality, which images, which stage.
-        codec: name of the codec or variant that changed; empty where all did.
-    """
-
-    kind: str
-    what: str
-    before: str
-    after: str
-    worse: bool
-    reason: str
-    codec: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import itemgetter
 
+from bench.claims.change import Change
 from bench.claims.judgement import is_marked
-from bench.claims.result import Change, ClaimsResult, Judgement
+from bench.claims.result import ClaimsResult, Judgement
 from bench.common.text import format_count
 from bench.metrics.statistics.verdicts import REFUTED, REPRODUCED, SUPPORTED, VERDICTS
 from bench.reports.claims.tables import MINIATURES, claim_columns

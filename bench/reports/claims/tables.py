@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 from bench.claims.catalogue import MEASURED, PREDICTED
+from bench.claims.change import Change
 from bench.claims.judgement import is_marked
-from bench.claims.result import Change, ClaimsResult, Interval, Judgement, PairComparison
+from bench.claims.result import ClaimsResult, Interval, Judgement, PairComparison
 from bench.common.text import format_count
 from bench.metrics.statistics.verdicts import VERDICTS
 from bench.reports.claims.text import (

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from bench.claims.change import Change
 from bench.common.errors import BenchError
 from bench.common.files import file_name, reading
 from bench.results.machines import OR, Machine
@@ -167,18 +168,6 @@ class AnswerClaim(Entry, frozen=True, kw_only=True):
     interval: str = ""
 
 
-class AnswerChange(Entry, frozen=True, kw_only=True):
-    """What got better or worse beyond its uncertainty since the accepted state; ``codec`` is empty for all of them."""
-
-    kind: Name
-    what: str
-    before: str
-    after: str
-    worse: bool
-    reason: str
-    codec: str = ""
-
-
 class Answer(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,
              tag_field="schema", tag=1):
     """Everything that the front page and the terminal say.
@@ -192,7 +181,7 @@ class Answer(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     datasets: tuple[AnswerDataset, ...]
     rows: tuple[AnswerRow, ...]
     claims: tuple[AnswerClaim, ...]
-    changes: tuple[AnswerChange, ...]
+    changes: tuple[Change, ...]
     compared: bool
 
     def to_bytes(self) -> bytes:
@@ -223,11 +212,11 @@ class Answer(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_un
         return [dataset for dataset in self.datasets if dataset.benchmark] or list(self.datasets)
 
     @property
-    def worse(self) -> tuple[AnswerChange, ...]:
+    def worse(self) -> tuple[Change, ...]:
         """The changes for the worse."""
         return tuple(change for change in self.changes if change.worse)
 
-    def choose_changes(self, codecs: Collection[str]) -> list[AnswerChange]:
+    def choose_changes(self, codecs: Collection[str]) -> list[Change]:
         """Return the changes of these codecs, and of what all have in common; all where none are named."""
         return [change for change in self.changes if not codecs or change.codec in (*codecs, "")]
 

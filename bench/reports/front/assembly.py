@@ -10,7 +10,7 @@ from bench.reports.front.answer import CLASSICAL, Answer, AnswerClaim, AnswerRow
 from bench.reports.front.costs import find_costs
 from bench.reports.front.elsewhere import Configuration, find_elsewhere
 from bench.reports.front.rates import describe_dataset, find_rates, list_datasets
-from bench.reports.front.verdicts import count_verdicts, describe_change, describe_judgement
+from bench.reports.front.verdicts import count_verdicts, describe_judgement
 from bench.reports.rate.curves import LEARNED
 from bench.results.labels import label_codecs, mark_miniature
 from bench.results.rows import Row
@@ -41,7 +41,7 @@ def make_answer(results: StoredResults, own: bool = False) -> Answer:
     rows = tuple(_make_row(row, rates, costs, elsewhere, claims) for row in _list_codecs(results, stored, variants))
     known = tuple(row for row in rows if row.rates or row.costs or row.elsewhere or not row.miniature)
     return Answer(datasets=tuple(datasets), rows=known, claims=claims,
-                  changes=tuple(map(describe_change, judged.changes)), compared=bool(judged.compared))
+                  changes=judged.changes, compared=bool(judged.compared))
 
 
 def _list_codecs(results: StoredResults, datasets: Iterable[str],

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from bench.reports.front.answer import CLASSICAL, Answer, AnswerChange, AnswerDataset, AnswerRow, Cost, choose_cost
+from bench.claims.change import Change
+from bench.reports.front.answer import CLASSICAL, Answer, AnswerDataset, AnswerRow, Cost, choose_cost
 from bench.reports.front.cells import (
     NO_BD_RATE,
     PUBLISHED_MARK,
@@ -28,7 +29,7 @@ RATE_NOTE = (f"BD-rate by PSNR (95 % over images, where single images of both ar
 SEED_NOTE = ("Intervals are over images alone. Another seed moves a miniature too: a set's report says by how much, "
              "and smaller differences say nothing about the variants.")
 CLAIMS_NOTE = "Claims: supported or reproduced / refuted / open."
-CHANGE_COLUMNS: tuple[Column[AnswerChange], ...] = (
+CHANGE_COLUMNS: tuple[Column[Change], ...] = (
     Column("effect", "Effect", of=lambda change: "worse" if change.worse else "better"),
     Column("kind", "What changed", of=attrgetter("kind")),
     Column("what", "Of", of=attrgetter("what")),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from bench.claims.result import MINIATURE, Change, Judgement
+from bench.claims.result import MINIATURE, Judgement
 from bench.reports.claims.text import Names, claimed_text, interval_text, measured_text, what_text
-from bench.reports.front.answer import AnswerChange, AnswerClaim, summarise_verdict
+from bench.reports.front.answer import AnswerClaim, summarise_verdict
 
 
 def describe_judgement(judgement: Judgement, names: Names) -> AnswerClaim:
@@ -24,9 +24,3 @@ def count_verdicts(claims: Iterable[AnswerClaim], codec: str) -> dict[str, int]:
     """Return how many claims about ``codec`` hold, are refuted, or neither, by the names of an answer's fields."""
     counts = Counter(summarise_verdict(claim.verdict) for claim in claims if claim.codec == codec)
     return {name: counts[name] for name in ("supported", "refuted", "open")}
-
-
-def describe_change(change: Change) -> AnswerChange:
-    """Return what an answer says of a change."""
-    return AnswerChange(kind=change.kind, what=change.what, before=change.before, after=change.after,
-                        worse=change.worse, reason=change.reason, codec=change.codec)

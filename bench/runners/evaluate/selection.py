@@ -67,6 +67,8 @@ def choose_codecs(codecs: Sequence[str], points: Sequence[str] = (), *, exact: b
     names = [name.removesuffix(EXACT_SUFFIX) for name in codecs] if exact else codecs
     for name, named in _expand(names, variants):
         line = ""
+        reason: str | None
+        new: list[CodecSpec]
         if exact and name in variants and (obstacle := explain_no_exact(variants[name].model)):
             new, reason = [], obstacle
         elif name in variants:
