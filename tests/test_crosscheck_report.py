@@ -152,7 +152,7 @@ class TestTables:
         rows = [*make_rows(images=IMAGES[:1]), *make_rows(name=CODECS[1], exact=True)]
         lines = lines_of(table_of(assemble_crosscheck("kodak", rows), "codecs"))
         assert [(line["codec"], line["exact_2_decodes"], line["default_2_decodes"]) for line in lines] == [
-            ("HPCM_BASE_MINI (miniature)", None, "too few tried"), ("rwkv_phase4_mini, exact", "yes", None)]
+            ("HPCM_BASE_MINI (miniature)", None, "too few tried"), ("RWKV_PHASE4_MINI, exact (miniature)", "yes", None)]
 
     def test_every_count(self, report):
         found = {(line["codec"], line["files_written"]): line for line in lines_of(table_of(report, "counts"))}

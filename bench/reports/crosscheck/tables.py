@@ -13,6 +13,7 @@ from bench.results.crosschecks import FAILED, IDENTICAL, LATENTS, OFF_BY_ONE, WR
 from bench.results.decoding_settings import SETTINGS, DecodingSetting, label_setting
 from bench.results.labels import label_codecs
 from bench.results.portability import (
+    EXACT_SUFFIX,
     FEWEST_FILES,
     FEWEST_SETTINGS,
     Portability,
@@ -89,7 +90,8 @@ def codecs_table(blocks: Sequence[Block], subject: str) -> Table:
     """A line for each codec: what its files came to elsewhere, ways of writing them side by side."""
     labels = label_codecs(row for block in blocks for row in block.rows)
     names = sorted({name_variant(row) for block in blocks for row in block.rows})
-    columns: list[Column[str]] = [Column("codec", "Codec", of=lambda name: labels.get(name, f"{name}, exact"))]
+    columns: list[Column[str]] = [
+        Column("codec", "Codec", of=lambda name: labels.get(name) or labels[name + EXACT_SUFFIX])]
     for block in blocks:
         columns += _portability_columns(block)
     notes = (DECODES_NOTE, "\"24/24\": files with identical latents under all other settings, of those tried; failed "
