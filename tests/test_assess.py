@@ -130,7 +130,7 @@ def test_a_folder_of_ones_own_changes_nothing_that_git_tracks(place: Path, capsy
     assert f"report: {local / 'index.html'}" in said and f"report: {place / 'reports' / 'index.html'}" in shared
     assert "On pictures, no BD-rate is known of WebP" in said and "pictures" not in shared
     page = (local / "README.md").read_text()
-    assert "](pictures/README.md)" in page and "](../README.md)" in page and "| WebP" in page
+    assert "](pictures/README.md)" in page and "](../README.md)" in page and "WebP" in page
     assert (local / "pictures" / "README.md").is_file() and "pictures" not in (place / "reports/README.md").read_text()
     assert {row.name for row in rows_of(place, "pictures")} == {"webp"}
 

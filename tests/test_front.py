@@ -286,6 +286,8 @@ class TestTerminal:
                           rates={"alone": replace(rate, versus_base=BDRate(percent=0.0))}))
         shown = format_answer(replace(answer, datasets=(alone,), rows=rows, claims=()), ["alone"], ["jpeg", "small"])
         assert "JPEG: measured, but there is nothing to compare with" in shown
+        bare = replace(alone, base_miniature="")
+        assert "BD-rate by" not in format_answer(replace(answer, datasets=(bare,), rows=rows[:1], claims=()), ["alone"])
         assert "saves" not in shown and "No claim is about" not in shown
 
     def test_unknown_names_are_passed_over(self, answer):
@@ -339,6 +341,7 @@ class TestOwnFolders:
         assert "WebP" in shown and "HPCM-Large" not in shown.partition(MINIATURES)[0]
 
         page = (written / LOCAL / "README.md").read_text()
+        assert "### Variants, full width" not in page and "no claim is about it." in page  # none was measured there
         (line,) = [line for line in page.splitlines() if line.startswith("| WebP")]
         assert "+30.00" in line and "| pictures vs VVenC" in page
         links = [link for link in re.findall(r"\]\(([^)#]+)\)", page) if not link.startswith("http")]

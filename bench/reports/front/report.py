@@ -38,8 +38,11 @@ def make_front_report(results: StoredResults, links: Sequence[Link], own: bool =
     """
     answer = results.derive(make_answer, own)
     miniatures = miniature_table(answer)
+    leading = [variant_table(answer), classical_table(answer)]
+    if own:  # where full-width codecs may be missing, or anything to compare with
+        leading = [table for table in leading if table.rows and len(table.columns) > 1]
     sections = (
-        Section("", tables=(variant_table(answer), classical_table(answer)),
+        Section("", tables=tuple(leading),
                 pictures=_choose_pictures(answer, results)),
         Section("Reports", links=tuple(links)),
         Section("Miniatures", tables=() if miniatures is None else (miniatures,)),
@@ -56,6 +59,9 @@ def make_front_report(results: StoredResults, links: Sequence[Link], own: bool =
 def state_answer(answer: Answer) -> str:
     """Return the answer in one sentence, on the first benchmark that knows any."""
     claims = [claim for claim in answer.claims if not claim.miniature]
+    if not any(dataset.benchmark for dataset in answer.datasets):
+        measured = {row.name for row in answer.rows if row.rates}
+        claims = [claim for claim in claims if claim.codec in measured]
     return make_sentence(answer.benchmarks, answer.rows, claims)
 
 

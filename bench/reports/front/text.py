@@ -154,7 +154,7 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
     """Say what the columns are and where costs were measured."""
     rates = [rate for row in rows for dataset in datasets if (rate := row.rates.get(dataset.name)) is not None]
     lines = []
-    if rates:
+    if rates and any(one.anchor or one.base or one.base_miniature for one in datasets):
         lines.append("BD-rate by PSNR in %, [95 % over images]; negative: fewer bits; "
                      f"{NO_BD_RATE}: too little quality in common.")
     if len(datasets) > 1:
