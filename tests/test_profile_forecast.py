@@ -12,10 +12,13 @@ from pathlib import Path
 
 import latency_samples
 import pytest
+import row_samples
 from test_forecast import FACTOR, largest_error
 from tiny_models import write_variants
 
 from bench.results.latency_selection import select_latency
+from bench.results.rows import Provenance
+from bench.results.store import Store
 from bench.runners.profile import ROUNDS
 from bench.runners.profile import run as profiling
 from bench.runners.profile.expected import FIRST_PASSES, MEMORY_PASSES, STAGE_PASSES, ProfileTimes, expect_profile_s
@@ -167,3 +170,18 @@ def test_a_variant_that_fails_leaves_nothing_to_do(run, monkeypatch: pytest.Monk
     monkeypatch.setattr(Simulated, "examine", fail)
     told = run(machine, KNOWN["both"])
     assert told[0][1] > 80 and told[-1][1] < 5
+
+
+@pytest.mark.parametrize("provenance", [Provenance(), Provenance(device="cpu: another")])
+def test_a_variant_that_was_just_evaluated_is_expected_to_take_as_long(run, tmp_path: Path,
+                                                                      provenance: Provenance) -> None:
+    """Here it takes six times as long as the baseline."""
+    for image in ("a.png", "b.png"):
+        Store(tmp_path).append(row_samples.row(image, "0.01", 1.0, 30.0, name="mine", encode_s=16.0, decode_s=24.0,
+                                               width=1000, height=1000, provenance=provenance))
+    base = [*latency_samples.both("hpcm_base", 1.4, 1.4)]
+    times = ProfileTimes(select_latency(base).cases, "cpu", 2, tmp_path)
+    assert times.expect_pass("mine", 0.4) == pytest.approx(8)
+    assert times.expect_pass("other", 0.4) == times.expect_pass("hpcm_base", 0.4) < 2
+    told = run(Machine(lambda now: 2.0, passes={"hpcm_base": 1.4, "mine": 8.4}), times)
+    assert largest_error(told, 0.1) < FACTOR

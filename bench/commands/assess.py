@@ -25,7 +25,8 @@ from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
 from bench.runners.evaluate.scope import Scope, choose_scope
 from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun, describe_missing
 from bench.runners.evaluate.summary import exit_code
-from bench.runners.machine import device_name, resolve_device
+from bench.runners.machine import device_name, resolve_device, usable_cores
+from bench.runners.profile.expected import ProfileTimes
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
 
 REPORTED = (RATE, LATENCY, CLAIMS, FRONT, LOCAL)  # kinds, in the order in which they are built
@@ -95,7 +96,8 @@ def _plan_profile(args: argparse.Namespace, plan: EvaluationPlan | None) -> Plan
     device = resolve_device(args.device)
     folder = latency_folder(args.results, device_name(device))
     cases = StoredResults(args.results).latencies(folder.name).cases
-    return plan_profile(measured, cases, device, args.threads)
+    times = ProfileTimes(cases, device, args.threads or usable_cores(), args.results)
+    return plan_profile(measured, cases, times)
 
 
 def _describe_plan(args: argparse.Namespace, scope: Scope, chosen: Chosen, profile: PlannedProfile) -> str:

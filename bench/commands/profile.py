@@ -79,7 +79,7 @@ def _read_times(args: argparse.Namespace, settings: Settings) -> ProfileTimes:
     """What a profile is expected to take, by what is stored of the device."""
     folder = latency_folder(args.results, device_name(settings.device))
     cases = StoredResults(args.results).latencies(folder.name).cases
-    return ProfileTimes(cases, settings.device, (settings.torch or {})["threads"])
+    return ProfileTimes(cases, settings.device, (settings.torch or {})["threads"], args.results)
 
 
 def _quieten_profiler() -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from statistics import mean, median
 
+from bench.common.files import file_name
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE, DEFAULT, USUAL_SHAPE, Case
+from bench.results.rows import Row
+from bench.results.store import read_rows
+from bench.runners.evaluate.known_times import ANY_POINT, KnownTimes, average_times, is_timed
 from bench.runners.forecast import ELSEWHERE, GUESSED, HERE, Kind
 from bench.runners.machine import usable_cores
 from bench.runners.profile.protocol import Protocol
@@ -27,14 +32,20 @@ BUILDING, PASSES = "building", "passes"  # families of work
 class ProfileTimes:
     """Seconds that the parts of a profile are expected to take, by earlier times of the device where there are any.
 
+    A variant without a profile is expected to take as long as when it was evaluated, else as long as the baseline.
+
     Args:
-        cases: stored ones of the device; a variant without any is expected to take as long as the baseline.
+        cases: stored ones of the device.
         device: "cpu" or "cuda".
         threads: torch's.
+        results: folder of stored rows; None knows of no evaluation.
     """
 
-    def __init__(self, cases: Iterable[Case], device: str, threads: int) -> None:
-        self._device, self._cores = device, min(8, threads, usable_cores())  # more hardly help one image
+    def __init__(self, cases: Iterable[Case], device: str, threads: int, results: Path | None = None) -> None:
+        self._device = device.partition(":")[0]
+        self._cores = min(8, threads, usable_cores())  # more hardly help one image
+        self._results = results
+        self._evaluated: dict[str, KnownTimes | None] = {}
         self._s_per_megapixel = {
             case.name: mean(median(row.samples_s) for row in case.measured_rows) / USUAL_MEGAPIXELS for case in cases
             if case.conditions.is_usual and case.configuration == DEFAULT and case.measured_rows}
@@ -46,6 +57,8 @@ class ProfileTimes:
 
     def expect_pass(self, name: str, megapixels: float) -> float:
         """Of one pass in one direction of a variant."""
+        if name not in self._s_per_megapixel and (evaluated := self._find_evaluated(name)):
+            return evaluated.expect_s(ANY_POINT, megapixels) / len(DIRECTIONS)
         known = self._s_per_megapixel.get(name) or self._s_per_megapixel.get(BASE)
         return (known or self._guess()) * megapixels
 
@@ -59,7 +72,19 @@ class ProfileTimes:
         """The kind that work on a variant is, called ``what``."""
         if name in self._s_per_megapixel:
             return Kind(what, family, HERE)
+        if evaluated := self._find_evaluated(name):
+            return Kind(what, family, evaluated.source)
         return Kind(what, family, ELSEWHERE if BASE in self._s_per_megapixel else GUESSED)
+
+    def _find_evaluated(self, name: str) -> KnownTimes | None:
+        """What rows of evaluations tell of a variant's encoding and decoding together, if there are any."""
+        if self._results is None:
+            return None
+        if name not in self._evaluated:
+            rows = [row for path in sorted(self._results.glob(f"*/{file_name(name)}.jsonl"))
+                    for row in read_rows(path, Row) if is_timed(row, self._device)]
+            self._evaluated[name] = average_times(rows, decodings=1.0) if rows else None
+        return self._evaluated[name]
 
     def _guess(self) -> float:
         if self._device != "cpu":

@@ -12,7 +12,6 @@ from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE, DEFAULT, USUAL_SHAPE, Case
 from bench.results.machines import find_machine, is_from
 from bench.runners.evaluate.plan import EvaluationPlan
-from bench.runners.machine import usable_cores
 from bench.runners.profile import ROUNDS
 from bench.runners.profile.expected import ProfileTimes, expect_profile_s
 from bench.variants import Variant, find_usual_weights, get_variant, label_weights, load_variants
@@ -41,19 +40,16 @@ class PlannedProfile:
                 f"time: about {format_duration(self.expected_s)} (--no-latency leaves it out)")
 
 
-def plan_profile(measured: Iterable[Variant], cases: Sequence[Case], device: str,
-                 threads: int | None) -> PlannedProfile:
+def plan_profile(measured: Iterable[Variant], cases: Sequence[Case], times: ProfileTimes) -> PlannedProfile:
     """Choose which variants of those measured here are profiled: those that are not yet.
 
     Args:
         cases: of latencies, stored of the device.
-        device: "cpu" or "cuda".
-        threads: torch's; None for its default.
+        times: what a profile is expected to take.
     """
     pending = {variant.name: variant for variant in measured if not is_profiled(variant, cases)}
     if not pending:
         return PlannedProfile()
-    times = ProfileTimes(cases, device, threads or usable_cores())
     in_turns = {BASE: get_variant(BASE), **pending}
     return PlannedProfile(tuple(pending), expect_profile_s(in_turns.values(), times, ROUNDS))
 
