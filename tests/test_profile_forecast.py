@@ -185,3 +185,10 @@ def test_a_variant_that_was_just_evaluated_is_expected_to_take_as_long(run, tmp_
     assert times.expect_pass("other", 0.4) == times.expect_pass("hpcm_base", 0.4) < 2
     told = run(Machine(lambda now: 2.0, passes={"hpcm_base": 1.4, "mine": 8.4}), times)
     assert largest_error(told, 0.1) < FACTOR
+
+
+@pytest.mark.parametrize("load", [3.0, 1.0, 0.4])
+def test_one_variant_whose_building_takes_a_third(run, load: float) -> None:
+    small = Settings("cpu", (Picture(256, 256),), protocol=Protocol(ROUNDS, least=ROUNDS), torch=SETTINGS.torch)
+    told = run(Machine(lambda now: load, passes={"hpcm_base": 3.0}), KNOWN["nothing"], small)
+    assert largest_error(told, 0.1) < FACTOR

@@ -74,7 +74,9 @@ class ProfileTimes:
             return Kind(what, family, HERE)
         if evaluated := self._find_evaluated(name):
             return Kind(what, family, evaluated.source)
-        return Kind(what, family, ELSEWHERE if BASE in self._s_per_megapixel else GUESSED)
+        if BASE in self._s_per_megapixel:
+            return Kind(what, family, ELSEWHERE)
+        return Kind(what, PASSES, GUESSED)  # building is mostly passes: one guess is as wrong for both
 
     def _find_evaluated(self, name: str) -> KnownTimes | None:
         """What rows of evaluations tell of a variant's encoding and decoding together, if there are any."""
