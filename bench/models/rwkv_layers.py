@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from bench.models.options import check_flags, check_positive, check_whole
 from bench.models.pointwise import Conv1x1
 from bench.operators import biwkv
+from bench.operators.depthwise import convolve_depthwise
 
 MERGED = "conv5x5_reparam.weight"
 
@@ -60,8 +61,10 @@ class OmniShift(nn.Module):
         """
         derive = torch.is_grad_enabled() or torch.compiler.is_compiling()
         kernel = self.kernel() if derive else self._keep_kernel()
-        shifted = F.conv2d(x.permute(0, 3, 1, 2), kernel, padding=2, groups=x.shape[3])
-        return shifted.permute(0, 2, 3, 1)
+        tokens = x.permute(0, 3, 1, 2)
+        if x.dtype == torch.float64 and not derive:
+            return convolve_depthwise(tokens, kernel, None).permute(0, 2, 3, 1)
+        return F.conv2d(tokens, kernel, padding=2, groups=x.shape[3]).permute(0, 2, 3, 1)
 
     def _keep_kernel(self) -> Tensor:
         """The merged kernel of the parts as they are, merged when one of them is another or was changed."""
