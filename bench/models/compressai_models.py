@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from compressai.entropy_models import EntropyBottleneck
-from compressai.models import CompressionModel
+from compressai.models import (
+    CompressionModel,
+    FactorizedPrior,
+    FactorizedPriorReLU,
+    MeanScaleHyperprior,
+    ScaleHyperprior,
+)
 from compressai.models.utils import remap_old_keys
 from compressai.zoo import load_state_dict
 from torch import Tensor, nn
 
-from bench.common.errors import CodecError
+from bench.common.errors import CodecError, ConfigurationError
 from bench.models.coding_tables import use_tables
 from bench.models.compressai_coders import record_coding
+from bench.models.exact import NO_EXACT
+from bench.models.exact_compressai import Edges, widen_networks
 from bench.models.image_codec import DecodedImage, EncodedImage, count_bits
 
+HYPERPRIORS = (FactorizedPrior, FactorizedPriorReLU, ScaleHyperprior, MeanScaleHyperprior)  # and less: no context model
 PADDING = 64  # CompressAI's own evaluation
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
 EXPECTED = ('compress(x) must return {"strings": one list a stream, each with one bytes object an image, '
@@ -43,6 +52,7 @@ class CompressAIAdapter(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = prepare(model)
+        self.edges: Edges | None = None  # of an exact model
         self.padding_multiple: int = self.model.padding_multiple
         self.hyper_stride: int | None = getattr(model, "hyper_stride", getattr(model, "downsampling_factor", None))
 
@@ -50,6 +60,20 @@ class CompressAIAdapter(nn.Module):
     def stream_tag(self) -> int:
         """A number that differs where the same weights read streams differently."""
         return getattr(self.model, "stream_tag", 0)
+
+    def make_exact(self) -> None:
+        """Compute what decides a row of the coder's tables in float64, see :mod:`bench.models.exact`.
+
+        Raises:
+            ConfigurationError: it is not one of CompressAI's hyperpriors without a context model.
+        """
+        if own := getattr(self.model, "make_exact", None):
+            own()
+            return
+        if type(self.model) not in HYPERPRIORS:
+            raise ConfigurationError(f"{type(self.model).__name__} has no exact configuration", NO_EXACT)
+        if hasattr(self.model, "h_s"):
+            self.edges = widen_networks(self.model, [self.model.h_s], self.model.g_s)
 
     def use_tables(self, version: int) -> None:
         """Build the coder's tables for files of a format version, see :func:`bench.models.coding_tables.use_tables`.
@@ -74,7 +98,11 @@ class CompressAIAdapter(nn.Module):
         """
         analysed = _Analysed(self.model)
         with analysed.remembered(), record_coding() as record:
-            streams, shape = _flat(self.model.compress(x))
+            code = partial(self.model.compress, x)
+            streams, shape = _flat(code() if self.edges is None else self.edges.settle(code))
+        latents_crc = record.latents_crc(streams)
+        if self.edges is not None:
+            streams = self.edges.write(streams)
         names = [f"y{number}" if len(streams) > 2 else "y" for number in range(len(streams))]
         if len(streams) > 1:
             names[-1] = "z"
@@ -93,7 +121,7 @@ class CompressAIAdapter(nn.Module):
             return None if image is None else image.clamp(0, 1)
 
         return EncodedImage(dict(zip(names, streams)), shape, lambda: self.decode_image(streams, shape).image,
-                            estimate_bits, expect, record.latents_crc(streams))
+                            estimate_bits, expect, latents_crc)
 
     @torch.no_grad()
     def decode_image(self, streams: Sequence[bytes], shape: Sequence[int]) -> DecodedImage:
@@ -109,6 +137,8 @@ class CompressAIAdapter(nn.Module):
         Raises:
             CodecError: the streams are not what the encoder wrote.
         """
+        if self.edges is not None:
+            streams = self.edges.read(streams)
         with record_coding() as record:
             decoded = self.model.decompress([[stream] for stream in streams], torch.Size(shape))
         return DecodedImage(decoded["x_hat"].clamp(0, 1), record.latents_crc(streams))

@@ -21,6 +21,8 @@ MARGIN = 1e-9  # relative; ten thousand times what was measured between settings
 STEP = 2.0**-20  # between shifts of the edges, relative: a thousand margins
 SHIFTS = 128
 MOST_SLOTS = 255
+NO_SHIFT = (f"with each of {SHIFTS} shifts of the tables' edges a scale lies on one",
+            "code the image without --exact, or in parts")
 NO_EXACT = "the models of this family have one; a model of your own needs a method make_exact(), see docs/exact.md"
 
 
@@ -96,8 +98,7 @@ def find_shift(scales: Tensor, table: Tensor) -> int:
         edges = shift_edges(table, shift)
         if torch.equal(scale_index(below, edges), scale_index(above, edges)):
             return shift
-    raise CodecError(f"with each of {SHIFTS} shifts of the tables' edges a scale lies on one",
-                     "code the image without exact, or in parts")
+    raise CodecError(*NO_SHIFT)
 
 
 def agree(scales: Tensor, table: Tensor, choices: Iterable[tuple[Tensor, Tensor]]) -> Agreement:

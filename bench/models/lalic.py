@@ -6,6 +6,7 @@ The entropy model is CompressAI's space-channel context model, with RWKV network
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from bench.models.compressai_coders import record_coding
 from bench.models.compressai_models import TABLES
+from bench.models.exact_compressai import Edges, widen_networks
 from bench.models.image_codec import DecodedImage, EncodedImage, ImageCodec, count_bits
 from bench.models.options import check_counts, check_positive, check_whole
 from bench.models.pointwise import Conv1x1
@@ -71,6 +73,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
     padding_multiple = 128  # as the published evaluation; hyper_stride would do
     rebuilt = (*TABLES, MERGED)
     native_operators = ("biwkv",)
+    edges: Edges | None = None  # of an exact model
 
     def __init__(
         self,
@@ -114,6 +117,14 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         })
         self.h_a, self.h_s = h_a, h_s  # published state dicts hold them a second time, after the codec's
 
+    def make_exact(self) -> None:
+        """Compute what decides a row of the coder's tables in float64, see :mod:`bench.models.exact`."""
+        y = self.latent_codec["y"]
+        groups = y.latent_codec.values()
+        networks = [self.h_s, *y.channel_context.values(), *(group.context_prediction for group in groups),
+                    *(group.entropy_parameters for group in groups)]
+        self.edges = widen_networks(self, networks, self.g_s)
+
     def _blocks(self, width: int, rate: float, number: int) -> list[nn.Module]:
         """Make ``number`` mixing blocks of one width and hidden rate."""
         return [PreNormBlock(width, rate, **self.block_options) for _ in range(number)]
@@ -153,16 +164,20 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         # Contiguous, as the decoder's latents are: convolutions round differently in another memory format.
         y = self.g_a(x).contiguous()
         with record_coding() as record:
-            coded = self.latent_codec.compress(y)
+            code = partial(self.latent_codec.compress, y)
+            coded = code() if self.edges is None else self.edges.settle(code)
         names = [*(f"y{number}" for number in range(2 * len(self.groups))), "z"]
 
         @torch.no_grad()
         def estimate_bits() -> float:
             return count_bits(self(x)["likelihoods"].values())
 
-        streams = {name: stream for name, [stream] in zip(names, coded["strings"])}
-        return EncodedImage(streams, tuple(coded["shape"]["hyper"]), lambda: self.reconstruct(coded["y_hat"]),
-                            estimate_bits, latents_crc=record.latents_crc(tuple(streams.values())))
+        written = tuple(stream for [stream] in coded["strings"])
+        latents_crc = record.latents_crc(written)
+        if self.edges is not None:
+            written = self.edges.write(written)
+        return EncodedImage(dict(zip(names, written)), tuple(coded["shape"]["hyper"]), lambda: self.reconstruct(coded["y_hat"]),
+                            estimate_bits, latents_crc=latents_crc)
 
     @torch.no_grad()
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> DecodedImage:
@@ -180,6 +195,8 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
             RuntimeError: as for ``encode_image``.
         """
         self._check_coding()
+        if self.edges is not None:
+            streams = self.edges.read(streams)
         height, width = shape
         latents = [(group, LATENTS_PER_HYPER * height, LATENTS_PER_HYPER * width) for group in self.groups]
         shapes = {"y": latents, "hyper": (height, width)}

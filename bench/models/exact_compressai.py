@@ -1,0 +1,132 @@
+"""The exact configuration of models that are built on CompressAI's entropy models, see :mod:`bench.models.exact`.
+
+CompressAI looks up rows while it codes, so an image is coded again with another shift of the edges where a scale is near
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import torch
+from compressai.entropy_models import GaussianConditional
+from torch import Tensor, nn
+
+from bench.common.errors import CodecError
+from bench.models.entropy import scale_index
+from bench.models.exact import MARGIN, NO_SHIFT, SHIFTS, Agreement, shift_edges, split_agreement
+from bench.models.exact_layers import replace_layers
+
+Coded = TypeVar("Coded")
+
+
+class Edges:
+    """The edges between rows that a model's entropy models share.
+
+    Attributes:
+        shift: their number.
+        is_clear: whether no scale was near one since they were shifted.
+    """
+
+    def __init__(self) -> None:
+        self.shift, self.is_clear = 0, True
+
+    def move(self, shift: int) -> None:
+        """Shift them.
+
+        Args:
+            shift: its number.
+        """
+        self.shift, self.is_clear = shift, True
+
+    def settle(self, code: Callable[[], Coded]) -> Coded:
+        """Code with the first shift at which no scale is near an edge.
+
+        Args:
+            code: codes an image.
+
+        Returns:
+            What it gave with that shift.
+
+        Raises:
+            CodecError: there is no such shift.
+        """
+        for shift in range(SHIFTS):
+            self.move(shift)
+            coded = code()
+            if self.is_clear:
+                return coded
+        raise CodecError(*NO_SHIFT)
+
+    def write(self, streams: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Put the shift before the first of an image's streams."""
+        first, *others = streams
+        return bytes(Agreement(self.shift)) + first, *others
+
+    def read(self, streams: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Shift the edges as the first of an image's streams says; returns the streams as they were coded.
+
+        Raises:
+            CodecError: it doesn't say so.
+        """
+        first, *others = streams
+        agreement, first = split_agreement(first)
+        self.move(agreement.shift)
+        return first, *others
+
+
+class ExactGaussian(GaussianConditional):
+    """CompressAI's Gaussian entropy model with edges that shift."""
+
+    edges: Edges
+
+    def build_indexes(self, scales: Tensor) -> Tensor:
+        """Look up the rows of scales: how many of all but the last entry are strictly smaller.
+
+        Args:
+            scales: float64, any shape.
+
+        Returns:
+            int32 in their shape.
+        """
+        if self.scale_bound > self.scale_table[0]:  # else what is below it has row 0 anyway
+            scales = torch.maximum(scales, self.scale_bound.double())
+        table = shift_edges(self.scale_table, self.edges.shift)
+        below, above = scale_index(scales * (1 - MARGIN), table), scale_index(scales * (1 + MARGIN), table)
+        self.edges.is_clear &= torch.equal(below, above)
+        return scale_index(scales, table).int()
+
+
+def widen_networks(model: nn.Module, networks: Iterable[nn.Module], synthesis: nn.Module) -> Edges:
+    """Compute in float64 what decides a row, and let the entropy models share their edges.
+
+    Args:
+        model: in place.
+        networks: which give scales and means, in it.
+        synthesis: stays float32.
+
+    Returns:
+        The edges.
+    """
+    for network in networks:
+        network.double()
+        replace_layers(network)
+        network.register_forward_pre_hook(_cast_to(torch.float64))
+    synthesis.register_forward_pre_hook(_cast_to(torch.float32))
+
+    edges = Edges()
+    for module in model.modules():
+        if type(module) is GaussianConditional:
+            module.__class__ = ExactGaussian
+            module.edges = edges
+    return edges
+
+
+def _cast_to(dtype: torch.dtype) -> Callable[[nn.Module, tuple], tuple]:
+    """A hook that gives a network its inputs in another precision."""
+
+    def cast(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(value.to(dtype) for value in inputs)
+
+    return cast
