@@ -15,15 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from bench.models import create_model
+from bench.models.compressai_models import CompressAIAdapter
 from bench.models.exact import make_exact
 
 OTHER_SETTINGS = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBILITY",
-                  "OMP_NUM_THREADS": "2"}
+                  "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def write_exact_file(path: Path, name: str, options: dict[str, Any], model: nn.Module, x: Tensor) -> Tensor:
     """Write an image coded by a model that is not exact yet, with the weights; returns its latents, decoded here."""
     state = {key: value.clone() for key, value in model.state_dict().items()}
+    model = adapt(model)
     make_exact(model)
     encoded = model.encode_image(x)
     streams = list(encoded.streams.values())
@@ -31,10 +33,16 @@ def write_exact_file(path: Path, name: str, options: dict[str, Any], model: nn.M
     return decode_latents(model, streams, encoded.shape)
 
 
+def adapt(model: nn.Module) -> Any:
+    """A model with the suite's interface."""
+    return model if hasattr(model, "encode_image") else CompressAIAdapter(model).eval()
+
+
 def decode_latents(model: Any, streams: list[bytes], shape: tuple[int, ...]) -> Tensor:
     """What a model makes of streams before synthesis, which comes first in a model's own names."""
     seen: list[Tensor] = []
-    synthesis = next(module for name, module in model.named_modules() if name in ("g_s", "g_s_weconv"))
+    names = ("g_s", "g_s_weconv", "model.g_s")
+    synthesis = next(module for name, module in model.named_modules() if name in names)
     hook = synthesis.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model.decode_image(streams, shape)
     hook.remove()
@@ -56,6 +64,7 @@ def _serve(folder: Path) -> None:
         file = torch.load(path)
         model = create_model(file["name"], **file["options"]).eval()
         model.load_state_dict(file["state"])
+        model = adapt(model)
         make_exact(model)
         torch.save(decode_latents(model, file["streams"], file["shape"]), path.with_suffix(".latents"))
 

@@ -41,7 +41,7 @@ def run(device: str, quick: bool = False, tell: benchmark.Tell = benchmark.tell_
         functions[direction] = code
         functions[f"{direction}, networks"] = partial(memory_given_back()(run_calls), calls[direction])
         functions[f"{direction}, memory kept"] = partial(run_calls, calls[direction])
-    timings = benchmark.time_together(functions, 3 if quick else 10, 10 if quick else 80, tell)
+    timings = benchmark.time_together(functions, 3 if quick else 10, 10 if quick else 45, tell)
 
     rows, ratios = [], []
     for direction in calls:

@@ -27,7 +27,7 @@ from bench.models.exact import NO_EXACT
 from bench.models.exact_compressai import Edges, widen_networks
 from bench.models.image_codec import DecodedImage, EncodedImage, count_bits
 
-HYPERPRIORS = (FactorizedPrior, FactorizedPriorReLU, ScaleHyperprior, MeanScaleHyperprior)  # and less: no context model
+HYPERPRIORS = (FactorizedPrior, FactorizedPriorReLU, ScaleHyperprior, MeanScaleHyperprior)  # without a context model
 PADDING = 64  # CompressAI's own evaluation
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
 EXPECTED = ('compress(x) must return {"strings": one list a stream, each with one bytes object an image, '

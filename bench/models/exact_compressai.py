@@ -1,7 +1,7 @@
 """The exact configuration of models that are built on CompressAI's entropy models, see :mod:`bench.models.exact`.
 
-CompressAI looks up rows while it codes, so an image is coded again with another shift of the edges where a scale is near
-one.
+CompressAI looks up rows while it codes, so an image is coded again with another shift of the edges where a scale is
+near one.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def widen_networks(model: nn.Module, networks: Iterable[nn.Module], synthesis: n
     for module in model.modules():
         if type(module) is GaussianConditional:
             module.__class__ = ExactGaussian
-            module.edges = edges
+            vars(module)["edges"] = edges
     return edges
 
 

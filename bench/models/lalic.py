@@ -176,8 +176,8 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         latents_crc = record.latents_crc(written)
         if self.edges is not None:
             written = self.edges.write(written)
-        return EncodedImage(dict(zip(names, written)), tuple(coded["shape"]["hyper"]), lambda: self.reconstruct(coded["y_hat"]),
-                            estimate_bits, latents_crc=latents_crc)
+        return EncodedImage(dict(zip(names, written)), tuple(coded["shape"]["hyper"]),
+                            lambda: self.reconstruct(coded["y_hat"]), estimate_bits, latents_crc=latents_crc)
 
     @torch.no_grad()
     def decode_image(self, streams: Sequence[bytes], shape: Iterable[int]) -> DecodedImage:
