@@ -21,6 +21,9 @@ from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, CodecErr
 from bench.datasets.images import PNG, WRITTEN, encode_rgb8
 from bench.runners.evaluate.selection import choose_point
 
+DRIFTED = ("the file is whole, and coded with these weights: most likely this machine adds floating-point numbers in "
+           "another order\n  than the encoder's; decode on one like it, or encode with --exact")
+
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb.
@@ -35,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         spec = _choose_codec(args, name, envelope)
         codec = build_codec_here(args, spec)
         _refuse_other_weights(name, envelope, spec, codec)
-        decoded = _decode(name, codec, payload)
+        decoded = _decode(name, codec, envelope, payload)
 
         write(encode_rgb8(decoded.pixels, kind))
         height, width = decoded.pixels.shape[:2]
@@ -106,8 +109,10 @@ def _refuse_other_weights(name: str, envelope: Envelope | None, spec: CodecSpec,
                          "name the file with the weights that it was coded with by --checkpoint")
 
 
-def _decode(name: str, codec: LearnedCodec, payload: bytes) -> Decoded:
+def _decode(name: str, codec: LearnedCodec, envelope: Envelope | None, payload: bytes) -> Decoded:
     try:
         return codec.decode_checked(payload)
     except CodecError as error:
-        raise CodecError(f"{name} does not decode here: {error}", exit_code=EXIT_INCOMPLETE) from error
+        drifted = envelope is not None and not envelope.exact  # of such a file all else was compared before
+        hint = DRIFTED if drifted else error.hint
+        raise CodecError(f"{name} does not decode here: {error.args[0]}", hint, EXIT_INCOMPLETE) from error
