@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("variants", nargs="+")
     parser.add_argument("-n", type=int, default=40)
     parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     from tiny_models import picture as make_picture
 
@@ -123,7 +124,7 @@ def main() -> None:
         stream = codec.encode(image).stream
         expected = codec.decode(stream)
         outcomes, words, slowest_s = Counter(), Counter(), 0.0
-        for _, file in damaged_files(stream, codec._tag(), arguments.n):
+        for _, file in damaged_files(stream, codec._tag(), arguments.n, arguments.seed):
             start = time.process_time()
             outcome, text = decode_damaged(codec, file, expected)
             slowest_s = max(slowest_s, time.process_time() - start)
