@@ -53,6 +53,15 @@ def test_lines_hold_their_variants_and_neither_the_baseline_nor_seeds():
         "rwkv": ["rwkv_phase1_mini", "rwkv_phase2_mini"], "weconv": ["weconv_phase1_mini"]}
 
 
+def test_exact_curves_are_drawn_where_nothing_else_is_there_of_their_variant():
+    names = ("hpcm_base_mini", "hpcm_base_mini_exact", "rwkv_phase1_mini", "rwkv_phase1_mini_exact",
+             "rwkv_phase2_mini_exact")
+    LABELS.update({name: name for name in names})
+    found = group_by_line(curves_of(miniatures(*names)))
+    assert {line: [curve.name for curve in curves] for line, curves in found.items()} == {
+        "rwkv": ["rwkv_phase1_mini", "rwkv_phase2_mini_exact"]}
+
+
 def test_panels_are_drawn_from_three_miniatures_with_a_baseline_on_and_leave_the_other_plots_readable():
     def figures(*names):
         rows = make_rows("vvenc") + miniatures(*names)

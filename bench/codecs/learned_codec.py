@@ -140,7 +140,8 @@ class LearnedCodec:
         if version > 1 and contents.checksum != self._checksum(contents, decoded.latents_crc):
             raise LatentsMismatch("the decoded latents are not those that were encoded: the weights are others, the"
                                   " file is damaged, or this machine computes otherwise than the encoder's",
-                                  "decode with the encoder's checkpoint, on a machine and with settings like its own")
+                                  "decode with the encoder's checkpoint, on a machine and with settings like its own;"
+                                  " what is coded with --exact decodes on any")
         pixels = self._pixels(decoded.image, contents.width, contents.height)
         return Decoded(pixels, decoded.latents_crc, checked=version > 1 and decoded.latents_crc is not None)
 

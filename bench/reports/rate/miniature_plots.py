@@ -23,6 +23,7 @@ from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import MEASURED, ReportCurve
 from bench.reports.rate.plots import convention_of
 from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, SEED_MINIATURES
+from bench.results.portability import EXACT_SUFFIX
 
 FEWEST = 3  # miniatures, below which the plots of all codecs show them well enough
 PANELS = Layout("panels", 10.5, 5.2, 7.5, 1, 200)
@@ -58,9 +59,14 @@ def find_miniatures(curves: Sequence[ReportCurve]) -> list[ReportCurve]:
 
 
 def group_by_line(curves: Sequence[ReportCurve]) -> dict[str, list[ReportCurve]]:
-    """Miniatures that are neither the baseline nor another seed of it, by the first word of their names."""
-    variants = [curve for curve in curves
-                if curve.name != BASE_MINIATURE and not SEED_MINIATURES.fullmatch(curve.name)]
+    """Miniatures that are neither the baseline nor another seed of it, by the first word of their names.
+
+    Exact ones are left out where they lie on their default configuration's curve, which is there.
+    """
+    names = {curve.name for curve in curves}
+    variants = [curve for curve in curves if curve.name != BASE_MINIATURE
+                and not SEED_MINIATURES.fullmatch(curve.name)
+                and not (curve.name.endswith(EXACT_SUFFIX) and curve.name.removesuffix(EXACT_SUFFIX) in names)]
     return group_records(sorted(variants, key=lambda curve: curve.name), lambda curve: curve.name.partition("_")[0])
 
 
