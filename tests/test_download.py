@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.common.errors import DatasetError
-from bench.datasets import download
+from bench.datasets import connections, download
 from bench.datasets.catalogue import Source
 from bench.datasets.download import Downloader, DownloadFailed
 
@@ -176,7 +176,7 @@ def test_failure_names_every_address_and_reason(server, tmp_path):
 
 def test_a_silent_host_is_given_up_soon_and_not_asked_again(tmp_path, monkeypatch):
     """A listener whose queue is full neither accepts nor refuses, as an unplugged network does."""
-    monkeypatch.setattr(download, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_S", 0.3)
     with socket.socket() as silent, socket.socket() as first, socket.socket() as second:
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -37,14 +38,20 @@ def fetch_missing(spec: DatasetSpec, folder: Path) -> None:
 def _fetch_images(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
     failures: list[DownloadFailed] = []
     for image in missing:
+        find_content_fault = partial(_find_image_fault, image) if image.sha256 is None else None
         try:
-            downloader.fetch(spec.image_sources(image), folder / image.name)
+            downloader.fetch(spec.image_sources(image), folder / image.name, find_content_fault)
         except DownloadFailed as failed:
             failures.append(failed)
             if len(failures) == FAILURES_BEFORE_GIVING_UP:
                 break
     if failures:
         raise _join_failures(failures)
+
+
+def _find_image_fault(image: ImageSpec, path: Path) -> str | None:
+    """Decode a new file that no hash vouches for; return why it is not the image."""
+    return inspect_image(image, path, decode=True).fault
 
 
 def _fetch_archive(spec: ArchiveSpec, missing: list[ImageSpec], folder: Path, downloader: Downloader) -> None:
@@ -87,7 +94,7 @@ def _unpack(spec: ArchiveSpec, missing: list[ImageSpec], archive: Path) -> None:
     folder = archive.parent
     try:
         parts = extract_files(archive, folder, limits, spec.members)
-        states = {part: inspect_image(wanted[part.name.removesuffix(".part")], part) for part in parts}
+        states = {part: inspect_image(wanted[part.name.removesuffix(".part")], part, decode=True) for part in parts}
         for state in states.values():
             if state.fault is not None:
                 raise ArchiveError(f"{archive}: '{state.spec.name}' {state.fault}")

@@ -74,13 +74,18 @@ def _convert(name: Path | str, image: Image.Image, header: bytes) -> np.ndarray:
     return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+def image_size(path: str | os.PathLike[str], decode: bool = False) -> tuple[int, int]:
     """Return (width, height) in pixels from the file's header.
+
+    Args:
+        decode: decode the pixels too, so that a damaged file is an error.
 
     Raises:
         ImageError: the file can't be read or is no image.
     """
     with _opened(Path(path)) as (image, _):
+        if decode:
+            image.load()
         return image.size
 
 

@@ -106,24 +106,28 @@ def find_copy(spec: DatasetSpec) -> Location | None:
     return best
 
 
-def inspect_image(spec: ImageSpec, path: Path) -> ImageState:
-    """Compare one file with what the catalogue knows of it."""
+def inspect_image(spec: ImageSpec, path: Path, decode: bool = False) -> ImageState:
+    """Compare one file with what the catalogue knows of it.
+
+    Args:
+        decode: where no hash is published, decode it as well, so that what is cut or damaged is seen.
+    """
     if not path.is_file():
         return ImageState(spec)
     try:
         sha256 = sha256_of(path)
     except OSError as error:
         return ImageState(spec, path, fault=error.strerror or str(error))
-    return ImageState(spec, path, sha256, _find_fault(spec, path, sha256))
+    return ImageState(spec, path, sha256, _find_fault(spec, path, sha256, decode))
 
 
-def _find_fault(spec: ImageSpec, path: Path, sha256: str) -> str | None:
+def _find_fault(spec: ImageSpec, path: Path, sha256: str, decode: bool) -> str | None:
     if spec.sha256 is not None:
         return None if sha256 == spec.sha256 else "its SHA-256 is another"
     if spec.size is not None and path.stat().st_size != spec.size:
         return f"has {path.stat().st_size} bytes, not {spec.size}"
     try:
-        width, height = image_size(path)
+        width, height = image_size(path, decode)
     except ImageError as error:
         return str(error).splitlines()[0]
     if spec.width is not None and (width, height) != (spec.width, spec.height):
