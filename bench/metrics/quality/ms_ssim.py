@@ -80,7 +80,7 @@ MS_SSIM = QualityMetric(
     curve_note="mean of the per-image −10 log10(1 − MS-SSIM); published curves known only as averages: of their mean "
                "MS-SSIM",
     curve_scale=QualityScale("ms_ssim_db", "MS-SSIM", "dB", digits=2,
-                      spellings=("ms-ssim-rgb-db", "ms-ssim-db-rgb", "ms-ssim-db")),
+                      spellings=("ms-ssim-db-rgb", "ms-ssim-rgb-db", "ms-ssim-db")),
     citation="Wang, Simoncelli and Bovik, Multiscale structural similarity, Asilomar 2003",
     requires=("pytorch_msssim",),
 )
