@@ -14,7 +14,7 @@ from bench.curves.rd_curve import Points, RDCurve
 from bench.reports.page.canvas import render_figure
 from bench.reports.page.figures import COLUMN, WIDE
 from bench.reports.rate.coverage import Coverage
-from bench.reports.rate.curves import ANCHOR, MEASURED, PUBLISHED, ReportCurve
+from bench.reports.rate.curves import ANCHOR, IMPORTED, MEASURED, PUBLISHED, ReportCurve
 from bench.reports.rate.plots import FULL_RATE_BPP, MOST_CURVES, find_low_rate_limit, plot_rd_curves, styles_of
 
 RATES = (0.1, 0.25, 0.5, 1.0)
@@ -157,3 +157,19 @@ def test_zoom_only_where_miniatures_fill_a_corner():
 def test_number_of_curves_is_limited():
     many = [make_curve(f"Codec {n}") for n in range(MOST_CURVES + 5)]
     assert plot(many).digest == plot(many[:MOST_CURVES]).digest
+
+
+@pytest.mark.parametrize("label", ["_ours (final)", "cost $5 or $6", r"$\frac", "two\nlines"])
+def test_any_label_is_in_the_legend(label):
+    figure = plot([*CURVES, make_curve(label, IMPORTED)])
+    drawn = []
+    render_figure(replace(figure, draw=lambda *arguments: drawn.append(figure.draw(*arguments)) or drawn[0]), WIDE)
+    shown = [text.get_text().strip("\u200a").replace(r"\$", "$") for text in drawn[0].legends[0].get_texts()]
+    assert " ".join(label.split()) in shown and len(shown) == len(CURVES) + 1
+
+
+def test_many_imported_curves_each_have_a_look():
+    curves = [make_curve(f"imported {number}", IMPORTED) for number in range(20)]
+    by_ssim = [replace(curve, metric="ms-ssim") for curve in curves[::-1]]
+    styles = styles_of([*curves[:8], *by_ssim])
+    assert len(styles) == 20 == len({(style.marker, style.line) for style in styles.values()})

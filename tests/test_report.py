@@ -26,7 +26,7 @@ from bench.reports.page.canvas import make_canvas
 from bench.reports.page.figures import Figure
 from bench.reports.page.pages import Report, Section
 from bench.reports.page.table import Column, Table
-from bench.reports.rate.curves import PUBLISHED, ReportCurve
+from bench.reports.rate.curves import IMPORTED, PUBLISHED, ReportCurve
 from bench.reports.rate.report import assemble_report, make_rate_report
 from bench.results.row_selection import select_rows
 from bench.results.rows import Provenance, Row
@@ -123,6 +123,15 @@ class TestBDRate:
         assert "covers only 3 images of the set" in cell(table, "WebP", "remarks")
         whole = table_of(report_of(make_rows("webp"), [other]), "bd_rate_vs_hpcm-base-mse")
         assert cell(whole, "WebP", "bd_rate_percent") is not None
+
+    def test_a_curve_that_does_not_say_how_many_images_shows_a_question_mark(self):
+        points = Points(tuple(np.geomspace(0.1, 2, 6)), {"psnr": tuple(np.linspace(27, 44.5, 6))})
+        data = RDCurve("kodak", "mine", "Mine (imported)", points)
+        report = report_of(make_rows("vvenc"), [ReportCurve(data, "psnr", IMPORTED)])
+        table = table_of(report, "bd_rate_vs_vvenc")
+        assert cell(table, "Mine (imported)", "images") is None
+        assert cell(table, "Mine (imported)", "bd_rate_percent") is not None
+        assert next(column for column in table.columns if column.key == "images").missing == "?"
 
     def test_identity_of_a_codec_with_one_missing_image(self):
         rows = make_rows("vvenc") + make_rows("webp", 0.8)

@@ -34,6 +34,21 @@ def make_canvas(layout: Layout, height: float | None = None) -> Canvas:
     return Canvas(figsize=(layout.width, height or layout.axes_height), dpi=layout.dpi, layout="constrained")
 
 
+def escape_label(text: str) -> str:
+    """Return a label as it must be given to matplotlib to be drawn as it is.
+
+    "$" would begin a formula there, and a legend leaves out what begins with "_": a hair space goes before it.
+
+    Args:
+        text: any label of a codec or a curve.
+
+    >>> escape_label("$mine"), escape_label("_ours") == "\\u200a_ours"
+    ('\\\\$mine', True)
+    """
+    shown = " ".join(text.split()).replace("$", r"\$")
+    return f"\u200a{shown}" if shown.startswith("_") else shown
+
+
 def render_figure(figure: Figure, layout: Layout, kind: str = "png") -> bytes:
     """Draw ``figure`` and return its file of one kind: "png", "svg" or "pdf"; the same data gives the same bytes."""
     settings: dict[Any, Any] = {

@@ -170,7 +170,7 @@ def _compare_leading(result: Comparison, metric: QualityMetric, anchor: ReportCu
     result.remarks += spread.warnings
     if quality.value is None and quality.reason != rate.reason:
         result.remarks.append(f"BD-{metric.label} N/A: {quality.reason}")
-    result.images = test.images or anchor.images
+    result.images = test.images
     result.bd_quality = quality.value
     result.overlap_percent = None if rate.overlap is None else 100 * rate.overlap
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -118,7 +120,8 @@ def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list
     """Return the VVC anchors of ``dataset``, default first, then the published codecs and the imported ones.
 
     Args:
-        total: images in the whole dataset, which averages without a stated number are taken to go over.
+        total: images in the whole dataset; averages that go over fewer are not of the whole. None for a folder of the
+            user's.
 
     Raises:
         BenchError: an imported file is damaged.
@@ -129,13 +132,22 @@ def reference_curves(dataset: str, results_dir: Path, total: int | None) -> list
         curves += _by_metric(load_anchor(dataset, anchor), anchor.label, ANCHOR, total, convention)
     for name, label in find_published(dataset).shown.items():
         curves += _by_metric(load_curve(dataset, name), f"{label} (published)", PUBLISHED, total)
-    for imported in read_imported(results_dir, dataset):
-        curves += _by_metric(imported, f"{imported.label} (imported)", IMPORTED, total)
+    for imported, label in _label_imported(read_imported(results_dir, dataset)):
+        curves += _by_metric(imported, label, IMPORTED, total)
     return curves
+
+
+def _label_imported(curves: Sequence[RDCurve]) -> list[tuple[RDCurve, str]]:
+    """Return each curve with its label, and with its name too where another has the same label."""
+    counts = Counter(curve.label for curve in curves)
+    names = {curve.name: f"{curve.label} [{curve.name}]" if counts[curve.label] > 1 else curve.label
+             for curve in curves}
+    return [(curve, f"{names[curve.name]} (imported)") for curve in curves]
 
 
 def _by_metric(data: RDCurve, label: str, origin: str, total: int | None, convention: str = "") -> list[ReportCurve]:
     parts = (convention or data.convention, data.source and f"source: {data.source}")
-    labelled = replace(data, label=label, images=data.images or total)
-    return [ReportCurve(labelled, metric.name, origin, source="; ".join(part for part in parts if part))
+    whole_set = None in (total, data.images) or data.images == total
+    return [ReportCurve(replace(data, label=label), metric.name, origin, whole_set,
+                        source="; ".join(part for part in parts if part))
             for metric in headline_metrics() if data.has(metric.name)]

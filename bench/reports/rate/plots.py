@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 
 from bench.common.text import format_count
 from bench.metrics.quality import METRICS
-from bench.reports.page.canvas import COLOURS, MARKERS, finish_axes, make_canvas
+from bench.reports.page.canvas import COLOURS, MARKERS, escape_label, finish_axes, make_canvas
 from bench.reports.page.figures import Figure, Layout
 from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import ANCHOR, MEASURED, ReportCurve
@@ -28,6 +28,7 @@ PUBLISHED_LOOKS = (
     ("#E69F00", "+", (0, (4, 1, 2, 1))),
 )
 
+Look = tuple[str, str, Any]
 MOST_CURVES = 14
 FULL_RATE_BPP = 2.0  # published curves end well below; JPEG's best qualities would squeeze the rest
 
@@ -80,13 +81,21 @@ def styles_of(curves: Sequence[ReportCurve]) -> dict[str, CurveStyle]:
     for label, (colour, marker) in zip(measured, pairs):
         again = any(style.colour == colour for style in styles.values())
         styles[label] = CurveStyle(colour, marker, "-", filled=not again)
-    for metric in dict.fromkeys(curve.metric for curve in curves):
-        others = [curve for curve in curves if curve.origin != MEASURED and curve.metric == metric]
-        for is_anchor, looks in ((True, ANCHOR_LOOKS), (False, PUBLISHED_LOOKS)):
-            labels = [curve.label for curve in others if (curve.origin == ANCHOR) == is_anchor]
-            for label, (colour, marker, line) in zip(labels, itertools.cycle(looks)):
-                styles.setdefault(label, CurveStyle(colour, marker, line, filled=False))
+
+    others = [curve for curve in curves if curve.origin != MEASURED]
+    for is_anchor, looks in ((True, ANCHOR_LOOKS), (False, PUBLISHED_LOOKS)):
+        labels = dict.fromkeys(curve.label for curve in others if (curve.origin == ANCHOR) == is_anchor)
+        for label, look in zip(labels, _vary_looks(looks)):
+            styles.setdefault(label, CurveStyle(*look, filled=False))
     return styles
+
+
+def _vary_looks(looks: Sequence[Look]) -> Iterator[Look]:
+    """Yield ``looks``, then their colours with each other's markers, then also with each other's lines."""
+    colours, markers, lines = zip(*looks)
+    count = len(looks)
+    for line, marker, index in itertools.product(range(count), repeat=3):
+        yield colours[index], markers[(index + marker) % count], lines[(index + line) % count]
 
 
 def find_low_rate_limit(curves: Sequence[ReportCurve]) -> float | None:
@@ -148,7 +157,7 @@ def _draw_curve(axes: Axes, curve: DrawnCurve, layout: Layout) -> None:
     order = 3 if curve.measured else 2
     style = curve.style
     axes.plot(
-        curve.rate, curve.quality, label=curve.label, color=style.colour, linestyle=style.line,
+        curve.rate, curve.quality, label=escape_label(curve.label), color=style.colour, linestyle=style.line,
         marker=style.marker or None, linewidth=1.4 if stands_out else 1.0,
         markersize=layout.font * 0.5,
         markerfacecolor=style.colour if style.filled else "white", markeredgewidth=0.8,
