@@ -17,9 +17,9 @@ RATES = {"q1": 0.2, "q2": 0.4, "q3": 0.8, "q4": 1.6, "q5": 3.2}
 def row(image: str, point: str, bpp: float, psnr: float | None, name: str = "jpeg", **values) -> Row:
     series = digest_json({"name": name, "point": point})
     return Row(key=digest_json({"series": series, "image": image}), series=series, status=OK, dataset="kodak",
-               image=image, image_sha256=image, codec="jpeg", name=name, label=name.upper(), point=point,
+               image=image, codec="jpeg", name=name, label=name.upper(), point=point,
                bpp=bpp, measured_at="2026-01-01T00:00:00Z",
-               **{**quality_of(psnr=psnr, ms_ssim=1 - 1 / psnr if psnr else None), **values})
+               **{"image_sha256": image, **quality_of(psnr=psnr, ms_ssim=1 - 1 / psnr if psnr else None), **values})
 
 
 def quality_of(**values: float | None) -> dict[str, Any]:

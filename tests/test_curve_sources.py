@@ -138,8 +138,8 @@ def test_different_image_counts_are_a_warning():
 
 def test_an_altered_image_is_not_paired_with_values_of_the_true_one():
     true = average_rows(rows_of())
-    altered = average_rows([replace_row(row, image_verified=False) if row.image == "0.png" else row
-                            for row in rows_of()])
+    altered = average_rows([replace_row(row, image_verified=False, image_sha256="other")
+                            if row.image == "0.png" else row for row in rows_of()])
     first, second, warnings = align_curves(true, altered, "psnr")
     assert first.images == second.images == 2
     assert any("2 of 4 images" in warning for warning in warnings)

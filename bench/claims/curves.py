@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bench.claims.result import MINIATURE
-from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import find_published, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import NoCommonImage, average_rows
@@ -112,15 +111,3 @@ def find_fault(curve: RDCurve, rows: Sequence[Row]) -> str:
     if (curve.images or 0) < total:
         return f"{curve.label} covers {curve.images} of the {total} images of {curve.dataset}"
     return ""
-
-
-def list_shared_images(first: RDCurve, second: RDCurve, metric: str) -> list[str]:
-    """Images of which both curves know ``metric``.
-
-    Raises:
-        BenchError: single images are known of both, but none is in both.
-    """
-    own, other = first.images_with(metric), second.images_with(metric)
-    if own and other and not own & other:
-        raise BenchError(f"{first.label} and {second.label} were measured on different images")
-    return sorted(own & other)

@@ -11,11 +11,12 @@ import numpy as np
 import scipy
 
 from bench.claims.catalogue import CODECS, Claim
-from bench.claims.curves import Curves, Measured, list_shared_images
+from bench.claims.curves import Curves, Measured
 from bench.claims.result import MINIATURE, Finding, PairComparison
 from bench.common.errors import BenchError
 from bench.common.text import format_number
 from bench.curves.anchors.check import TOLERANCE_POINTS
+from bench.curves.pairing import average_over_shared_images
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
 from bench.metrics.rate.curves import Curve
@@ -134,6 +135,7 @@ class RateFindings:
         if not anchor_curve.per_image:
             return self._compare_averages(question, anchor_curve, test_curve, blank)
         try:
+            anchor_curve, test_curve = average_over_shared_images(anchor_curve, test_curve, question.metric)
             found = self._resample(question, anchor_curve, test_curve, MEASURES[question.claim.metric])
         except (BenchError, ValueError) as error:
             return replace(blank, fault=str(error))
@@ -153,7 +155,7 @@ class RateFindings:
         metric = question.metric
         key = (question.dataset, anchor.name, test.name, metric, measure)
         if key not in self._bootstraps:
-            images = list_shared_images(anchor, test, metric)
+            images = sorted(anchor.images_with(metric))
             self._bootstraps[key] = paired_bd_bootstrap(
                 *anchor.stack_images(images, metric), *test.stack_images(images, metric), measure=measure)
         return self._bootstraps[key]
@@ -167,7 +169,7 @@ class RateFindings:
         single = found.per_image
         self._keep_pair(
             question, anchor, test, found.averaged.value, found,
-            images=tuple(list_shared_images(anchor, test, question.metric)),
+            images=tuple(sorted(anchor.images_with(question.metric))),
             per_image_percent=tuple(found.per_image_values.tolist()), interval=found.averaged.interval(),
             per_image_mean_percent=None if single is None else single.value,
             per_image_interval=None if single is None else single.interval(),

@@ -9,7 +9,8 @@ from tabulate import tabulate
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.text import format_number
-from bench.curves.rd_curve import RDCurve, average_over_shared_images
+from bench.curves.pairing import average_over_shared_images
+from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import read_source
 from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
 from bench.metrics.quality import METRICS
@@ -52,20 +53,16 @@ def align_curves(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, 
     """Return both curves averaged over the images they share, where single images are known, and warnings.
 
     Raises:
-        ConfigurationError: single images are known and none is in both.
+        NoSharedImages: single images are known, and none or too few are in both.
     """
-    aligned = average_over_shared_images(anchor, test, metric)
-    if aligned is None:
-        raise ConfigurationError(f"{anchor.label} and {test.label} have no image in common")
+    first, second = average_over_shared_images(anchor, test, metric)
     warnings = []
     if anchor.dataset and test.dataset and anchor.dataset != test.dataset:
         warnings.append(f"different datasets: {anchor.label} on {anchor.dataset}, {test.label} on {test.dataset}; "
                         "the number mixes codecs with images")
-    everything = anchor.images_with(metric) | test.images_with(metric)
-    shared = anchor.images_with(metric) & test.images_with(metric)
-    if shared and shared != everything:
-        warnings.append(f"over the {len(shared)} of {len(everything)} images that both have")
-    first, second = aligned
+    own, other, shared = (len(curve.images_with(metric)) for curve in (anchor, test, first))
+    if own and other and not own == other == shared:
+        warnings.append(f"over the {shared} of {own + other - shared} images that both have")
     if first.images and second.images and first.images != second.images:
         warnings.append(f"averages over different images: {first.label} {first.images}, "
                         f"{second.label} {second.images}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,6 +89,13 @@ class Points:
         )
 
 
+class Content(NamedTuple):
+    """What a picture is told by: the SHA-256 of its pixels, and that of its file; None where not known."""
+
+    pixels_sha256: str | None
+    file_sha256: str | None
+
+
 @dataclass(frozen=True)
 class RDCurve:
     """Points averaged over a dataset, with their provenance: published, imported, or measured here.
@@ -102,6 +109,7 @@ class RDCurve:
         source: address or document that the values are from.
         meta: everything else that the file says (convention, QPs, cautions).
         per_image: image to its points, in the order of ``points``; empty where not known.
+        contents: image to what it is told by, whatever it is called; empty where only names are known.
         images: how many images the averages go over; None where the source does not say.
         remarks: what a reader has to know about these averages.
     """
@@ -114,6 +122,7 @@ class RDCurve:
     source: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
     per_image: Mapping[str, Points] = field(default_factory=dict)
+    contents: Mapping[str, Content] = field(default_factory=dict)
     images: int | None = None
     remarks: tuple[str, ...] = ()
 
@@ -231,26 +240,6 @@ def average_points(members: Sequence[Points]) -> Points:
         curve_quality=_drop_unknown(on_curve), encode_s=_average_columns([member.encode_s for member in members]),
         decode_s=_average_columns([member.decode_s for member in members]),
     )
-
-
-def average_over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RDCurve, RDCurve] | None:
-    """Return both curves averaged over the images that both know ``metric`` of.
-
-    Args:
-        first, second: of one dataset.
-        metric: a name in ``METRICS``.
-
-    Returns:
-        Both curves, as they are where one of them is known only as averages; None where they share no image.
-
-    Raises:
-        ConfigurationError: no such metric.
-    """
-    own, other = first.images_with(metric), second.images_with(metric)
-    if not (own and other):
-        return first, second
-    shared = own & other
-    return (first.over(shared), second.over(shared)) if shared else None
 
 
 def _average_columns(columns: Sequence[Values | None]) -> Values | None:

@@ -10,7 +10,7 @@ from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
 from bench.curves.anchors.compressai_json import read_json
 from bench.curves.anchors.csv_points import read_csv
-from bench.curves.rd_curve import Points, RDCurve, Values, average_points
+from bench.curves.rd_curve import Content, Points, RDCurve, Values, average_points
 from bench.metrics.quality import METRICS, QualityMetric
 from bench.metrics.rate.curves import MINIMUM_POINTS
 from bench.results.machines import describe_mixture
@@ -96,8 +96,8 @@ def average_choices(choices: Sequence[Choice], metrics: Sequence[str] = ("psnr",
         ConfigurationError: there is no such metric.
     """
     scales = [METRICS.get(metric) for metric in metrics]
-    measured = {choice.point: {_name_for_pairing(row): row for row in choice.rows if _is_measured(row, scales)}
-                for choice in choices}
+    measured = name_pictures({choice.point: [row for row in choice.rows if _is_measured(row, scales)]
+                              for choice in choices})
     points, images, remarks = choose_common_images(measured)
     if not images:
         name = f"{choices[0].name}: " if choices else ""
@@ -109,11 +109,13 @@ def average_choices(choices: Sequence[Choice], metrics: Sequence[str] = ("psnr",
     if mixture:
         remarks.append(mixture)
     per_image = dict(zip(images, _collect_points(by_point)))
+    contents = {image: Content(row.pixels_sha256, row.image_sha256) for image, row in zip(images, by_point[0])}
     first = choices[0].rows[0]
     return RDCurve(
         dataset=first.dataset, name=first.name, label=first.label, points=average_points(list(per_image.values())),
         description=f"{first.label} ({first.codec}), measured by this suite; rate points {', '.join(points)}",
-        source="measured by this suite", per_image=per_image, images=len(images), remarks=tuple(remarks),
+        source="measured by this suite", per_image=per_image, contents=contents, images=len(images),
+        remarks=tuple(remarks),
         meta={"metric_convention": _state_convention(metrics), "images": images, "points": points},
     )
 
@@ -129,9 +131,27 @@ def _is_measured(row: Row, metrics: Sequence[QualityMetric]) -> bool:
                for metric in metrics)
 
 
-def _name_for_pairing(row: Row) -> str:
-    """The name under which an image is paired with other curves' values; an altered one pairs with nothing."""
-    return f"{row.image} (altered)" if row.image_verified is False else row.image
+def name_pictures(rows: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Row]]:
+    """Return the rows of each rate point by the name of their picture, which is one name for one content.
+
+    A picture that was measured under several names has the first one; one that has a name of another has its content
+    beside it. An altered one of a set is called so: it must not be paired with values that are known by name alone.
+
+    Args:
+        rows: of each rate point.
+    """
+    pixels = {row.image_sha256: row.pixels_sha256 for members in rows.values() for row in members if row.pixels_sha256}
+    names: dict[str, str] = {}
+    named: dict[str, dict[str, Row]] = {}
+    for point, members in rows.items():
+        named[point] = {}
+        for row in members:
+            content = row.pixels_sha256 or pixels.get(row.image_sha256) or row.image_sha256
+            if content not in names:
+                name = f"{row.image} (altered)" if row.image_verified is False else row.image
+                names[content] = f"{name} ({content[:8]})" if name in names.values() else name
+            named[point][names[content]] = row
+    return named
 
 
 def choose_common_images(measured: Mapping[str, Collection[str]]) -> tuple[list[str], list[str], list[str]]:

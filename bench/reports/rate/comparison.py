@@ -10,7 +10,7 @@ import numpy as np
 
 from bench import metrics
 from bench.common.text import format_count
-from bench.curves.rd_curve import average_over_shared_images
+from bench.curves.pairing import NoSharedImages, average_over_shared_images
 from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.metrics.statistics.bootstrap import RATE, bd_of_curves, paired_bd_bootstrap
 from bench.reports.rate.curves import ReportCurve
@@ -100,9 +100,10 @@ def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
 def align_curves(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
     """Return both curves as averages over the same images, or the reason why that can't be done."""
     if anchor.knows_images and test.knows_images:
-        shared = average_over_shared_images(anchor.data, test.data, anchor.metric)
-        if shared is None:
-            return "no image in common with the anchor"
+        try:
+            shared = average_over_shared_images(anchor.data, test.data, anchor.metric)
+        except NoSharedImages as lack:
+            return str(lack).partition("\n")[0]
         return anchor.over_data(shared[0]), test.over_data(shared[1])
 
     for curve, other in ((test, anchor), (anchor, test)):
