@@ -1,11 +1,16 @@
 """Archives that are hostile or damaged: nothing is written outside, nothing unwanted, nothing too large."""
 
+import gzip
 import io
+import resource
 import stat
 import tarfile
+import time
 import zipfile
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.common.errors import BenchError
 from bench.datasets.archives import ArchiveError, extract_files
@@ -149,3 +154,68 @@ def test_an_encrypted_zip_is_refused(tmp_path):
     archive.write_bytes(data)
     with pytest.raises(ArchiveError, match="encrypted"):
         unpack(archive, tmp_path)
+
+
+def header(kind, size, name="a.png"):
+    """A member's header, as tarfile writes it, with a size of our choice."""
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.size = kind, size
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+RECORDS = b"5 a=\n" * (1 << 20)
+GIGABYTES = bytes(1 << 22)  # of zeros, which is all that is there of them
+FLOODS = {
+    "long name": header(tarfile.GNUTYPE_LONGNAME, 1 << 34) + GIGABYTES,
+    "long link": header(tarfile.GNUTYPE_LONGLINK, 1 << 60) + GIGABYTES,
+    "pax": header(tarfile.XHDTYPE, len(RECORDS)) + RECORDS,
+    "pax for all": header(tarfile.XGLTYPE, 1 << 15) + RECORDS[:1 << 15],
+    "many pax": (header(tarfile.XHDTYPE, 1 << 15) + RECORDS[:1 << 15] + header(tarfile.REGTYPE, 0)) * 600,
+    "many long names": (header(tarfile.GNUTYPE_LONGNAME, 512) + b"x" * 512) * 5000,
+    "sparse": header(tarfile.GNUTYPE_SPARSE, 0) + GIGABYTES,
+    "large": header(tarfile.REGTYPE, 1 << 62) + GIGABYTES,
+    "many": header(tarfile.REGTYPE, 0, "other") * 10_000,
+    "backwards": header(tarfile.REGTYPE, -1024) * 3,
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("before", [b"", header(tarfile.REGTYPE, 1, "b.png") + bytes(512)])
+def test_what_a_tar_announces_is_bounded_before_it_is_read(tmp_path, monkeypatch, kind, pack, before):
+    monkeypatch.setattr("bench.datasets.archives.MAX_MEMBERS", 5000)
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(pack(before + FLOODS[kind]))
+    started, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ArchiveError, match=str(archive)):
+        unpack(archive, tmp_path)
+    assert time.process_time() - started < 8
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 200_000  # KiB
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"x/a.png", b"\0/a.png"), (b"x/a.png", b"x/a.\0ng"),
+                                          (b"x/a.png", b"x/a.pn\0")])
+def test_a_nul_in_a_zips_name_names_nothing(tmp_path, old, new):
+    archive = make_zip(tmp_path / "a.zip", [("x/a.png", b"bad"), ("b.png", b"good")])
+    archive.write_bytes(archive.read_bytes().replace(old, new))
+    assert unpack(archive, tmp_path) == {"b.png.part": b"good"}
+
+
+WHOLE = {"zip": make_zip, "w": make_tar, "w:gz": make_tar, "w:bz2": make_tar, "w:xz": make_tar}
+
+
+@pytest.mark.parametrize("mode", WHOLE)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=4),
+       end=st.floats(0.5, 1))
+def test_damaged_archives_give_wanted_files_or_an_error_that_names_them(tmp_path_factory, mode, places, end):
+    folder = tmp_path_factory.mktemp("damaged")
+    archive = WHOLE[mode](folder / "archive", GOOD, *([] if mode == "zip" else [mode]))
+    content = bytearray(archive.read_bytes())
+    for place, value in places:
+        content[int(place * len(content))] = value
+    archive.write_bytes(content[: int(end * len(content))])
+    try:
+        assert set(unpack(archive, folder)) <= {"a.png.part", "b.png.part"}
+    except ArchiveError as error:
+        assert str(archive) in str(error)
