@@ -2,7 +2,9 @@
 
 import os
 import struct
+import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,7 +159,7 @@ def test_animated_images_are_refused(tmp_path, picture):
     first, second = Image.fromarray(picture), Image.fromarray(255 - picture)
     for name in ("a.png", "a.tif", "a.webp"):
         first.save(tmp_path / name, save_all=True, append_images=[second])
-        refused(tmp_path / name, "2")
+        refused(tmp_path / name, "several pages")
 
 
 def test_every_truncation_of_a_png_is_refused(tmp_path, picture):
@@ -204,17 +206,88 @@ def test_unreadable_file_is_refused(tmp_path, picture):
     refused(path, "Permission denied")
 
 
-@pytest.mark.parametrize("side", [10_000, 60_000])
+@pytest.mark.parametrize("side", [12_000, 60_000])
 def test_decompression_bomb_is_refused(tmp_path, side):
     path = tmp_path / "bomb.png"
-    path.write_bytes(_promised(side))
+    path.write_bytes(_promised(side, side))
     refused(path, "pixels")
 
 
-def _promised(side):
-    """Return a small PNG whose header promises ``side`` x ``side`` pixels."""
+def _tiff(width, height, pages=1, compression=1):
+    """Return a TIFF whose pages all have the same 16 grey samples, however many are promised."""
+    data = bytearray(b"II*\0" + struct.pack("<I", 24) + bytes(range(16)))
+    for page in range(pages):
+        entries = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, compression), (262, 3, 1), (273, 4, 8),
+                   (277, 3, 1), (278, 4, height), (279, 4, 16)]
+        data += struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", tag, kind, 1, value)
+                                                           for tag, kind, value in entries)
+        data += struct.pack("<I", len(data) + 4 if page < pages - 1 else 0)
+    return bytes(data)
+
+
+def _webp(width, height):
+    """Return a lossless WebP's header."""
+    data = b"\x2f" + struct.pack("<I", width - 1 | height - 1 << 14) + bytes(100)
+    return b"RIFF" + struct.pack("<I", 12 + len(data)) + b"WEBPVP8L" + struct.pack("<I", len(data)) + data
+
+
+@pytest.mark.parametrize("content", [
+    _tiff(60_000, 60_000), _tiff(60_000, 60_000, compression=8), _tiff(12_000, 12_000), _tiff(2**32 - 1, 2**32 - 1),
+    _webp(16_383, 16_383), _webp(16_384, 16_384), b"P6 60000 60000 255\n" + bytes(99),
+])
+def test_other_bombs_are_refused_by_what_they_announce(content):
+    started = time.process_time()
+    with pytest.raises(ImageError, match="bomb: has more than 134,217,728 pixels"):
+        decode_rgb8(content, "bomb")
+    assert time.process_time() - started < 1
+
+
+def test_pictures_of_8k_are_read(tmp_path):
+    for width, height in ((7680, 4320), (8192, 8192), (16_384, 8192)):
+        with pytest.raises(ImageError, match="truncated or damaged"):  # as far as the samples, of which there are few
+            decode_rgb8(b"P5 %d %d 255\n" % (width, height) + bytes(99), "picture")
+    (tmp_path / "a.png").write_bytes(_promised(7680, 4320))
+    assert image_size(tmp_path / "a.png") == (7680, 4320)
+
+
+def test_pages_of_a_tiff_are_not_counted_one_by_one():
+    assert decode_rgb8(_tiff(4, 4), "one page")[..., 0].ravel().tolist() == list(range(16))
+    started = time.process_time()
+    with pytest.raises(ImageError, match="several pages"):
+        decode_rgb8(_tiff(4, 4, pages=30_000), "pages")
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("kind, data", [
+    (b"zTXt", b"key\0\0" + zlib.compress(bytes(1 << 25))), (b"iCCP", b"name\0\0" + zlib.compress(bytes(1 << 25))),
+    (b"iTXt", b"key\0\1\0\0\0" + zlib.compress(bytes(1 << 25))), (b"tEXt", b"key\0" + b"x" * (1 << 21)),
+    (b"tEXt", b"transparency\0" + b"x"), (b"zTXt", b"key\0\7"), (b"eXIf", b"none"), (b"tEXt", b""),
+])
+def test_metadata_of_a_png_is_passed_over(kind, data):
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    content = png(2, 1, 8, RGB, bytes(range(6)), chunk)
+    behind = png(2, 1, 8, RGB, bytes(range(6)))
+    for file in (content, behind[:-12] + chunk + behind[-12:]):
+        assert decode_rgb8(file, "picture").ravel().tolist() == list(range(6))
+        with pytest.raises(ImageError, match="truncated"):
+            decode_rgb8(file[:-13], "picture")
+
+
+LARGE_METADATA = Path(__file__).parents[2] / "shared" / "cases" / "08-large-metadata"
+
+
+@pytest.mark.skipif(not LARGE_METADATA.is_dir(), reason="no shared/cases here")
+@pytest.mark.parametrize("name", ["plain.png", "big-xmp.png", "big-icc.png"])
+def test_pictures_with_a_megabyte_of_metadata_are_intact(name, monkeypatch):
+    monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_CHUNK", 1 << 28)  # as which Pillow itself reads them
+    with Image.open(LARGE_METADATA / name) as image:
+        np.testing.assert_array_equal(read_rgb8(LARGE_METADATA / name), np.asarray(image))
+
+
+def _promised(width, height):
+    """Return a small PNG whose header promises ``width`` x ``height`` pixels."""
     data = bytearray(png(1, 1, 8, GREY, b"\0"))
-    data[16:24] = struct.pack(">II", side, side)
+    data[16:24] = struct.pack(">II", width, height)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     return bytes(data)
 

@@ -26,7 +26,11 @@ PNG = "PNG"
 WRITTEN = {".png": PNG, ".ppm": "PPM", ".pnm": "PPM", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
 _EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TIFF_BITS_PER_SAMPLE = 258
+MAX_PIXELS = 1 << 27  # of a picture, by its header: four of 8K, 16384x8192
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow warns above, and refuses above twice as many before it decodes
 _HEADER_BYTES = 4096  # of a file, enough for the depth of its samples
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_METADATA = frozenset({b"iCCP", b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
 _PNG_END = b"\xaeB`\x82"  # checksum of the last chunk, IEND, which Pillow leaves unread
 
 
@@ -96,12 +100,13 @@ def _opened(path: Path | str, content: BinaryIO | None = None) -> Iterator[tuple
     Whatever Pillow raises on it inside the block becomes an ImageError, which calls it ``path``.
     """
     try:
-        with content or open(path, "rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            header = stream.read(_HEADER_BYTES)
+        with content or open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow tells of large pictures and of odd metadata
+            header = file.read(_HEADER_BYTES)
             if not header:
                 raise ImageError(f"{path}: is empty (0 bytes)", "fetch or copy it again")
-            stream.seek(0)
+            file.seek(0)
+            stream = _drop_metadata(file) if header.startswith(_PNG_START) else file
             with Image.open(stream, formats=FORMATS) as image:
                 image.verify()  # a PNG's checksums: decoding alone overlooks damage behind the last row
                 if image.format == "PNG" and stream.read(4) != _PNG_END:
@@ -114,8 +119,8 @@ def _opened(path: Path | str, content: BinaryIO | None = None) -> Iterator[tuple
     except Image.UnidentifiedImageError:
         raise ImageError(f"{path}: is not an image of a known format, or its header is damaged",
                          f"known formats: {', '.join(FORMATS)}") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ImageError(f"{path}: has more than {Image.MAX_IMAGE_PIXELS:,} pixels", "crop it") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: has more than {MAX_PIXELS:,} pixels", "crop it") from None
     except MemoryError:
         raise ImageError(f"{path}: does not fit into memory", "crop it") from None
     except Exception as error:  # decoders raise many kinds on damaged files
@@ -125,16 +130,43 @@ def _opened(path: Path | str, content: BinaryIO | None = None) -> Iterator[tuple
                          "fetch or copy it again") from None
 
 
+def _drop_metadata(file: BinaryIO) -> BinaryIO:
+    """Return a PNG file without profiles and texts.
+
+    Pillow unpacks them, refuses the picture for a large one, and takes a text called "transparency" for the chunk.
+    """
+    content = memoryview(file.read())
+    kept, start, kind = [content[:len(_PNG_START)]], len(_PNG_START), b""
+    while start < len(content) and kind != b"IEND":
+        end = start + 12 + int.from_bytes(content[start:start + 4], "big")  # length, kind, data, checksum
+        kind = bytes(content[start + 4:start + 8])
+        if kind not in _PNG_METADATA or end > len(content):
+            kept.append(content[start:end])
+        start = end
+    return io.BytesIO(b"".join([*kept, content[start:]]))
+
+
 def _refuse_unsupported(path: Path | str, image: Image.Image, header: bytes) -> None:
     """Raise an ImageError for what can't become 8-bit RGB without loss."""
-    if (pages := getattr(image, "n_frames", 1)) > 1:
-        raise ImageError(f"{path}: is animated or has several pages ({pages})", "keep one frame")
+    if _has_second_page(image):
+        raise ImageError(f"{path}: is animated or has several pages", "keep one frame")
     deep = image.mode.startswith(("I", "F"))
     if deep or _bits_per_sample(image, header) > 8:
         raise ImageError(f"{path}: has more than 8 bits per sample",
                          "convert it to 8 bits yourself, so that the rounding is your choice")
     if image.mode not in _EIGHT_BIT_MODES:
         raise ImageError(f"{path}: is {image.mode}, not RGB", "convert it to 8-bit RGB")
+
+
+def _has_second_page(image: Image.Image) -> bool:
+    """Whether there is another picture in the file; of a TIFF, ``n_frames`` would read them all."""
+    if not isinstance(image, TiffImageFile):
+        return getattr(image, "n_frames", 1) > 1
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
 def _bits_per_sample(image: Image.Image, header: bytes) -> int:
