@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -25,15 +26,21 @@ def write_picture(path: Path, seed: int) -> np.ndarray:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths of the files that are decoded."""
     seen: list[str] = []
-    read = pictures.read_rgb8
-    monkeypatch.setattr(pictures, "read_rgb8", lambda path: (seen.append(Path(path).name), read(path))[1])
+    decode = pictures.decode_rgb8
+    monkeypatch.setattr(pictures, "decode_rgb8",
+                        lambda content, name: (seen.append(Path(name).name), decode(content, name))[1])
     return seen
+
+
+def name_image(path: Path) -> UnitImage:
+    return UnitImage(path.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def test_each_file_is_decoded_once_and_what_was_written_into_it_is_gone(tmp_path: Path, reads: list[str]) -> None:
     kept = Pictures()
-    images = [UnitImage(f"{number}.png", str(tmp_path / f"{number}.png"), f"{number}") for number in range(3)]
-    wanted = [write_picture(Path(image.path), number) for number, image in enumerate(images)]
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    wanted = [write_picture(path, number) for number, path in enumerate(paths)]
+    images = [name_image(path) for path in paths]
     for _ in range(3):
         for image, pixels in zip(images, wanted):
             given = kept.read(image)
@@ -42,21 +49,24 @@ def test_each_file_is_decoded_once_and_what_was_written_into_it_is_gone(tmp_path
     assert reads == ["0.png", "1.png", "2.png"]
 
 
-def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
+def test_a_file_that_changed_is_read_anew_and_refused_as_another_picture(tmp_path: Path) -> None:
     kept, path = Pictures(), tmp_path / "a.png"
-    image = UnitImage("a.png", str(path), "a")
     write_picture(path, 1)
-    kept.read(image)
+    first = name_image(path)
+    kept.read(first)
     other = write_picture(path, 2)
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
-    assert np.array_equal(kept.read(image), other)
+    with pytest.raises(ImageError, match=r"a\.png: holds another picture than when the run was planned"):
+        kept.read(first)
+    assert np.array_equal(kept.read(name_image(path)), other)
 
 
 def test_those_that_fit_stay_and_others_are_read_each_time(tmp_path: Path, reads: list[str]) -> None:
     kept = Pictures(budget_bytes=2 * 8 * 12 * 3)
-    images = [UnitImage(f"{number}.png", str(tmp_path / f"{number}.png"), f"{number}") for number in range(3)]
-    for number, image in enumerate(images):
-        write_picture(Path(image.path), number)
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        write_picture(path, number)
+    images = [name_image(path) for path in paths]
     for _ in range(2):
         for image in images:
             kept.read(image)
@@ -65,9 +75,11 @@ def test_those_that_fit_stay_and_others_are_read_each_time(tmp_path: Path, reads
 
 def test_what_cannot_be_read_says_so_each_time(tmp_path: Path) -> None:
     kept, path = Pictures(), tmp_path / "a.png"
-    image = UnitImage("a.png", str(path), "a")
-    for _ in range(2):
-        with pytest.raises(ImageError, match=r"a\.png"):
-            kept.read(image)
     write_picture(path, 1)
+    image = name_image(path)
+    path.rename(tmp_path / "away.png")
+    for _ in range(2):
+        with pytest.raises(ImageError, match=r"a\.png: No such file"):
+            kept.read(image)
+    (tmp_path / "away.png").rename(path)
     assert kept.read(image).shape == (8, 12, 3)

@@ -61,7 +61,7 @@ def test_each_part_is_charged_with_its_own_time(tmp_path: Path, monkeypatch: pyt
         return lambda *arguments: (time.sleep(seconds), function(*arguments))[1]
 
     for module, name, seconds in ((measure, "measure_quality", 0.2), (checks, "sha256_of_pixels", 0.05),
-                                  (pictures, "read_rgb8", 0.2), (measure, "build_codec", 0.3)):
+                                  (pictures, "decode_rgb8", 0.2), (measure, "build_codec", 0.3)):
         monkeypatch.setattr(module, name, slow(getattr(module, name), seconds))
     stopwatch, taken = Stopwatch(), []
     for _ in measure.run_unit(make_unit(tmp_path / "pictures"), stopwatch):

@@ -303,3 +303,15 @@ def test_band_of_actual_over_estimated(actual: int, estimated: int, warns: bool)
 def test_impossible_rates_are_errors(encoding: Encoding) -> None:
     with pytest.raises(CodecError):
         rate_fields(encoding, 10, 100)
+
+
+def test_a_path_that_holds_another_picture_by_now_fails_alone(tmp_path: Path) -> None:
+    """A row would else say that the planned picture was measured and verified."""
+    unit = make_unit(tmp_path, faulty_codecs.spec(), [(30, 20), (30, 20)])
+    first, second = (Path(image.path) for image in unit.images)
+    assert first.read_bytes() != second.read_bytes()
+    first.write_bytes(second.read_bytes())
+    changed, same = run_unit(unit)
+    assert changed.status == FAILED and changed.bpp is None
+    assert "image00.png: holds another picture than when the run was planned" in changed.reason
+    assert (same.status, same.image_verified) == (OK, True)

@@ -10,9 +10,9 @@ import numpy as np
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import Codec, Encoding, build_codec
 from bench.common.files import DiskFull, is_out_of_space
-from bench.datasets.images import read_rgb8
 from bench.runners.crosscheck.exchange import CodedFile, store_coded
 from bench.runners.evaluate.measure import set_up_machine
+from bench.runners.evaluate.pictures import read_picture
 from bench.runners.evaluate.unit import Unit, UnitImage
 from bench.runners.machine import free_gpu_memory
 
@@ -36,7 +36,7 @@ def encode_unit(connection: Connection) -> None:
 
 
 def _encode(codec: Codec, image: UnitImage, folder: Path) -> CodedFile:
-    encoding = codec.encode(read_rgb8(image.path))
+    encoding = codec.encode(read_picture(image))
     picture = _expect_decoding(codec, encoding)
     stream_sha256, picture_sha256 = store_coded(folder, encoding.stream, picture)
     height, width = picture.shape[:2]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from bench.datasets.images import read_rgb8
+from bench.common.errors import ImageError
+from bench.datasets.images import decode_rgb8
 from bench.runners.evaluate.unit import UnitImage
 
 KEPT_BYTES = 128 << 20  # three sets of Kodak's size
@@ -27,16 +29,33 @@ class Pictures:
         """Return the pixels of an image, uint8 (H, W, 3), anew where its file changed.
 
         Raises:
-            ImageError: see :func:`read_rgb8`.
+            ImageError: see :func:`read_picture`.
         """
         key = _identify_file(image)
         if key is None or key not in self._kept:
-            pixels = read_rgb8(image.path)
+            pixels = read_picture(image)
             if key is None or pixels.nbytes > self._left_bytes:
                 return pixels
             self._left_bytes -= pixels.nbytes
             self._kept[key] = pixels
         return self._kept[key].copy()  # a codec may write into what it gets
+
+
+def read_picture(image: UnitImage) -> np.ndarray:
+    """Return the pixels of an image, uint8 (H, W, 3), from the bytes that its row is about.
+
+    Raises:
+        ImageError: the file can't be read, holds another picture than the unit names, or see :func:`decode_rgb8`.
+    """
+    try:
+        content = Path(image.path).read_bytes()
+    except OSError as error:
+        raise ImageError(f"{image.path}: {error.strerror}", "check the path and its permissions") from None
+
+    if hashlib.sha256(content).hexdigest() != image.sha256:
+        raise ImageError(f"{image.path}: holds another picture than when the run was planned (its SHA-256 is another)",
+                         "run the same command again to measure what is there now")
+    return decode_rgb8(content, image.path)
 
 
 def _identify_file(image: UnitImage) -> tuple[str, str, int, int] | None:
