@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.common.errors import ConfigurationError
 from bench.common.folders import default_file
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
+_NUMBER = re.compile(r"\d*\.?\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 USUAL_LAMBDA = 0.013  # at which costs are measured; options, and so costs, may depend on it
 Lambda = Annotated[float, Meta(gt=0, lt=1e9, description="a positive number (0.001, not 1e-3)")]
 Name = Annotated[str, Meta(
@@ -134,17 +136,33 @@ def find_trained_otherwise(variants: Iterable[Variant]) -> dict[str, str]:
 
 
 def find_checkpoints(variant: Variant) -> list[Checkpoint]:
-    """Look for the checkpoint of each λ of a variant."""
-    found = []
+    """Look for the checkpoint of each λ of a variant.
+
+    In a folder, a file is called after its λ, as a number: "0.0130.pth.tar" will do where "0.013.pth.tar" and its like
+    are missing.
+    """
+    found, place = [], variant.checkpoints
     for lambda_ in variant.lambdas:
         point = f"{lambda_:g}"
-        place = variant.checkpoints
         if isinstance(place, Path):
             looked_in = tuple(place / f"{point}{suffix}" for suffix in SUFFIXES)
+            alike = _list_numbered(place, lambda_)
         else:
-            looked_in = (place[lambda_],)
-        found.append(Checkpoint(point, lambda_, next((p for p in looked_in if p.is_file()), None), looked_in))
+            looked_in, alike = (place[lambda_],), []
+        path = next((path for path in (*looked_in, *alike) if path.is_file()), None)
+        found.append(Checkpoint(point, lambda_, path, looked_in))
     return found
+
+
+def _list_numbered(folder: Path, lambda_: float) -> list[Path]:
+    """Files of a folder whose names are ``lambda_`` in other digits, in the order of suffixes."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    stems = [(name.removesuffix(suffix), folder / name) for suffix in SUFFIXES for name in names
+             if name.endswith(suffix)]
+    return [path for stem, path in stems if _NUMBER.fullmatch(stem) and float(stem) == lambda_]
 
 
 def find_usual_weights(variant: Variant) -> tuple[float, Path | None]:

@@ -161,6 +161,17 @@ def test_checkpoints_are_looked_up_in_the_documented_order(tmp_path: Path) -> No
     assert (second.point, second.lambda_) == ("60.5", 60.5)
 
 
+def test_checkpoints_are_called_after_the_number_in_whatever_digits(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints" / "mine"
+    folder.mkdir(parents=True)
+    variant = one(tmp_path, lambdas="[0.013, 60.5]")
+    for name in ("0.0131.pth", "0.013.txt", "a0.013.pth", "nan.pth", "0_013.pth", "6.05e1.pt", "0.0130.pth.tar"):
+        (folder / name).touch()
+    assert [found.path for found in find_checkpoints(variant)] == [folder / "0.0130.pth.tar", folder / "6.05e1.pt"]
+    (folder / "0.013.safetensors").touch()
+    assert find_checkpoints(variant)[0].path == folder / "0.013.safetensors"  # written as the suite does: it goes first
+
+
 def test_checkpoints_may_be_named_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "a").mkdir()

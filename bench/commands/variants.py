@@ -128,6 +128,10 @@ def _describe_fit(variant: Variant, lambda_: float, path: Path) -> str:
         report = load_weights(model, read_weights(path), path.name)
     except CheckpointError as error:
         return f"can't be used: {error}"
-    done = [f"not in the file, filled with its constant: {list_names(report.filled)}"] if report.filled else []
-    done += [f"in the file, but rebuilt: {list_names(report.ignored)}"] if report.ignored else []
-    return "; ".join(["fits", *done])
+    told = {
+        "not in the file, filled with its constant": report.filled,
+        "in the file, but rebuilt": report.ignored,
+        "in the file, but counts without effect": report.counters,
+        "beside the weights that are taken, a moving average that is not": report.averages,
+    }
+    return "; ".join(["fits", *(f"{what}: {list_names(names)}" for what, names in told.items() if names)])

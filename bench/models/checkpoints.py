@@ -1,20 +1,15 @@
-"""Reads checkpoints of every published layout into a model, and says what did not fit.
+"""Loads the weights of checkpoints into models, and says what did not fit; writes weights.
 
-Layouts: a bare state dict or one wrapped in a dictionary; keys with or without the prefix of a multi-GPU
-wrapper; the coder's tables absent, empty or of any size (they are rebuilt); safetensors. Files are never
-unpickled into code: ``torch.load(weights_only=True)``.
+Names may begin with what wrappers put there (:mod:`bench.models.weight_names`); the coder's tables may be absent, empty
+or of any size: they are rebuilt.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -22,11 +17,12 @@ from torch import Tensor, nn
 from bench.common.errors import CheckpointError
 from bench.common.files import whole
 from bench.common.text import list_names
+from bench.models.checkpoint_files import Weights, read_note, read_weights
 from bench.models.coding_tables import use_tables
+from bench.models.weight_names import find_common_prefix, is_counter, match_names
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-PREFIX = "module."
-PLAIN = "save the plain state dict with torch.save(model.state_dict(), file)"
+__all__ = ["LoadReport", "Weights", "bare_weights", "compare_names", "is_rebuilt", "load_weights", "read_note",
+           "read_weights", "write_float16", "write_weights"]
 
 
 @dataclass(frozen=True)
@@ -35,44 +31,15 @@ class LoadReport:
 
     Attributes:
         filled: parameters and constants that the file lacks and whose value is known.
-        ignored: entries of the file that do not change the output (tables, rebuilt after loading).
+        ignored: entries of the file that are rebuilt after loading: tables.
+        counters: entries of the file that count something and don't change the output.
+        averages: what the file calls moving averages of the weights, which lie beside those that were taken.
     """
 
     filled: tuple[str, ...]
     ignored: tuple[str, ...]
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a checkpoint file of any published layout.
-
-    Args:
-        path: a safetensors file, or one of ``torch.save``.
-
-    Returns:
-        Tensors by name, without the prefix of a multi-GPU wrapper.
-
-    Raises:
-        CheckpointError: the file is missing, truncated, not a checkpoint, or would run code when unpickled.
-    """
-    if not os.path.isfile(path):
-        raise CheckpointError(f"there is no checkpoint file {path}")
-    if not os.access(path, os.R_OK):
-        raise CheckpointError(f"can't read {path}: permission denied")
-
-    content: dict[Any, Any] = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    for _ in WRAPPERS:
-        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
-        if inner is None:
-            break
-        content = inner
-    if not content or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        raise CheckpointError(f"{path} holds no state dict; its keys are {list_names(map(str, content)) or 'none'}",
-                              f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}")
-
-    twice = [key for key in content if key.startswith(PREFIX) and key.removeprefix(PREFIX) in content]
-    if twice:
-        raise CheckpointError(f"{path} holds entries with and without the prefix: {list_names(twice)}", PLAIN)
-    return {key.removeprefix(PREFIX): value for key, value in content.items()}
+    counters: tuple[str, ...] = ()
+    averages: tuple[str, ...] = ()
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "the checkpoint") -> LoadReport:
@@ -92,37 +59,92 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "th
 
     Raises:
         CheckpointError: something is missing, unexpected, of another shape or not finite, or a constant
-            differs, so that the output would change; the message lists it. The model is then unchanged.
+            differs, so that the output would change; the message lists it. The model is then unchanged. Or its
+            coding tables can't be built.
     """
-    if rename := getattr(model, "rename", None):
-        weights = rename(weights)
-
-    wanted = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
-    constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
-    missing = [name for name in wanted if name not in weights and name not in constants]
-    fillings = getattr(model, "fill_missing", {}).items()
-    filled = {name: value for name in missing for prefix, value in fillings if name.startswith(prefix)}
-
-    problems = {
-        "missing": [name for name in missing if name not in filled],
-        "unexpected": [name for name in weights if name not in wanted and not is_rebuilt(model, name)],
-        **_find_unusable({name: weights[name] for name in wanted if name in weights}, wanted, constants),
-    }
-    if any(problems.values()):
-        listed = "; ".join(f"{kind}: {list_names(names)}" for kind, names in problems.items() if names)
-        raise CheckpointError(f"{origin} does not fit {type(model).__name__}: {listed}",
-                              "check that the variant and its options are those the file was trained with")
-
+    fit = _compare(model, weights)
+    _refuse_problems(model, {**fit.problems, **_find_unusable(fit)}, fit, origin)
     with torch.no_grad():
-        for name, value in wanted.items():
-            if (known := filled.get(name)) is not None:
+        for name, value in fit.wanted.items():
+            if (known := fit.filled.get(name)) is not None:
                 value.fill_(known)
-            elif name not in filled and name not in constants:
-                value.copy_(weights[name])
+            elif name not in fit.filled and name not in fit.constants:
+                value.copy_(fit.weights[name])
 
     use_tables(model)
-    absent = (*filled, *(name for name in wanted if name in constants and name not in weights))
-    return LoadReport(absent, tuple(name for name in weights if is_rebuilt(model, name)))
+    return fit.report
+
+
+def compare_names(model: nn.Module, weights: dict[str, Tensor], origin: str = "the checkpoint") -> LoadReport:
+    """Say what loading would do, by names and shapes alone; nothing is loaded.
+
+    Args:
+        model, weights, origin: see :func:`load_weights`; neither needs values.
+
+    Raises:
+        CheckpointError: something is missing, unexpected or of another shape.
+    """
+    fit = _compare(model, weights)
+    _refuse_problems(model, fit.problems, fit, origin)
+    return fit.report
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A file's tensors beside a model's.
+
+    Attributes:
+        weights: the file's, under the model's names.
+        wanted: the model's that come from files.
+        constants: names of those of one number, which the model keeps.
+        filled: value of each that the file lacks and that is known.
+        problems: names by what is wrong with them, as far as names and shapes tell.
+    """
+
+    weights: dict[str, Tensor]
+    wanted: dict[str, Tensor]
+    constants: set[str]
+    filled: dict[str, float]
+    problems: dict[str, list[str]]
+    report: LoadReport
+
+
+def _compare(model: nn.Module, weights: dict[str, Tensor]) -> _Fit:
+    """Bring a file's tensors to the model's names, and find what does not fit."""
+    wanted = {name: value for name, value in model.state_dict().items()
+              if not (is_rebuilt(model, name) or is_counter(name))}
+    matched = match_names(weights, wanted)
+    found = matched.weights
+    if rename := getattr(model, "rename", None):
+        found = rename(found)
+
+    constants = {name for name, value in model.named_buffers() if name in wanted and value.numel() == 1}
+    missing = [name for name in wanted if name not in found and name not in constants]
+    fillings = getattr(model, "fill_missing", {}).items()
+    filled = {name: value for name in missing for prefix, value in fillings if name.startswith(prefix)}
+    problems = {
+        "missing": [name for name in missing if name not in filled],
+        "unexpected": [name for name in found if name not in wanted and not is_rebuilt(model, name)],
+        "of another shape": [f"{name} {tuple(found[name].shape)} instead of {tuple(value.shape)}"
+                             for name, value in wanted.items() if name in found and found[name].shape != value.shape],
+    }
+
+    absent = (*filled, *(name for name in wanted if name in constants and name not in found))
+    averages = (*getattr(weights, "averages", ()), *matched.averages)
+    report = LoadReport(absent, tuple(name for name in found if is_rebuilt(model, name)), matched.counters, averages)
+    return _Fit(found, wanted, constants, filled, problems, report)
+
+
+def _refuse_problems(model: nn.Module, problems: Mapping[str, list[str]], fit: _Fit, origin: str) -> None:
+    """Raise a CheckpointError that lists what is wrong, if anything is."""
+    if not any(problems.values()):
+        return
+    listed = "; ".join(f"{kind}: {list_names(names)}" for kind, names in problems.items() if names)
+    prefix = find_common_prefix(name for name in fit.weights if not is_rebuilt(model, name))
+    if problems["missing"] and prefix and find_common_prefix(fit.wanted) != prefix:
+        listed += f"; all names of the file begin with '{prefix}'"
+    raise CheckpointError(f"{origin} does not fit {type(model).__name__}: {listed}",
+                          "check that the variant and its options are those the file was trained with")
 
 
 def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
@@ -159,22 +181,6 @@ def write_weights(model: nn.Module, path: Path, note: dict[str, str]) -> None:
     _write_safetensors(bare_weights(model), path, note)
 
 
-def read_note(path: Path) -> dict[str, str]:
-    """Read the note of a safetensors file's origin.
-
-    Args:
-        path: the file.
-
-    Returns:
-        What was given to :func:`write_weights`; empty where there is none, or no such file.
-    """
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except (OSError, safetensors.SafetensorError):
-        return {}
-
-
 def bare_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the state dict of ``model``, detached and without what is rebuilt after loading.
 
@@ -193,60 +199,25 @@ def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, s
         safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
 
 
-def _find_unusable(found: dict[str, Tensor], wanted: dict[str, Tensor], constants: set[str]) -> dict[str, list[str]]:
-    """Names of the file's tensors that can't be taken over, by reason."""
-    shapes = [f"{name} {tuple(value.shape)} instead of {tuple(wanted[name].shape)}"
-              for name, value in found.items() if value.shape != wanted[name].shape]
-
+def _find_unusable(fit: _Fit) -> dict[str, list[str]]:
+    """Names of the file's tensors whose values can't be taken over, by reason."""
+    found = {name: fit.weights[name] for name in fit.wanted if name in fit.weights}
     floating = {name: value for name, value in found.items()
                 if value.is_floating_point() and value.layout == torch.strided and not value.is_meta}
 
     return {
-        "of another shape": shapes,
         "not floating-point numbers": [name for name in found if name not in floating],
         # Cast first: a float64 may be finite and its float32 not.
         "not finite": [name for name, value in floating.items()
-                       if not torch.isfinite(value.to(wanted[name].dtype)).all()],
+                       if not torch.isfinite(value.to(fit.wanted[name].dtype)).all()],
         "another constant": [name for name, value in floating.items()
-                             if name in constants and not _is_rounded(value, wanted[name])],
+                             if name in fit.constants and not _is_rounded(value, fit.wanted[name])],
     }
 
 
 def _is_rounded(value: Tensor, constant: Tensor) -> bool:
     """Whether ``value`` is ``constant`` in the one's or the other's precision."""
     return torch.equal(value, constant.to(value.dtype)) or torch.equal(value.to(constant.dtype), constant)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file by name."""
-    try:
-        return safetensors.torch.load_file(path)
-    except Exception as error:  # damaged files raise many kinds
-        raise CheckpointError(f"{path} is no safetensors file, or a truncated one: {error}") from None
-
-
-def _read_torch(path: Path) -> dict[Any, Any]:
-    """Dictionary that ``torch.save`` wrote, without running code of the file's."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise nearly any kind
-        raise _explain_refusal(path, error) from None
-
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict", PLAIN)
-    return content
-
-
-def _explain_refusal(path: Path, error: Exception) -> CheckpointError:
-    """What to tell of a file that torch does not load; not torch's own advice, which is to trust the file."""
-    if isinstance(error, OSError) and error.strerror:
-        return CheckpointError(f"can't read {path}: {error.strerror}")
-    if called := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return CheckpointError(f"{path} is not loaded: it would run code when unpickled ({called[1]})", PLAIN)
-    return CheckpointError(f"{path} is no checkpoint of plain tensors, or a truncated or damaged one",
-                           "fetch or copy it again and compare its checksum; or save it anew, state dict alone")
 
 
 def is_rebuilt(model: nn.Module, name: str) -> bool:

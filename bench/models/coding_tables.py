@@ -32,16 +32,22 @@ def use_tables(model: Any, version: int = CANONICAL) -> None:
     Args:
         model: in place: with a ``use_tables`` of its own, or with CompressAI's ``update``; others are left alone.
         version: of the files: 2, or 1 for the tables that a file of version 1 was coded with on a machine like this.
+
+    Raises:
+        CheckpointError: a channel of one of CompressAI's entropy models has more symbols than a table holds.
     """
     if own := getattr(model, "use_tables", None):
         own(version)
         return
 
+    has_entropy_models = bool(find_imported("compressai.entropy_models", "EntropyModel"))
+    if has_entropy_models:
+        from bench.models.compressai_tables import refuse_wide_channels, replace_tables
+
+        refuse_wide_channels(model)
     if update := getattr(model, "update", None):
         update(force=True)
-    if version != LEGACY and find_imported("compressai.entropy_models", "EntropyModel"):
-        from bench.models.compressai_tables import replace_tables
-
+    if has_entropy_models and version != LEGACY:
         replace_tables(model)
 
 

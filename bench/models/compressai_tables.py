@@ -14,6 +14,7 @@ import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from torch import Tensor, nn
 
+from bench.common.errors import CheckpointError
 from bench.models.coding_tables import pack_tables, space_scales
 from bench.models.rounding import Array, CorrectlyRounded, exp, log1p, tanh
 from bench.operators.rans import CodingTables
@@ -28,6 +29,31 @@ LINEAR_ABOVE = 20  # torch's softplus(x) is x there
 HALF, ONE = np.float32(0.5), np.float32(1)
 
 erfc = CorrectlyRounded("erfc", scipy.special.erfc, 2e-13)  # scipy's is off by up to 6e-14 far out
+
+
+@torch.no_grad()
+def refuse_wide_channels(model: nn.Module) -> None:
+    """Refuse a model of which a channel spans more symbols than a table of the coder's precision has room for.
+
+    The range of a channel is trained by the auxiliary loss. Tables of one that was not may take gigabytes and hours.
+
+    Args:
+        model: is not changed.
+
+    Raises:
+        CheckpointError: it names the widest channel.
+    """
+    for name, module in model.named_modules():
+        if not isinstance(module, EntropyBottleneck):
+            continue
+        low, median, high = module.quantiles.detach().double().cpu()[:, 0].T
+        spans = (median - low).ceil().clamp(min=0) + (high - median).ceil().clamp(min=0) + 1
+        channel, most = int(spans.argmax()), 2**module.entropy_coder_precision - 1  # one more is the escape
+        if not spans[channel] <= most:
+            raise CheckpointError(
+                f"no coding tables can be built: channel {channel} of {name or type(model).__name__} spans"
+                f" {spans[channel]:.0f} symbols, more than the {most} that a table has room for",
+                "its quantiles were not trained: train on with the model's auxiliary loss, or take another checkpoint")
 
 
 @torch.no_grad()

@@ -12,8 +12,8 @@ from typing import Any
 from torch import nn, optim
 
 from bench.common.errors import ConfigurationError
-from bench.models.checkpoints import PREFIX
 from bench.models.context import STEPS
+from bench.models.weight_names import PREFIX
 from bench.training.losses import SCALES
 from bench.training.recipes import Recipe
 

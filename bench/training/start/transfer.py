@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bench.common.errors import ConfigurationError
 from bench.common.text import list_names
 from bench.models.checkpoints import is_rebuilt, load_weights, read_weights
+from bench.models.weight_names import match_names
 from bench.training.data import Images, as_input, crop_centres
 from bench.training.start.principal_components import principal_components
 
@@ -98,7 +99,8 @@ def transfer_weights(
     After an error the model is unchanged.
     """
     rename = getattr(model, "rename", dict)
-    weights = {name: value for name, value in rename(dict(weights)).items() if not is_rebuilt(model, name)}
+    weights = rename(match_names(weights, model.state_dict()).weights)
+    weights = {name: value for name, value in weights.items() if not is_rebuilt(model, name)}
     state = {name: value for name, value in model.state_dict().items() if not is_rebuilt(model, name)}
     constants = {name for name, buffer in model.named_buffers() if buffer.numel() == 1}
     wanted = {name: value for name, value in state.items() if name not in constants}

@@ -1,0 +1,144 @@
+"""Reads checkpoint files of every published layout, without running code of theirs.
+
+Layouts: a bare state dict or one wrapped in a dictionary; safetensors. Files are never unpickled into code:
+``torch.load(weights_only=True)``, in which numpy's numbers become a stand-in that does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.serialization import safe_globals
+
+from bench.common.errors import CheckpointError
+from bench.common.text import list_names
+from bench.models.weight_names import PREFIX, drop_compiler_names, is_average
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+PLAIN = "save the plain state dict with torch.save(model.state_dict(), file)"
+
+
+class Weights(dict[str, Tensor]):
+    """Tensors of a file by name.
+
+    Attributes:
+        averages: state dicts of moving averages that lie beside it in the file, and were not taken.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], averages: tuple[str, ...] = ()) -> None:
+        super().__init__(tensors)
+        self.averages = averages
+
+
+class _Number:
+    """Stands for a number of numpy's beside the weights, such as a best loss; its value is of no use."""
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+_NUMBERS: list[Any] = [(_Number, name) for name in (
+    "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")]
+
+
+def read_weights(path: Path, *, shapes_only: bool = False) -> Weights:
+    """Read a checkpoint file of any published layout.
+
+    Args:
+        path: a safetensors file, or one of ``torch.save``.
+        shapes_only: give tensors without values, and read no more of the file than that takes.
+
+    Returns:
+        Tensors by name, without what torch's compiler adds to names.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, not a checkpoint, or would run code when unpickled.
+    """
+    if not os.path.isfile(path):
+        raise CheckpointError(f"there is no checkpoint file {path}")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"can't read {path}: permission denied")
+
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
+    content: dict[Any, Any] = read(path, shapes_only)
+    averages: list[str] = []
+    for _ in WRAPPERS:
+        wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
+        if wrapper is None:
+            break
+        averages += [key for key, value in content.items()
+                     if isinstance(key, str) and isinstance(value, dict) and is_average(key)]
+        content = content[wrapper]
+
+    if not content or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+        raise CheckpointError(f"{path} holds no state dict; its keys are {list_names(map(str, content)) or 'none'}",
+                              f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}")
+
+    twice = [key for key in content for name in [drop_compiler_names(key).removeprefix(PREFIX)]
+             if name != key and name in content]
+    if twice:
+        raise CheckpointError(f"{path} holds entries with and without the prefix: {list_names(twice)}", PLAIN)
+    return Weights({drop_compiler_names(key): value for key, value in content.items()}, tuple(averages))
+
+
+def read_note(path: Path) -> dict[str, str]:
+    """Read the note of a safetensors file's origin.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What was given to :func:`write_weights`; empty where there is none, or no such file.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, safetensors.SafetensorError):
+        return {}
+
+
+def _read_safetensors(path: Path, shapes_only: bool) -> dict[str, Tensor]:
+    """Tensors of a safetensors file by name."""
+    try:
+        if not shapes_only:
+            return safetensors.torch.load_file(path)
+        with safetensors.safe_open(path, "pt") as file:
+            return {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()}
+    except Exception as error:  # damaged files raise many kinds
+        raise CheckpointError(f"{path} is no safetensors file, or a truncated one: {error}") from None
+
+
+def _read_torch(path: Path, shapes_only: bool) -> dict[Any, Any]:
+    """Dictionary that ``torch.save`` wrote, without running code of the file's."""
+    try:
+        with warnings.catch_warnings(), safe_globals(_NUMBERS):
+            warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
+            content = torch.load(path, map_location="meta" if shapes_only else "cpu", weights_only=True)
+    except Exception as error:  # damaged files raise nearly any kind
+        raise _explain_refusal(path, error) from None
+
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict", PLAIN)
+    return content
+
+
+def _explain_refusal(path: Path, error: Exception) -> CheckpointError:
+    """What to tell of a file that torch does not load; not torch's own advice, which is to trust the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return CheckpointError(f"can't read {path}: {error.strerror}")
+    if called := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return CheckpointError(f"{path} is not loaded: it would run code when unpickled ({called[1]})", PLAIN)
+    return CheckpointError(f"{path} is no checkpoint of plain tensors, or a truncated or damaged one",
+                           "fetch or copy it again and compare its checksum; or save it anew, state dict alone")
