@@ -1,5 +1,7 @@
 """Training images: what is decoded, which crops are drawn, and that nothing but seed and number decides."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,11 @@ from tiny_models import picture
 from training_samples import CROP, decoded, photographs  # noqa: F401
 
 from bench.common.errors import DatasetError
+from bench.datasets import resolve_dataset
+from bench.datasets.listing import PICTURE_SUFFIXES, list_pictures
 from bench.training.data import RandomCrops, as_input, crop_centres, decode_folders, load_batches, number_crops
+
+CASES = Path(__file__).parents[2] / "shared" / "cases"
 
 
 def numbered(tmp_path, *sizes):
@@ -58,6 +64,58 @@ def test_images_of_more_than_8_bits_are_refused(photographs, tmp_path):
     Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)).save(photographs / "deep.png")
     with pytest.raises(DatasetError, match="deep.png has more than 8 bits"):
         decode_folders([photographs], CROP, tmp_path / "cache")
+
+
+def test_pictures_are_read_as_in_an_evaluation(photographs, tmp_path):
+    """What is not seen of a picture is not trained on: hidden colours, bits that are cut."""
+    rgba = np.dstack([picture(80, 80), np.full((80, 80), 128, np.uint8)])
+    Image.fromarray(rgba).save(photographs / "clear.png")
+    with pytest.raises(DatasetError, match="clear.png has transparent pixels\n  flatten it"):
+        decode_folders([photographs], CROP, tmp_path / "cache")
+    rgba[..., 3] = 255
+    Image.fromarray(rgba).save(photographs / "clear.png")  # nothing is hidden
+    decoded = decode_folders([photographs], CROP, tmp_path / "cache")
+    assert picture(80, 80).tobytes() in {image.tobytes() for image in decoded.images()}
+
+
+@pytest.mark.skipif(not (CASES / "15-rgba").is_dir(), reason="no shared cases here")
+def test_cases_of_folders_that_people_train_on(tmp_path):
+    with pytest.raises(DatasetError, match="a.png has transparent pixels"):
+        decode_folders([CASES / "15-rgba"], CROP, tmp_path / "cache")
+    assert len(decode_folders([CASES / "13-appledouble" / "train"], CROP, tmp_path / "cache")) == 3
+
+
+def test_training_lists_what_evaluation_does(photographs, tmp_path):
+    files = sorted(path.name for path in photographs.iterdir() if path.suffix in PICTURE_SUFFIXES)
+    evaluated = [image.name for image in resolve_dataset(photographs).images]
+    assert evaluated == [name for name in files if name.endswith(".png")]
+    (photographs / "__MACOSX").mkdir()
+    for name in ("._0.png", ".hidden.png", "__MACOSX/0.png", "__MACOSX/._0.png"):
+        (photographs / name).write_bytes(b"\0\5\x16\7Mac OS X")
+    assert [image.name for image in resolve_dataset(photographs).images] == evaluated
+    assert [path.name for path in list_pictures([photographs], PICTURE_SUFFIXES, below=True)] == files
+
+
+def test_links_are_followed_once(photographs, tmp_path):
+    """Behind a link, behind two, in a loop, and named as well."""
+    wanted = {image.tobytes() for image in decode_folders([photographs], CROP, tmp_path / "cache").images()}
+    (tmp_path / "data").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).symlink_to(photographs, target_is_directory=True)
+    (photographs / "loop").symlink_to(tmp_path / "data", target_is_directory=True)
+    for folders in ([tmp_path / "data"], [tmp_path / "data" / "a"], [tmp_path / "data", photographs]):
+        decoded = decode_folders(folders, CROP, tmp_path / "cache")
+        assert len(decoded) == len(wanted) == 4 and {image.tobytes() for image in decoded.images()} == wanted
+
+
+@pytest.mark.parametrize("name", ["gone.png", "gone"])
+def test_broken_links_are_named(name, photographs, tmp_path):
+    (photographs / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match=f"lead nowhere: .*{name} to .*nowhere"):
+        decode_folders([photographs], CROP, tmp_path / "cache")
+    if name.endswith(".png"):
+        with pytest.raises(DatasetError, match=f"lead nowhere: .*{name} to .*nowhere"):
+            resolve_dataset(photographs)
 
 
 def test_small_images_are_left_out_and_none_is_an_error(photographs, tmp_path):

@@ -15,6 +15,7 @@ from bench.datasets.catalogue import DatasetSpec, load_catalogue
 from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
 from bench.datasets.images import LOSSLESS_SUFFIXES
+from bench.datasets.listing import list_pictures
 from bench.datasets.locate import Location, download_folder, find_copy, search_roots
 
 
@@ -203,15 +204,9 @@ def list_images(folder: Path) -> list[Path]:
     """Return the losslessly coded images of a folder, by name.
 
     Raises:
-        DatasetError: the folder can't be read or holds none.
+        DatasetError: the folder can't be read or holds none, or a link in it leads nowhere.
     """
-    try:
-        paths = sorted(path for path in folder.iterdir()
-                       if path.suffix.lower() in LOSSLESS_SUFFIXES and not path.name.startswith("."))
-    except OSError as error:
-        raise DatasetError(f"{folder}: {error.strerror}", "check the folder's permissions") from None
-
-    paths = [path for path in paths if path.is_file()]
+    paths = list_pictures([folder], LOSSLESS_SUFFIXES, below=False)
     if not paths:
         raise DatasetError(f"{folder}: holds no image",
                            f"images are the files ending in {', '.join(sorted(LOSSLESS_SUFFIXES))}; "

@@ -17,17 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from bench.common.errors import DatasetError
+from bench.common.errors import DatasetError, ImageError
 from bench.common.files import whole, write_whole
 from bench.common.hashing import digest_json
+from bench.datasets.images import read_rgb8
+from bench.datasets.listing import PICTURE_SUFFIXES, list_pictures
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-WIDE_MODES = ("I", "F")  # Pillow's modes of more than 8 bits, which would be clipped
 VALIDATION_IMAGES = 24
 
 
@@ -79,7 +78,7 @@ def decode_folders(folders: Sequence[Path], crop: int, cache: Path) -> Decoded:
     Raises:
         DatasetError: there is no such image, one can't be read, or the disk is full.
     """
-    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = list_pictures(folders, PICTURE_SUFFIXES, below=True)
     stamps = [[str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in paths]
     stem = cache / digest_json({"files": stamps})
     index, file = stem.with_suffix(".json"), stem.with_suffix(".rgb")
@@ -125,15 +124,12 @@ def _decode_images(paths: list[Path], index: Path, file: Path) -> dict[str, Any]
 
 
 def _read_image(path: Path) -> np.ndarray:
-    """One image, uint8 (H, W, 3)."""
+    """One image, uint8 (H, W, 3), read as in an evaluation."""
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(WIDE_MODES):
-                raise DatasetError(f"the training image {path} has more than 8 bits a sample ({image.mode})",
-                                   "convert it to 8 bits")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"can't read the training image {path}: {error}", "remove or replace it") from None
+        return read_rgb8(path)
+    except ImageError as error:
+        what = str(error.args[0]).removeprefix(f"{path}: ")
+        raise DatasetError(f"the training image {path} {what}", f"{error.hint}; or remove it") from None
 
 
 class RandomCrops(Dataset):
