@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -305,6 +306,16 @@ def test_hostile_manifests_are_refused(exported: Path, tmp_path: Path, change: C
     assert import_coded(exported) == EXIT_BAD_INPUT
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error and found_in(tmp_path / "results") == []
+
+
+def test_a_model_that_a_manifest_names_is_never_imported(exported: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for codec in ("deflate", "learned", "trap"):
+        change_manifest(exported, set_of_unit(identity={"codec": codec, "settings": {"model": "trap:Mine"}}))
+        assert import_coded(exported) != EXIT_DONE
+    assert "trap" not in sys.modules and not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"schema": 1, "schema": 1}'])

@@ -65,6 +65,7 @@ def answer(*headers: bytes, body: bytes = PICTURE, status: bytes = b"200 OK") ->
     (answer(b"Location: http://[", status=b"302 Found"), "no address"),
     (answer(b"Location: http://a..b\xff/", status=b"302 Found"), "a.png: "),
     (answer(b"Location: http://127.0.0.1:99999999/", status=b"302 Found"), "a.png: "),
+    (answer(b"Location: ftp://127.0.0.1:1/a", status=b"302 Found"), "is not of http"),
     (answer(b"Location: file:///etc/passwd", status=b"302 Found"), "302"),
     (answer(b"Content-Length: 100"), "sends more than 100 bytes"), (answer(b"Content-Length: 0"), "sends more than 0"),
     (b"HTTP/1.1 " + LONG + b" OK\r\n\r\n", "broke 3 times"), (b"\0" * 300, "broke 3 times"), (b"", "broke 3 times"),

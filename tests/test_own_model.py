@@ -79,7 +79,8 @@ MODEL = "from bench.models.hpcm import HPCM\n\nclass Mine(HPCM):\n    pass\n"
 
 
 def test_a_class_and_a_factory_take_options(modules: Path) -> None:
-    write(modules, "own_a.py", MODEL + "\ndef build(M, wide=False):\n    return Mine(**{**TINY, 'M': M * (1 + wide)})\n"
+    write(modules, "own_a.py", MODEL + "\ndef build(M, wide=False) -> Mine:\n"
+                               "    return Mine(**{**TINY, 'M': M * (1 + wide)})\n"
                                f"\nTINY = {TINY}\n")
     assert create_model("own_a:Mine", **TINY).M == TINY["M"]
     assert create_model("own_a:build", M=8, wide=True).M == 16
@@ -149,11 +150,20 @@ def test_an_edited_model_is_measured_again(modules: Path) -> None:
     ("1 / 0", "own_{n}:Mine", "ZeroDivisionError"),
     ("Mine = 3", "own_{n}:Mine", "neither a model's class nor a function"),
     ("class Mine: pass", "own_{n}:Mine", "neither a model's class nor a function"),
-    ("def Mine(): return 3", "own_{n}:Mine", "gives no model, but 3\n.*encode_image, decode_image"),
-    ("def Mine(): raise KeyError('x')", "own_{n}:Mine", "can't be built"),
+    (MODEL + "def build() -> Mine: return 3", "own_{n}:build", "gives no model, but 3\n.*encode_image, decode_image"),
+    (MODEL + "def build() -> 'Mine': raise KeyError('x')", "own_{n}:build", "can't be built"),
+    ("def build(): 1 / 0", "own_{n}:build", "does not say that it returns a model\n.*-> MyCodec"),
+    ("def build() -> int: 1 / 0", "own_{n}:build", "does not say that it returns a model"),
+    ("def build() -> 'Absent': 1 / 0", "own_{n}:build", "does not say that it returns a model"),
+    ("import torch\ndef build() -> torch.nn.Linear: 1 / 0", "own_{n}:build", "lacks forward|lacks compress"),
+    ("import torch\nclass Mine(torch.nn.Module):\n    def __init__(self): 1 / 0", "own_{n}:Mine", "lacks forward"),
+    ("from subprocess import getoutput", "own_{n}:getoutput", "standard library"),
+    ("", "torch.nn:Linear", "lacks compress, decompress, update"), ("", "torch.hub:load", "does not say"),
     ("import torch\nclass Mine(torch.nn.Module): pass", "own_{n}:Mine", "lacks forward, compress, decompress, update"),
+    ("import torch\nclass Mine(torch.nn.Module):\n    def encode_image(self, x): pass\n"
+     "    def decode_image(self, streams, shape): pass", "own_{n}:Mine", "lacks padding_multiple"),
     ("import torch\nclass Mine(torch.nn.Module):\n    def encode_image(self, x): pass", "own_{n}:Mine",
-     "lacks decode_image, padding_multiple\n.*a model is a torch.nn.Module with encode_image"),
+     "lacks decode_image\n.*encode_image, decode_image, padding_multiple"),
     ("", "own_{n}:", "no import path"), ("", "own {n}:X", "no import path"),
 ])
 def test_what_is_no_model_is_refused_with_what_is_expected(code: str, name: str, told: str, modules: Path,
@@ -162,3 +172,20 @@ def test_what_is_no_model_is_refused_with_what_is_expected(code: str, name: str,
     write(modules, f"own_{number}.py", code)
     with pytest.raises(ConfigurationError, match=told):
         create_model(name.format(n=number))
+
+
+@pytest.mark.parametrize("name", ["subprocess:getoutput", "os:system", "os:popen", "builtins:eval", "builtins:exec",
+                                  "builtins:open", "shutil:rmtree", "importlib:import_module", "pathlib:Path",
+                                  "antigravity:fly", "this:s", "ctypes.util:find_library", "_thread:start_new_thread"])
+def test_nothing_of_the_standard_library_is_called_or_imported(name: str, tmp_path: Path) -> None:
+    code = ("import sys, bench.models\nbefore = set(sys.modules)\n"
+            f"try: bench.models.create_model({name!r}, cmd='touch {tmp_path}/run', command='touch {tmp_path}/run')\n"
+            "except bench.models.ConfigurationError as error: print(error)\n"
+            f"assert {name.partition(':')[0]!r} in before or {name.partition(':')[0]!r} not in sys.modules")
+    if name in ("antigravity:fly", "this:s"):
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+        assert "standard library" in result.stdout and "Zen" not in result.stdout
+    else:
+        with pytest.raises(ConfigurationError, match="is of Python's standard library"):
+            create_model(name, cmd=f"touch {tmp_path}/run")
+    assert not (tmp_path / "run").exists()

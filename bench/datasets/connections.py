@@ -7,7 +7,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import Any, NoReturn
 
 from bench import __version__
 
@@ -56,12 +56,17 @@ class _QuickHTTPS(_QuickHTTP, http.client.HTTPSConnection):
     """The same over TLS."""
 
 
-class _QuickHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+class _QuickHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.FTPHandler):
+    """In place of urllib's handlers, of which that for FTP takes redirects."""
+
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_QuickHTTP, request)
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_QuickHTTPS, request)
+
+    def ftp_open(self, request: urllib.request.Request) -> NoReturn:
+        raise ValueError(f"{request.full_url[:80]} is not of http")
 
 
 def open_address(url: str, have: int) -> Response:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import inspect
 import sys
+import typing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +19,11 @@ OURS = ("encode_image", "decode_image", "padding_multiple")
 COMPRESSAIS = ("compress", "decompress", "update")
 EXPECTED = (f"a model is a torch.nn.Module with {', '.join(OURS)} (bench/models/image_codec.py),"
             f" or with CompressAI's forward, {', '.join(COMPRESSAIS)}")
+ANNOTATED = "annotate it with the class that it returns: def build(...) -> MyCodec"
 
 
 def import_factory(name: str) -> Callable[..., nn.Module]:
-    """Import what builds a user's own model.
+    """Import what builds a user's own model; that it gives a model's interface is checked before it is ever called.
 
     The decoder's process imports it too: the module must be installed, on ``PYTHONPATH``, or in the current folder.
 
@@ -32,11 +34,13 @@ def import_factory(name: str) -> Callable[..., nn.Module]:
         Class or factory function.
 
     Raises:
-        ConfigurationError: there is no such module or attribute, the module raises, or it is something else.
+        ConfigurationError: there is no such module or attribute, the module raises, it is of Python's standard
+            library, or it is something else.
     """
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise ConfigurationError(f"'{name}' is no import path", "write it as my_package.my_module:MyCodec")
+    _refuse_standard(module_name, name)
 
     try:
         module = importlib.import_module(module_name)
@@ -51,10 +55,31 @@ def import_factory(name: str) -> Callable[..., nn.Module]:
     factory = getattr(module, attribute)
     if not (_is_model(factory) or inspect.isfunction(factory)):
         raise ConfigurationError(f"'{name}' is neither a model's class nor a function that builds one", EXPECTED)
+    _refuse_standard(factory.__module__, name)  # a module of the user's may have imported it
+    made = factory if isinstance(factory, type) else _find_returned(factory)
+    if made is None:
+        raise ConfigurationError(f"function '{name}' does not say that it returns a model", ANNOTATED)
+    if made is not nn.Module:
+        _refuse_lacking(made, name)
     return factory
 
 
-def _is_model(value: object) -> bool:
+def _refuse_standard(module_name: str, name: str) -> None:
+    """Refuse what is Python's own: none of it is a model, and much of it runs commands."""
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise ConfigurationError(f"model '{name}' is of Python's standard library, which has no models", EXPECTED)
+
+
+def _find_returned(function: Callable[..., object]) -> type[nn.Module] | None:
+    """Return the class of module that a function's annotation says it returns; None where it says none."""
+    try:
+        returned = typing.get_type_hints(function).get("return")
+    except Exception:  # whatever an annotation raises when it is evaluated
+        return None
+    return returned if _is_model(returned) else None
+
+
+def _is_model(value: object) -> typing.TypeGuard[type[nn.Module]]:
     """Whether a value is the class of a module."""
     return isinstance(value, type) and issubclass(value, nn.Module)
 
@@ -71,9 +96,17 @@ def check_interface(model: object, name: str) -> None:
     """
     if not isinstance(model, nn.Module):
         raise ConfigurationError(f"'{name}' gives no model, but {model!r}", EXPECTED)
+    _refuse_lacking(model, name)
+
+
+def _refuse_lacking(model: nn.Module | type[nn.Module], name: str) -> None:
+    """Refuse a model, or a class of models, that has neither interface; a class need not know its padding yet."""
+    cls = model if isinstance(model, type) else type(model)
     wanted = OURS if hasattr(model, "encode_image") else COMPRESSAIS
     lacking = [method for method in wanted if not hasattr(model, method)]
-    if wanted is COMPRESSAIS and type(model).forward is nn.Module.forward:  # torch's own, which only raises
+    if model is cls and "padding_multiple" in lacking:
+        lacking.remove("padding_multiple")
+    if wanted is COMPRESSAIS and cls.forward is nn.Module.forward:  # torch's own, which only raises
         lacking.insert(0, "forward")
     if lacking:
         raise ConfigurationError(f"model '{name}' lacks {', '.join(lacking)}", EXPECTED)
