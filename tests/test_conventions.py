@@ -14,7 +14,8 @@ from row_samples import quality_of
 from bench.commands.bdrate import align_curves, compute_deltas
 from bench.common.hashing import digest_json
 from bench.curves.anchors.catalogue import load_curve
-from bench.curves.anchors.compressai_json import read_json, write_json
+from bench.curves.anchors.compressai_json import write_json
+from bench.curves.anchors.curve_files import read_curve_file
 from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate
 from bench.reports.rate.report import make_rate_report
@@ -130,6 +131,6 @@ def test_only_averages_of_linear_values_become_db_afterwards(tmp_path):
     curve = load_curve("kodak", "vtm-22.2-measured-8bit")
     points = replace(curve.points, curve_quality={})
     write_json(replace(curve, points=points, per_image={}), tmp_path / "averages.json")
-    again = read_json(tmp_path / "averages.json").curve("ms-ssim").quality
+    again = read_curve_file(tmp_path / "averages.json").curve("ms-ssim").quality
     assert again == pytest.approx([-10 * np.log10(1 - value) for value in curve.points.quality["ms-ssim"]])
     assert all(first < second for first, second in zip(again, curve.curve("ms-ssim").quality))

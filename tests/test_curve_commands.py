@@ -63,7 +63,7 @@ def test_overlap_limit_can_be_lowered(capsys):
     (["anchors", "list", "nothing"], "no published curves of dataset 'nothing'"),
     (["anchors", "show", "kodak", "hpcm"], "no published curve 'hpcm'"),
     (["anchors", "export", "rows.csv", "--out", "x.json"], "is no file of rows"),
-    (["anchors", "import", "x.txt", "--dataset", "d", "--name", "x", "--source", "me"], "can't tell what"),
+    (["anchors", "import", "x.doc", "--dataset", "d", "--name", "x", "--source", "me"], "can't tell what"),
     (["anchors", "import", "x.csv", "--dataset", "..", "--name", "x", "--source", "me"], "can't be a file"),
 ])
 def test_bad_input_is_status_2(arguments, said, capsys):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from bench.curves.anchors.curve_files import read_curve_file
 from bench.curves.rd_curve import Points, RDCurve
 from bench.reports.page.canvas import render_figure
 from bench.reports.page.figures import COLUMN, WIDE
@@ -159,7 +161,10 @@ def test_number_of_curves_is_limited():
     assert plot(many).digest == plot(many[:MOST_CURVES]).digest
 
 
-@pytest.mark.parametrize("label", ["_ours (final)", "cost $5 or $6", r"$\frac", "two\nlines"])
+UNDERSCORE = Path(__file__).parent / "curve_files" / "16-labels" / "underscore.json"
+
+
+@pytest.mark.parametrize("label", [read_curve_file(UNDERSCORE).label, "cost $5 or $6", r"$\frac", "two\nlines"])
 def test_any_label_is_in_the_legend(label):
     figure = plot([*CURVES, make_curve(label, IMPORTED)])
     drawn = []

@@ -14,7 +14,7 @@ from bench.claims.catalogue import Claim
 from bench.claims.judgement import judge_all
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
-from bench.curves.anchors.compressai_json import read_json
+from bench.curves.anchors.curve_files import read_curve_file
 from bench.metrics.statistics.verdicts import NOT_MEASURED, SUPPORTED
 from bench.reports.page.render import to_csv
 from bench.reports.rate.report import make_rate_report
@@ -86,7 +86,7 @@ def test_bdrate_and_files_of_curves_take_it(measured, added_metric, tmp_path, ca
     files = [str(tmp_path / f"{name}.json") for name in ("jpeg", "webp")]
     for source, file in zip((jpeg, webp), files):
         assert main(["anchors", "export", source, "--out", file]) == EXIT_DONE
-    assert "mae" in json.loads(Path(files[0]).read_text())["results"] and read_json(Path(files[0])).has("mae")
+    assert "mae" in json.loads(Path(files[0]).read_text())["results"] and read_curve_file(Path(files[0])).has("mae")
     capsys.readouterr()
     assert main(["bdrate", *files, "--metric", "mae"]) == EXIT_DONE
     assert _bd_rate(capsys.readouterr().out) == pytest.approx(by_rows, abs=0.01)

@@ -19,10 +19,10 @@ from bench.curves.anchors.catalogue import (
     read_imported,
 )
 from bench.curves.anchors.check import TOLERANCE_POINTS, check_anchors
-from bench.curves.anchors.compressai_json import read_json, write_json
-from bench.curves.anchors.csv_points import read_csv
+from bench.curves.anchors.compressai_json import write_json
+from bench.curves.anchors.curve_files import read_curve_file
 from bench.curves.rd_curve import RDCurve, Values
-from bench.curves.sources import read_source
+from bench.curves.sources import ROWS_SUFFIX, read_rows_curve, split_name
 from bench.metrics.quality import PSNR, known_metrics
 
 
@@ -112,30 +112,34 @@ def _check_anchors(args: argparse.Namespace) -> int:
 
 
 def _import_curve(args: argparse.Namespace) -> int:
-    readers = {".json": read_json, ".csv": read_csv}
-    if args.file.suffix not in readers:
-        raise ConfigurationError(f"can't tell what {args.file} is", "expected a name ending in .json or .csv")
     path = place_imported(args.results, args.dataset, args.name)
     if args.name in list_curves(args.dataset):
         raise ConfigurationError(f"'{args.name}' is a curve that comes with the suite", "choose another name")
     if path.exists() and not args.force:
         raise ConfigurationError(f"a curve '{args.name}' of dataset '{args.dataset}' is already imported",
                                  "choose another name, or replace it with --force")
-    curve = readers[args.file.suffix](args.file, args.dataset)
+    curve = read_curve_file(args.file, args.dataset)
     meta = {**curve.meta, "dataset": args.dataset, "imported_from": args.file.name}
+    if curve.images:
+        meta["images"] = curve.images
     curve = replace(curve, label=args.label or curve.label, source=args.source, meta=meta)
     write_json(curve, path)
     print(f"wrote {path}: {len(curve.bpp)} points, {', '.join(curve.points.metrics)}")
+    _print_remarks(curve)
     return EXIT_DONE
 
 
 def _export_curve(args: argparse.Namespace) -> int:
-    path, _, name = args.rows.partition("#")
-    if not path.endswith(".jsonl"):
-        raise ConfigurationError(f"{path} is no file of rows", "expected a name ending in .jsonl")
-    curve = read_source(f"{path}#{args.name or name}", (args.metric,))
+    path, name = split_name(args.rows)
+    if path.suffix.lower() != ROWS_SUFFIX:
+        raise ConfigurationError(f"{path} is no file of rows", f"expected a name ending in {ROWS_SUFFIX}")
+    curve = read_rows_curve(path, args.name or name, (args.metric,))
     write_json(curve, args.out)
     print(f"wrote {args.out}: {curve.label}, {len(curve.bpp)} points over {curve.images} images")
+    _print_remarks(curve)
+    return EXIT_DONE
+
+
+def _print_remarks(curve: RDCurve) -> None:
     for remark in curve.remarks:
         print(f"warning: {remark}")
-    return EXIT_DONE

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
-from bench.curves.anchors.compressai_json import read_json
-from bench.curves.anchors.csv_points import read_csv
+from bench.curves.anchors.curve_files import SUFFIXES, read_curve_file
 from bench.curves.rd_curve import Content, Points, RDCurve, Values, average_points
 from bench.metrics.quality import METRICS, QualityMetric
 from bench.metrics.rate.curves import MINIMUM_POINTS
@@ -18,7 +18,8 @@ from bench.results.row_selection import Choice, select_rows
 from bench.results.rows import OK, Row
 from bench.results.store import read_rows
 
-KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, "
+ROWS_SUFFIX = ".jsonl"
+KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, .tsv or .txt, "
          "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
 
 
@@ -39,16 +40,17 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     >>> read_source("kodak/anchor").label
     'VTM 22.2 intra (8-bit 4:4:4 planes)'
     """
-    path_text, _, name = text.partition("#")
-    path = Path(path_text)
-    if path.suffix == ".jsonl":
-        return _average_with_coverage(_take_named(read_rows(path, Row), name, text), metrics)
-    if path.suffix == ".json":
-        return read_json(path)
-    if path.suffix == ".csv":
-        return read_csv(path)
+    path, name = split_name(text)
+    suffix = path.suffix.lower()
+    if suffix == ROWS_SUFFIX:
+        return read_rows_curve(path, name, metrics)
+    if suffix in SUFFIXES:
+        if name:
+            raise ConfigurationError(f"{path} holds one curve", f"leave '#{name}' away: only {ROWS_SUFFIX} has names")
+        return read_curve_file(path, metrics=metrics)
+
     dataset, slash, curve = text.partition("/")
-    if not slash or path.exists():
+    if not slash or os.path.exists(path):
         raise ConfigurationError(f"'{text}' is no curve", f"expected {KINDS}")
     role = {"anchor": "default", "strict-anchor": "strict"}.get(curve)
     if role is None:
@@ -57,6 +59,46 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
         if anchor.role == role:
             return load_anchor(dataset, anchor)
     raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")
+
+
+def split_name(text: str) -> tuple[Path, str]:
+    """Split FILE#NAME; a path that exists wins, so that names of files and folders may hold "#".
+
+    Args:
+        text: of a file, which may not exist, or of anything else.
+
+    Returns:
+        (path, NAME or an empty text).
+
+    >>> split_name("results/none.jsonl#webp")[1]
+    'webp'
+    """
+    ends = [len(text), *(place for place in range(len(text) - 1, 0, -1) if text[place] == "#")]
+    for end in ends:
+        if os.path.isfile(text[:end]):
+            return Path(text[:end]), text[end + 1:]
+
+    path, _, name = text.rpartition("#")
+    return (Path(path), name) if path.lower().endswith(ROWS_SUFFIX) else (Path(text), "")
+
+
+def read_rows_curve(path: Path, name: str = "", metrics: Sequence[str] = ("psnr",)) -> RDCurve:
+    """Return the average over a file of rows, with a remark where it does not cover the whole dataset.
+
+    Args:
+        path: the file.
+        name: the codec, which may be empty where all rows are of one.
+        metrics: names in METRICS that every image must have to count.
+
+    Raises:
+        BenchError: the file is damaged or empty, or has no such codec.
+    """
+    rows = _take_named(read_rows(path, Row), name, path)
+    curve, total = average_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
+    if total <= (curve.images or 0):
+        return curve
+    remark = f"{curve.images} of {total} images of {curve.dataset}"
+    return replace(curve, remarks=(*curve.remarks, remark))
 
 
 def average_rows(rows: Iterable[Row], metrics: Sequence[str] = ("psnr",)) -> RDCurve:
@@ -190,25 +232,16 @@ def choose_common_images(measured: Mapping[str, Collection[str]]) -> tuple[list[
     return points, sorted(images), remarks
 
 
-def _average_with_coverage(rows: Sequence[Row], metrics: Sequence[str]) -> RDCurve:
-    """Return the curve of ``rows``, with a remark where it does not cover the whole dataset."""
-    curve, total = average_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
-    if total <= (curve.images or 0):
-        return curve
-    remark = f"{curve.images} of {total} images of {curve.dataset}"
-    return replace(curve, remarks=(*curve.remarks, remark))
-
-
-def _take_named(rows: Sequence[Row], name: str, text: str) -> list[Row]:
+def _take_named(rows: Sequence[Row], name: str, path: Path) -> list[Row]:
     """Return the rows called ``name``, which may be empty where all rows have one name."""
     found = sorted({row.name for row in rows})
     if not rows:
-        raise BenchError(f"{text.partition('#')[0]} holds no rows")
+        raise BenchError(f"{path} holds no rows")
     if not name and len(found) > 1:
-        choices = ", ".join(f"{text}#{one}" for one in found)
-        raise ConfigurationError(f"{text} holds several codecs", f"choose one: {choices}")
+        choices = ", ".join(f"{path}#{one}" for one in found)
+        raise ConfigurationError(f"{path} holds several codecs", f"choose one: {choices}")
     if name and name not in found:
-        raise ConfigurationError(f"{text}: no rows are called '{name}'", f"there are: {', '.join(found)}")
+        raise ConfigurationError(f"{path}: no rows are called '{name}'", f"there are: {', '.join(found)}")
     return [row for row in rows if row.name == (name or found[0])]
 
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description="Rebuild the BD-rates that the HPCM paper states against VTM-22.0. "
                     "Exit status 1 if one differs by more than its tolerance.")
     importing = actions.add_parser(
-        "import", help="add a curve of yours: CompressAI's JSON, or CSV (bpp, psnr, ms_ssim)")
+        "import", help="add a curve of yours: CompressAI's JSON, or a table (bpp, psnr, ms_ssim)")
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("--dataset", required=True, metavar="D", help="dataset of the points")
     importing.add_argument("--name", required=True, metavar="N", help="short name, becomes the file's name")

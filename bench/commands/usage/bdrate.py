@@ -3,7 +3,7 @@
 A and B are any of:
   FILE.jsonl             stored rows; FILE.jsonl#NAME where it holds several codecs
   FILE.json              CompressAI's shape
-  FILE.csv               columns bpp, psnr, ms_ssim (linear), or as another metric spells its own
+  FILE.csv, .tsv, .txt   columns bpp, psnr, ms_ssim (linear), or as another metric spells its own
   DATASET/NAME           a published curve, see "python -m bench anchors list"
   DATASET/anchor         the suite's VVC anchor; DATASET/strict-anchor is the strict one
 

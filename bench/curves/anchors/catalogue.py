@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.common.errors import ConfigurationError
 from bench.common.text import suggest_name
-from bench.curves.anchors.compressai_json import parse_json, read_json
+from bench.curves.anchors.compressai_json import parse_json
+from bench.curves.anchors.curve_files import SUFFIXES, read_curve_file
 from bench.curves.rd_curve import RDCurve
 from bench.datasets.catalogue import AnchorSpec, PublishedSpec, load_catalogue
 
@@ -134,4 +135,5 @@ def read_imported(results: Path, dataset: str) -> list[RDCurve]:
     Raises:
         BenchError: one of the files is damaged.
     """
-    return [read_json(path, dataset) for path in sorted((results / dataset / "published").glob("*.json"))]
+    paths = sorted((results / dataset / "published").glob("[!.]*"))
+    return [read_curve_file(path, dataset) for path in paths if path.suffix.lower() in SUFFIXES]

@@ -1,71 +1,64 @@
 """CompressAI's JSON of rate-distortion points: {name, description, results{bpp, psnr-rgb, ms-ssim-rgb, ...}}.
 
 The files in ``data/`` have the same shape, with ``source``, ``meta`` and, where known, ``per_image`` added;
-averages are then taken from ``per_image``. ``ms-ssim-rgb-db`` (each image's dB, then the mean) is ours too.
+averages are then taken from ``per_image``. ``ms-ssim-db-rgb`` is the mean of each image's dB.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 from bench.common.errors import BenchError
-from bench.common.files import reading, write_whole, writing
-from bench.curves.anchors.columns import make_columns, make_points
+from bench.common.files import write_whole, writing
+from bench.curves.anchors.columns import Doubled, NamedColumn, make_columns, make_points
 from bench.curves.rd_curve import Points, RDCurve, average_points
 
 BPP_TOLERANCE = 1e-3  # both are rounded
+MOST_REMARKS = 5
 SHAPE = 'expected {"name": ..., "description": ..., "results": {"bpp": [...], "psnr-rgb": [...]}}'
 
 
-def read_json(path: Path, dataset: str = "") -> RDCurve:
-    """Read a file written by CompressAI or by :func:`write_json`.
-
-    Args:
-        path: the file.
-        dataset: that of the points; else the file's own ``meta.dataset`` counts.
-
-    Returns:
-        The curve, called like the file.
-
-    Raises:
-        BenchError: the file can't be read, is no JSON or is not of this shape.
-    """
-    with reading(path):
-        text = path.read_text(encoding="utf-8")
-    return parse_json(text, str(path), path.stem, dataset)
-
-
-def parse_json(text: str, where: str, name: str, dataset: str = "") -> RDCurve:
-    """Parse the text of such a file.
+def parse_json(text: str, where: str, name: str, dataset: str = "", metrics: Collection[str] = ()) -> RDCurve:
+    """Parse the text of a file written by CompressAI or by :func:`write_json`.
 
     Args:
         where: what error messages call the file.
         name: short name of the curve.
         dataset: its dataset; else the file's own ``meta.dataset`` counts.
+        metrics: names in METRICS that are asked for.
 
     Raises:
-        BenchError: the text is no JSON or is not of this shape.
+        BenchError: the text is no JSON, is not of this shape, or lacks an asked metric.
     """
     try:
-        data = json.loads(text)
-    except ValueError as error:
+        data = json.loads(text, object_pairs_hook=_mark_doubled)
+    except (ValueError, RecursionError) as error:
         raise BenchError(f"{where} is no JSON: {error}", SHAPE) from None
     if not isinstance(data, dict) or not isinstance(data.get("results"), dict):
         raise BenchError(f"{where} is not a file of rate-distortion points", SHAPE)
-    meta = data.get("meta", {})
+    meta = data.get("meta") or {}
     if not isinstance(meta, dict):
         raise BenchError(f"{where}: 'meta' is not a mapping")
-    per_image = _group_by_image(data.get("per_image", []), where)
+
+    stated, remarks = make_points(starmap(NamedColumn, data["results"].items()), where, metrics)
+    per_image, more = _group_by_image(data.get("per_image") or [], where)
     return RDCurve(
-        dataset=dataset or str(meta.get("dataset", "")), name=name, label=str(data.get("name") or name),
-        points=_average_images(make_points(data["results"], where), per_image, where),
-        description=str(data.get("description", "")),
-        source=str(data.get("source", "")), meta=meta, per_image=per_image,
-        images=len(per_image) or _count_images(meta),
+        dataset=dataset or str(meta.get("dataset") or ""), name=name, label=str(data.get("name") or name),
+        points=_average_images(stated, per_image, where), description=str(data.get("description") or ""),
+        source=str(data.get("source") or ""), meta=meta, per_image=per_image,
+        images=len(per_image) or _count_images(meta), remarks=(*remarks, *more),
     )
+
+
+def _mark_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the mapping; a name that stands twice has a value that nothing takes for one."""
+    counts = Counter(key for key, _ in pairs)
+    return {key: value if counts[key] == 1 else Doubled("stands twice") for key, value in pairs}
 
 
 def _average_images(stated: Points, per_image: Mapping[str, Points], where: str) -> Points:
@@ -112,19 +105,23 @@ def write_json(curve: RDCurve, path: Path) -> None:
 def _count_images(meta: Mapping[str, Any]) -> int | None:
     images = meta.get("images")
     if isinstance(images, list):
-        return len(images)
-    return images if isinstance(images, int) and not isinstance(images, bool) else None
+        return len(images) or None
+    return images if isinstance(images, int) and not isinstance(images, bool) and images > 0 else None
 
 
-def _group_by_image(entries: Any, where: str) -> dict[str, Points]:
-    """Group ``per_image`` (one mapping for each image and rate point) by image, in the file's order."""
+def _group_by_image(entries: Any, where: str) -> tuple[dict[str, Points], list[str]]:
+    """Group ``per_image`` (one mapping for each image and rate point) by image, in the file's order; with remarks."""
     if not isinstance(entries, list) or not all(isinstance(one, dict) and "image" in one for one in entries):
         raise BenchError(f"{where}: 'per_image' is not a list of mappings that name an image")
     grouped: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         grouped.setdefault(str(entry["image"]), []).append(entry)
-    points = {}
+
+    points, remarks = {}, []
     for image, members in grouped.items():
-        columns = {key: [entry.get(key) for entry in members] for key in members[0] if key != "image"}
-        points[image] = make_points(columns, f"{where}, {image}")
-    return points
+        columns = [NamedColumn(key, [entry.get(key) for entry in members]) for key in members[0] if key != "image"]
+        points[image], more = make_points(columns, f"{where}, {image}")
+        remarks += [f"{image}: {remark}" for remark in more]
+    if len(remarks) > MOST_REMARKS:
+        remarks[MOST_REMARKS:] = [f"and {len(remarks) - MOST_REMARKS} more columns of images"]
+    return points, remarks
