@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,3 +306,41 @@ def test_a_metric_that_falls_with_quality_is_judged_by_its_negation(tmp_path, ad
     absolute = claim(metric="quality", by="mae", versus=None, value=(2, 3), at_bpp=0.8)
     assert absolute.lower_is_better and absolute.unit == "levels"
     assert only(judge_all([absolute], results)).value == pytest.approx(3.2)
+
+
+SIGNS = Path(__file__).parent / "reference" / "claim_signs.yaml"
+STORED = Path(__file__).parents[1] / "results" / "kodak"
+
+
+def test_a_figure_that_is_the_measured_one_with_the_sign_turned_is_questioned(tmp_path):
+    """A saving of 11.1 % that is written as +11.1 % would be supported by any saving at all."""
+    (tmp_path / "kodak").mkdir()
+    for name in ("balanced_phase1_mini", "hpcm_base_mini"):
+        shutil.copy(STORED / f"{name}.jsonl", tmp_path / "kodak")
+    judged = judge_all(load_claims(SIGNS).values(), StoredResults(tmp_path)).judgements
+    found = {one.claim.name: one for one in judged}
+
+    positive, negative = found["saving_written_positive"], found["saving_written_negative"]
+    assert positive.value == negative.value == pytest.approx(-11.13, abs=0.02)  # the rows may be measured anew
+    assert positive.verdict == UNDECIDED and "is the sign of the claim meant? Savings are negative" in positive.reason
+    assert "sign" not in negative.reason
+
+    published = found["hpcm_positive"]
+    assert published.verdict == UNDECIDED and "measured −15.43 %, claimed +15.31 %" in published.reason
+    assert "the sign turned" in published.reason
+
+
+@pytest.mark.parametrize(("claimed", "asked"), [((4, 4), True), ((3, 5), True), ((8, 8), False), ((-4, -4), False)])
+def test_only_the_same_figure_makes_the_sign_doubtful(tmp_path, claimed, asked):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, -4, spread=0.1)
+    found = only(judge_all([claim(change_percent=claimed)], StoredResults(tmp_path)))
+    assert ("the sign turned" in found.reason) is asked
+    assert asked is (found.verdict == UNDECIDED) or claimed == (-4, -4)
+
+
+def test_a_claimed_gain_that_is_measured_as_a_loss_stays_refuted(tmp_path):
+    store_rates(tmp_path, BASE)
+    store_rates(tmp_path, VARIANT, 4, spread=0.1)
+    found = only(judge_all([claim(change_percent=(-4, -4))], StoredResults(tmp_path)))
+    assert found.verdict == REFUTED and "a loss" in found.reason

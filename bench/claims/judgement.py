@@ -11,7 +11,7 @@ from bench.claims.curves import Curves
 from bench.claims.portability import judge_portability
 from bench.claims.rate_findings import USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Finding, Judgement
-from bench.claims.wording import explain_verdict, find_rounding
+from bench.claims.wording import ask_for_sign, explain_verdict, find_rounding
 from bench.common.text import format_count
 from bench.metrics.statistics.estimates import Exact
 from bench.metrics.statistics.verdicts import (
@@ -24,6 +24,7 @@ from bench.metrics.statistics.verdicts import (
     Decision,
     adjust_by_holm,
     decide_claim,
+    has_turned_sign,
     is_reproduced,
 )
 from bench.results.latency_selection import LatencySelection
@@ -31,6 +32,7 @@ from bench.results.stored import StoredResults
 from bench.variants import find_trained_otherwise, load_variants
 
 SIGNIFICANT = 0.05
+SIGN_SLACK = 0.05  # of a claimed figure: how near the measured one with the other sign makes one ask
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,24 @@ def _judge_finding(claim: Claim, finding: Finding, miniature: bool) -> Judgement
         verdict = REFUTED if finding.published else UNDECIDED
 
     judged = _add_uncertainty(replace(blank, value=value, verdict=verdict), finding, decision)
+    if _is_sign_in_doubt(judged):
+        return replace(judged, verdict=UNDECIDED, reason=ask_for_sign(judged))
     return replace(judged, reason=explain_verdict(judged, finding.tolerance))
+
+
+def _is_sign_in_doubt(judged: Judgement) -> bool:
+    """Whether what would support or refute a claim of a change is its very figure with the other sign.
+
+    A saving that is written as a positive change would be supported by any saving at all. A claimed gain that is
+    measured as a loss is refuted all the same.
+    """
+    claim, value = judged.claim, judged.value
+    if claim.value is not None or value is None or judged.verdict not in (SUPPORTED, REFUTED):
+        return False
+    if judged.verdict == REFUTED and (value > 0) == claim.lower_is_better:
+        return False
+    slack = max(find_rounding(claim.weaker_end), SIGN_SLACK * abs(claim.weaker_end))
+    return has_turned_sign(value, claim.bounds, slack)
 
 
 def _add_uncertainty(judged: Judgement, finding: Finding, decision: Decision | None) -> Judgement:

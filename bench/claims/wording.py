@@ -67,6 +67,15 @@ def explain_verdict(judgement: Judgement, tolerance: float | None) -> str:
     return f"{start}: {judgement.evidence} gives no interval over images to decide by"
 
 
+def ask_for_sign(judgement: Judgement) -> str:
+    """What is asked where the claimed figure was measured with the other sign."""
+    claim = judgement.claim
+    saving = " Savings are negative changes here." if claim.lower_is_better else ""
+    claimed = format_claimed(claim, *claim.bounds)
+    return (f"measured {_measured_text(judgement)}, claimed {claimed}: the same figure with the sign turned; "
+            f"is the sign of the claim meant?{saving}")
+
+
 def _measured_text(judgement: Judgement) -> str:
     """The measured value with its interval and what it goes by."""
     claim, value, interval = judgement.claim, judgement.value, judgement.interval

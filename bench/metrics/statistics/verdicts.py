@@ -88,6 +88,21 @@ def is_reproduced(value: float, claimed: tuple[float, float], tolerance: float) 
     return claimed[0] - tolerance <= value <= claimed[1] + tolerance
 
 
+def has_turned_sign(value: float, claimed: tuple[float, float], tolerance: float) -> bool:
+    """Return whether a value is the claimed one with the other sign, so that one of both may be a slip.
+
+    Args:
+        value, claimed, tolerance: in one unit. A range that holds zero has no sign.
+
+    >>> has_turned_sign(-11.13, claimed=(11.1, 11.1), tolerance=0.05)
+    True
+    >>> has_turned_sign(-11.13, claimed=(-11.1, -11.1), tolerance=0.05)
+    False
+    """
+    low, high = claimed
+    return low * high > 0 and value * low < 0 and is_reproduced(-value, claimed, tolerance)
+
+
 def adjust_by_holm(p_values: Sequence[float]) -> np.ndarray:
     """Return adjusted p-values (Holm, Scand. J. Statist. 6, 1979), in the order given.
 
