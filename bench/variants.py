@@ -16,6 +16,7 @@ from msgspec import Meta, field
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.errors import ConfigurationError
 from bench.common.folders import default_file
+from bench.common.text import suggest_name
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
 _NUMBER = re.compile(r"\d*\.?\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -117,7 +118,7 @@ def get_variant(name: str, path: Path | None = None) -> Variant:
     """
     variants = load_variants(path)
     if name not in variants:
-        raise ConfigurationError(f"there is no variant '{name}'", f"known: {', '.join(variants)}")
+        raise ConfigurationError(f"there is no variant '{name}'", suggest_name(name, variants))
     return variants[name]
 
 

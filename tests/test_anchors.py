@@ -143,7 +143,7 @@ def test_part_of_the_images():
 def test_unknown_names_are_answered_with_near_ones():
     with pytest.raises(ConfigurationError, match="hpcm-base-mse"):
         load_curve("kodak", "hpcm-base")
-    with pytest.raises(ConfigurationError, match="there are some of: kodak"):
+    with pytest.raises(ConfigurationError, match=r"did you mean kodak\?"):
         load_curve("kodac", "hpcm-base-mse")
     with pytest.raises(ConfigurationError):
         load_curve("../kodak", "hpcm-base-mse")

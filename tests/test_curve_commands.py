@@ -64,6 +64,9 @@ def test_overlap_limit_can_be_lowered(capsys):
     (["anchors", "show", "kodak", "hpcm"], "no published curve 'hpcm'"),
     (["anchors", "export", "rows.csv", "--out", "x.json"], "is no file of rows"),
     (["anchors", "import", "x.doc", "--dataset", "d", "--name", "x", "--source", "me"], "can't tell what"),
+    (["anchors", "import", "x.csv", "--dataset", "Kodak", "--name", "x", "--source", "me"], "did you mean kodak?"),
+    (["bdrate", "kodka/anchor", "kodak/anchor"], "did you mean kodak?"),
+    (["anchors", "list", "Kodka"], "did you mean kodak?"),
     (["anchors", "import", "x.csv", "--dataset", "..", "--name", "x", "--source", "me"], "can't be a file"),
 ])
 def test_bad_input_is_status_2(arguments, said, capsys):

@@ -118,7 +118,7 @@ def test_what_is_missing_counts_only_where_it_was_named(folder: Path, capsys: py
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--dataset", "kodka"], "did you mean kodak?"),
+    (["--dataset", "kodka"], "did you mean kodak?"), (["--dataset", "KODAK"], "did you mean kodak?"),
     (["--dataset", "/no/such/folder"], "is no folder"),
     (["--dataset", "FOLDER", "--points", "s5"], "has the rate point s5"),
     (["--dataset", "FOLDER", "--variant", "hpcm_base"], "go together"),

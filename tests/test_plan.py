@@ -160,7 +160,8 @@ def test_codecs_of_which_everything_is_stored_take_one_line(folder: Path, tmp_pa
 
 
 @pytest.mark.parametrize(("codecs", "points", "text"), [
-    (["dflate"], [], "no codec or variant 'dflate'"),
+    (["dflate"], [], "no codec or variant 'dflate'"), (["jpg"], [], r"did you mean jpeg\?"),
+    (["JPEG"], [], r"did you mean jpeg\?"), (["webpp"], [], r"did you mean webp\?"),
     (["deflate"], ["s4", "s5"], "rate point s5"),
     (["none"], [], "nothing to run"),
     (["absent"], [], "its program is not here"),

@@ -10,6 +10,7 @@ from msgspec import Meta, field
 
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.folders import default_file
+from bench.common.text import suggest_name
 from bench.datasets.catalogue import load_catalogue
 from bench.metrics.quality import METRICS, PSNR, QualityMetric
 
@@ -104,7 +105,7 @@ class Claim(Entry, frozen=True, kw_only=True):
         if self.metric in NEEDS and not given[NEEDS[self.metric]]:
             raise WrongKey(f"{self.metric} needs '{NEEDS[self.metric]}'")
         if self.by is not None and self.by not in METRICS:
-            raise WrongKey(f"'{self.by}' is no quality metric", "by", hint=f"known: {', '.join(METRICS)}")
+            raise WrongKey(f"'{self.by}' is no quality metric", "by", hint=suggest_name(self.by, METRICS))
         if self.published and not self.datasets:
             raise WrongKey("a published curve is of a 'dataset'", "published")
 
@@ -179,12 +180,12 @@ def _require_known(claim: Claim, claims: Mapping[str, Claim], datasets: Collecti
                                hint=f"codecs only with {' and '.join(COMPARED_RATES)}")
         elif variants is not None and about is not None and about not in variants:
             raise WrongKey(f"'{about}' is no variant and no codec", key,
-                           hint=f"known: {', '.join((*variants, *CODECS))}")
+                           hint=suggest_name(about, (*variants, *CODECS)))
 
     for name in claim.datasets:
         if name not in datasets:
             raise WrongKey(f"'dataset': '{name}' is none of datasets.yaml", "dataset",
-                           hint=f"known: {', '.join(datasets)}")
+                           hint=suggest_name(name, datasets))
 
     for other in claim.contradicts:
         if other == claim.name or other not in claims or claim.name not in claims[other].contradicts:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
 
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.text import find_near_names, suggest_name
 from bench.curves.anchors.catalogue import (
     find_folders,
     list_anchors,
@@ -23,7 +25,9 @@ from bench.curves.anchors.compressai_json import write_json
 from bench.curves.anchors.curve_files import read_curve_file
 from bench.curves.rd_curve import RDCurve, Values
 from bench.curves.sources import ROWS_SUFFIX, read_rows_curve, split_name
+from bench.datasets.catalogue import load_catalogue
 from bench.metrics.quality import PSNR, known_metrics
+from bench.results.stored import StoredResults
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,8 +51,9 @@ def _list_curves(args: argparse.Namespace) -> int:
             rows.append((dataset, curve.name, curve.label, ", ".join(curve.points.metrics), len(curve.bpp),
                          f"{min(curve.bpp):.3f} to {max(curve.bpp):.3f}", note))
     if not rows:
+        known = _list_datasets(args.results)
         raise ConfigurationError(f"there are no published curves of dataset '{args.dataset}'",
-                                 f"there are some of: {', '.join(_list_datasets(args.results))}")
+                                 suggest_name(args.dataset, known, f"there are some of: {', '.join(known)}"))
     print(tabulate(rows, headers=("dataset", "name", "label", "metrics", "points", "bpp", "")))
     return EXIT_DONE
 
@@ -113,6 +118,7 @@ def _check_anchors(args: argparse.Namespace) -> int:
 
 def _import_curve(args: argparse.Namespace) -> int:
     path = place_imported(args.results, args.dataset, args.name)
+    _refuse_slip(args.dataset, args.results)
     if args.name in list_curves(args.dataset):
         raise ConfigurationError(f"'{args.name}' is a curve that comes with the suite", "choose another name")
     if path.exists() and not args.force:
@@ -127,6 +133,17 @@ def _import_curve(args: argparse.Namespace) -> int:
     print(f"wrote {path}: {len(curve.bpp)} points, {', '.join(curve.points.metrics)}")
     _print_remarks(curve)
     return EXIT_DONE
+
+
+def _refuse_slip(dataset: str, results: Path) -> None:
+    """Refuse a name that looks like a known dataset's; any other may be that of a folder of the user's.
+
+    Other digits make another name: clic2022 is no slip for clic2020.
+    """
+    known = sorted({*load_catalogue(), *_list_datasets(results), *StoredResults(results).datasets})
+    same_digits = [name for name in known if re.sub(r"\D", "", name) == re.sub(r"\D", "", dataset)]
+    if dataset not in known and (near := find_near_names(dataset, same_digits)):
+        raise ConfigurationError(f"there is no dataset '{dataset}'", f"did you mean {', '.join(near)}?")
 
 
 def _export_curve(args: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bench.commands.training_options import load_images
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
 from bench.common.folders import default_folder
+from bench.common.text import suggest_name
 from bench.runners.machine import resolve_device
 from bench.variants import Variant, load_variants
 
@@ -50,8 +51,9 @@ def _choose_variants(only: list[str]) -> list[Variant]:
 
     variants = order_miniatures(load_variants())
     known = [variant.name for variant in variants]
-    if unknown := sorted(set(only) - set(known)):
-        raise ConfigurationError(f"there is no miniature called {', '.join(unknown)}", f"known: {', '.join(known)}")
+    for name in only:
+        if name not in known:
+            raise ConfigurationError(f"there is no miniature called {name}", suggest_name(name, known))
     return [variant for variant in variants if not only or variant.name in only]
 
 

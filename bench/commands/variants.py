@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from bench.codecs.learned import load_learned
 from bench.common.errors import EXIT_DONE, CheckpointError, ConfigurationError
-from bench.common.text import list_names
+from bench.common.text import list_names, suggest_name
 from bench.variants import Checkpoint, Variant, find_checkpoints
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def run(args: argparse.Namespace) -> int:
     """Print the table or the details; return the exit status."""
     variants = load_learned(args.file)
-    if unknown := [name for name in args.names if name not in variants]:
-        raise ConfigurationError(f"no variant {', '.join(unknown)}", f"known: {', '.join(variants)}")
+    for name in args.names:
+        if name not in variants:
+            raise ConfigurationError(f"there is no variant '{name}'", suggest_name(name, variants))
     if args.fetch:
         from bench.models.zoo_weights import fetch_weights
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+LEAST_LIKENESS, LIKE_THE_BEST = 0.6, 0.05  # of names, as difflib has it; how far behind the best one
+
 
 def format_number(value: float, spec: str) -> str:
     """Return ``value`` by a format such as "+.2f", a true minus sign and a zero without one: "−4.10", "0.00"."""
@@ -28,10 +30,21 @@ def list_names(names: Iterable[str], most: int = 8, letters: int = 80) -> str:
 
 
 def suggest_name(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return a hint for an unknown ``name``: the known ones that look like it, else ``otherwise`` or all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=3)
+    """Return a hint for an unknown ``name``: the known ones that look like it, else ``otherwise`` or all of them.
+
+    >>> suggest_name("KODAK", ["kodak", "tecnick"]), suggest_name("jpg", ["webp", "jpegxl", "jpeg2000", "jpeg"])
+    ('did you mean kodak?', 'did you mean jpeg?')
+    """
+    known = list(dict.fromkeys(known))
+    near = find_near_names(name, known)
     return f"did you mean {', '.join(near)}?" if near else otherwise or f"known: {', '.join(known)}"
+
+
+def find_near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three of ``known`` that are most like ``name``, in any case of letters; none where none is."""
+    likeness = {one: difflib.SequenceMatcher(None, name.lower(), one.lower()).ratio() for one in dict.fromkeys(known)}
+    best = max(likeness.values(), default=0.0)
+    return [one for one in likeness if best >= LEAST_LIKENESS and likeness[one] >= best - LIKE_THE_BEST][:3]
 
 
 def align_columns(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.common.errors import BenchError, ConfigurationError
-from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
+from bench.common.text import suggest_name
+from bench.curves.anchors.catalogue import find_folders, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.anchors.curve_files import SUFFIXES, read_curve_file
 from bench.curves.rd_curve import Content, Points, RDCurve, Values, average_points
 from bench.metrics.quality import METRICS, QualityMetric
@@ -58,7 +59,9 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     for anchor in list_anchors(dataset):
         if anchor.role == role:
             return load_anchor(dataset, anchor)
-    raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor", "python -m bench anchors list")
+    raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor",
+                             "python -m bench anchors list" if list_curves(dataset)
+                             else suggest_name(dataset, find_folders(), "python -m bench anchors list"))
 
 
 def split_name(text: str) -> tuple[Path, str]:

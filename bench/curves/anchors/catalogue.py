@@ -97,8 +97,9 @@ def load_curve(dataset: str, name: str) -> RDCurve:
     """
     known = list_curves(dataset)
     if not known:
+        known_sets = [*find_folders(), *list_folders()]
         raise ConfigurationError(f"there are no published curves of dataset '{dataset}'",
-                                 f"there are some of: {', '.join([*find_folders(), *list_folders()])}")
+                                 suggest_name(dataset, known_sets, f"there are some of: {', '.join(known_sets)}"))
     if name not in known:
         raise ConfigurationError(f"there is no published curve '{name}' of dataset '{dataset}'",
                                  suggest_name(name, known, f"python -m bench anchors list {dataset}"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from bench.common.errors import BenchError
-from bench.common.text import format_count
+from bench.common.text import format_count, suggest_name
 from bench.curves.anchors.catalogue import find_published
 from bench.metrics.quality import headline_metrics
 from bench.reports.page.figures import Figure
@@ -41,8 +41,9 @@ def make_rate_report(results: StoredResults, dataset: str) -> Report:
     """
     compared = results.derive(compare_dataset, dataset)
     if not compared.selection.rows:
+        command = f"measure some first: python -m bench assess {dataset}"
         raise BenchError(f"there are no rows of '{dataset}' in {results.root}",
-                         f"measure some first: python -m bench assess {dataset}")
+                         suggest_name(dataset, results.datasets, command))
     return assemble_compared(compared, results.reproductions(dataset))
 
 

@@ -10,7 +10,7 @@ import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
 from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.common.text import format_count
+from bench.common.text import format_count, suggest_name
 from bench.models import explain_no_exact
 from bench.results.portability import EXACT_SUFFIX
 from bench.variants import Variant, find_checkpoints, get_variant
@@ -180,8 +180,8 @@ def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[s
         elif text in variants or text in CODECS:
             names.append((text, True))
         else:
-            known = [*groups, *variants, *classical]
-            raise ConfigurationError(f"there is no codec or variant '{text}'", f"known: {', '.join(known)}")
+            raise ConfigurationError(f"there is no codec or variant '{text}'",
+                                     suggest_name(text, [*groups, *variants, *classical]))
     return names
 
 
