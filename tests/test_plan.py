@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import faulty_codecs
 import pytest
+import torch
 from msgspec.structs import replace
+from tiny_models import TINY, tiny_model
 
 from bench.common.errors import ConfigurationError
 from bench.common.text import format_duration
@@ -118,6 +121,30 @@ def test_checkpoint_that_can_not_be_identified_is_said_before(folder: Path, tmp_
     (tmp_path / "weights" / "0.01.pth").unlink()
     plan = make_plan(resolve_dataset(folder), chosen.specs, chosen.missing, store, template)
     assert "will fail: small 0.01: " in describe_plan(plan)
+
+
+def test_checkpoint_that_does_not_fit_is_said_before_and_stored_series_are_not_looked_at(
+        folder: Path, tmp_path: Path, variants: Path) -> None:
+    """By names and shapes: in the plan, not once everything is loaded."""
+    variants.write_text("variants:\n  small: {model: hpcm_base, label: Small, lambdas: [0.01, 0.02, 0.03],"
+                        f" checkpoints: weights, options: {json.dumps(TINY)}}}\n")
+    state = tiny_model().state_dict()
+    torch.save({f"codec.{name}": value for name, value in state.items()}, tmp_path / "weights" / "0.01.pth")
+    torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "weights" / "0.02.pth")
+    torch.save({"model": state, "ema": state}, tmp_path / "weights" / "0.030.pth")
+    chosen = choose_codecs(["small"])
+    store, template = Store(tmp_path / "results"), Unit(faulty_codecs.spec(), "", None, ())
+    plan = make_plan(resolve_dataset(folder), chosen.specs, chosen.missing, store, template)
+    told = describe_plan(plan)
+    assert "will fail: small 0.01: 0.01.pth does not fit HPCM: missing: " in told
+    assert "all names of the file begin with 'codec.'" in told and "will fail: small 0.02" not in told
+    assert "note: small 0.03: the weights are taken, not the moving average beside them in 0.030.pth: ema" in told
+
+    planned = plan.units[0]
+    failure = failed_row(planned.unit, planned.unit.images[0], planned.series, RuntimeError(), Provenance())
+    store.append(replace(failure, status=OK, bpp=0.5, quality_versions=VERSIONS))
+    plan = make_plan(resolve_dataset(folder), chosen.specs, chosen.missing, store, template)
+    assert plan.units[0].unit.images and "will fail" not in describe_plan(plan)
 
 
 def test_missing_checkpoints_say_where_they_were_looked_for(tmp_path: Path) -> None:

@@ -97,6 +97,19 @@ class Codec(Protocol):
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What can be told of a codec before it is built.
+
+    Attributes:
+        fault: why it can't be built; None where nothing speaks against it.
+        note: what is to be known of how it will be; empty for nothing.
+    """
+
+    fault: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class CodecEntry:
     """A kind of codec.
 
@@ -117,6 +130,7 @@ class CodecEntry:
             the library's own.
         imports: modules that building and coding import and that take long: processes that code are forked from one
             that has them.
+        preview: what a plan can tell of a codec, in a second or two.
     """
 
     build: Callable[[CodecSpec], Codec]
@@ -129,6 +143,7 @@ class CodecEntry:
     uses_torch: bool = False
     operators: Callable[[CodecSpec], str | None] = lambda spec: None
     imports: Callable[[CodecSpec], Sequence[str]] = lambda spec: ()
+    preview: Callable[[CodecSpec], Preview] = lambda spec: Preview()
 
 
 CODECS: Registry[CodecEntry] = Registry("codec")

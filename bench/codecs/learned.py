@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.codecs.base import CODECS, CodecEntry, CodecSpec
+from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Preview
 from bench.codecs.learned_codec import VERSION, LearnedCodec
-from bench.common.errors import ConfigurationError
+from bench.common.errors import BenchError, ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
+from bench.common.text import list_names
 from bench.results.portability import EXACT_SUFFIX
 from bench.variants import Variant, find_checkpoints, load_variants
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LEARNED = "learned"
 ALL, CLASSICAL = "all", "classical"
@@ -67,6 +71,31 @@ def _list_imports(spec: CodecSpec) -> tuple[str, ...]:
     from bench.models import list_imports
 
     return ("bench.models.checkpoints", *list_imports(spec.settings["model"]))
+
+
+def _preview(spec: CodecSpec) -> Preview:
+    """Whether the checkpoint's names and shapes are the model's, and which of its weights are taken."""
+    from bench.models.checkpoints import compare_names, read_weights
+
+    checkpoint = Path(spec.location["checkpoint"])
+    try:
+        model = _find_skeleton(spec.settings["model"], json.dumps(spec.settings["options"]))
+        report = compare_names(model, read_weights(checkpoint, shapes_only=True), checkpoint.name)
+    except BenchError as error:
+        return Preview(fault=str(error))
+    except Exception:  # a user's own model needs its weights' values to say: building it will tell
+        return Preview()
+    if not report.averages:
+        return Preview()
+    return Preview(note="the weights are taken, not the moving average beside them in"
+                        f" {checkpoint.name}: {list_names(report.averages)}")
+
+
+@lru_cache(maxsize=1)  # the rate points of a variant follow each other
+def _find_skeleton(model: str, options: str) -> nn.Module:
+    from bench.models import create_skeleton
+
+    return create_skeleton(model, **json.loads(options))
 
 
 def _operators(spec: CodecSpec) -> str | None:
@@ -121,4 +150,5 @@ CODECS.add(LEARNED, CodecEntry(
     build=_build, identify=_identify, label="learned codec",
     default_specs=lambda: [spec for variant in load_learned().values() for spec in list_specs(variant)],
     colour="RGB", seconds_per_megapixel=8.0, uses_torch=True, operators=_operators, imports=_list_imports,
+    preview=_preview,
 ))

@@ -70,17 +70,10 @@ def _build_models(variant: Variant) -> list[nn.Module]:
 
 
 def _build_model(variant: Variant, options: dict[str, object]) -> nn.Module:
-    from torch._subclasses.fake_tensor import FakeTensorMode  # unlike the meta device, knows CompressAI's GDN
-
-    from bench.models import create_model
+    from bench.models import create_skeleton
 
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            return create_model(variant.model, **options)
-    except ConfigurationError:  # perhaps only because a user's own model looks at its numbers when it is built
-        pass
-    try:
-        return create_model(variant.model, **options)
+        return create_skeleton(variant.model, **options)
     except ConfigurationError as error:
         raise ConfigurationError(f"{variant.where}: variant '{variant.name}': {error}") from None
 

@@ -157,6 +157,24 @@ def create_model(name: str, **options: Any) -> nn.Module:
     return model
 
 
+def create_skeleton(name: str, **options: Any) -> nn.Module:
+    """Build a model without memory for its weights where that works, for names, shapes and counts.
+
+    Args:
+        name, options: see :func:`create_model`.
+
+    Raises:
+        ConfigurationError: see :func:`create_model`.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode  # unlike the meta device, knows CompressAI's GDN
+
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return create_model(name, **options)
+    except ConfigurationError:  # perhaps only because a user's own model looks at its numbers when it is built
+        return create_model(name, **options)
+
+
 def options_of(factory: Callable[..., nn.Module]) -> list[str] | None:
     """List the options of a class, its bases' included where it hands ``**options`` on to them, or of a function.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.codecs.base import CodecSpec
+from bench.codecs.base import CODECS, CodecSpec, Preview
 from bench.common.errors import ImageError
 from bench.common.text import align_columns, format_count, format_duration
 from bench.datasets import Dataset
@@ -30,6 +30,7 @@ class PlannedUnit:
         keys: name of each image, measured or not, to the key of its row.
         cached: images whose rows are stored.
         expected: what the rest is expected to take, alone on the machine.
+        preview: what can be told of the codec, if there is anything to measure.
     """
 
     unit: Unit
@@ -37,6 +38,7 @@ class PlannedUnit:
     keys: Mapping[str, str]
     cached: int
     expected: ExpectedUnit
+    preview: Preview = Preview()
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     sizes = {image.name: measure_megapixels(image) for image in images}
     times = UnitTimes(store, stored, template.device)
     stored_metrics = _metrics_by_series(stored)
+    built = {row.series for row in stored if row.status == OK}
 
     units: list[PlannedUnit] = []
     for spec in specs:
@@ -110,7 +113,10 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
         started = sum(1 for planned in units if planned.unit.images)
         expected = times.expect(spec, {image.name: sizes[image.name] for image in unit.images},
                                 is_first=started < template.jobs)
-        units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected))
+        preview = Preview(series.fault)
+        if unit.images and series.fault is None and series.digest not in built:
+            preview = CODECS.get(spec.codec).preview(spec)
+        units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected, preview))
     return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs, machine, by_key)
 
 
@@ -162,9 +168,11 @@ def describe_plan(plan: EvaluationPlan) -> str:
         lines.append(f"stored: {format_count(len(stored), 'codec')}, {images:,} images")
     lines += [f"missing: {text}" for text in describe_missing(plan.missing)]
     for planned in plan.pending:
-        if planned.series.fault is not None:
-            spec = planned.unit.spec
-            lines.append(f"will fail: {spec.name} {spec.point}: {_indent(planned.series.fault)}")
+        spec, preview = planned.unit.spec, planned.preview
+        if preview.fault is not None:
+            lines.append(f"will fail: {spec.name} {spec.point}: {_indent(preview.fault)}")
+        if preview.note:
+            lines.append(f"note: {spec.name} {spec.point}: {_indent(preview.note)}")
     lines.append(f"expected time: about {format_duration(plan.expected_s)}" if pending
                  else "everything is stored already, nothing to run")
     return "\n".join(lines)
