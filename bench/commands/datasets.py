@@ -10,7 +10,7 @@ from tabulate import tabulate
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ImageError
 from bench.datasets import Dataset, load_catalogue, read_rgb8, resolve_dataset
 from bench.datasets.catalogue import DatasetSpec
-from bench.datasets.locate import find_copy
+from bench.datasets.locate import BY_PIXELS, find_copy
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def _list_sets() -> int:
         if location is None:
             rows.append((spec.name, f"0 of {total}", "absent", spec.licence, "-"))
             continue
-        counts = {word: len(location.named(word)) for word in ("missing", "altered", "unpinned", "verified")}
+        counts = {word: len(location.named(word)) for word in ("missing", "altered", "unpinned", "verified", BY_PIXELS)}
         state = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         rows.append((spec.name, f"{total - counts['missing']} of {total}", state, spec.licence,
                      str(location.folder)))

@@ -70,7 +70,7 @@ def _find_contents(curve: RDCurve) -> Mapping[str, Content]:
     spec = load_catalogue().get(curve.dataset)
     if curve.contents or spec is None:
         return curve.contents
-    return {image.name: Content(None, image.sha256) for image in spec.images}
+    return {image.name: Content(image.pixels_sha256, image.sha256) for image in spec.images}
 
 
 def _rename_images(curve: RDCurve, pairs: Mapping[str, str]) -> RDCurve:

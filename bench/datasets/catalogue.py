@@ -28,6 +28,7 @@ class ImageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: file name.
         sha256: of the file's bytes, 64 hexadecimal digits.
+        pixels_sha256: of its pixels, 8-bit RGB row by row.
         size: bytes.
         width, height: pixels.
         pixels: width times height, for sets that publish only that.
@@ -39,6 +40,7 @@ class ImageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     width: Positive | None = None
     height: Positive | None = None
     pixels: Positive | None = None
+    pixels_sha256: Sha256 | None = None
 
     def __post_init__(self) -> None:
         if (self.width is None) != (self.height is None):

@@ -16,7 +16,7 @@ from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
 from bench.datasets.images import LOSSLESS_SUFFIXES
 from bench.datasets.listing import list_pictures
-from bench.datasets.locate import Location, download_folder, find_copy, search_roots
+from bench.datasets.locate import BY_PIXELS, ImageState, Location, download_folder, find_copy, search_roots
 
 
 class DatasetIncomplete(DatasetError):
@@ -43,13 +43,16 @@ class ImageFile:
     Attributes:
         name: file name.
         sha256: of the file's bytes; empty where they can't be read (reading the image then says why).
-        verified: whether that is the catalogue's hash; None where it knows none.
+            Of a picture that is verified by its pixels, that of the catalogue's file: what is stored of it counts.
+        verified: whether it is the catalogue's picture; None where it knows no hash.
+        pixels_sha256: of its pixels, where these and not its bytes are the catalogue's.
     """
 
     name: str
     path: Path
     sha256: str
     verified: bool | None
+    pixels_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ class Dataset:
         here = len(self.images)
         whole = self.total is None or here == self.total
         text = format_count(here, "image") if whole else f"{here} of {self.total} images"
-        return f"{text}, {len(self.altered)} altered" if self.altered else text
+        by_pixels = sum(image.pixels_sha256 is not None for image in self.images)
+        counts = ((len(self.altered), "altered"), (by_pixels, BY_PIXELS))
+        return ", ".join([text, *(f"{count} {word}" for count, word in counts if count)])
 
 
 def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False, fetch: bool = True,
@@ -140,10 +145,16 @@ def _resolve_known(spec: DatasetSpec, allow_partial: bool, fetch: bool) -> Datas
                                 _advise(spec, failed, location), _summarise_gap(spec, failed, location),
                                 len(spec.images) - len(location.named("missing")))
 
-    images = tuple(ImageFile(state.spec.name, state.path, state.sha256 or "", state.verified)
-                   for state in location.states if state.path is not None)
+    images = tuple(_make_image_file(state, state.path) for state in location.states if state.path is not None)
     return Dataset(spec.name, spec.title, images, len(spec.images), location.complete,
                    location.named("altered"), location.named("missing"), location.folder)
+
+
+def _make_image_file(state: ImageState, path: Path) -> ImageFile:
+    spec = state.spec
+    if state.by_pixels:
+        return ImageFile(spec.name, path, spec.sha256 or state.sha256 or "", True, spec.pixels_sha256)
+    return ImageFile(spec.name, path, state.sha256 or "", state.verified)
 
 
 def describe_gaps(location: Location) -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.common.errors import ImageError
+from bench.common.errors import DatasetError, ImageError
 from bench.common.folders import repository_root
 from bench.common.hashing import sha256_of
 from bench.datasets.catalogue import DatasetSpec, ImageSpec
-from bench.datasets.images import image_size
+from bench.datasets.images import LOSSLESS_SUFFIXES, image_size
+from bench.datasets.listing import list_pictures
+from bench.datasets.recognition import is_picture_of
+
+BY_PIXELS = "verified by pixels"
 
 
 @dataclass(frozen=True)
@@ -22,25 +27,29 @@ class ImageState:
         path: the file, or None where it is missing.
         sha256: of the file's bytes; None where it is missing or can't be read.
         fault: why the file is not the catalogue's, or None.
+        by_pixels: the pixels are the catalogue's, and the bytes are others.
     """
 
     spec: ImageSpec
     path: Path | None = None
     sha256: str | None = None
     fault: str | None = None
+    by_pixels: bool = False
 
     @property
     def verified(self) -> bool | None:
-        """Whether the bytes are the catalogue's; None where it knows no hash."""
-        return None if self.spec.sha256 is None else self.sha256 == self.spec.sha256
+        """Whether the picture is the catalogue's; None where it knows no hash."""
+        return self.by_pixels or (None if self.spec.sha256 is None else self.sha256 == self.spec.sha256)
 
     @property
     def word(self) -> str:
-        """The state in one word: "missing", "altered", "verified", or "unpinned" (no hash is published)."""
+        """The state: "missing", "altered", "verified", "verified by pixels", or "unpinned" (no hash is published)."""
         if self.path is None:
             return "missing"
         if self.fault is not None:
             return "altered"
+        if self.by_pixels:
+            return BY_PIXELS
         return "verified" if self.verified else "unpinned"
 
 
@@ -58,7 +67,7 @@ class Location:
     @property
     def good(self) -> int:
         """How many images are there and not altered."""
-        return sum(state.word in ("verified", "unpinned") for state in self.states)
+        return sum(state.word in ("verified", BY_PIXELS, "unpinned") for state in self.states)
 
     @property
     def complete(self) -> bool:
@@ -97,13 +106,37 @@ def find_copy(spec: DatasetSpec) -> Location | None:
         for layout in (folder, *(folder / sub for sub in spec.subfolders)):
             if not layout.is_dir():
                 continue
-            location = Location(layout, tuple(inspect_image(image, layout / image.name) for image in spec.images))
+            location = Location(layout, tuple(inspect_folder(spec, layout)))
             if location.complete:
                 return location
             present = len(location.states) - len(location.named("missing"))
             if present and (best is None or location.good > best.good):
                 best = location
     return best
+
+
+def inspect_folder(spec: DatasetSpec, folder: Path) -> list[ImageState]:
+    """Return the state of each image of a set in a folder; those under other names are known by their content."""
+    states = [inspect_image(image, folder / image.name) for image in spec.images]
+    unfound = [state.spec for state in states if state.path is None or state.fault is not None]
+    if not any(image.pixels_sha256 for image in unfound):
+        return states
+
+    taken = {state.path for state in states if state.path is not None and state.fault is None}
+    found: dict[str, ImageState] = {}
+    for path in _list_others(folder, taken):
+        for image in unfound:
+            if image.name not in found and is_picture_of(image, path):
+                found[image.name] = inspect_image(image, path)
+                break
+    return [found.get(state.spec.name, state) for state in states]
+
+
+def _list_others(folder: Path, taken: Collection[Path]) -> list[Path]:
+    try:
+        return [path for path in list_pictures([folder], LOSSLESS_SUFFIXES, below=False) if path not in taken]
+    except DatasetError:  # what can't be listed holds none of the set's
+        return []
 
 
 def inspect_image(spec: ImageSpec, path: Path, decode: bool = False) -> ImageState:
@@ -118,12 +151,15 @@ def inspect_image(spec: ImageSpec, path: Path, decode: bool = False) -> ImageSta
         sha256 = sha256_of(path)
     except OSError as error:
         return ImageState(spec, path, fault=error.strerror or str(error))
+    if sha256 != spec.sha256 and is_picture_of(spec, path):
+        return ImageState(spec, path, sha256, by_pixels=True)
     return ImageState(spec, path, sha256, _find_fault(spec, path, sha256, decode))
 
 
 def _find_fault(spec: ImageSpec, path: Path, sha256: str, decode: bool) -> str | None:
     if spec.sha256 is not None:
-        return None if sha256 == spec.sha256 else "its SHA-256 is another"
+        so = "" if spec.pixels_sha256 is None else ", and it doesn't hold the same pixels"
+        return None if sha256 == spec.sha256 else f"its SHA-256 is another{so}"
     if spec.size is not None and path.stat().st_size != spec.size:
         return f"has {path.stat().st_size} bytes, not {spec.size}"
     try:

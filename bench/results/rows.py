@@ -89,14 +89,14 @@ class Row(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     status: Literal["ok", "failed"]
     dataset: Name
     image: Name
-    image_sha256: str  # of the file
+    image_sha256: str  # of the file; where its pixels alone are the catalogue's, that of the catalogue's file
     codec: Name  # kind of codec, the registry's name
     name: Name  # what tables call it: "hpcm_base", "vvenc"
     label: Name
     point: Name
     reason: str | None = None  # why it failed
     dataset_total: Count | None = None  # images in the whole set; None for a folder of the user's
-    image_verified: bool | None = None  # the image's SHA-256 is the catalogue's; None where none is known
+    image_verified: bool | None = None  # it is the catalogue's picture; None where no hash of it is known
     pixels_sha256: str | None = None  # of the original's decoded pixels, 8-bit RGB row by row
     warnings: tuple[str, ...] = ()
     miniature: bool = False

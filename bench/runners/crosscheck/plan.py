@@ -18,7 +18,7 @@ from bench.runners.crosscheck.options import find_format
 from bench.runners.crosscheck.settings import ChosenSettings
 from bench.runners.evaluate.expected import UnitTimes
 from bench.runners.evaluate.plan import measure_megapixels
-from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify
+from bench.runners.evaluate.unit import Series, Unit, identify, name_images
 from bench.runners.forecast import ELSEWHERE, Forecast, Kind
 from bench.runners.machine import describe_machine
 
@@ -169,8 +169,7 @@ def plan_dataset(dataset: Dataset, specs: Iterable[CodecSpec], planner: Planner,
     Args:
         template: a unit whose run-time options all units take.
     """
-    chosen = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
-                   for image in dataset.images)
+    chosen = name_images(dataset)
     sizes = {image.name: measure_megapixels(image) for image in chosen}
     units = (replace(template, spec=spec, dataset=dataset.name, images=chosen) for spec in specs)
     return tuple(planner.plan_unit(unit, describe_coding(unit.spec, identify(unit.spec)), sizes) for unit in units)

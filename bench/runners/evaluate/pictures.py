@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.common.errors import ImageError
+from bench.common.hashing import sha256_of_pixels
 from bench.datasets.images import decode_rgb8
 from bench.runners.evaluate.unit import UnitImage
 
@@ -52,10 +53,18 @@ def read_picture(image: UnitImage) -> np.ndarray:
     except OSError as error:
         raise ImageError(f"{image.path}: {error.strerror}", "check the path and its permissions") from None
 
-    if hashlib.sha256(content).hexdigest() != image.sha256:
-        raise ImageError(f"{image.path}: holds another picture than when the run was planned (its SHA-256 is another)",
-                         "run the same command again to measure what is there now")
-    return decode_rgb8(content, image.path)
+    if image.pixels_sha256 is None and hashlib.sha256(content).hexdigest() != image.sha256:
+        raise _refuse_other(image, "its SHA-256 is another")
+
+    pixels = decode_rgb8(content, image.path)
+    if image.pixels_sha256 is not None and sha256_of_pixels(pixels) != image.pixels_sha256:
+        raise _refuse_other(image, "its pixels are others")
+    return pixels
+
+
+def _refuse_other(image: UnitImage, how: str) -> ImageError:
+    return ImageError(f"{image.path}: holds another picture than when the run was planned ({how})",
+                      "run the same command again to measure what is there now")
 
 
 def _identify_file(image: UnitImage) -> tuple[str, str, int, int] | None:

@@ -16,7 +16,7 @@ from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
 from bench.runners.evaluate.expected import ExpectedUnit, UnitTimes
 from bench.runners.evaluate.selection import Missing, describe_missing
-from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify
+from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, name_images
 from bench.runners.forecast import Forecast
 
 
@@ -96,8 +96,7 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     stored = store.read(dataset.name)
     by_key = {row.key: row for row in keep_from(stored, machine)}
     counted = {} if remeasure else by_key
-    images = tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified)
-                   for image in dataset.images)
+    images = name_images(dataset)
     sizes = {image.name: measure_megapixels(image) for image in images}
     times = UnitTimes(store, stored, template.device)
     stored_metrics = _metrics_by_series(stored)

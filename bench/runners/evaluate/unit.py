@@ -11,6 +11,7 @@ from bench.codecs.base import CODECS, CodecSpec
 from bench.common.errors import BenchError
 from bench.common.files import file_name
 from bench.common.hashing import digest_json
+from bench.datasets import Dataset
 from bench.metrics.quality import available_metrics
 from bench.results.rows import Row
 from bench.runners.evaluate import DECODE_TIMEOUT_S
@@ -18,12 +19,16 @@ from bench.runners.evaluate import DECODE_TIMEOUT_S
 
 @dataclass(frozen=True)
 class UnitImage:
-    """One image: file name, path, SHA-256 of the file, and whether that is the catalogue's."""
+    """One image: name, path, SHA-256 of the file, whether it is the catalogue's, and what else its pixels must hash to.
+
+    See :class:`bench.datasets.ImageFile`.
+    """
 
     name: str
     path: str
     sha256: str
     verified: bool | None = None
+    pixels_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,12 @@ class Unit:
         if not CODECS.get(self.spec.codec).uses_torch:
             return None
         return {"threads": self.threads, "deterministic": self.deterministic}
+
+
+def name_images(dataset: Dataset) -> tuple[UnitImage, ...]:
+    """Return the images of a dataset as units take them."""
+    return tuple(UnitImage(image.name, str(image.path), image.sha256, image.verified, image.pixels_sha256)
+                 for image in dataset.images)
 
 
 def stream_folder(unit: Unit, root: Path) -> Path:
