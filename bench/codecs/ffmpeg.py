@@ -11,8 +11,6 @@ from __future__ import annotations
 import functools
 import io
 import re
-import tempfile
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -21,6 +19,7 @@ from bench.codecs.base import Encoding
 from bench.codecs.colour import YCbCrFormat
 from bench.codecs.program import run_program
 from bench.common.errors import BenchError, CodecError, CodecUnavailable
+from bench.common.temporary import temporary_folder
 
 FIRST_BYTES = {  # of a stream, by ffmpeg's muxer: a temporal delimiter, a start code
     "obu": b"\x12\0", "hevc": b"\0\0\0\1", "vvc": b"\0\0\0\1",
@@ -92,10 +91,10 @@ def encode_frame(
     """
     source = ["-f", "rawvideo", "-pixel_format", pixels, "-video_size", f"{width}x{height}",
               "-framerate", "1", "-i", "pipe:0", "-frames:v", "1"]
-    with tempfile.TemporaryDirectory(prefix="bench-ffmpeg-") as folder:
+    with temporary_folder("ffmpeg") as folder:
         run_program([find_ffmpeg(), *QUIET, *source, "-threads", "1", *encoder, "-f", muxer, "stream"],
                     data=raw, folder=folder)
-        return (Path(folder) / "stream").read_bytes()
+        return (folder / "stream").read_bytes()
 
 
 def decode_frame(stream: bytes, demuxer: str, output: list[str]) -> bytes:

@@ -15,7 +15,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from bench.codecs.colour import YCbCrFormat
 from bench.codecs.planes import PlaneCodec
 from bench.codecs.program import run_program
 from bench.common.errors import CodecError, CodecUnavailable
+from bench.common.temporary import temporary_folder
 
 VARIABLES = {"encoder": "VTM_ENCODER", "decoder": "VTM_DECODER", "config": "VTM_CONFIG"}
 HOW_TO_GET = (
@@ -98,22 +98,22 @@ class VtmCoder:
             "--ConformanceWindowMode=1",  # pads to whole coding units and says so in the stream
         ]
 
-        with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
-            (Path(folder) / "source.yuv").write_bytes(planes)
+        with temporary_folder("vtm") as folder:
+            (folder / "source.yuv").write_bytes(planes)
             run_program(command, folder=folder, timeout_s=ENCODE_TIMEOUT_S)
             return _read_output(folder, "stream.bin", "encoder"), _read_output(folder, "reconstruction.yuv", "encoder")
 
     def decompress(self, stream: bytes, height: int, width: int) -> bytes:
         command = [self._paths["decoder"], "-b", "stream.bin", "-o", "decoded.yuv", "-d", str(self._layout.depth)]
-        with tempfile.TemporaryDirectory(prefix="bench-vtm-") as folder:
-            (Path(folder) / "stream.bin").write_bytes(stream)
+        with temporary_folder("vtm") as folder:
+            (folder / "stream.bin").write_bytes(stream)
             run_program(command, folder=folder, timeout_s=DECODE_TIMEOUT_S)
             return _read_output(folder, "decoded.yuv", "decoder")
 
 
-def _read_output(folder: str, name: str, program: str) -> bytes:
+def _read_output(folder: Path, name: str, program: str) -> bytes:
     """A file that a program must have written."""
-    path = Path(folder) / name
+    path = folder / name
     if not path.is_file() or path.stat().st_size == 0:
         raise CodecError(f"VTM's {program} ended without an error but wrote no {name}")
     return path.read_bytes()

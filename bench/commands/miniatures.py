@@ -6,6 +6,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stdout
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     load_images(args, plan.crop)  # once, before several ask for it
     folders.runs.mkdir(parents=True, exist_ok=True)
     processes = args.processes or (os.cpu_count() or 1 if device == "cpu" else 4)
-    with ProcessPoolExecutor(min(processes, len(todo)), multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(todo)), context, initializer=end_with_parent) as pool:
         return _train_all(pool, todo, (plan, folders, args, device), steps)
 
 
@@ -55,6 +57,18 @@ def _choose_variants(only: list[str]) -> list[Variant]:
         if name not in known:
             raise ConfigurationError(f"there is no miniature called {name}", suggest_name(name, known))
     return [variant for variant in variants if not only or variant.name in only]
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, whatever it is doing."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _train_all(pool: ProcessPoolExecutor, todo: list[Variant], settings: tuple, steps: int) -> int:

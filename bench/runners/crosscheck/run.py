@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from msgspec import structs
 
 from bench.common.errors import ConfigurationError
 from bench.common.files import file_name, writing
+from bench.common.temporary import temporary_folder
 from bench.datasets.own_folders import hide_own_results
 from bench.results.crosschecks import FOLDER, Crosscheck, store_crosscheck
 from bench.results.store import Store
@@ -57,8 +57,8 @@ class CrosscheckRun:
         if self._plan.origin.folder is not None:
             yield self._plan.origin.folder, planned.coded.files
             return
-        with tempfile.TemporaryDirectory(prefix="bench-crosscheck-") as folder:
-            yield Path(folder), self._encode(planned, Path(folder), servers)
+        with temporary_folder("crosscheck") as folder:
+            yield folder, self._encode(planned, folder, servers)
 
     def export(self, folder: Path) -> Manifest:
         """Code everything into ``folder``, and write its manifest.

@@ -12,6 +12,7 @@ import numpy as np
 from bench.codecs.base import CodecSpec, Decoded
 from bench.common.errors import CodecError
 from bench.common.files import DiskFull, is_out_of_space
+from bench.common.temporary import temporary_file
 from bench.runners.evaluate import DECODE_TIMEOUT_S
 from bench.runners.evaluate.fork_server import ForkServer
 from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
@@ -106,7 +107,7 @@ class DecoderProcess:
 
     def _send(self, stream: Path | None) -> None:
         if self._process is None:
-            self._output = tempfile.NamedTemporaryFile(prefix="bench-decoder-")  # what it prints, for after a crash
+            self._output = temporary_file("decoder")  # what it prints, for after a crash
             self._process = ForkedProcess(self._address, DECODER, output=self._output.name)
         self._process.send({**self._codec, "stream": None if stream is None else str(stream)})
 

@@ -15,9 +15,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
@@ -25,8 +27,10 @@ from typing import NamedTuple, NoReturn
 
 import bench
 from bench.common.files import disk_full_stops
+from bench.common.temporary import remove_abandoned, temporary_folder
 
 _PATIENCE_S = 2.0
+_GRACE_S = 0.5
 _LONGEST_PLACE = 70  # letters: the address of a socket has to be shorter than 108
 
 
@@ -46,10 +50,12 @@ class ForkServer:
 
     def __init__(self, modules: Iterable[str] = (), environment: Mapping[str, str] = MappingProxyType({})) -> None:
         place = tempfile.gettempdir()
+        remove_abandoned(place)
+        self._stack = ExitStack()
         with disk_full_stops(Path(place)):
-            self._folder = tempfile.TemporaryDirectory(
-                prefix="bench-server-", dir=place if len(place) < _LONGEST_PLACE else "/tmp")
-        self.address = str(Path(self._folder.name) / "socket")
+            short = place if len(place) < _LONGEST_PLACE else "/tmp"
+            folder = self._stack.enter_context(temporary_folder("server", short))
+        self.address = str(folder / "socket")
         alive, self._alive = os.pipe()  # the server ends when nobody can write into it
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.address)
@@ -77,7 +83,7 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._folder.cleanup()
+        self._stack.close()
 
 
 def _search_path() -> str:
@@ -116,16 +122,28 @@ def _reap(options: int) -> None:
 
 
 def _supervise(connection: Connection) -> NoReturn:
-    """Fork the process, and tell at its end how it ended."""
+    """Fork the process, and tell at its end how it ended; end it when the other end of the connection is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child == 0:
         _run_child(connection)
 
+    threading.Thread(target=_end_with_peer, args=(connection.fileno(), child), daemon=True).start()
     _, status = os.waitpid(child, 0)
     with suppress(OSError):
         connection.send(Ended(os.waitstatus_to_exitcode(status)))
     os._exit(0)
+
+
+def _end_with_peer(number: int, child: int) -> None:
+    """End a process and all that it started once nobody is at the other end of a connection, whatever it is doing."""
+    hang_up = select.poll()
+    hang_up.register(number, 0)  # of hanging up poll tells unasked
+    hang_up.poll()
+    for ending in (signal.SIGTERM, signal.SIGKILL):  # the first lets it remove temporary files
+        with suppress(OSError):
+            os.killpg(child, ending)
+        time.sleep(_GRACE_S)
 
 
 def _run_child(connection: Connection) -> NoReturn:

@@ -6,7 +6,6 @@ Nothing here knows of caches, stores, progress or other units, so a unit can run
 from __future__ import annotations
 
 import datetime
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,6 +20,7 @@ from bench.codecs.base import CODECS, Codec, Encoding, build_codec
 from bench.common.errors import CodecError
 from bench.common.files import DiskFull, disk_full_stops, is_out_of_space
 from bench.common.hashing import digest_json, sha256_of_pixels
+from bench.common.temporary import temporary_folder
 from bench.metrics.quality import PSNR, measure_quality
 from bench.results.rows import FAILED, OK, Provenance, Row, row_key
 from bench.runners.evaluate.checks import Checker, Coded
@@ -231,7 +231,7 @@ class _Run:
 
 def _make_stream_folder(unit: Unit, stack: ExitStack) -> Path:
     if unit.keep_streams is None:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-encoded-")))
+        return stack.enter_context(temporary_folder("encoded"))
     folder = stream_folder(unit, Path(unit.keep_streams))
     with disk_full_stops(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,90 @@
+"""Temporary files and folders that show whether their owner lives: what a killed process left, the next one removes.
+
+The owner holds a lock that the operating system gives up when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+PREFIX = "bench-"
+KINDS = ("encoded", "crosscheck", "decoder", "ffmpeg", "server", "vtm")
+_OWNER = ".owner"  # the locked file in a folder
+_UNCLAIMED_S = 86400.0  # after which a folder without one was left between its making and its locking
+
+
+@contextmanager
+def temporary_folder(kind: str, place: str | None = None) -> Iterator[Path]:
+    """Give a new folder, which is removed at the end.
+
+    Args:
+        kind: one of ``KINDS``.
+        place: the folder to make it in, instead of the usual one.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{kind}-", dir=place) as name:
+        unlocked = Path(name) / f"{_OWNER}.new"
+        with unlocked.open("wb") as owner:
+            _lock(owner)
+            unlocked.replace(unlocked.with_name(_OWNER))
+            yield Path(name)
+
+
+def temporary_file(kind: str) -> IO[bytes]:
+    """Return a new file, open and named, which is removed when it is closed.
+
+    Args:
+        kind: one of ``KINDS``.
+    """
+    file = tempfile.NamedTemporaryFile(prefix=f"{PREFIX}{kind}-")
+    _lock(file)
+    return file
+
+
+def remove_abandoned(place: str | None = None) -> list[Path]:
+    """Remove the user's temporary files and folders whose owners are gone, and return them.
+
+    Args:
+        place: the folder that they are in, instead of the usual one.
+    """
+    removed = []
+    for kind in KINDS:
+        for path in Path(place or tempfile.gettempdir()).glob(f"{PREFIX}{kind}-*"):
+            with suppress(OSError):
+                if _is_abandoned(path):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                    removed.append(path)
+    return removed
+
+
+def _lock(file: IO[bytes]) -> None:
+    with suppress(OSError):  # a file system without locks: there nothing counts as abandoned
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody holds the lock; in doubt somebody does."""
+    status = path.lstat()
+    if status.st_uid != os.getuid() or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+        return False
+
+    owner = path / _OWNER if stat.S_ISDIR(status.st_mode) else path
+    try:
+        number = os.open(owner, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return time.time() - status.st_mtime > _UNCLAIMED_S
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(number)
+    return True
