@@ -89,6 +89,8 @@ SPELLINGS = {
     "averages.csv": "image,bpp,psnr\nmean,0.1,30\nmean,0.2,32\nmean,0.4,34\nmean,0.8,36\n",
     "orders.csv": "image,qp,bpp,psnr\na,37,0.05,29\na,32,0.1,31\na,27,0.2,33\na,22,0.4,35\n"
                   "b,22,1.2,37\nb,27,0.6,35\nb,32,0.3,33\nb,37,0.15,31\naverage,22,0.8,36\n",
+    "files.csv": "name,bpp,psnr\na.png,0.05,29\na.png,0.1,31\na.png,0.2,33\na.png,0.4,35\n"
+                 "b.png,1.2,37\nb.png,0.6,35\nb.png,0.3,33\nb.png,0.15,31\noverall,0.4,33\n",
 }
 
 
@@ -123,6 +125,8 @@ def test_siblings_give_the_same_points(tmp_path, name, encoding):
     ("twice.json", '{"results": {"bpp": [0.1], "bpp": [0.2], "psnr": [30]}}', "'bpp' stands twice"),
     ("digits.json", '{"results": {"bpp": [1%s], "psnr": [30]}}' % ("0" * 400), "no finite number"),
     ("more.json", '{"results": {"bpp": [1%s], "psnr": [30]}}' % ("0" * 5000), "is no JSON"),
+    ("images.json", '{"results": {"bpp": [1, 2], "psnr": [3, 4]}, "per_image": [{"image": "a", "bpp": 1, "psnr": 3}]}',
+     "'per_image' has not 2 rate points"),
     ("deep.json", '{"results": {"bpp": %s' % ("[" * 100_000), "is no JSON"),
 ])
 def test_what_is_refused_says_what_was_seen(tmp_path, name, text, said):
@@ -136,11 +140,11 @@ def test_files_are_bounded(tmp_path):
         read_curve_file(save(tmp_path, "big.csv", b"1" * (MOST_BYTES + 1)))
 
     start = time.process_time()
-    for text in ("bpp,psnr\n" + "0.1,30\n" * 100_000, "bpp," + "\n" * 1_000_000, "bpp,psnr\n" + "," * 4_000_000):
-        try:
-            read_curve_file(save(tmp_path, "long.csv", text))
-        except BenchError:
-            pass
+    for name, text in (("lines.csv", "bpp,psnr\n" + "1,1\n" * 200_000), ("blank.csv", "bpp," + "\n" * 1_000_000),
+                       ("cells.csv", "bpp,psnr\n" + "," * 1_000_000), ("maps.json", f"[{'{},' * 300_000}0]"),
+                       ("values.json", '{"results": {"bpp": [%s1], "psnr": [1]}}' % ("1," * 400_000))):
+        with pytest.raises(BenchError, match=name):
+            read_curve_file(save(tmp_path, name, text))
     assert time.process_time() - start < 10
 
 
@@ -174,6 +178,16 @@ def test_import_and_bdrate_and_reports_agree(path, tmp_path, capsys):
         assert imported.points.quality["psnr"] == read.points.quality["psnr"] and imported.images == read.images
         shown = next(curve for curve in reference_curves("kodak", tmp_path, 24) if curve.name == "mine")
         assert shown.images == read.images and shown.whole_set == (read.images is None)
+
+
+def test_import_says_what_no_bd_rate_can_be_given_of(tmp_path, capsys):
+    path = save(tmp_path, "mine.csv", "name,bpp,psnr\na,0.1,30\nb,0.2,29\nc,0.4,34\nd,0.8,36\n")
+    command = ["anchors", "import", str(path), "--dataset", "kodak", "--name", "mine", "--source", "a table"]
+    assert main(["bdrate", "kodak/anchor", str(path)]) == 1
+    reason = "must both rise from point to point, but there is (0.1, 30) then (0.2, 29)"
+    assert reason in capsys.readouterr().out
+    assert main([*command, "--results", str(tmp_path)]) == 0
+    assert reason in capsys.readouterr().out
 
 
 def test_tables_beside_imported_curves_join_the_report(tmp_path):

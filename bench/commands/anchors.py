@@ -26,7 +26,8 @@ from bench.curves.anchors.curve_files import read_curve_file
 from bench.curves.rd_curve import RDCurve, Values
 from bench.curves.sources import ROWS_SUFFIX, read_rows_curve, split_name
 from bench.datasets.catalogue import load_catalogue
-from bench.metrics.quality import PSNR, known_metrics
+from bench.metrics.quality import METRICS, PSNR, known_metrics
+from bench.metrics.rate.curves import find_curve_fault
 from bench.results.stored import StoredResults
 
 
@@ -132,6 +133,10 @@ def _import_curve(args: argparse.Namespace) -> int:
     write_json(curve, path)
     print(f"wrote {path}: {len(curve.bpp)} points, {', '.join(curve.points.metrics)}")
     _print_remarks(curve)
+    for metric in curve.points.metrics:
+        fault = find_curve_fault(curve.curve(metric))
+        if fault:
+            print(f"warning: no BD-rate by {METRICS.get(metric).label}: {fault}")
     return EXIT_DONE
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
-from bench.metrics.quality import QualityMetric, QualityScale, headline_metrics, known_metrics
+from bench.metrics.quality import METRICS, QualityMetric, QualityScale, headline_metrics, known_metrics
 
 BPP, ENCODE_S, DECODE_S = "bpp", "encode_s", "decode_s"
 COSTS = {BPP: ("bpp", "rate-bpp"), ENCODE_S: ("encoding-time", "encode-s"), DECODE_S: ("decoding-time", "decode-s")}
@@ -64,7 +65,7 @@ def identify_column(written: str) -> ColumnName | None:
         base, _, unit = base.partition("/")
         units = [unit]
 
-    table = _list_names()
+    table = _list_names(tuple(METRICS))
     name, others = join_words(base), []
     for unit in (join_words(unit.replace("%", "percent")) for unit in units):
         longer = next((f"{name}-{part}" for part in (unit, unit.partition("-")[0]) if f"{name}-{part}" in table), None)
@@ -78,13 +79,14 @@ def identify_column(written: str) -> ColumnName | None:
     return ColumnName(column, rank, next((unit for unit in others if unit not in _list_units(column)), ""))
 
 
-def _list_names() -> dict[str, tuple[str, int]]:
-    """Return every spelling to its column and its rank; a unit at the end makes none more specific."""
+@lru_cache(maxsize=4)
+def _list_names(metrics: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+    """Return every spelling to its column and its rank; a unit in it makes none more specific."""
     names: dict[str, tuple[str, int]] = {}
     for column, spellings in COSTS.items():
         names |= dict.fromkeys(spellings, (column, 0))
 
-    for scale in (scale for metric in known_metrics() for scale in metric.scales):
+    for scale in (scale for metric in metrics for scale in METRICS.get(metric).scales):
         unit = join_words(scale.unit)
         ranks: dict[str, int] = {}
         for spelling in list_spellings(scale):

@@ -22,6 +22,7 @@ from bench.curves.rd_curve import Points, Values
 from bench.metrics.quality import METRICS, known_metrics
 
 LARGEST = 1e9  # of any rate, quality or time
+MOST_VALUES = 100_000  # of a column
 MOST_NAMES = 20  # that a message lists
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -117,6 +118,8 @@ def _read_column(candidates: Sequence[NamedColumn], places: Sequence[str] | None
         raise _Wrong(f"{quote(name)}: the unit '{identified.unknown_unit}' is not one of this column")
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise _Wrong(f"{quote(name)} is not a list of numbers")
+    if len(values) > MOST_VALUES:
+        raise _Wrong(f"{quote(name)} has {len(values)} values, more than {MOST_VALUES}")
     return tuple(_read_number(value, f"{places[index] if places else f'value {index + 1}'}, {quote(name)}")
                  for index, value in enumerate(values))
 

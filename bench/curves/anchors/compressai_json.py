@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.common.errors import BenchError
 from bench.common.files import write_whole, writing
-from bench.curves.anchors.columns import Doubled, NamedColumn, make_columns, make_points
+from bench.curves.anchors.columns import MOST_VALUES, Doubled, NamedColumn, make_columns, make_points
 from bench.curves.rd_curve import Points, RDCurve, average_points
 
 BPP_TOLERANCE = 1e-3  # both are rounded
@@ -57,6 +57,9 @@ def parse_json(text: str, where: str, name: str, dataset: str = "", metrics: Col
 
 def _mark_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the mapping; a name that stands twice has a value that nothing takes for one."""
+    data = dict(pairs)
+    if len(data) == len(pairs):
+        return data
     counts = Counter(key for key, _ in pairs)
     return {key: value if counts[key] == 1 else Doubled("stands twice") for key, value in pairs}
 
@@ -65,9 +68,10 @@ def _average_images(stated: Points, per_image: Mapping[str, Points], where: str)
     """Return the means over single images where these are known, else what the file states."""
     if not per_image:
         return stated
+    if {len(points.bpp) for points in per_image.values()} != {len(stated.bpp)}:
+        raise BenchError(f"{where}: 'per_image' has not {len(stated.bpp)} rate points of every image, as 'results' has")
     means = average_points(list(per_image.values()))
-    if len(means.bpp) != len(stated.bpp) or any(
-            abs(mean - rate) > BPP_TOLERANCE * rate for mean, rate in zip(means.bpp, stated.bpp)):
+    if any(abs(mean - rate) > BPP_TOLERANCE * rate for mean, rate in zip(means.bpp, stated.bpp)):
         raise BenchError(f"{where}: 'results' is not the average of 'per_image'")
     return Points(means.bpp, {**stated.quality, **means.quality}, {**stated.curve_quality, **means.curve_quality},
                   means.encode_s or stated.encode_s, means.decode_s or stated.decode_s)
@@ -113,6 +117,8 @@ def _group_by_image(entries: Any, where: str) -> tuple[dict[str, Points], list[s
     """Group ``per_image`` (one mapping for each image and rate point) by image, in the file's order; with remarks."""
     if not isinstance(entries, list) or not all(isinstance(one, dict) and "image" in one for one in entries):
         raise BenchError(f"{where}: 'per_image' is not a list of mappings that name an image")
+    if len(entries) > MOST_VALUES:
+        raise BenchError(f"{where}: 'per_image' has {len(entries)} entries, more than {MOST_VALUES}")
     grouped: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         grouped.setdefault(str(entry["image"]), []).append(entry)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.common.errors import BenchError
 from bench.common.text import format_count
 from bench.curves.anchors.column_names import IMAGES, KINDS, SETTINGS, identify_column, join_words
-from bench.curves.anchors.columns import NamedColumn, make_points, quote
+from bench.curves.anchors.columns import MOST_VALUES, NamedColumn, make_points, quote
 from bench.curves.rd_curve import Points, RDCurve, average_points
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ SEPARATORS = ("\t", ";", ",", "|", " ")  # " " is any number of blanks
 COMMENTS = ("#", "%", "//")
 MOST_COLUMNS = 1000
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+IMAGE_SUFFIXES = (".png", ".ppm", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".yuv")
 MEANS = {"mean", "means", "average", "averages", "avg", "overall", "all", "total", "summary"}
 SPREADS = {"std", "stdev", "stddev", "std-dev", "variance", "var", "median", "min", "max", "minimum", "maximum", "sum"}
 
@@ -55,7 +56,7 @@ def parse_table(text: str, where: str, name: str, dataset: str = "", metrics: Co
     points, left_out = make_points(_read_columns(table), where, metrics, [f"line {line}" for line in table.index])
     remarks += left_out
 
-    images = _find_column(table, IMAGES)
+    images = _find_images(table)
     count = None
     if images is not None and not all(join_words(cell) in MEANS for cell in table.iloc[:, images]):
         members = _group_points(table, images, points, where)
@@ -121,6 +122,8 @@ def _read_cells(lines: Sequence[_Line], where: str) -> DataFrame:
     names = [name.strip() for name in _split(lines[0].text, separator)] if lines else []
     if len(names) > MOST_COLUMNS:
         raise BenchError(f"{where}, line {lines[0].number} has more than {MOST_COLUMNS} columns")
+    if len(lines) > MOST_VALUES:
+        raise BenchError(f"{where} has {len(lines)} lines, more than {MOST_VALUES}")
     if len(lines) < 2:
         make_points([NamedColumn(name, ()) for name in names], where)  # says what is missing
 
@@ -152,19 +155,29 @@ def _translate_place(message: str, lines: Sequence[_Line]) -> str:
 
 def _read_columns(table: DataFrame) -> list[NamedColumn]:
     """Return numbers where cells are some, else their text; commas are decimal where any is and no point."""
-    known = [cell for place, column in enumerate(table.columns) if identify_column(column) is not None
-             for cell in table.iloc[:, place]]
+    texts = [list(table.iloc[:, place]) if identify_column(column) is not None else []
+             for place, column in enumerate(table.columns)]
+    known = [cell for cells in texts for cell in cells]
     decimal_commas = any("," in cell for cell in known) and not any("." in cell for cell in known)
 
     columns = []
-    for place, column in enumerate(table.columns):
-        cells = [cell.replace(",", ".") if decimal_commas else cell for cell in table.iloc[:, place]]
-        columns.append(NamedColumn(column, [float(cell) if _is_number(cell) else cell for cell in cells]))
+    for name, cells in zip(table.columns, texts):
+        cells = [cell.replace(",", ".") if decimal_commas else cell for cell in cells]
+        columns.append(NamedColumn(name, [float(cell) if _is_number(cell) else cell for cell in cells]))
     return columns
 
 
 def _find_column(table: DataFrame, names: Collection[str]) -> int | None:
     return next((place for place, column in enumerate(table.columns) if join_words(column) in names), None)
+
+
+def _find_images(table: DataFrame) -> int | None:
+    """Return the place of the column that names images: by its name, else by the files that all its cells name."""
+    named = _find_column(table, IMAGES)
+    if named is not None:
+        return named
+    return next((place for place in range(table.shape[1])
+                 if all(cell.lower().endswith(IMAGE_SUFFIXES) for cell in table.iloc[:, place])), None)
 
 
 def _require_one_of_each_kind(table: DataFrame, where: str) -> None:
@@ -181,7 +194,8 @@ def _leave_out_summaries(table: DataFrame) -> tuple[DataFrame, list[str]]:
     passed_over = [place for place, column in enumerate(table.columns) if identify_column(column) is None]
     text, remarks = table.iloc[:, passed_over], []
     for words in (SPREADS, MEANS):
-        marked = text.map(lambda cell, words=words: join_words(cell) in words).any(axis=1)
+        cells = {cell for _, column in text.items() for cell in column.unique() if join_words(cell) in words}
+        marked = text.isin(cells).any(axis=1)
         if marked.any() and not marked.all():
             lines = ", ".join(map(str, table.index[marked][:20]))
             remarks.append(f"left out: {format_count(int(marked.sum()), 'line')} that sum up others ({lines})")
