@@ -77,6 +77,9 @@ def laughs(line: str) -> str:
     (HARMLESS % ("{a: " * 9999), 2, "nested more than"), ("a:\n" + "- " * 9999, 2, "nested more than"),
     (laughs("[%s]"), 6, "aliases counted"), (laughs("{<<: [%s]}"), 6, "aliases counted"),
     (HARMLESS % "{}" + "---\na: 1\n", 3, "a second document"), ("a: 1\nb: \0\n", 2, "not allowed"),
+    (HARMLESS % ("1" + ":0" * 2_000_000), 2, "letters"), (HARMLESS % ("x" * 99_999), 2, "letters"),
+    (HARMLESS % "１", 2, "got '１'"),
+    (HARMLESS % "{}, seed: ٣", 2, "got '٣'"), (HARMLESS % ("{}, metric: " + "k" * 9999), 2, "k..."),
     ("x" * (1 << 24), 1, "has more than"), ("", 1, "must hold a mapping"),
 ])
 def test_damaged_and_hostile_files_name_the_line(tmp_path, text, line, said):

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from bench.common.errors import ConfigurationError
-from bench.common.text import suggest_name
+from bench.common.text import list_names, suggest_name
 from bench.common.yaml_files import LinedMapping, read_yaml
 
 OWN = ("name", "where")  # fields of an entry that are no keys of the file
@@ -123,7 +123,7 @@ def _explain(error: msgspec.ValidationError, entry: dict[str, Any], schema: type
     if not expected:
         plain = problem.replace("`object", "`mapping").replace("`array", "`list").replace("`str", "`text")
         return WrongKey(f"{shown}: {plain}", *keys)
-    got = "" if value is None or isinstance(value, (dict, list)) else f", got {value!r}"
+    got = "" if value is None or isinstance(value, (dict, list)) else f", got {list_names([repr(value)])}"
     return WrongKey(f"{shown} must be {expected}{got}", *keys)
 
 

@@ -11,6 +11,7 @@ from bench.common.errors import ConfigurationError
 
 MAX_BYTES = 1 << 23
 MAX_VALUES = 100_000  # what an alias stands for counts each time
+MAX_LETTERS = 1 << 14  # of a text or number: PyYAML takes hours over a time such as 1:0:0:0... of megabytes
 MAX_DEPTH = 40
 LARGEST = 1 << 63  # of numbers
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is twenty times as fast
@@ -139,6 +140,8 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Any:
         shown = f"'{event.value[:40]}'"
+        if len(event.value) > MAX_LETTERS:
+            raise self._error(event, f"{shown}... has more than {MAX_LETTERS:,} letters")
         tag = self._parser.resolve(yaml.ScalarNode, event.value, event.implicit)
         node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
         try:
