@@ -9,6 +9,7 @@ import sys
 from bench import __version__
 from bench.common.errors import EXIT_BAD_INPUT, BenchError
 from bench.common.plugins import load_plugins
+from bench.common.text import strip_controls
 
 VERBS = {
     "assess": "do the whole job on a dataset: measure, profile, judge the claims, report",
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
             return EXIT_BAD_INPUT
         return importlib.import_module(f"bench.commands.{args.verb}").run(args)
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(strip_controls(f"error: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; what was measured is stored, run the same command to go on", file=sys.stderr)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 LEAST_LIKENESS, LIKE_THE_BEST = 0.6, 0.05  # of names, as difflib has it; how far behind the best one
+_CONTROLS = ("Cc", "Cf", "Cs")  # controls, formats such as writing from right to left, halves of characters
 
 
 def format_number(value: float, spec: str) -> str:
@@ -14,6 +16,13 @@ def format_number(value: float, spec: str) -> str:
     if text[0] in "+-" and float(text) == 0:
         text = text[1:]
     return text.replace("-", "−")
+
+
+def strip_controls(text: str) -> str:
+    """Return ``text`` without what moves or colours a terminal, or hides text there; lines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in _CONTROLS)
 
 
 def format_count(number: int, noun: str) -> str:
@@ -52,6 +61,7 @@ def align_columns(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
     from tabulate import tabulate  # few verbs need it, and all import this module
 
     sides = ("left" if column < left else "right" for column in range(len(rows[0])))
+    rows = [[strip_controls(cell) for cell in row] for row in rows]
     text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=tuple(sides))
     return ["  " + line.rstrip() for line in text.splitlines()]
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bench.common.files import write_whole, writing
+from bench.common.text import strip_controls
 from bench.reports.page.figures import Figure, Layout
 from bench.reports.page.pages import Report
 from bench.reports.page.render import render_html, render_readme, to_csv, to_latex, to_markdown, to_text
@@ -69,7 +70,8 @@ def summarise_report(report: Report) -> str:
     """Return what a terminal prints of ``report``: its own summary, or its warnings and the table that says most."""
     if report.summary:
         return report.summary
-    return "\n".join([*(f"warning: {warning}" for warning in report.warnings), to_text(report.main_table)])
+    warnings = (strip_controls(f"warning: {warning}") for warning in report.warnings)
+    return "\n".join([*warnings, to_text(report.main_table)])
 
 
 def _list_figures(report: Report, formats: Collection[str]) -> Iterator[tuple[str, tuple[Figure, Layout]]]:

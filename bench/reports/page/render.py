@@ -15,11 +15,13 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from tabulate import tabulate
 
+from bench.common.text import strip_controls
 from bench.reports.page.pages import Report
 from bench.reports.page.table import Cell, Table
 
 TEMPLATES = Environment(loader=PackageLoader("bench.reports.page"), autoescape=lambda name: ".html." in (name or ""),
-                        trim_blocks=True, keep_trailing_newline=True)
+                        trim_blocks=True, keep_trailing_newline=True,
+                        finalize=lambda value: strip_controls(value) if type(value) is str else value)
 LATEX_TEMPLATES = TEMPLATES.overlay(block_start_string="<%", block_end_string="%>",
                                     variable_start_string="<<", variable_end_string=">>")
 
@@ -31,6 +33,7 @@ LATEX_SPECIALS = {
     "−": "$-$", "–": "--", "×": r"$\times$", "λ": r"$\lambda$", "·": r"$\cdot$", "±": r"$\pm$",
     "≈": r"$\approx$", "°": r"\textdegree{}", "⁶": r"\textsuperscript{6}",
 }
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 LONG_TABLE_ROWS = 60  # longer LaTeX tables break over pages
 
 
@@ -41,14 +44,23 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.key for column in table.columns] + [key for key, _ in constants])
     for row in table.rows:
-        writer.writerow([_csv_cell(value) for value in row] + [value for _, value in constants])
+        writer.writerow([_csv_cell(value) for value in (*row, *(value for _, value in constants))])
     return buffer.getvalue()
 
 
 def _csv_cell(value: Cell) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
+    if isinstance(value, str):
+        return escape_formula(value)
     return str(round(value, 6) if isinstance(value, float) else value)
+
+
+def escape_formula(text: str) -> str:
+    """Lead by ' a text that a spreadsheet would calculate; controls are left out."""
+    text = strip_controls(text)
+    is_formula = text.lstrip().startswith(FORMULA_STARTS) and not re.fullmatch(r"\s*[+-]?[\d.]+\s*%?", text)
+    return f"'{text}" if is_formula else text
 
 
 def render_html(report: Report) -> str:
@@ -74,8 +86,8 @@ def to_markdown(table: Table, level: int = 3) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape what would end a cell, open a tag or start emphasis; underscores in words are left alone."""
-    text = " ".join(text.split()).replace("\\", "\\\\")
-    for character in "|*`<>[]":
+    text = " ".join(strip_controls(text).split()).replace("\\", "\\\\")
+    for character in "|*`<>[]$":
         text = text.replace(character, "\\" + character)
     return text
 
@@ -88,7 +100,7 @@ def to_text(table: Table) -> str:
     aligned = ["right" if table.columns[index].numeric else "left" for index in shown]
     body = tabulate(rows, headings, "simple", colalign=aligned, disable_numparse=True,
                     maxheadercolwidths=[12] * len(shown)) if rows else "(nothing)"
-    return f"{table.title}\n\n{body}"
+    return strip_controls(f"{table.title}\n\n{body}")
 
 
 def to_latex(table: Table) -> str:
@@ -101,13 +113,13 @@ def to_latex(table: Table) -> str:
 
 def escape_latex(text: str) -> str:
     """Escape LaTeX's special characters; others outside ASCII are kept (UTF-8 is LaTeX's default)."""
-    return "".join(LATEX_SPECIALS.get(character, character) for character in " ".join(text.split()))
+    return "".join(LATEX_SPECIALS.get(character, character) for character in " ".join(strip_controls(text).split()))
 
 
 TEMPLATES.filters |= {  # LATEX_TEMPLATES has them too
     "markdown": escape_markdown,
     "latex": escape_latex,
-    "html": lambda text: Markup(html.escape(text)),
+    "html": lambda text: Markup(html.escape(strip_controls(text))),
     "sentence": lambda text: text if text.endswith(".") else f"{text}.",
     "split_addresses": re.compile(r"""(https?://[^\s<>"')]+)""").split,  # text, address, text, ...
 }
