@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from bench.common.errors import ConfigurationError
 from bench.models.coders import StepCoder
 from bench.models.hpcm import HPCM
-from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
 from bench.models.memory import BankOptions, Memory
 from bench.models.memory_banks import CosineBank, FusionBank, KernelBank, normalised
 from bench.models.options import check_flags
 from bench.models.pointwise import Conv1x1
+from bench.models.tabled_codec import TABLE_BUFFERS
 
 State = dict[int, Memory]  # of the scales (0 to 2) that have one
 BANK_NAMES = ("memory_bank_s1", "memory_bank_s2", "memory_bank_s3")

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from bench.models.context import SpatialPrior
 from bench.models.hpcm import HPCM
-from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.options import check_whole
 from bench.models.pointwise import Conv1x1
 from bench.models.rwkv_layers import MERGED, MixingBlock
+from bench.models.tabled_codec import TABLE_BUFFERS
 
 
 class ContextCell(MixingBlock):

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from bench.models.coders import StepCoder
 from bench.models.context import STEPS
 from bench.models.hpcm import HPCM, Stages
-from bench.models.hyperprior import TABLE_BUFFERS
 from bench.models.lattice import Scale
 from bench.models.layers import PConvRB, WindowCrossAttention, down2, up2
 from bench.models.options import check_flags
+from bench.models.tabled_codec import TABLE_BUFFERS
 from bench.models.wavelet_transforms import (
     WaveletHyperAnalysis,
     WaveletHyperSynthesis,
