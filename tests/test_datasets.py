@@ -148,6 +148,16 @@ def test_one_image_is_singular(tmp_path):
     assert resolve_dataset(put(tmp_path / "photos", ["bird1.png"])).coverage == "1 image"
 
 
+def test_files_of_equal_content_count_once_and_are_named(tmp_path):
+    folder = put(tmp_path / "photos", ["bird1.png", "bird2.png"])
+    for name in ("bird1 (1).png", "a.png"):
+        (folder / name).write_bytes(FILES["bird1.png"])
+    (folder / "empty.png").touch()
+    dataset = resolve_dataset(folder)
+    assert [image.name for image in dataset.images] == ["a.png", "bird2.png", "empty.png"]
+    assert dataset.coverage == "3 images, 2 duplicates left out (bird1 (1).png is a.png, bird1.png is a.png)"
+
+
 @pytest.mark.parametrize("name", ["birds", "Birds"])
 def test_a_folder_called_like_a_set_is_another_set(tmp_path, name):
     folder = put(tmp_path / name, ["bird1.png"])

@@ -104,10 +104,11 @@ def test_changed_image_is_planned_again(folder: Path, tmp_path: Path) -> None:
     assert [image.name for image in plan_of(folder, store).units[0].unit.images] == ["image00.png"]
 
 
-def test_same_picture_under_two_names_is_two_measurements(folder: Path, tmp_path: Path) -> None:
+def test_same_picture_under_two_names_is_one_measurement(folder: Path, tmp_path: Path) -> None:
     (folder / "copy.png").write_bytes((folder / "image00.png").read_bytes())
-    unit = plan_of(folder, Store(tmp_path / "results")).units[0]
-    assert len(unit.unit.images) == 3 and len(set(unit.keys)) == 3
+    plan = plan_of(folder, Store(tmp_path / "results"))
+    assert len(plan.units[0].unit.images) == 2 and len(set(plan.units[0].keys)) == 2
+    assert "2 images, 1 duplicate left out (image00.png is copy.png)" in describe_plan(plan)
 
 
 def test_unreadable_image_is_planned(folder: Path, tmp_path: Path) -> None:

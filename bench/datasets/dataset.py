@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.common.errors import ConfigurationError, DatasetError
@@ -65,6 +65,7 @@ class Dataset:
         complete: nothing is missing or altered.
         altered, missing: names of images.
         root: folder that holds the images.
+        duplicates: files of a folder that are left out, to the one of the same bytes that counts.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Dataset:
     altered: tuple[str, ...]
     missing: tuple[str, ...]
     root: Path | None
+    duplicates: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def coverage(self) -> str:
@@ -84,7 +86,9 @@ class Dataset:
         text = format_count(here, "image") if whole else f"{here} of {self.total} images"
         by_pixels = sum(image.pixels_sha256 is not None for image in self.images)
         counts = ((len(self.altered), "altered"), (by_pixels, BY_PIXELS))
-        return ", ".join([text, *(f"{count} {word}" for count, word in counts if count)])
+        copies = list_names(f"{name} is {other}" for name, other in self.duplicates.items())
+        left_out = [f"{format_count(len(self.duplicates), 'duplicate')} left out ({copies})"] if copies else []
+        return ", ".join([text, *(f"{count} {word}" for count, word in counts if count), *left_out])
 
 
 def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool = False, fetch: bool = True,
@@ -228,11 +232,17 @@ def list_images(folder: Path) -> list[Path]:
 def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
     """Return a user's folder as a set of its own, whose rows must not join what has a name in ``taken``."""
     paths = list_images(folder)
-    images = tuple(ImageFile(path.name, path, _hash_if_readable(path), None) for path in paths)
+    digests = {path: _hash_if_readable(path) for path in paths}
+    first: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: (len(path.name), path.name)):  # "a (1).png" is a copy of "a.png"
+        first.setdefault(digests[path] or path.name, path)
+    duplicates = {path.name: first[digests[path]].name for path in paths
+                  if digests[path] and first[digests[path]] != path}
+    images = tuple(ImageFile(path.name, path, digests[path], None) for path in paths if path.name not in duplicates)
     name = folder.resolve().name
     if name.lower() in taken:
         name = f"folder-{name}"
-    return Dataset(name, name, images, None, True, (), (), folder)
+    return Dataset(name, name, images, None, True, (), (), folder, duplicates)
 
 
 def _hash_if_readable(path: Path) -> str:
