@@ -27,6 +27,7 @@ from bench.runners.crosscheck.plan import (
 from bench.runners.crosscheck.run import CrosscheckRun, prepare_export
 from bench.runners.crosscheck.settings import choose_settings, require_setting
 from bench.runners.crosscheck.summary import summarise
+from bench.runners.evaluate.own_sets import name_apart
 from bench.runners.evaluate.selection import describe_missing
 from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import resolve_device
@@ -56,7 +57,7 @@ def _plan_dataset(args: argparse.Namespace, store: Store) -> CrosscheckPlan:
     if args.dataset is None:
         raise ConfigurationError("nothing to decode", "name pictures by --dataset, or a folder of files by --import")
     chosen = choose_coded(args.codecs, args.points, exact=args.exact, version=args.format)
-    dataset = resolve_dataset(args.dataset, allow_partial=args.allow_partial)
+    dataset = name_apart(resolve_dataset(args.dataset, allow_partial=args.allow_partial), store)
     dataset = replace(dataset, images=dataset.images[: args.images])
     encoding = SETTINGS.get(require_setting(args.encode_on))
     origin = Origin(name_device(encoding.device or args.device), args.encode_on)

@@ -11,6 +11,7 @@ from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.datasets import Dataset, resolve_dataset
 from bench.results.rows import Row
 from bench.results.store import Store
+from bench.runners.evaluate.own_sets import name_apart, record_pictures
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
 from bench.runners.evaluate.selection import ALL, Chosen, choose_checkpoint, choose_codecs
@@ -23,7 +24,7 @@ from bench.runners.progress import Progress
 def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed, differed or was named and is missing."""
     chosen, store = choose_measured(args), Store(args.results)
-    dataset = resolve_dataset(args.dataset, allow_partial=args.allow_partial)
+    dataset = name_apart(resolve_dataset(args.dataset, allow_partial=args.allow_partial), store)
     plan = plan_evaluation(args, dataset, chosen.specs, chosen, store)
     print(describe_plan(plan), flush=True)
     if args.plan:
@@ -58,6 +59,7 @@ def plan_evaluation(args: argparse.Namespace, dataset: Dataset, specs: Sequence[
 
 def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store) -> Mapping[str, Sequence[Row]]:
     """Measure what a plan leaves to do, print what it gave, and return the stored rows of each of its series."""
+    record_pictures(plan.dataset, store)
     if plan.images_to_run:
         with Progress(plan.make_forecast(), plan.images_to_run) as progress:
             evaluate(plan, store, progress, remeasure=args.remeasure, keep_failures=args.keep_failures)

@@ -10,6 +10,7 @@ from bench.common.text import format_count
 from bench.datasets import resolve_dataset
 from bench.metrics.quality import available_metrics
 from bench.results.store import Store
+from bench.runners.evaluate.own_sets import name_apart
 from bench.runners.evaluate.plan import describe_plan
 from bench.runners.evaluate.selection import choose_codecs
 from bench.runners.progress import Progress
@@ -42,9 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make_plan(args: argparse.Namespace) -> ReproductionPlan:
-    dataset = resolve_dataset(args.dataset, allow_partial=args.allow_partial)
+    store = Store(args.results)
+    dataset = name_apart(resolve_dataset(args.dataset, allow_partial=args.allow_partial), store)
     chosen = choose_codecs(args.codecs, args.points)
     args.metrics = available_metrics()
     template = make_template(args, dataset, chosen.specs, threads=args.threads, deterministic=args.deterministic,
                              jobs=args.jobs)
-    return plan_reproduction(dataset, chosen.specs, chosen.missing, Store(args.results), template, args.images)
+    return plan_reproduction(dataset, chosen.specs, chosen.missing, store, template, args.images)

@@ -18,6 +18,7 @@ from bench.datasets.dataset import list_images
 from bench.metrics.quality import METRICS, measure_quality
 from bench.results.store import Store
 from bench.runners.evaluate.engine import Units, run_units
+from bench.runners.evaluate.own_sets import name_apart
 from bench.runners.evaluate.plan import EvaluationPlan, make_plan
 from bench.runners.evaluate.selection import choose_codecs
 from bench.runners.evaluate.unit import Unit, stream_folder, stream_path
@@ -90,7 +91,8 @@ def _pair_images(originals: Path, decoded: Path) -> dict[str, tuple[Path, Path]]
 
 
 def _score_streams(args: argparse.Namespace, metrics: tuple[str, ...]) -> int:
-    dataset, store = resolve_dataset(args.dataset, allow_partial=True), Store(args.results)
+    store = Store(args.results)
+    dataset = name_apart(resolve_dataset(args.dataset, allow_partial=True), store)
     chosen = choose_codecs(args.codecs)
     template = make_template(args, dataset, chosen.specs, keep_streams=str(args.streams))
     plan = make_plan(dataset, chosen.specs, (), store, template)

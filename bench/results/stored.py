@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bench.common.folders import BASELINE
 from bench.results.crosschecks import FOLDER as CROSSCHECK
 from bench.results.crosschecks import Crosscheck, read_crosschecks
+from bench.results.folder_record import read_record
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
 from bench.results.machines import Machine, keep_from
@@ -66,6 +67,8 @@ class StoredResults:
     def rows(self, dataset: str) -> list[Row]:
         """Return the rows of ``dataset``, one of each key, see :meth:`Store.read`; none where none are stored.
 
+        Of a folder of the user's they are those of the pictures that its last run covered.
+
         Args:
             dataset: one of :attr:`datasets`.
 
@@ -106,7 +109,9 @@ class StoredResults:
 
 
 def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
-    return Store(results.root).read(dataset, machine=results.machine)
+    store = Store(results.root)
+    rows, record = store.read(dataset, machine=results.machine), read_record(store.folder(dataset))
+    return rows if record is None else record.keep_covered(rows)
 
 
 def _read_reproductions(results: StoredResults, dataset: str) -> list[Reproduction]:

@@ -9,6 +9,7 @@ from bench.codecs.base import CODECS, CodecSpec
 from bench.common.errors import DatasetError
 from bench.datasets import Dataset, DatasetIncomplete, describe_published, resolve_dataset
 from bench.results.store import Store
+from bench.runners.evaluate.own_sets import name_apart
 from bench.runners.evaluate.plan import EvaluationPlan
 from bench.runners.evaluate.unit import identify
 
@@ -60,7 +61,7 @@ def choose_scope(name: str, specs: Sequence[CodecSpec], named: Collection[str], 
             return Scope(plan, (name,), f"the images of {published.title} are not here, and nothing that is stored "
                                         f"needs them; to measure on them: {GET_IMAGES} {name}")
     try:
-        dataset = resolve_dataset(name, allow_partial=allow_partial)
+        dataset = name_apart(resolve_dataset(name, allow_partial=allow_partial), store)
     except DatasetError as error:
         return _replace_images(name, specs, named, store, make_plan, error)
     return Scope(make_plan(dataset, specs), (dataset.name,))
