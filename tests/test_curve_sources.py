@@ -12,7 +12,8 @@ from row_samples import failed, row, rows_of, with_quality, write
 from bench.commands.bdrate import align_curves
 from bench.common.errors import BenchError, ConfigurationError
 from bench.curves.anchors.catalogue import load_curve
-from bench.curves.sources import average_rows, read_source
+from bench.curves.row_averages import average_rows
+from bench.curves.sources import read_source
 from bench.results.rows import Row
 from bench.results.store import read_rows
 

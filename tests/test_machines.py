@@ -13,7 +13,7 @@ from row_samples import rows_of, write
 
 from bench.cli import main
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
-from bench.curves.sources import average_rows
+from bench.curves.row_averages import average_rows
 from bench.reports.rate.coverage import coverage_of
 from bench.reports.rate.images import image_table
 from bench.reports.rate.report import make_rate_report

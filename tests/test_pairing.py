@@ -15,7 +15,7 @@ from bench.commands.bdrate import align_curves
 from bench.common.text import format_number
 from bench.curves.pairing import NoSharedImages
 from bench.curves.rd_curve import RDCurve
-from bench.curves.sources import average_rows
+from bench.curves.row_averages import average_rows
 from bench.metrics import bd_rate, per_image_bd
 from bench.metrics.statistics.verdicts import INVALID
 from bench.reports.rate.comparison import ComparedCodec, compare_codecs

@@ -9,7 +9,7 @@ from functools import lru_cache
 from bench.claims.result import MINIATURE
 from bench.curves.anchors.catalogue import find_published, list_anchors, list_curves, load_anchor, load_curve
 from bench.curves.rd_curve import RDCurve
-from bench.curves.sources import NoCommonImage, average_rows
+from bench.curves.row_averages import NoCommonImage, average_rows
 from bench.metrics.quality import METRICS
 from bench.results.rows import OK, Row
 from bench.results.stored import StoredResults

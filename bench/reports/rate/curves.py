@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.curves.anchors.catalogue import find_published, list_anchors, load_anchor, load_curve, read_imported
 from bench.curves.rd_curve import RDCurve
-from bench.curves.sources import NoCommonImage, average_choices
+from bench.curves.row_averages import NoCommonImage, average_choices
 from bench.metrics import Curve
 from bench.metrics.quality import headline_metrics
 from bench.reports.page.table import group_records
@@ -95,7 +95,7 @@ class ReportCurve:
 def measured_curves(selection: Selection, metric: str, total: int | None) -> list[ReportCurve]:
     """Return the curve of every codec in ``selection`` that has measured values of ``metric``.
 
-    How points and images are chosen is said in :func:`bench.curves.sources.average_choices`. Learned codecs come
+    How points and images are chosen is said in :func:`bench.curves.row_averages.average_choices`. Learned codecs come
     first.
 
     Args:
