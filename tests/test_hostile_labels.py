@@ -6,16 +6,17 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from bench.cli import main
-from bench.common.text import align_columns, strip_controls
+from bench.common.text import align_columns, escape_formula, strip_controls
 from bench.reports.page.files import list_contents, summarise_report
 from bench.reports.page.pages import Report, Section
-from bench.reports.page.render import escape_formula
 from bench.reports.page.table import Column, Table
 
 NASTY = ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</td></table><b>",
@@ -105,3 +106,14 @@ def test_what_is_no_formula_stays(text: str) -> None:
 def test_errors_move_no_cursor(name: str, capsys: pytest.CaptureFixture) -> None:
     assert main(["evaluate", "--dataset", name, "--codecs", "jpeg"]) == 2
     assert "error: " in (error := capsys.readouterr().err) and not CONTROLS.search(error)
+
+
+def test_names_of_scored_pictures_are_no_formulas(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for folder, colour in (("a", "black"), ("b", "white")):
+        (tmp_path / folder).mkdir()
+        for name in ("=1+1.png", "\x1b[31m.png"):
+            Image.new("RGB", (16, 16), colour).save(tmp_path / folder / name)
+    table = tmp_path / "scores.csv"
+    assert main(["score", str(tmp_path / "a"), str(tmp_path / "b"), "--metrics", "psnr", "--csv", str(table)]) == 0
+    assert [row[0] for row in csv.reader(table.open())] == ["image", "[31m", "'=1+1"]
+    assert not CONTROLS.search(capsys.readouterr().out)

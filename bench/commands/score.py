@@ -13,6 +13,7 @@ from tabulate import tabulate
 from bench.commands.evaluate import make_template
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import write_whole, writing
+from bench.common.text import escape_formula
 from bench.datasets import read_rgb8, resolve_dataset
 from bench.datasets.dataset import list_images
 from bench.metrics.quality import METRICS, measure_quality
@@ -51,7 +52,8 @@ def _score_folders(folders: list[Path], metrics: tuple[str, ...], csv_path: Path
         found[name] = measure_quality(pixels, others, metrics)
 
     scales = {name: METRICS.get(name).scale for name in metrics}
-    frame = pd.DataFrame([quality.values for quality in found.values()], pd.Index(found, name="image"), list(metrics))
+    images = pd.Index([escape_formula(name) for name in found], name="image")
+    frame = pd.DataFrame([quality.values for quality in found.values()], images, list(metrics))
     if csv_path is not None:
         with writing(csv_path):
             write_whole(csv_path, frame.rename(columns={name: scale.column for name, scale in scales.items()}).to_csv())

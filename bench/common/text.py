@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 LEAST_LIKENESS, LIKE_THE_BEST = 0.6, 0.05  # of names, as difflib has it; how far behind the best one
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _CONTROLS = ("Cc", "Cf", "Cs")  # controls, formats such as writing from right to left, halves of characters
 
 
@@ -23,6 +25,13 @@ def strip_controls(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in _CONTROLS)
+
+
+def escape_formula(text: str) -> str:
+    """Lead by ' a text that a spreadsheet would calculate; controls are left out."""
+    text = strip_controls(text)
+    is_formula = text.lstrip().startswith(FORMULA_STARTS) and not re.fullmatch(r"\s*[+-]?[\d.]+\s*%?", text)
+    return f"'{text}" if is_formula else text
 
 
 def format_count(number: int, noun: str) -> str:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from tabulate import tabulate
 
-from bench.common.text import strip_controls
+from bench.common.text import escape_formula, strip_controls
 from bench.reports.page.pages import Report
 from bench.reports.page.table import Cell, Table
 
@@ -33,7 +33,6 @@ LATEX_SPECIALS = {
     "−": "$-$", "–": "--", "×": r"$\times$", "λ": r"$\lambda$", "·": r"$\cdot$", "±": r"$\pm$",
     "≈": r"$\approx$", "°": r"\textdegree{}", "⁶": r"\textsuperscript{6}",
 }
-FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 LONG_TABLE_ROWS = 60  # longer LaTeX tables break over pages
 
 
@@ -54,13 +53,6 @@ def _csv_cell(value: Cell) -> str:
     if isinstance(value, str):
         return escape_formula(value)
     return str(round(value, 6) if isinstance(value, float) else value)
-
-
-def escape_formula(text: str) -> str:
-    """Lead by ' a text that a spreadsheet would calculate; controls are left out."""
-    text = strip_controls(text)
-    is_formula = text.lstrip().startswith(FORMULA_STARTS) and not re.fullmatch(r"\s*[+-]?[\d.]+\s*%?", text)
-    return f"'{text}" if is_formula else text
 
 
 def render_html(report: Report) -> str:
