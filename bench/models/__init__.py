@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -166,13 +167,16 @@ def create_skeleton(name: str, **options: Any) -> nn.Module:
     Raises:
         ConfigurationError: see :func:`create_model`.
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode  # unlike the meta device, knows CompressAI's GDN
+    import torch
 
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            return create_model(name, **options)
-    except ConfigurationError:  # perhaps only because a user's own model looks at its numbers when it is built
+    with suppress(ConfigurationError), torch.device("meta"):
         return create_model(name, **options)
+
+    from torch._subclasses.fake_tensor import FakeTensorMode  # slow to load; unlike the device, knows CompressAI's GDN
+
+    with suppress(ConfigurationError), FakeTensorMode(allow_non_fake_inputs=True):
+        return create_model(name, **options)
+    return create_model(name, **options)  # a user's own model may look at its numbers when it is built
 
 
 def options_of(factory: Callable[..., nn.Module]) -> list[str] | None:
