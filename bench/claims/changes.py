@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from msgspec import structs
 
 from bench.claims.change import Change
 from bench.claims.judgement import judge_results
@@ -119,7 +120,7 @@ def _compare_curves(before: CurveState, now: CurveState) -> list[Change]:
         shift = rd_shift(*old_values, *new_values)
         if shift.direction:
             change = _describe_rd_shift(what, METRICS.get(metric), shift, images, points)
-            found.append(replace(change, codec=before.name))
+            found.append(structs.replace(change, codec=before.name))
     return found
 
 
