@@ -123,6 +123,22 @@ def test_what_decides_a_row_is_float64_and_the_rest_is_not(name: str) -> None:
     assert {path: dtypes for path, dtypes in deciding.items() if dtypes != {torch.float64}} == {}
 
 
+def test_latents_between_channel_groups_are_float64() -> None:
+    codec = LearnedCodec(lively("lalic"), "cpu", exact=True)
+    joined: set[torch.dtype] = set()
+    groups = codec._model.latent_codec["y"]
+    merge = groups.merge_y
+
+    def watch(*latents: Tensor) -> Tensor:
+        joined.update(part.dtype for part in latents)
+        return merge(*latents)
+
+    groups.merge_y = watch
+    stream = codec.encode(picture(64, 64)).stream
+    codec.decode(stream)
+    assert joined == {torch.float64}
+
+
 def test_exact_and_default_codecs_refuse_each_others_files() -> None:
     codecs = {exact: LearnedCodec(tiny_model(), "cpu", "agreed", exact=exact) for exact in (False, True)}
     pixels = picture(40, 30)

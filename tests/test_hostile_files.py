@@ -23,7 +23,7 @@ from bench.codecs import container, learned_codec
 from bench.codecs.base import CodecSpec, build_codec
 from bench.codecs.learned import describe_agreed
 from bench.codecs.learned_codec import LatentsMismatch, LearnedCodec
-from bench.common.errors import CodecError
+from bench.common.errors import CodecError, ConfigurationError
 from bench.models import create_model
 from bench.models.checkpoints import write_float16
 from bench.models.compressai_coders import record_coding
@@ -75,16 +75,30 @@ def test_damaged_files_of_an_exact_model_too() -> None:
     assert count_outcomes(LearnedCodec(tiny_model(), "cpu", exact=True), 60, picture(70, 50)) == {OWN: 60}
 
 
-def test_what_an_exact_encoder_decided_is_checked() -> None:
-    codec = LearnedCodec(tiny_model(), "cpu", exact=True)
+@pytest.mark.parametrize("name", ["hpcm_base", "lalic", "compressai:mbt2018-mean"])
+def test_what_an_exact_encoder_decided_is_checked(name: str, small: None) -> None:
+    model = {"hpcm_base": tiny_model, "lalic": lively_lalic}.get(name, lambda: lively(name))()
+    codec = LearnedCodec(model, "cpu", exact=True)
     stream = codec.encode(picture(40, 30)).stream
     assert codec.decode_checked(stream).checked
     contents = container.unpack_file(stream, codec._tag())
-    y_stream, z_stream = contents.streams
-    for byte in {*range(256)} - {y_stream[0]}:
-        changed = contents._replace(streams=(bytes([byte]) + y_stream[1:], z_stream))
+    first, *others = contents.streams
+    spellings = [bytes([byte]) + first[1:] for byte in range(256) if byte != first[0]]
+    spellings += [bytes([128 + first[0], count]) + bytes(count) + first[1:] for count in (0, 1, 5)]
+    for spelling in spellings[:: 1 if name == "hpcm_base" else 13] + spellings[-3:]:
+        changed = contents._replace(streams=(spelling, *others))
         with pytest.raises(CodecError):
             codec.decode(container.pack_file(changed, codec._tag()))
+
+
+def test_exact_file_can_not_pass_as_one_without_checksum() -> None:
+    codec = LearnedCodec(tiny_model(), "cpu", exact=True)
+    contents = container.unpack_file(codec.encode(picture(40, 30)).stream, codec._tag())
+    unchecked = container.pack_file(contents._replace(width=39, checksum=None), codec._tag(version=1))
+    with pytest.raises(CodecError, match="checksum is wrong"):
+        codec.decode(unchecked)
+    with pytest.raises(ConfigurationError, match="version 2 alone"):
+        LearnedCodec(tiny_model(), "cpu", version=1, exact=True)
 
 
 @pytest.mark.parametrize("name", ["compressai:bmshj2018-factorized", "compressai:mbt2018-mean", "compressai:mbt2018"])
@@ -94,9 +108,12 @@ def test_damaged_files_of_compressais_models_too(name: str, native, small: None,
     assert count_outcomes(LearnedCodec(lively(name), "cpu"), 40, picture(70, 41)) == {OWN: 40}
 
 
+def lively_lalic() -> torch.nn.Module:
+    return lively("lalic", N=4, dims=[8, 8, 8, 16, 8, 8], depths=[1, 1, 1, 1], groups=[2, 2, 4, 8], rate=2)
+
+
 def test_damaged_files_of_lalic_too() -> None:
-    model = lively("lalic", N=4, dims=[8, 8, 8, 16, 8, 8], depths=[1, 1, 1, 1], groups=[2, 2, 4, 8], rate=2)
-    assert count_outcomes(LearnedCodec(model, "cpu"), 40, picture(70, 41)) == {OWN: 40}
+    assert count_outcomes(LearnedCodec(lively_lalic(), "cpu"), 40, picture(70, 41)) == {OWN: 40}
 
 
 def change_synthesis(model: torch.nn.Module) -> torch.nn.Module:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.codecs.base import Decoded, Encoding
 from bench.codecs.container import FileContents, has_tag, pack_file, unpack_file
-from bench.common.errors import BenchError, CodecError
+from bench.common.errors import BenchError, CodecError, ConfigurationError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,7 @@ class LearnedCodec:
         exact: make the model exact, see :mod:`bench.models.exact`: its files are decoded by an exact codec alone.
 
     Raises:
-        ConfigurationError: the model has no exact configuration.
+        ConfigurationError: the model has no exact configuration, or exact files not this version.
     """
 
     def __init__(self, model: Any, device: str, agreed: str = "", version: int = VERSION, exact: bool = False) -> None:
@@ -53,6 +53,9 @@ class LearnedCodec:
 
         from bench.models.latents import digest_weights
 
+        if exact and version != VERSION:
+            raise ConfigurationError(f"exact files are of version {VERSION} alone, not {version}",
+                                     "leave exact or the version out")
         own = hasattr(model, "encode_image")
         self._model = model
         if not own:
@@ -76,6 +79,11 @@ class LearnedCodec:
         self._agreed = agreed
         self._version = version
         self._tables_version = VERSION  # of what loading builds
+
+    @property
+    def _formats(self) -> tuple[int, ...]:
+        """Versions of files that are read: exact files have had a checksum from the first."""
+        return (VERSION,) if self._exact else tuple(FORMATS)
 
     @property
     def weights_digest(self) -> str:
@@ -127,10 +135,10 @@ class LearnedCodec:
             LatentsMismatch: the decoded latents are not those that were encoded.
             CodecError: the file is damaged, or of another codec.
         """
-        version = next((version for version in FORMATS if has_tag(stream, self._tag(version))), VERSION)
+        version = next((version for version in self._formats if has_tag(stream, self._tag(version))), VERSION)
         if has_tag(stream, self._tag(version, not self._exact)):
-            kinds = ("one that is not", "one that is exact") if self._exact else ("an exact one", "one that is not")
-            raise CodecError(f"the file was coded with {kinds[0]}, this codec is {kinds[1]}",
+            kinds = ("in the default configuration", "exact") if self._exact else ("exact", "in the default one")
+            raise CodecError(f"the file was coded {kinds[0]}, this decoder is {kinds[1]}",
                              f"decode it {'without' if self._exact else 'with'} --exact")
         contents = unpack_file(stream, self._tag(version), has_checksum=version > 1)
         shape = self._find_shape(contents)

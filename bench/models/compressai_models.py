@@ -73,7 +73,7 @@ class CompressAIAdapter(nn.Module):
         if type(self.model) not in HYPERPRIORS:
             raise ConfigurationError(f"{type(self.model).__name__} has no exact configuration", NO_EXACT)
         if hasattr(self.model, "h_s"):
-            self.edges = widen_networks(self.model, [self.model.h_s], self.model.g_s)
+            self.edges = widen_networks(self.model, [self.model.h_s], [self.model.g_s])
 
     def use_tables(self, version: int) -> None:
         """Build the coder's tables for files of a format version, see :func:`bench.models.coding_tables.use_tables`.
@@ -102,7 +102,7 @@ class CompressAIAdapter(nn.Module):
             streams, shape = _flat(code() if self.edges is None else self.edges.settle(code))
         latents_crc = record.latents_crc(streams)
         if self.edges is not None:
-            streams = self.edges.write(streams)
+            streams, latents_crc = self.edges.write(streams), self.edges.sign(latents_crc)
         names = [f"y{number}" if len(streams) > 2 else "y" for number in range(len(streams))]
         if len(streams) > 1:
             names[-1] = "z"
@@ -141,7 +141,10 @@ class CompressAIAdapter(nn.Module):
             streams = self.edges.read(streams)
         with record_coding() as record:
             decoded = self.model.decompress([[stream] for stream in streams], torch.Size(shape))
-        return DecodedImage(decoded["x_hat"].clamp(0, 1), record.latents_crc(streams))
+        latents_crc = record.latents_crc(streams)
+        if self.edges is not None:
+            latents_crc = self.edges.sign(latents_crc)
+        return DecodedImage(decoded["x_hat"].clamp(0, 1), latents_crc)
 
 
 class _Analysed:

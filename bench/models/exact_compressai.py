@@ -6,11 +6,13 @@ near one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
+from zlib import crc32
 
 import torch
 from compressai.entropy_models import GaussianConditional
+from compressai.latent_codecs import ChannelGroupsLatentCodec
 from torch import Tensor, nn
 
 from bench.common.errors import CodecError
@@ -72,8 +74,14 @@ class Edges:
         """
         first, *others = streams
         agreement, first = split_agreement(first)
+        if agreement.slots:
+            raise CodecError("the file's encoder chose remembered contexts, of which this model has none")
         self.move(agreement.shift)
         return first, *others
+
+    def sign(self, latents_crc: int | None) -> int | None:
+        """Let a checksum of latents vouch for the shift too."""
+        return None if latents_crc is None else crc32(bytes(Agreement(self.shift)), latents_crc)
 
 
 class ExactGaussian(GaussianConditional):
@@ -98,13 +106,37 @@ class ExactGaussian(GaussianConditional):
         return scale_index(scales, table).int()
 
 
-def widen_networks(model: nn.Module, networks: Iterable[nn.Module], synthesis: nn.Module) -> Edges:
+class WideChannelGroups(ChannelGroupsLatentCodec):
+    """CompressAI's channel groups, whose decoded latents keep the precision that their means have."""
+
+    def decompress(self, strings: Sequence[list[bytes]], shape: Sequence[tuple[int, ...]], side_params: Tensor,
+                   **_: Any) -> dict[str, Tensor]:
+        """Decode group after group.
+
+        Args:
+            strings: streams of the first group's passes, then those of the next.
+            shape: (channels, height, width) of each group.
+            side_params: hyper parameters, float64 (1, C, height, width).
+
+        Returns:
+            "y_hat", float64 in the shape of all groups together.
+        """
+        passes = len(strings) // len(self.groups)
+        decoded: list[Tensor] = []
+        for k, size in enumerate(shape):
+            parameters = self._get_ctx_params(k, side_params, decoded)
+            group = self.latent_codec[f"y{k}"].decompress(strings[passes * k : passes * (k + 1)], size, parameters)
+            decoded.append(group["y_hat"])
+        return {"y_hat": torch.cat(decoded, dim=1)}
+
+
+def widen_networks(model: nn.Module, networks: Iterable[nn.Module], others: Iterable[nn.Module]) -> Edges:
     """Compute in float64 what decides a row, and let the entropy models share their edges.
 
     Args:
         model: in place.
         networks: which give scales and means, in it.
-        synthesis: stays float32.
+        others: synthesis, and what else stays float32 though its input does not.
 
     Returns:
         The edges.
@@ -113,13 +145,16 @@ def widen_networks(model: nn.Module, networks: Iterable[nn.Module], synthesis: n
         network.double()
         replace_layers(network)
         network.register_forward_pre_hook(_cast_to(torch.float64))
-    synthesis.register_forward_pre_hook(_cast_to(torch.float32))
+    for network in others:
+        network.register_forward_pre_hook(_cast_to(torch.float32))
 
     edges = Edges()
     for module in model.modules():
         if type(module) is GaussianConditional:
             module.__class__ = ExactGaussian
             vars(module)["edges"] = edges
+        if type(module) is ChannelGroupsLatentCodec:
+            module.__class__ = WideChannelGroups
     return edges
 
 

@@ -123,7 +123,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         groups = y.latent_codec.values()
         networks = [self.h_s, *y.channel_context.values(), *(group.context_prediction for group in groups),
                     *(group.entropy_parameters for group in groups)]
-        self.edges = widen_networks(self, networks, self.g_s)
+        self.edges = widen_networks(self, networks, [self.g_s, self.h_a])
 
     def _blocks(self, width: int, rate: float, number: int) -> list[nn.Module]:
         """Make ``number`` mixing blocks of one width and hidden rate."""
@@ -163,6 +163,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         self._check_coding()
         # Contiguous, as the decoder's latents are: convolutions round differently in another memory format.
         y = self.g_a(x).contiguous()
+        y = y if self.edges is None else y.double()  # so are the latents that contexts are made of
         with record_coding() as record:
             code = partial(self.latent_codec.compress, y)
             coded = code() if self.edges is None else self.edges.settle(code)
@@ -175,7 +176,7 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         written = tuple(stream for [stream] in coded["strings"])
         latents_crc = record.latents_crc(written)
         if self.edges is not None:
-            written = self.edges.write(written)
+            written, latents_crc = self.edges.write(written), self.edges.sign(latents_crc)
         return EncodedImage(dict(zip(names, written)), tuple(coded["shape"]["hyper"]),
                             lambda: self.reconstruct(coded["y_hat"]), estimate_bits, latents_crc=latents_crc)
 
@@ -202,7 +203,10 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         shapes = {"y": latents, "hyper": (height, width)}
         with record_coding() as record:
             decoded = self.latent_codec.decompress([[stream] for stream in streams], shapes)
-        return DecodedImage(self.reconstruct(decoded["y_hat"]), record.latents_crc(streams))
+        latents_crc = record.latents_crc(streams)
+        if self.edges is not None:
+            latents_crc = self.edges.sign(latents_crc)
+        return DecodedImage(self.reconstruct(decoded["y_hat"]), latents_crc)
 
     @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:

@@ -25,6 +25,8 @@ def choose_coded(codecs: Sequence[str], points: Sequence[str], *, exact: bool, v
     if version is not None and version not in FORMATS:
         raise ConfigurationError(f"there is no version {version} of learned codecs' files",
                                  f"known: {', '.join(map(str, sorted(FORMATS)))}")
+    if exact and version not in (None, VERSION):
+        raise ConfigurationError(f"exact files are of version {VERSION} alone", "leave --exact or --format out")
     chosen = choose_codecs(codecs, points, exact=exact)
     if not exact and version in (None, VERSION):
         return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,8 @@ class DecoderProcess:
         return pixels
 
     def _crash(self, ended: ProcessEnded) -> DecoderFailure:
-        words = Path(self._output.name).read_text(errors="replace").strip().splitlines()
+        self._output.seek(0)
+        words = self._output.read().decode(errors="replace").strip().splitlines()
         self._stop()
         last = " | ".join(word.strip() for word in words[-3:])
         text = f"the decoder process died ({ended})"
@@ -143,4 +145,5 @@ class DecoderProcess:
         self.warmed.clear()
         if process is not None:
             process.end()
-            self._output.close()
+            with suppress(FileNotFoundError):  # somebody tidied temporary files
+                self._output.close()
