@@ -67,6 +67,11 @@ class TestAnswer:
         (line,) = lines_of(table_of(report, "differing"))
         assert (line["decoded"], line["decodings"], line["codecs"]) == ("same", 4, 2)
 
+    def test_files_tried_under_fewer_settings_are_said(self):
+        rows = [make_row(setting=setting) for setting in SETTINGS] + [make_row(image=IMAGES[1])]
+        answer = assemble_crosscheck("kodak", rows).intro[0]
+        assert "2 of 2 files" in answer and "every other setting that they were tried under, 1 to 3 each" in answer
+
     @pytest.mark.parametrize(("outcomes", "said"), [
         ([], "24 of 24 files of each of 2 codecs"), ([FAILED], "1 of 144 decodings failed with an error, nothing"),
         ([WRONG], "1 of 144 decodings gave a wrong picture without an error"), ([FAILED], "47 of 48 files of 2 codecs"),

@@ -14,8 +14,7 @@ from bench.codecs.learned_codec import VERSION, LearnedCodec
 from bench.common.errors import BenchError, ConfigurationError
 from bench.common.hashing import sha256_of
 from bench.common.import_paths import is_import_path
-from bench.common.text import list_names
-from bench.results.portability import EXACT_SUFFIX
+from bench.common.text import EXACT_SUFFIX, list_names
 from bench.variants import Variant, find_checkpoints, load_variants
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+EXACT_SUFFIX = "_exact"  # of the name of a codec's exact configuration
 LEAST_LIKENESS, LIKE_THE_BEST = 0.6, 0.05  # of names, as difflib has it; how far behind the best one
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _CONTROLS = ("Cc", "Cf", "Cs")  # controls, formats such as writing from right to left, halves of characters

@@ -11,11 +11,11 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from bench.common.text import EXACT_SUFFIX
 from bench.results.crosschecks import FAILED, IDENTICAL, WRONG, Crosscheck
 
 FEWEST_FILES, FEWEST_SETTINGS = 24, 3  # each of so many files under so many other settings, before "it does" is said
 FIRST_FORMAT = 1  # of learned codecs' files: tables of each process' own, no checksum of latents
-EXACT_SUFFIX = "_exact"  # of the name of an exact configuration
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Portability:
     def settings(self) -> int:
         """How many other settings were tried, each machine's apart."""
         return len({row.crossing[2:] for row in self.rows})
+
+    def list_settings_per_file(self) -> list[int]:
+        """Under how many other settings each file was tried."""
+        return list(self._tried.values())
 
     @property
     def files(self) -> int:

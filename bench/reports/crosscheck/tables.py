@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from bench.common.text import list_names
+from bench.common.text import EXACT_SUFFIX, list_names
 from bench.reports.crosscheck.blocks import Block, Crossing, count_outcomes, name_place, order_setting
 from bench.reports.page.table import Cell, Column, Table, group_records
 from bench.results.crosschecks import FAILED, IDENTICAL, LATENTS, OFF_BY_ONE, WRONG, Crosscheck, Outcome
 from bench.results.decoding_settings import SETTINGS, DecodingSetting, label_setting
 from bench.results.labels import label_codecs
 from bench.results.portability import (
-    EXACT_SUFFIX,
     FEWEST_FILES,
     FEWEST_SETTINGS,
     Portability,

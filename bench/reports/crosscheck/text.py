@@ -33,7 +33,8 @@ def state_block(block: Block) -> str:
     if found.files_alike == found.files and len(each) == 1 and len(block.codecs) > 1:
         number = each.pop()
         share = f"{number} of {number} files of each of {codecs}"
-    return (f"{block.title}: {share} decode to {_name_criterion(found.rows)} under {_count_settings(found.settings)}; "
+    settings = _count_settings(found.list_settings_per_file())
+    return (f"{block.title}: {share} decode to {_name_criterion(found.rows)} under {settings}; "
             f"{_state_faults(len(found.failed), len(found.wrong), len(found.rows))}.")
 
 
@@ -52,8 +53,12 @@ def _list_files(block: Block) -> dict[str, set[str]]:
     return files
 
 
-def _count_settings(number: int) -> str:
-    return "the one other setting tried" if number == 1 else f"every one of {number} other settings tried"
+def _count_settings(per_file: Sequence[int]) -> str:
+    """How many other settings were tried, where not all files were decoded under all of them too."""
+    fewest, most = min(per_file), max(per_file)
+    if fewest < most:
+        return f"every other setting that they were tried under, {fewest} to {most} each"
+    return "the one other setting tried" if most == 1 else f"every one of {most} other settings tried"
 
 
 def _state_faults(failed: int, wrong: int, decodings: int) -> str:

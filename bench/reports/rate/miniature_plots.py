@@ -14,7 +14,7 @@ import scipy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from bench.common.text import format_count
+from bench.common.text import EXACT_SUFFIX, format_count
 from bench.metrics.quality import METRICS
 from bench.reports.page.canvas import COLOURS, MARKERS, draw_grid, make_canvas
 from bench.reports.page.figures import Figure, Layout
@@ -23,7 +23,6 @@ from bench.reports.rate.coverage import Coverage
 from bench.reports.rate.curves import MEASURED, ReportCurve
 from bench.reports.rate.plots import convention_of
 from bench.results.labels import BASE_MINIATURE, MINIATURE_NOTE, SEED_MINIATURES
-from bench.results.portability import EXACT_SUFFIX
 
 FEWEST = 3  # miniatures, below which the plots of all codecs show them well enough
 PANELS = Layout("panels", 10.5, 5.2, 7.5, 1, 200)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.codecs.base import CODECS, CodecSpec, Preview
+from bench.codecs.base import CodecSpec, Preview
 from bench.common.errors import ImageError
 from bench.common.text import align_columns, format_count, format_duration
 from bench.datasets import Dataset
@@ -15,6 +15,7 @@ from bench.results.machines import Machine, find_machine, keep_from
 from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
 from bench.runners.evaluate.expected import ExpectedUnit, UnitTimes
+from bench.runners.evaluate.previews import preview_codecs
 from bench.runners.evaluate.selection import Missing, describe_missing
 from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, name_images
 from bench.runners.forecast import Forecast
@@ -112,10 +113,13 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
         started = sum(1 for planned in units if planned.unit.images)
         expected = times.expect(spec, {image.name: sizes[image.name] for image in unit.images},
                                 is_first=started < template.jobs)
-        preview = Preview(series.fault)
-        if unit.images and series.fault is None and series.digest not in built:
-            preview = CODECS.get(spec.codec).preview(spec)
-        units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected, preview))
+        units.append(PlannedUnit(unit, series, keys, len(images) - len(unit.images), expected,
+                                 Preview(series.fault)))
+
+    new = [number for number, planned in enumerate(units)
+           if planned.unit.images and planned.series.fault is None and planned.series.digest not in built]
+    for number, preview in zip(new, preview_codecs([units[number].unit.spec for number in new])):
+        units[number] = replace(units[number], preview=preview)
     return EvaluationPlan(dataset, tuple(units), tuple(missing), template.jobs, machine, by_key)
 
 

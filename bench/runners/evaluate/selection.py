@@ -10,9 +10,8 @@ import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
 from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.common.text import format_count, suggest_name
+from bench.common.text import EXACT_SUFFIX, format_count, suggest_name
 from bench.models import explain_no_exact
-from bench.results.portability import EXACT_SUFFIX
 from bench.variants import Variant, find_checkpoints, get_variant
 
 
