@@ -147,7 +147,7 @@ def command(tmp_path, photographs, monkeypatch):  # noqa: F811
 class AtOnce(Executor):
     """Calls in this process, where a process of its own is not the point: its start takes seconds."""
 
-    def __init__(self, *arguments) -> None:
+    def __init__(self, *arguments, **options) -> None:
         pass
 
     def submit(self, function, *arguments):

@@ -20,6 +20,7 @@ from bench.benchmarks.benchmark import (
     run_python,
     tell_nothing,
 )
+from bench.reports.kinds import LOCAL
 from bench.results.rows import OK, Provenance, Row, row_key
 from bench.results.store import Store
 
@@ -99,7 +100,7 @@ def measure_report(codecs: int, points: int, images: int) -> ReportCost:
         rows = store_rows(folder / "results", codecs, points, images)
         printed, wall_s = run_python(["-c", SCRIPT, "report", "--dataset", DATASET], folder,
                                      BENCH_RESULTS=str(folder / "results"), BENCH_REPORTS=str(folder / "reports"))
-        page = folder / "reports" / DATASET / "index.html"
+        page = folder / "reports" / LOCAL / DATASET / "index.html"
         cpu_s, peak_bytes = printed.splitlines()[-1].split()
         return ReportCost(rows, float(cpu_s), wall_s, int(peak_bytes), page.stat().st_size)
 
