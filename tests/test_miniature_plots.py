@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace as replace_row
 from row_samples import with_quality
 from scipy.interpolate import PchipInterpolator
-from test_report import LABELS, cell, make_rows, table_of
+from test_report import cell, make_rows, table_of
 
 from bench.reports.page.canvas import render_figure
 from bench.reports.rate.curves import measured_curves
@@ -16,7 +16,6 @@ from bench.reports.rate.report import assemble_report
 from bench.results.row_selection import select_rows
 
 NAMES = ("hpcm_base_mini", "hpcm_base_seed1_mini", "rwkv_phase1_mini", "rwkv_phase2_mini", "weconv_phase1_mini")
-LABELS.update({name: name for name in NAMES})
 
 
 def noisy(rows, percent, seed):
@@ -56,7 +55,6 @@ def test_lines_hold_their_variants_and_neither_the_baseline_nor_seeds():
 def test_exact_curves_are_drawn_where_nothing_else_is_there_of_their_variant():
     names = ("hpcm_base_mini", "hpcm_base_mini_exact", "rwkv_phase1_mini", "rwkv_phase1_mini_exact",
              "rwkv_phase2_mini_exact")
-    LABELS.update({name: name for name in names})
     found = group_by_line(curves_of(miniatures(*names)))
     assert {line: [curve.name for curve in curves] for line, curves in found.items()} == {
         "rwkv": ["rwkv_phase1_mini", "rwkv_phase2_mini_exact"]}
@@ -104,6 +102,6 @@ def test_miniatures_without_a_number_are_counted_not_listed():
         for row in miniatures(*NAMES)]
     report = assemble_report(select_rows("kodak", rows), [])
     table = table_of(report, "bd_rate_vs_vvenc")
-    assert table.column("codec") == ["hpcm_base_mini (miniature)"]
+    assert table.column("codec") == ["HPCM-Base (miniature)"]
     assert any("4 miniatures" in note for note in table.notes)
     assert len(table_of(report, "bd_rate_vs_hpcm_base_mini").column("codec")) == 5

@@ -54,7 +54,7 @@ def make_rows(name: str, rate_factor: float = 1.0, images=tuple(IMAGES), dataset
             rows.append(Row(
                 key=digest_json({"series": series, "image": image}), series=series, status="ok", dataset=dataset,
                 image=image, image_sha256=digest_json({"image": image}), codec="learned" if miniature else name,
-                name=name, label=LABELS[name], point=f"p{step}", dataset_total=total, image_verified=True,
+                name=name, label=LABELS.get(name, name), point=f"p{step}", dataset_total=total, image_verified=True,
                 miniature=miniature, identity={"codec_version": "1.0"}, width=768, height=512,
                 bytes_total=round(bpp * 49152), bpp=bpp, encode_s=1.0, decode_s=0.1,
                 **quality_of(psnr=quality, ms_ssim=1 - 10 ** (-quality / 25)),
