@@ -8,6 +8,7 @@ its own reconstruction.
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import time
 import zlib
@@ -21,6 +22,7 @@ from bench.common.errors import CheckpointError, CodecError
 
 HEADER = struct.Struct(">HH")
 FAULTY_WIDTH = 40
+DEADLY_SIGNALS = {"kill": signal.SIGKILL, "segfault": signal.SIGSEGV}
 
 
 class Deflate:
@@ -31,6 +33,9 @@ class Deflate:
         self.delay_s = float(os.environ.get("DEFLATE_DELAY_S", "0"))
         if self.fault == "build":
             raise CheckpointError(f"{spec.location['checkpoint']}: the weights do not fit")
+        if self.fault == "die building":
+            self._note("build")
+            os._exit(4)
 
     def encode(self, image: np.ndarray) -> Encoding:
         time.sleep(self.delay_s)
@@ -43,6 +48,8 @@ class Deflate:
             raise MemoryError
         if fault == "die":
             os._exit(3)
+        if fault in DEADLY_SIGNALS:
+            os.kill(os.getpid(), DEADLY_SIGNALS[fault])
         if fault == "disk":
             raise OSError(28, "No space left on device", "somewhere")
         quantised = image // self.step

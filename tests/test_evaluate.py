@@ -155,9 +155,21 @@ def test_dying_encoder_costs_its_own_images_only(folder: Path, tmp_path: Path, j
     assert main(arguments) == EXIT_INCOMPLETE
     rows = {(row.name, row.image): row for row in rows_in(tmp_path / "results")}
     assert [rows["jpeg", f"image0{n}.png"].status for n in range(3)] == [OK] * 3
-    assert [rows["deflate", f"image0{n}.png"].status for n in range(3)] == [OK, FAILED, FAILED]
+    assert [rows["deflate", f"image0{n}.png"].status for n in range(3)] == [OK, FAILED, OK]
     assert rows["deflate", "image01.png"].reason == "EncoderDied: the process that encodes died (status 3)"
     assert rows["deflate", "image01.png"].provenance.jobs == int(jobs)
+
+
+def test_next_run_tries_just_the_picture_again_that_killed_its_encoder(tmp_path: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = faulty_codecs.write_images(tmp_path / "pictures", [(30, 20), (FAULTY, 20), (20, 30), (25, 30), (26, 30)])
+    monkeypatch.setenv("DEFLATE_FAULT", "kill")
+    stored = tmp_path / "results" / "pictures" / "deflate.jsonl"
+    for run in (1, 2):
+        assert bench("--dataset", folder, "--points", "s4") == EXIT_INCOMPLETE
+        assert [row.image for row in rows_in(tmp_path / "results") if row.status != OK] == ["image01.png"]
+        lines = [Row.from_json(line) for line in stored.read_text().splitlines()]
+        assert sum(row.status == OK for row in lines) == 4 and len(lines) == 4 + run
 
 
 class Terminal(io.StringIO):

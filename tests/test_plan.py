@@ -93,6 +93,14 @@ def test_stored_rows_are_not_planned_again(folder: Path, tmp_path: Path) -> None
     assert "deflate  s4 s16            1       3" in describe_plan(plan)
 
 
+def test_what_failed_before_comes_last(folder: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    unit = plan_of(folder, store).units[0]
+    store.append(failed_row(unit.unit, unit.unit.images[0], unit.series, RuntimeError("no"), Provenance()))
+    again = plan_of(folder, store).units[0]
+    assert [image.name for image in again.unit.images] == ["image01.png", "image00.png"]
+
+
 def test_changed_image_is_planned_again(folder: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
     unit = plan_of(folder, store).units[0]

@@ -26,6 +26,7 @@ from bench.runners.evaluate.engine import Measured, Units, run_units
 from bench.runners.evaluate.fork_server import ForkServer
 from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
 from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.evaluate.unit_progress import LONELY_DEATHS
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
 STEPS = (4, 8, 16)
@@ -83,11 +84,24 @@ def test_crashed_decoder_is_replaced_and_its_worker_goes_on(tmp_path: Path) -> N
     assert len(who["encode"]) == 1 and len(who["decode"]) == 1 + 3  # one for each crash
 
 
-def test_dead_worker_is_replaced_with_its_decoder(tmp_path: Path) -> None:
-    measured, who = run_faulty(tmp_path, "die")
-    assert [one.row.status for one in measured] == [OK, FAILED, FAILED] * 3
-    assert len(who["encode"]) == len(who["decode"]) == 3
+@pytest.mark.parametrize("fault", ["die", *faulty_codecs.DEADLY_SIGNALS])
+def test_dead_worker_is_replaced_with_its_decoder_and_the_rest_goes_on(tmp_path: Path, fault: str) -> None:
+    measured, who = run_faulty(tmp_path, fault)
+    assert [one.row.status for one in measured] == [OK, FAILED, OK] * 3
+    assert len(who["encode"]) == len(who["decode"]) == 3 + 1
     assert not any(psutil.pid_exists(number) for number in who["decode"])
+    ending = "status 3" if fault == "die" else f"SIG{'SEGV' if fault == 'segfault' else 'KILL'}"
+    assert measured[1].row.reason == f"EncoderDied: the process that encodes died ({ending})"
+
+
+def test_a_codec_that_dies_when_it_is_built_fails_every_picture_after_a_few_tries(tmp_path: Path) -> None:
+    images = find_images(faulty_codecs.write_images(tmp_path, [(30, 20)] * 5))
+    spec = faulty_codecs.spec(fault="die building", log=str(tmp_path / "log"))
+    rows = [one.row for one in run_units(Units([Unit(spec, "set", None, images)]), 1)]
+    assert [(row.image, row.status) for row in rows] == [(image.name, FAILED) for image in images]
+    assert all("(status 4); it did so 3 times in a row before it had begun a picture" in row.reason for row in rows)
+    encoders_and_decoders = len((tmp_path / "log").read_text().splitlines())
+    assert LONELY_DEATHS <= encoders_and_decoders <= 2 * LONELY_DEATHS
 
 
 def write_stream(path: Path, spec: CodecSpec) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Runs units in worker processes, one or several at a time, so that a crash costs only the unit it is in."""
+"""Runs units in worker processes, one or several at a time, so that a crash costs only the picture it is in."""
 
 from __future__ import annotations
 
@@ -10,22 +10,17 @@ from collections.abc import Generator, Iterable
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
-from bench.common.errors import BenchError, CodecError
+from bench.common.errors import BenchError
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import DECODER, DecoderProcess
 from bench.runners.evaluate.fork_server import ForkServer
 from bench.runners.evaluate.forked_process import ForkedProcess, ProcessEnded
-from bench.runners.evaluate.measure import failed_row, run_unit
 from bench.runners.evaluate.pictures import Pictures
 from bench.runners.evaluate.stopwatch import FILES, STARTING, Stopwatch
-from bench.runners.evaluate.unit import Unit, identify
-from bench.runners.machine import describe_machine
+from bench.runners.evaluate.unit import Unit
+from bench.runners.evaluate.unit_progress import Done, UnitProgress, run_and_tell
 
 _RETRY_S = 1.0  # between looks at units that another run holds
-
-
-class EncoderDied(CodecError):
-    """The process that measures a unit crashed or was killed, for want of memory for instance."""
 
 
 class Units:
@@ -63,7 +58,7 @@ class Measured(NamedTuple):
 def run_units(units: Units, jobs: int) -> Generator[Measured, None, None]:
     """Run all units, ``jobs`` at a time, and yield their rows as they come.
 
-    Each worker and its decoder live as long as the run, or until they crash.
+    Each worker and its decoder live as long as the run, or until they crash; a new worker goes on with what is left.
 
     Raises:
         BenchError: a unit could not go on (a full disk).
@@ -81,8 +76,8 @@ def _run_units(units: Units, jobs: int, address: str) -> Generator[Measured, Non
         while busy or not units.exhausted:
             while len(busy) < jobs and not units.exhausted and (unit := units.take()) is not None:
                 worker = idle.pop() if idle else _Worker(address)
-                worker.start(unit)
                 busy.append(worker)
+                worker.start(unit)
 
             ready = wait([worker.connection for worker in busy], timeout=_RETRY_S) if busy else ()
             for worker in [worker for worker in busy if worker.connection in ready]:
@@ -90,8 +85,7 @@ def _run_units(units: Units, jobs: int, address: str) -> Generator[Measured, Non
                 if worker.finished:
                     busy.remove(worker)
                     units.release(worker.unit)
-                    if worker.is_alive:
-                        idle.append(worker)
+                    idle.append(worker)
             if not busy and not units.exhausted:
                 time.sleep(_RETRY_S)
     finally:
@@ -100,61 +94,81 @@ def _run_units(units: Units, jobs: int, address: str) -> Generator[Measured, Non
 
 
 class _Worker:
-    """A process that runs units; told apart from a pool's by that its death costs only the unit it ran."""
+    """Runs units in a process, and what its death leaves of a unit in a new one."""
 
     def __init__(self, address: str) -> None:
-        self._process = ForkedProcess(address, f"{__name__}:{serve.__name__}")
-        self._process.send(address)
-        self.connection = self._process.connection
-        self.finished = True
-        self.is_alive = True
+        self._address = address
+        self._process: ForkedProcess | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """To the process."""
+        assert self._process is not None
+        return self._process.connection
+
+    @property
+    def unit(self) -> Unit:
+        """That it was given last."""
+        return self._progress.unit
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do of it."""
+        return self._progress.finished
 
     def start(self, unit: Unit) -> None:
-        self.unit, self.finished, self._rows = unit, False, 0
-        self._since = time.monotonic()
-        self._process.send(unit)
+        self._progress, self._rows, self._since = UnitProgress(unit), 0, time.monotonic()
+        self._send_rest()
 
     def receive(self) -> list[Measured]:
-        """Return the row of the next message; if the process died, failed rows for the images left."""
+        """Return the rows that the next message gives, or the process' death."""
+        assert self._process is not None
         try:
             message = self._process.receive()
         except ProcessEnded as ended:
-            self._process.end()
-            self.finished, self.is_alive = True, False
-            return [Measured(self.unit, row, {}) for row in self._failed_rest(ended)]
+            return self._replace_process(str(ended))
         if isinstance(message, BenchError):
             raise message
-        if message is None:
-            self.finished = True
+        self._progress.hear(message)
+        if not isinstance(message, Done):
             return []
+
         row, seconds = message
         now = time.monotonic()  # what the worker can't see: its own start, and rows on their way
         seconds[FILES if self._rows else STARTING] += max(0.0, now - self._since - sum(seconds.values()))
         self._rows, self._since = self._rows + 1, now
         return [Measured(self.unit, row, seconds)]
 
-    def stop(self) -> None:
-        self._process.end(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.end(number)
 
-    def _failed_rest(self, ended: ProcessEnded) -> list[Row]:
-        error = EncoderDied(f"the process that encodes died ({ended})")
-        series = identify(self.unit.spec)
-        provenance = describe_machine(self.unit.device, jobs=self.unit.jobs, torch=None)
-        return [failed_row(self.unit, image, series, error, provenance)
-                for image in self.unit.images[self._rows:]]
+    def _replace_process(self, how: str) -> list[Measured]:
+        """Give what a dead process left to a new one; return what its death cost."""
+        self.stop(signal.SIGKILL)  # what it started
+        failed = self._progress.bury_worker(how)
+        self._since = time.monotonic()
+        if not self.finished:
+            self._rows = 0
+            self._send_rest()
+        return [Measured(self.unit, row, {}) for row in failed]
+
+    def _send_rest(self) -> None:
+        if self._process is None:
+            self._process = ForkedProcess(self._address, f"{__name__}:{serve.__name__}")
+            self._process.send(self._address)
+        self._process.send(self._progress.left)
 
 
 def serve(connection: Connection) -> None:
-    """Run units until the parent is gone; None ends a unit's rows."""
+    """Run units until the parent is gone."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files are removed
     stopwatch, pictures = Stopwatch(), Pictures()
     with DecoderProcess(connection.recv()) as decoder:
         while True:
             unit = connection.recv()
-            stopwatch.take()
             try:
-                for row in run_unit(unit, stopwatch, decoder, pictures):
-                    connection.send((row, stopwatch.take()))
-                connection.send(None)
+                run_and_tell(unit, connection.send, stopwatch, decoder, pictures)
             except BenchError as error:
                 connection.send(error)

@@ -6,7 +6,7 @@ Nothing here knows of caches, stores, progress or other units, so a unit can run
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,8 @@ WARM_UP_SIDE = 256  # pixels
 
 
 def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderProcess | None = None,
-             pictures: Pictures | None = None) -> Iterator[Row]:
+             pictures: Pictures | None = None,
+             begin: Callable[[UnitImage], object] = lambda image: None) -> Iterator[Row]:
     """Measure every image of ``unit`` and yield one row each, in order.
 
     Whatever goes wrong with an image is a failed row with its reason, never an exception, and a codec
@@ -53,6 +54,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
         stopwatch: counts what the time is spent on.
         decoder: decodes the files; a process of the unit's own unless given.
         pictures: keeps those that units before it have read.
+        begin: is called with each picture that is in work from then on.
 
     Raises:
         DiskFull: encoded or decoded files can't be written.
@@ -80,6 +82,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
             return
 
         for image in unit.images:
+            begin(image)
             try:
                 row = run.measure(image)
             except Exception as error:

@@ -136,22 +136,24 @@ def _metrics_by_series(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
 def leave_out_done(unit: Unit, keys: Mapping[str, str], by_key: Mapping[str, Row], *, keep_failures: bool) -> Unit:
     """Return ``unit`` with the images that still have to be measured, or that lack a wanted metric.
 
+    Those that failed before come last: what one does to the process, or the machine, costs no other its turn.
+
     Args:
         keys: name of an image to the key of its row.
         by_key: what is stored.
         keep_failures: let stored failures stand instead of trying them again.
     """
-    images, lacking = [], {}
+    images, failed, lacking = [], [], {}
     for image in unit.images:
         row = by_key.get(keys[image.name])
         if row is None:
             images.append(image)
         elif row.status != OK:
-            images += [] if keep_failures else [image]
+            failed.append(image)
         elif row.lacks(unit.metrics):
             images.append(image)
             lacking[image.name] = row
-    return replace(unit, images=tuple(images), stored=lacking)
+    return replace(unit, images=(*images, *([] if keep_failures else failed)), stored=lacking)
 
 
 def describe_plan(plan: EvaluationPlan) -> str:
