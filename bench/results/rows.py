@@ -22,7 +22,7 @@ NiceValue = Annotated[int, msgspec.Meta(ge=-20, le=19)]
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Where a row was made: the machine, its libraries, and how the run was set up. Never part of an identity.
 
-    It holds no host names and no paths.
+    It holds no host names and no paths. Rows of before a field was stored lack it.
 
     Attributes:
         device: "cpu: <model of the processor>" or "cuda: <model>".
@@ -35,7 +35,10 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         flags: what in the environment changes instructions, such as ``ATEN_CPU_CAPABILITY``.
         libraries: name to version.
         freed_memory_kept: the allocator kept what was freed, so that a pass does not wait for fresh pages.
-        engine: what ran the unit on a cluster, with the ``node``, ``slot`` and ``attempt`` there.
+        engine: what ran the unit: "local", "slurm", "ray".
+        node: a salted hash of the machine's name.
+        slot: of the node: "gpu1".
+        attempt: how often the unit was tried, this time included.
         nice: the process' nice value, where it is not 0.
         cpu_quota: CPUs that a control group allows, where it limits them.
     """

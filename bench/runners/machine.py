@@ -23,6 +23,8 @@ import bench
 from bench.common.errors import ConfigurationError
 from bench.results.machines import CPU, find_instructions, find_processor
 from bench.results.rows import Provenance
+from bench.runners.cpu_share import find_cpu_quota, usable_cores
+from bench.runners.nodes.placement import identify_node, read_placement
 
 T = TypeVar("T")
 
@@ -65,11 +67,6 @@ def device_name(device: str) -> str:
     return f"{device}: {torch.cuda.get_device_name(device)}"
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def configure_torch(threads: int | None, deterministic: bool) -> None:
     """Set torch's threads, its choice of algorithms and precision, in the encoder's process and in the decoder's.
 
@@ -99,6 +96,7 @@ def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None,
         torch: arguments of :func:`configure_torch` where the codec runs through torch.
         operators: what computes the codec's own operators.
     """
+    placement = read_placement()
     provenance = Provenance(
         device=device_name(device),
         instructions=find_instructions() if device == "cpu" else None,
@@ -106,10 +104,15 @@ def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None,
         jobs=jobs,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        libraries=_library_versions(),
+        libraries=library_versions(),
         operators=operators,
         flags={name: os.environ[name] for name in _FLAGS if name in os.environ},
+        engine=placement.engine,
+        node=identify_node(),
+        slot=placement.slot,
+        attempt=placement.attempt,
         nice=os.nice(0) or None,
+        cpu_quota=find_cpu_quota(),
     )
     if torch is None:
         return provenance
@@ -125,7 +128,7 @@ def describe_machine(device: str, *, jobs: int, torch: dict[str, Any] | None,
 
 
 @lru_cache
-def _library_versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Return the installed versions, from the packages' metadata, so that nothing is imported for it."""
     versions = {}
     for name in _LIBRARIES:
