@@ -16,6 +16,7 @@ from bench.claims.result import MINIATURE, Finding, PairComparison
 from bench.common.errors import BenchError
 from bench.common.text import format_number
 from bench.curves.anchors.check import TOLERANCE_POINTS
+from bench.curves.averaging import average_alike
 from bench.curves.pairing import average_over_shared_images
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
@@ -143,6 +144,10 @@ class RateFindings:
         return replace(blank, estimate=found.averaged, what_n="images")
 
     def _compare_averages(self, question: _Question, anchor: RDCurve, test: RDCurve, blank: Finding) -> Finding:
+        anchor, test, remark = average_alike(anchor, test, question.metric)
+        if remark:
+            label = question.claim.quality_metric.label
+            blank = replace(blank, evidence=f"{blank.evidence}, {label} {remark}")
         measure = MEASURES[question.claim.metric]
         result = FUNCTIONS[measure](anchor.curve(question.metric), test.curve(question.metric))
         if result.value is None:

@@ -23,6 +23,7 @@ from bench.curves.anchors.catalogue import (
 from bench.curves.anchors.check import TOLERANCE_POINTS, check_anchors
 from bench.curves.anchors.compressai_json import write_json
 from bench.curves.anchors.curve_files import read_curve_file
+from bench.curves.averaging import AVERAGING, MEAN, find_averaging
 from bench.curves.rd_curve import RDCurve, Values
 from bench.curves.sources import ROWS_SUFFIX, read_rows_curve, split_name
 from bench.datasets.catalogue import load_catalogue
@@ -72,11 +73,18 @@ def _show_curve(args: argparse.Namespace) -> int:
     roles = [anchor.role for anchor in list_anchors(args.dataset) if anchor.name == curve.name]
     facts = {"label": curve.label, "description": curve.description, "source": curve.source,
              "anchor": ", ".join(roles), "images": str(curve.images or "not stated"),
-             **{key: _shorten(value) for key, value in curve.meta.items() if key != "images"}}
+             AVERAGING: _describe_averaging(curve),
+             **{key: _shorten(value) for key, value in curve.meta.items() if key not in ("images", AVERAGING)}}
     shown = [(key, value) for key, value in facts.items() if value]
     print(tabulate(shown, tablefmt="plain", disable_numparse=True))
     print("\n" + tabulate(_make_columns(curve), headers="keys", floatfmt=".4f", missingval="-"))
     return EXIT_DONE
+
+
+def _describe_averaging(curve: RDCurve) -> str:
+    """Say how qualities became those along the curve, where there is more than one way."""
+    ways = {metric.label: find_averaging(curve, metric.name) for metric in known_metrics() if curve.has(metric.name)}
+    return ", ".join(f"{label} {way}" for label, way in ways.items() if way != MEAN)
 
 
 def _make_columns(curve: RDCurve) -> dict[str, Values]:

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.text import format_number
+from bench.curves.averaging import average_alike
 from bench.curves.pairing import average_over_shared_images
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import read_source
@@ -66,6 +67,9 @@ def align_curves(anchor: RDCurve, test: RDCurve, metric: str) -> tuple[RDCurve, 
     if first.images and second.images and first.images != second.images:
         warnings.append(f"averages over different images: {first.label} {first.images}, "
                         f"{second.label} {second.images}")
+    if first.has(metric) and second.has(metric):
+        first, second, remark = average_alike(first, second, metric)
+        warnings += [f"{METRICS.get(metric).label} {remark}"] if remark else []
     return first, second, warnings
 
 

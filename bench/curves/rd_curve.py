@@ -111,6 +111,8 @@ class RDCurve:
         per_image: image to its points, in the order of ``points``; empty where not known.
         contents: image to what it is told by, whatever it is called; empty where only names are known.
         images: how many images the averages go over; None where the source does not say.
+        averaging: metric to how its qualities along the curve were averaged (see :mod:`bench.curves.averaging`), where
+            the source says it or the points alone don't tell.
         remarks: what a reader has to know about these averages.
     """
 
@@ -124,6 +126,7 @@ class RDCurve:
     per_image: Mapping[str, Points] = field(default_factory=dict)
     contents: Mapping[str, Content] = field(default_factory=dict)
     images: int | None = None
+    averaging: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property

@@ -1,7 +1,8 @@
 """CompressAI's JSON of rate-distortion points: {name, description, results{bpp, psnr-rgb, ms-ssim-rgb, ...}}.
 
 The files in ``data/`` have the same shape, with ``source``, ``meta`` and, where known, ``per_image`` added;
-averages are then taken from ``per_image``. ``ms-ssim-db-rgb`` is the mean of each image's dB.
+averages are then taken from ``per_image``. ``meta.averaging`` says how MS-SSIM became dB, metric by metric, where that
+is not plain from the columns (:mod:`bench.curves.averaging`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from bench.common.errors import BenchError
 from bench.common.files import write_whole, writing
 from bench.curves.anchors.columns import MOST_VALUES, Doubled, NamedColumn, make_columns, make_points
+from bench.curves.averaging import AVERAGING, MEAN, find_averaging, settle_averaging
 from bench.curves.rd_curve import Points, RDCurve, average_points
 
 BPP_TOLERANCE = 1e-3  # both are rounded
@@ -47,12 +49,12 @@ def parse_json(text: str, where: str, name: str, dataset: str = "", metrics: Col
 
     stated, remarks = make_points(starmap(NamedColumn, data["results"].items()), where, metrics)
     per_image, more = _group_by_image(data.get("per_image") or [], where)
-    return RDCurve(
+    return settle_averaging(RDCurve(
         dataset=dataset or str(meta.get("dataset") or ""), name=name, label=str(data.get("name") or name),
         points=_average_images(stated, per_image, where), description=str(data.get("description") or ""),
         source=str(data.get("source") or ""), meta=meta, per_image=per_image,
         images=len(per_image) or _count_images(meta), remarks=(*remarks, *more),
-    )
+    ))
 
 
 def _mark_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +89,9 @@ def to_json(curve: RDCurve) -> dict[str, Any]:
         JSON data, whose ``results`` map columns to a value for each rate point.
     """
     data: dict[str, Any] = {"name": curve.label, "description": curve.description}
-    data |= {key: value for key, value in (("source", curve.source), ("meta", dict(curve.meta))) if value}
+    averaging = {metric: way for metric in curve.points.curve_quality if (way := find_averaging(curve, metric)) != MEAN}
+    meta = {**curve.meta, AVERAGING: averaging} if averaging else dict(curve.meta)
+    data |= {key: value for key, value in (("source", curve.source), ("meta", meta)) if value}
     data["results"] = {key: list(column) for key, column in make_columns(curve.points).items()}
     return data
 

@@ -16,6 +16,7 @@ from bench.common.errors import BenchError
 from bench.common.text import format_count
 from bench.curves.anchors.column_names import IMAGES, KINDS, SETTINGS, identify_column, join_words
 from bench.curves.anchors.columns import MOST_VALUES, NamedColumn, make_points, quote
+from bench.curves.averaging import settle_averaging
 from bench.curves.rd_curve import Points, RDCurve, average_points
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def parse_table(text: str, where: str, name: str, dataset: str = "", metrics: Co
         members = _group_points(table, images, points, where)
         points, count = average_points(members), len(members)
         remarks.append(f"averaged over the {format_count(count, 'image')} of column {quote(table.columns[images])}")
-    return RDCurve(dataset, name, name, points, source=where.replace("\\", "/").rpartition("/")[2], images=count,
-                   remarks=tuple(remarks))
+    curve = RDCurve(dataset, name, name, points, source=where.replace("\\", "/").rpartition("/")[2], images=count,
+                    remarks=tuple(remarks))
+    return settle_averaging(curve) if count is None else curve
 
 
 def _find_lines(text: str, where: str) -> list[_Line]:

@@ -1,7 +1,8 @@
 """MS-SSIM (Wang, Simoncelli and Bovik, 2003), linear for an image, in dB along a curve.
 
-A curve's MS-SSIM is the mean over images of each image's -10 log10(1 - MS-SSIM). Computing it is the only use of torch
-outside the learned codecs.
+A curve's MS-SSIM is the mean over images of each image's -10 log10(1 - MS-SSIM). Where a source states but the mean of
+MS-SSIM, both sides of a comparison go by the dB of that mean (:mod:`bench.curves.averaging`). Computing it is the only
+use of torch outside the learned codecs.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ MS_SSIM = QualityMetric(
     name="ms-ssim", label="MS-SSIM", compute=ms_ssim, headline=True,
     scale=QualityScale("ms_ssim", "MS-SSIM", digits=5, low=0.0, high=1.0, spellings=("ms-ssim-rgb", "ms-ssim")),
     to_curve=ms_ssim_db,
-    curve_note="mean of the per-image −10 log10(1 − MS-SSIM); published curves known only as averages: of their mean "
-               "MS-SSIM",
+    curve_note="mean of the per-image −10 log10(1 − MS-SSIM); where one side is known only as a mean MS-SSIM, of that "
+               "mean on both sides",
     curve_scale=QualityScale("ms_ssim_db", "MS-SSIM", "dB", digits=2,
                       spellings=("ms-ssim-db-rgb", "ms-ssim-rgb-db", "ms-ssim-db")),
     citation="Wang, Simoncelli and Bovik, Multiscale structural similarity, Asilomar 2003",

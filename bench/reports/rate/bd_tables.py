@@ -152,7 +152,7 @@ def overview_table(groups: Sequence[AnchorComparisons], tests: Sequence[Compared
 
     notes = [BD_NOTE, CONVENTION, *(f"Anchor: {_describe(anchor)}" for anchor in anchors),
              "Reasons for N/A, overlaps and means over single images are in the table of each anchor.",
-             *seed_notes(groups)]
+             *averaging_notes(groups), *seed_notes(groups)]
     *most, last = (metric.label for metric in metrics)
     by = f"{', '.join(most)} and {last}" if most else last
     table = _make_table("bd_rate", f"BD-rate of averaged {by} curves", columns, rows, tests, coverage, notes,
@@ -164,6 +164,15 @@ def _describe(anchor: ComparedCodec) -> str:
     if anchor.origin == MEASURED:
         return f"{anchor.label}, measured here."
     return f"{anchor.label}: {anchor.source}" if anchor.source else f"{anchor.label}."
+
+
+def averaging_notes(groups: Sequence[AnchorComparisons]) -> list[str]:
+    """Say of which BD-rates both sides' qualities are averaged otherwise than :data:`CONVENTION` says."""
+    told: dict[str, None] = {}
+    for metric in headline_metrics():
+        for one in (one for group in groups for one in group.others if metric.name in one.averaging):
+            told[f"{one.test.label} by {metric.label}: {one.averaging[metric.name]}"] = None
+    return [f"BD-rates of {'; '.join(told)}."] if told else []
 
 
 def seed_notes(groups: Sequence[AnchorComparisons]) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from bench import metrics
 from bench.common.text import format_count
+from bench.curves.averaging import average_alike
 from bench.curves.pairing import NoSharedImages, average_over_shared_images
 from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.metrics.statistics.bootstrap import RATE, bd_of_curves, paired_bd_bootstrap
@@ -47,6 +49,7 @@ class Comparison:
         per_image_count: how many images have a BD-rate.
         bd_quality: change of the leading metric, PSNR, at equal rate, averaged curves.
         overlap_percent: common part of both ranges of the leading metric, of their union.
+        averaging: metric to what has to be said of how the qualities of both sides were averaged.
         remarks: why a value is missing, and warnings.
     """
 
@@ -59,11 +62,20 @@ class Comparison:
     per_image_count: int = 0
     bd_quality: float | None = None
     overlap_percent: float | None = None
+    averaging: dict[str, str] = field(default_factory=dict)
 
     @property
     def bd_rate_percent(self) -> float | None:
         """The BD-rate by the leading metric."""
         return self.bd_rates_percent.get(headline_metrics()[0].name)
+
+
+class AlignedCurves(NamedTuple):
+    """Both sides of a comparison, and what has to be said of how their qualities were averaged."""
+
+    anchor: ReportCurve
+    test: ReportCurve
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,21 +109,22 @@ def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
             for first, members in zip(firsts, grouped.values())]
 
 
-def align_curves(anchor: ReportCurve, test: ReportCurve) -> tuple[ReportCurve, ReportCurve] | str:
-    """Return both curves as averages over the same images, or the reason why that can't be done."""
+def align_curves(anchor: ReportCurve, test: ReportCurve) -> AlignedCurves | str:
+    """Return both curves as averages over the same images, in the same way, or the reason why that can't be done."""
     if anchor.knows_images and test.knows_images:
         try:
             shared = average_over_shared_images(anchor.data, test.data, anchor.metric)
         except NoSharedImages as lack:
             return str(lack).partition("\n")[0]
-        return anchor.over_data(shared[0]), test.over_data(shared[1])
+        return AlignedCurves(anchor.over_data(shared[0]), test.over_data(shared[1]))
 
     for curve, other in ((test, anchor), (anchor, test)):
         if not curve.whole_set:
             covered = format_count(curve.images or 0, "image")
             return (f"{curve.label} covers only {covered} of the set, and {other.label} is known only as an "
                     "average over all of them")
-    return anchor, test
+    *alike, remark = average_alike(anchor.data, test.data, anchor.metric)
+    return AlignedCurves(anchor.over_data(alike[0]), test.over_data(alike[1]), remark)
 
 
 def compare_with_all(anchor: ComparedCodec, tests: Iterable[ComparedCodec]) -> AnchorComparisons:
@@ -135,10 +148,14 @@ def compare_codecs(anchor: ComparedCodec, test: ComparedCodec) -> Comparison:
         aligned = align_curves(anchor.curves[metric.name], test.curves[metric.name])
         if isinstance(aligned, str):
             result.remarks.append(f"{metric.label} N/A: {aligned}")
-        elif metric is headline_metrics()[0]:
-            _compare_leading(result, metric, *aligned)
+            continue
+        if metric is headline_metrics()[0]:
+            _compare_leading(result, metric, aligned.anchor, aligned.test)
         else:
-            _compare_other(result, metric, *aligned)
+            _compare_other(result, metric, aligned.anchor, aligned.test)
+        if aligned.remark and metric.name in result.bd_rates_percent:
+            result.averaging[metric.name] = aligned.remark
+            result.remarks.append(f"{metric.label} {aligned.remark}")
     return result
 
 
@@ -156,7 +173,7 @@ def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, fl
         return None
 
     try:
-        found = paired_bd_bootstrap(*_stack_images(*aligned, leading))
+        found = paired_bd_bootstrap(*_stack_images(aligned.anchor, aligned.test, leading))
     except ValueError:  # no BD-rate, or none for too many resamples
         return None
     return found.averaged.interval()
