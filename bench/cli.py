@@ -7,7 +7,8 @@ import importlib
 import sys
 
 from bench import __version__
-from bench.common.errors import EXIT_BAD_INPUT, BenchError
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BenchError
+from bench.common.interruption import describe_interruption
 from bench.common.plugins import load_plugins
 from bench.common.text import strip_controls
 
@@ -35,7 +36,7 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; return the process' exit status (0 done, 1 something failed, 2 bad input)."""
+    """Run one verb; return the process' exit status (0 done, 1 something failed, 2 bad input, 130 interrupted)."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
         load_plugins()
@@ -49,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         print(strip_controls(f"error: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; what was measured is stored, run the same command to go on", file=sys.stderr)
-        return 130
+        print(describe_interruption(), file=sys.stderr)
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         return 0
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bench.commands.training_options import load_images
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
 from bench.common.folders import default_folder
+from bench.common.interruption import note_stored, sparing_children
 from bench.common.text import suggest_name
 from bench.runners.machine import resolve_device
 from bench.variants import Variant, load_variants
@@ -45,7 +46,12 @@ def run(args: argparse.Namespace) -> int:
     processes = args.processes or (os.cpu_count() or 1 if device == "cpu" else 4)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(todo)), context, initializer=end_with_parent) as pool:
-        return _train_all(pool, todo, (plan, folders, args, device), steps)
+        try:
+            return _train_all(pool, todo, (plan, folders, args, device), steps)
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 def _choose_variants(only: list[str]) -> list[Variant]:
@@ -73,9 +79,12 @@ def end_with_parent() -> None:
 
 def _train_all(pool: ProcessPoolExecutor, todo: list[Variant], settings: tuple, steps: int) -> int:
     started, done, failed = time.monotonic(), 0, []
-    futures = {pool.submit(train_one, variant, *settings): variant.name for variant in todo}
-    for future in as_completed(futures):
+    note_stored("no miniature is done yet; each keeps its last saved step")
+    with sparing_children():
+        futures = {pool.submit(train_one, variant, *settings): variant.name for variant in todo}
+    for number, future in enumerate(as_completed(futures), start=1):
         name = futures[future]
+        note_stored(f"{number} of {len(todo)} miniatures are done; each other keeps its last saved step")
         try:
             made, steps_made, loss = future.result()
         except Exception as error:  # whatever it is, the others go on

@@ -5,6 +5,7 @@ from __future__ import annotations
 EXIT_DONE = 0
 EXIT_INCOMPLETE = 1  # measured, but something failed
 EXIT_BAD_INPUT = 2  # bad input or configuration, nothing was measured
+EXIT_INTERRUPTED = 130  # by Ctrl-C; by another signal 128 and its number
 
 
 class BenchError(Exception):

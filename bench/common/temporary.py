@@ -6,11 +6,13 @@ The owner holds a lock that the operating system gives up when the process ends,
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 import stat
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ PREFIX = "bench-"
 KINDS = ("encoded", "crosscheck", "decoder", "ffmpeg", "server", "vtm")
 _OWNER = ".owner"  # the locked file in a folder
 _UNCLAIMED_S = 86400.0  # after which a folder without one was left between its making and its locking
+_own: set[Path] = set()  # of this process
 
 
 @contextmanager
@@ -35,7 +38,9 @@ def temporary_folder(kind: str, place: str | None = None) -> Iterator[Path]:
         with unlocked.open("wb") as owner:
             _lock(owner)
             unlocked.replace(unlocked.with_name(_OWNER))
+            _own.add(Path(name))
             yield Path(name)
+    _own.discard(Path(name))
 
 
 def temporary_file(kind: str) -> IO[bytes]:
@@ -46,7 +51,35 @@ def temporary_file(kind: str) -> IO[bytes]:
     """
     file = tempfile.NamedTemporaryFile(prefix=f"{PREFIX}{kind}-")
     _lock(file)
+    _own.add(Path(file.name))
     return file
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Give a new, empty file in the folder of ``path``, to be written and moved; it is removed where it is left.
+
+    What killed processes left there goes before.
+    """
+    _sweep_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    unlocked = temporary.with_suffix(".new")
+    try:
+        with unlocked.open("xb") as owner:
+            _lock(owner)
+            _own.update((unlocked, temporary))
+            unlocked.replace(temporary)
+            yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        unlocked.unlink(missing_ok=True)
+        _own.difference_update((unlocked, temporary))
+
+
+def remove_own() -> None:
+    """Remove what this process still has; for one that ends at once."""
+    for path in list(_own):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def remove_abandoned(place: str | None = None) -> list[Path]:
@@ -55,14 +88,22 @@ def remove_abandoned(place: str | None = None) -> list[Path]:
     Args:
         place: the folder that they are in, instead of the usual one.
     """
-    removed = []
-    for kind in KINDS:
-        for path in Path(place or tempfile.gettempdir()).glob(f"{PREFIX}{kind}-*"):
-            with suppress(OSError):
-                if _is_abandoned(path):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-                    removed.append(path)
-    return removed
+    folder = Path(place or tempfile.gettempdir())
+    return [path for kind in KINDS for path in folder.glob(f"{PREFIX}{kind}-*") if _remove_if_abandoned(path)]
+
+
+@functools.cache  # once a process
+def _sweep_folder(folder: Path) -> None:
+    for path in folder.glob(f".*.{'[0-9a-f]' * 32}.tmp"):
+        _remove_if_abandoned(path)
+
+
+def _remove_if_abandoned(path: Path) -> bool:
+    with suppress(OSError):
+        if _is_abandoned(path):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            return True
+    return False
 
 
 def _lock(file: IO[bytes]) -> None:

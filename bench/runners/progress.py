@@ -9,6 +9,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from bench.common.interruption import note_stored
 from bench.common.text import format_duration
 from bench.runners.forecast import Forecast, Kind
 
@@ -58,8 +59,9 @@ class Progress:
         self.show(what)
 
     def count_image(self, what: str) -> None:
-        """An image is done."""
+        """An image is done, and what is kept of it is stored."""
         self._done += 1
+        note_stored(f"{self._done} of {self._images} images are done and stored")
         self.show(what)
 
     def skip_images(self, images: int) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.common.errors import ConfigurationError
+from bench.common.interruption import note_stored
 from bench.common.locks import lock_folder
 from bench.common.text import format_duration
 from bench.models import create_model
@@ -110,6 +111,7 @@ class Trainer:
         if self.is_done or self.step >= last:
             return self.latest
         log = LogWriter(self.folder, self.step) if self.processes.leads else None
+        self._note_stored()
         if log and self.step == 0:
             log.write("recipe", job=self.job.as_plain(), origin=self.origin, images=len(data))
         numbers = number_crops(range(self.step, last), recipe.batch, self.processes.rank, self.processes.number)
@@ -196,6 +198,10 @@ class Trainer:
                 "job": self.job.as_plain(), "given": self.given, "frozen": self.frozen,
                 "model": bare_weights(self.model), **{name: getattr(self, name) for name in COUNTERS},
                 **{name: getattr(self, name).state_dict() for name in STATEFUL}})
+        self._note_stored()
+
+    def _note_stored(self) -> None:
+        note_stored(f"step {self.step} of {self.recipe.steps} is stored in {self.folder}")
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.model, state["model"], str(self.state_path))

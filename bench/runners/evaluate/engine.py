@@ -90,6 +90,8 @@ def _run_units(units: Units, jobs: int, address: str) -> Generator[Measured, Non
                 time.sleep(_RETRY_S)
     finally:
         for worker in [*idle, *busy]:
+            worker.begin_stop()
+        for worker in [*idle, *busy]:
             worker.stop()
 
 
@@ -138,6 +140,10 @@ class _Worker:
         seconds[FILES if self._rows else STARTING] += max(0.0, now - self._since - sum(seconds.values()))
         self._rows, self._since = self._rows + 1, now
         return [Measured(self.unit, row, seconds)]
+
+    def begin_stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         process, self._process = self._process, None

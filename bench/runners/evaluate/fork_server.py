@@ -73,13 +73,13 @@ class ForkServer:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
+        self.close(_PATIENCE_S if exception[0] is None else 0.0)
 
-    def close(self) -> None:
+    def close(self, patience_s: float = _PATIENCE_S) -> None:
         """End the server, after the processes that it forked unless these take long to end."""
         os.close(self._alive)
         try:
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

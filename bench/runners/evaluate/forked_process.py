@@ -13,6 +13,8 @@ from typing import Any
 from bench.common.errors import CodecError
 from bench.runners.evaluate.fork_server import Ended
 
+_GRACE_S = 0.5
+
 
 class ProcessEnded(Exception):
     """The process at the other end is gone; ``status`` as of :class:`subprocess.Popen`, None if nobody knows."""
@@ -88,14 +90,31 @@ class ForkedProcess:
             raise ProcessEnded(None) from None
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to the process and all that it started, and wait until it is gone."""
-        with suppress(ProcessEnded, NoAnswer, OSError):
-            self._find_pid(0)  # one that has not started yet ends as soon as it finds nobody here
-            os.killpg(self._pid, number)
-            # What comes until the end may be in the middle of a message, of which an interrupt kept the rest.
-            while os.read(self.connection.fileno(), 1 << 16):
-                pass
+        """Send a signal to the process and all that it started, and wait until it is gone.
+
+        One that goes on regardless, in native code, is killed.
+        """
+        self.send_signal(number)
+        if not self._outlive(_GRACE_S):
+            self.send_signal(signal.SIGKILL)
+            self._outlive(None)
         self.connection.close()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process and all that it started; one that has not begun yet ends with its connection."""
+        with suppress(ProcessEnded, NoAnswer, OSError):
+            self._find_pid(0)
+            os.killpg(self._pid, number)
+
+    def _outlive(self, patience_s: float | None) -> bool:
+        """Wait until the process is gone, or has not begun, for at most ``patience_s``; whether it is."""
+        # What comes until the end may be in the middle of a message, of which an interrupt kept the rest.
+        with suppress(OSError):
+            while self._pid and self.connection.poll(patience_s):
+                if not os.read(self.connection.fileno(), 1 << 16):
+                    return True
+            return not self._pid
+        return True
 
     def _find_pid(self, timeout_s: float | None) -> None:
         if not self._pid:

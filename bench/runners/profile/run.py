@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from bench.common.files import file_name
 from bench.common.hashing import digest_json
-from bench.common.text import align_columns
+from bench.common.interruption import note_stored
+from bench.common.text import align_columns, format_count
 from bench.metrics.statistics.timing import summarise_times
 from bench.results.latency_figures import kmac_per_pixel
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, OUT_OF_MEMORY, Direction, LatencyRow
@@ -192,6 +193,8 @@ def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, fold
     def store(row: LatencyRow) -> None:
         append_row(folder / f"{file_name(row.name)}.jsonl", row)
         rows.append(row)
+        note_stored(f"{format_count(len(rows), 'row')} of this run are stored in {folder}",
+                    "the same command with --resume goes on")
 
     with Progress(make_forecast(groups, settings, times)) as progress:
         Profiler(settings, store, times, progress).run(groups)

@@ -69,7 +69,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with FileLock(folder / CLAIM_NAME):
             self.study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL_NAME))), study_name="search",
+                storage=_open_journal(folder), study_name="search",
                 sampler=self._make_sampler(0), load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(BEFORE_PRUNING, round(plan.prune_after * plan.job.recipe.steps)))
             self._claim_study()
@@ -105,10 +105,10 @@ class Search:
         """Note what a new study is for; refuse another's."""
         known, own = self.study.user_attrs.get("settings"), self.settings["own"]
         if known is None:
-            self.study.set_user_attr("settings", self.settings)
             inside = all(values[0] <= own[name] <= values[-1] for name, values in self.settings["values"].items())
             if self.plan.sampler == TPE and inside:
-                self.study.enqueue_trial(own)  # to compare the others with
+                self.study.enqueue_trial(own, skip_if_exists=True)  # to compare the others with
+            self.study.set_user_attr("settings", self.settings)  # last: then all of it is there
         elif known != self.settings:
             other = ", ".join(key for key in self.settings if known.get(key) != self.settings[key])
             raise ConfigurationError(f"{self.folder} holds a search that differs in: {other}", "choose another --out")
@@ -119,6 +119,7 @@ class Search:
             begun = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
             for left in begun:
                 if left.state == TrialState.RUNNING and (claim := self._claim_trial(left.number)) is not None:
+                    self.study.sampler = self._make_sampler(left.number)
                     if self._find_trial(left.number).state == TrialState.RUNNING:  # not ended just now
                         return optuna.trial.Trial(self.study, left._trial_id), claim
                     claim.release()
@@ -185,6 +186,12 @@ class Search:
         while not trainer.is_done:
             yield trainer.run(self.images.training, self.images.held_out, self.workers, save_every=every,
                               until=(trainer.step // every + 1) * every)
+
+
+def _open_journal(folder: Path) -> JournalStorage:
+    """Optuna's own lock outlives a killed process, for whom others then wait half a minute."""
+    lock: Any = FileLock(folder / f"{JOURNAL_NAME}-claim")
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL_NAME), lock))
 
 
 def _read_best_figures(path: Path) -> dict[str, float]:
