@@ -126,7 +126,7 @@ def test_a_folder_that_was_never_locked_goes_after_a_day(place: Path) -> None:
 POOL = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
-from bench.commands.miniatures import end_with_parent
+from bench.common.interruption import end_with_parent
 
 if __name__ == "__main__":
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent)

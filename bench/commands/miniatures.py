@@ -6,7 +6,6 @@ import argparse
 import multiprocessing
 import os
 import sys
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stdout
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.commands.training_options import load_images
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
 from bench.common.folders import default_folder
-from bench.common.interruption import note_stored, sparing_children
+from bench.common.interruption import end_with_parent, note_stored, sparing_children
 from bench.common.text import suggest_name
 from bench.runners.machine import resolve_device
 from bench.variants import Variant, load_variants
@@ -63,18 +62,6 @@ def _choose_variants(only: list[str]) -> list[Variant]:
         if name not in known:
             raise ConfigurationError(f"there is no miniature called {name}", suggest_name(name, known))
     return [variant for variant in variants if not only or variant.name in only]
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone, whatever it is doing."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _train_all(pool: ProcessPoolExecutor, todo: list[Variant], settings: tuple, steps: int) -> int:

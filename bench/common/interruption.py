@@ -73,6 +73,20 @@ def sparing_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def end_with_parent(*_: object) -> None:
+    """End this process, which `multiprocessing` started, as soon as its parent is gone, whatever it is doing."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _heed_signals() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

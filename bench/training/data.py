@@ -24,6 +24,7 @@ from tqdm import tqdm
 from bench.common.errors import DatasetError, ImageError
 from bench.common.files import whole, write_whole
 from bench.common.hashing import digest_json
+from bench.common.interruption import end_with_parent
 from bench.datasets.images import read_rgb8
 from bench.datasets.listing import PICTURE_SUFFIXES, list_pictures
 
@@ -171,7 +172,8 @@ def number_crops(steps: range, batch: int, process: int = 0, processes: int = 1)
 def load_batches(crops: RandomCrops, numbers: Iterable[list[int]], workers: int,
                  pinned: bool = False) -> DataLoader:
     """Batches of crops as uint8 (B, 3, crop, crop), made ahead of time by ``workers`` processes (0: by this one)."""
-    ahead: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
+    ahead: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True,
+                             "worker_init_fn": end_with_parent} if workers else {}
     return DataLoader(crops, batch_sampler=numbers, num_workers=workers, pin_memory=pinned, **ahead)
 
 
