@@ -26,7 +26,7 @@ from bench.results.rows import FAILED, OK, Row
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.measure import run_unit
 from bench.runners.evaluate.rates import rate_fields, rate_warning
-from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.evaluate.unit import Unit, UnitImage, identify
 
 FAULTY = faulty_codecs.FAULTY_WIDTH
 
@@ -99,6 +99,21 @@ def test_same_measurement_has_the_same_key_and_another_one_not(tmp_path: Path) -
     assert len(set(first)) == 2
     assert not set(first) & set(keys(step=4))
     assert not set(first) & set(keys(other="setting"))
+
+
+@pytest.mark.parametrize(("version", "reason"), [
+    ("2", "another than when the run was planned: codec_version was '1', is '2'"),
+    ("", "the program that says its version died"),
+])
+def test_rows_have_the_planned_keys_whatever_the_codec_is_where_they_are_made(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, reason: str) -> None:
+    unit = make_unit(tmp_path, faulty_codecs.spec(), [(30, 20), (20, 30)])
+    unit = replace(unit, series=identify(unit.spec))
+    planned = [row.key for row in run_unit(unit)]
+    monkeypatch.setenv("DEFLATE_VERSION", version)
+    rows = list(run_unit(unit))
+    assert [row.key for row in rows] == planned and all(reason in row.reason for row in rows)
+    assert {row.status for row in rows} == {FAILED}
 
 
 def test_rows_do_not_depend_on_which_images_come_before(tmp_path: Path) -> None:

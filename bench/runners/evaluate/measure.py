@@ -29,7 +29,15 @@ from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.pictures import Pictures
 from bench.runners.evaluate.rates import rate_warning
 from bench.runners.evaluate.stopwatch import CODING, FILES, SCORING, STARTING, Stopwatch
-from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, stream_folder, stream_path
+from bench.runners.evaluate.unit import (
+    Series,
+    Unit,
+    UnitImage,
+    identify,
+    require_same_codec,
+    stream_folder,
+    stream_path,
+)
 from bench.runners.machine import (
     code_version,
     configure_torch,
@@ -62,13 +70,12 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
     stopwatch = stopwatch or Stopwatch()
     stopwatch.begin(STARTING)
     unit = replace(unit, spec=unit.on_device)
-    series = identify(unit.spec)
+    series = unit.series or identify(unit.spec)
     provenance = Provenance()
     with ExitStack() as stack:
         try:
             provenance = set_up_machine(unit)
-            if series.fault is not None:
-                raise CodecError(series.fault)
+            require_same_codec(unit)
             decoder = decoder or stack.enter_context(DecoderProcess())
             decoder.prepare(unit.spec, torch=unit.torch_options, timeout_s=unit.decode_timeout_s)
             codec = build_codec(unit.spec)

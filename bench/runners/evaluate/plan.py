@@ -106,7 +106,8 @@ def make_plan(dataset: Dataset, specs: Iterable[CodecSpec], missing: Sequence[Mi
     units: list[PlannedUnit] = []
     for spec in specs:
         series = identify(spec)
-        whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images)
+        whole = replace(template, spec=spec, dataset=dataset.name, dataset_total=dataset.total, images=images,
+                        series=series)
         keys = {image.name: row_key(series.digest, dataset.name, image.name, image.sha256) for image in images}
         unit = leave_out_done(whole, keys, counted, keep_failures=keep_failures)
         unit = replace(unit, stored_metrics=stored_metrics.get(series.digest, ()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.common.errors import BenchError
+from bench.common.errors import BenchError, CodecError
 from bench.common.files import file_name
 from bench.common.hashing import digest_json
 from bench.datasets import Dataset
@@ -32,6 +32,21 @@ class UnitImage:
 
 
 @dataclass(frozen=True)
+class Series:
+    """One codec at one rate point, wherever it is measured: two measurements of a series are the same measurement.
+
+    Attributes:
+        digest: of ``values``.
+        values: what identifies it.
+        fault: why the codec could not be identified (an unreadable checkpoint); such a series fails.
+    """
+
+    digest: str
+    values: dict[str, Any]
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
 class Unit:
     """What to measure, as plain values.
 
@@ -47,6 +62,8 @@ class Unit:
         stored: image to its stored row, which lacks some of ``metrics`` and else stands: only these are computed, on
             what its kept file decodes to, or on what coding it again gives where that is the same picture.
         only_kept: code nothing: an image without such a file fails.
+        series: what the plan identified, under whose keys all rows are stored, so that the next plan finds them; where
+            the unit runs the codec must be that. None where there is no plan.
     """
 
     spec: CodecSpec
@@ -63,6 +80,7 @@ class Unit:
     stored_metrics: tuple[str, ...] = ()
     stored: Mapping[str, Row] = field(default_factory=dict)
     only_kept: bool = False
+    series: Series | None = None
 
     @property
     def on_device(self) -> CodecSpec:
@@ -103,21 +121,6 @@ def stream_path(folder: Path, image: UnitImage) -> Path:
 LIBRARY_VERSIONS = ("codec_version", "coder")  # what of an identity names versions of libraries
 
 
-@dataclass(frozen=True)
-class Series:
-    """One codec at one rate point, wherever it is measured: two measurements of a series are the same measurement.
-
-    Attributes:
-        digest: of ``values``.
-        values: what identifies it.
-        fault: why the codec could not be identified (an unreadable checkpoint); such a series fails.
-    """
-
-    digest: str
-    values: dict[str, Any]
-    fault: str | None = None
-
-
 def identify(spec: CodecSpec) -> Series:
     """Return the series of ``spec``.
 
@@ -135,3 +138,22 @@ def identify(spec: CodecSpec) -> Series:
         fault = f"{type(error).__name__}: {error}"
         values |= {"settings": dict(spec.settings), "unidentified": True}
     return Series(digest_json(values), values, fault)
+
+
+def require_same_codec(unit: Unit) -> None:
+    """Check, where a unit runs, that its codec is the one that was planned.
+
+    Raises:
+        CodecError: it is another one by now or here, or can't be identified.
+    """
+    own = identify(unit.spec)
+    planned = unit.series or own
+    if fault := planned.fault or own.fault:
+        raise CodecError(fault)
+    differing = [name for name in {**planned.values, **own.values}
+                 if planned.values.get(name) != own.values.get(name)]
+    if differing:
+        changes = "; ".join(f"{name} was {planned.values.get(name)!r}, is {own.values.get(name)!r}"
+                            for name in differing)
+        raise CodecError(f"the codec is another than when the run was planned: {changes}",
+                         "run the same command again to measure what is there now")

@@ -127,5 +127,6 @@ class UnitProgress:
             return []
         unit = self.unit
         device = unit.device if CODECS.get(unit.spec.codec).uses_torch else "cpu"
-        series, provenance = identify(unit.spec), describe_machine(device, jobs=unit.jobs, torch=None)
+        series = unit.series or identify(unit.spec)
+        provenance = describe_machine(device, jobs=unit.jobs, torch=None)
         return [failed_row(unit, self._left[image], series, error, provenance) for image in images]
