@@ -31,7 +31,7 @@ from bench.common.import_paths import ZOO
 from bench.datasets import resolve_dataset
 from bench.results.rows import OK, Row
 from bench.results.store import Store
-from bench.runners.cpu_share import usable_cores
+from bench.runners.machine_share import usable_cores
 from bench.runners.profile.subjects import make_lively_model, make_picture
 
 QUALITY = 3

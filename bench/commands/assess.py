@@ -21,12 +21,12 @@ from bench.results.machines import find_machine
 from bench.results.rows import OK
 from bench.results.store import Store
 from bench.results.stored import LATENCY, StoredResults
-from bench.runners.cpu_share import usable_cores
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
 from bench.runners.evaluate.scope import Scope, choose_scope
 from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun, describe_missing
 from bench.runners.evaluate.summary import exit_code
 from bench.runners.machine import device_name, resolve_device
+from bench.runners.machine_share import usable_cores
 from bench.runners.profile.expected import ProfileTimes
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
 

@@ -23,7 +23,7 @@ import bench
 from bench.common.errors import ConfigurationError
 from bench.results.machines import CPU, find_instructions, find_processor
 from bench.results.rows import Provenance
-from bench.runners.cpu_share import find_cpu_quota, usable_cores
+from bench.runners.machine_share import find_cpu_quota, usable_cores
 from bench.runners.nodes.placement import identify_node, read_placement
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from bench.common.errors import ConfigurationError
 from bench.results.decoding_settings import SAME, SETTINGS, DecodingSetting
 from bench.results.machines import find_flags
-from bench.runners.cpu_share import usable_cores
 from bench.runners.evaluate.unit import Unit
 from bench.runners.machine import resolve_device
+from bench.runners.machine_share import usable_cores
 
 ALL = "all"
 

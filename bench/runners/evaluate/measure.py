@@ -23,7 +23,6 @@ from bench.common.hashing import digest_json, sha256_of_pixels
 from bench.common.temporary import temporary_folder
 from bench.metrics.quality import PSNR, measure_quality
 from bench.results.rows import FAILED, OK, Provenance, Row, row_key
-from bench.runners.cpu_share import usable_cores
 from bench.runners.evaluate.checks import Checker, Coded
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
 from bench.runners.evaluate.pictures import Pictures
@@ -46,6 +45,7 @@ from bench.runners.machine import (
     keep_freed_memory,
     time_call,
 )
+from bench.runners.machine_share import usable_cores
 
 WARM_UP_SIDE = 256  # pixels
 

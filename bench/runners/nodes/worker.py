@@ -16,16 +16,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
-import psutil
 
 import bench
 from bench.common.errors import BenchError
 from bench.common.plugins import VARIABLE
 from bench.results.machines import find_instructions, find_machine
 from bench.results.schema import Count, Name, convert_values, parse_object
-from bench.runners.cpu_share import usable_cores
 from bench.runners.evaluate.unit import Series
 from bench.runners.machine import device_name, library_versions, resolve_device
+from bench.runners.machine_share import find_free_memory, usable_cores
 from bench.runners.nodes.placement import find_node_name
 from bench.runners.nodes.unit_json import Text
 
@@ -111,7 +110,7 @@ def describe_worker(device: str) -> WorkerDescription:
         plugins=_digest_plugins())
     return WorkerDescription(
         node=find_node_name(), expectation=expectation, torch_device=resolved.partition(":")[0],
-        machine=find_machine(), cpus=usable_cores(), memory_bytes=psutil.virtual_memory().available,
+        machine=find_machine(), cpus=usable_cores(), memory_bytes=find_free_memory(),
         free_disk_bytes=shutil.disk_usage(tempfile.gettempdir()).free)
 
 

@@ -12,9 +12,9 @@ from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE, DEFAULT, USUAL_SHAPE, Case
 from bench.results.rows import Row
 from bench.results.store import read_rows
-from bench.runners.cpu_share import usable_cores
 from bench.runners.evaluate.known_times import ANY_POINT, KnownTimes, average_times, is_timed
 from bench.runners.forecast import ELSEWHERE, GUESSED, HERE, Kind
+from bench.runners.machine_share import usable_cores
 from bench.runners.profile.protocol import Protocol
 from bench.variants import Variant, find_usual_weights
 

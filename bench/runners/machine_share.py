@@ -1,15 +1,21 @@
-"""Which share of the machine's processor this process has: nice value, cores, and what its control group allows."""
+"""Which share of the machine this process has: nice value, cores, and what its control groups allow."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+
+import psutil
 
 from bench.common.errors import ConfigurationError
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
+# Of version 2 and of version 1.
+_MEMORY_LIMIT = ("memory.max", "memory.limit_in_bytes")
+_MEMORY_USED = ("memory.current", "memory.usage_in_bytes")
 
 
 class MachineShared(ConfigurationError):
@@ -21,13 +27,30 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def find_free_memory() -> int:
+    """Return the bytes that this process and those that it starts may still take."""
+    left = [psutil.virtual_memory().available]
+    for group in _list_groups("memory"):
+        limit, used = (_read_number(group, names) for names in (_MEMORY_LIMIT, _MEMORY_USED))
+        if limit is not None and used is not None:
+            left.append(max(0, limit - used))
+    return min(left)
+
+
+def _read_number(group: Path, names: Sequence[str]) -> int | None:
+    for name in names:
+        with suppress(OSError, ValueError):  # "max"
+            return int((group / name).read_text())
+    return None
+
+
 def find_cpu_quota() -> float | None:
     """Return how many CPUs' time the control groups of this process allow; None where nothing limits it."""
-    quotas = [quota for group in _list_groups() if (quota := _read_quota(group)) is not None]
+    quotas = [quota for group in _list_groups("cpu") if (quota := _read_quota(group)) is not None]
     return min(quotas, default=None)
 
 
-def _list_groups() -> Iterator[Path]:
+def _list_groups(controller: str) -> Iterator[Path]:
     """Yield the folders of this process' groups and of those above them, in version 2 and in version 1.
 
     A container sees its own group as the root.
@@ -38,7 +61,7 @@ def _list_groups() -> Iterator[Path]:
         return
     for line in lines:
         number, controllers, path = line.split(":", 2)
-        if number != "0" and "cpu" not in controllers.split(","):
+        if number != "0" and controller not in controllers.split(","):
             continue
         root = CGROUPS if number == "0" else CGROUPS / controllers
         group = PurePosixPath(path.lstrip("/"))

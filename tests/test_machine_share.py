@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bench.runners import cpu_share
-from bench.runners.cpu_share import MachineShared, find_cpu_quota, list_sharing_signs, refuse_shared_machine
+from bench.runners import machine_share
+from bench.runners.machine_share import (
+    MachineShared,
+    find_cpu_quota,
+    find_free_memory,
+    list_sharing_signs,
+    refuse_shared_machine,
+)
 
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where control groups are mounted; the machine has eight CPUs, all usable, and nothing is niced."""
-    monkeypatch.setattr(cpu_share, "CGROUPS", tmp_path / "groups")
-    monkeypatch.setattr(cpu_share, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(machine_share, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(machine_share, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
     monkeypatch.setattr("os.nice", lambda change: 0)
@@ -76,3 +83,20 @@ def test_a_part_of_the_cpus_is_no_measure_of_the_machine(groups: Path, monkeypat
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 5})
     with pytest.raises(MachineShared, match="may use 2 of the machine's 8 CPUs.*allows 3.5 of the machine's 8"):
         refuse_shared_machine()
+
+
+@pytest.mark.parametrize(("own", "files", "left"), [
+    ("0::/job\n", {"job/memory.max": "3000", "job/memory.current": "1000"}, 2000),
+    ("0::/job\n", {"job/memory.max": "max", "job/memory.current": "1000"}, 10**6),
+    ("0::/a/job\n", {"a/job/memory.max": "9000", "a/job/memory.current": "0", "a/memory.max": "500",
+                     "a/memory.current": "400"}, 100),
+    ("4:memory:/job\n", {"memory/job/memory.limit_in_bytes": "700", "memory/job/memory.usage_in_bytes": "800"}, 0),
+    ("", {}, 10**6),
+])
+def test_memory_is_what_the_least_group_leaves(groups: Path, monkeypatch: pytest.MonkeyPatch, own: str,
+                                               files: dict[str, str], left: int) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10**6))
+    write(groups.parent / "own", own)
+    for name, text in files.items():
+        write(groups / name, text)
+    assert find_free_memory() == left
