@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 
 from bench import __version__
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BenchError
+from bench.common.files import explain_os_error
 from bench.common.interruption import describe_interruption
 from bench.common.plugins import load_plugins
 from bench.common.text import strip_controls
@@ -38,6 +40,7 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the process' exit status (0 done, 1 something failed, 2 bad input, 130 interrupted)."""
     arguments = sys.argv[1:] if argv is None else argv
+    _show_any_name()
     try:
         load_plugins()
         parser = _parser(arguments[0] if arguments else "")
@@ -47,13 +50,27 @@ def main(argv: list[str] | None = None) -> int:
             return EXIT_BAD_INPUT
         return importlib.import_module(f"bench.commands.{args.verb}").run(args)
     except BenchError as error:
-        print(strip_controls(f"error: {error}"), file=sys.stderr)
-        return error.exit_code
+        return _tell(error)
     except KeyboardInterrupt:
         print(describe_interruption(), file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if error.errno is None:  # none of the operating system's
+            raise
+        return _tell(explain_os_error(error))
+
+
+def _tell(error: BenchError) -> int:
+    print(strip_controls(f"error: {error}"), file=sys.stderr)
+    return error.exit_code
+
+
+def _show_any_name() -> None:
+    """Let what the terminal's encoding does not have, such as names that are no UTF-8, be printed as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from msgspec import Meta, field
 
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.errors import ConfigurationError
-from bench.common.folders import default_file
+from bench.common.folders import default_file, expand_home
 from bench.common.text import suggest_name
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
@@ -66,8 +66,8 @@ class Variant(Entry, frozen=True, kw_only=True):
         """The folder of the checkpoints, or the file of each λ."""
         base = Path(self.where.rpartition(":")[0]).parent
         if isinstance(self.files, dict):
-            return {lambda_: base / os.path.expanduser(file) for lambda_, file in self.files.items()}
-        return base / os.path.expanduser(self.files or f"checkpoints/{self.name}")
+            return {lambda_: base / expand_home(file, self.where) for lambda_, file in self.files.items()}
+        return base / expand_home(self.files or f"checkpoints/{self.name}", self.where)
 
     def options_for(self, lambda_: float) -> dict[str, Any]:
         """The model's options at one rate point."""

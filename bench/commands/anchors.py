@@ -10,6 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.files import match_files
 from bench.common.text import find_near_names, suggest_name
 from bench.curves.anchors.catalogue import (
     find_folders,
@@ -62,7 +63,7 @@ def _list_curves(args: argparse.Namespace) -> int:
 
 def _list_datasets(results: Path) -> list[str]:
     """Return the suite's datasets with curves, then the other folders, then what only the user has."""
-    own = sorted(path.parent.name for path in results.glob("*/published") if path.is_dir())
+    own = sorted(path.parent.name for path in match_files(results, "*/published") if path.is_dir())
     others = [folder for folder in list_folders() if folder not in find_folders().values()]
     return list(dict.fromkeys([*find_folders(), *others, *own]))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bench.common.errors import ConfigurationError
+
 CATALOGUE_NAME = "datasets.yaml"
 BASELINE = "baseline"  # folder of results that holds the accepted state of claims
 # Of results, beside those of image sets, which no set may be called.
@@ -19,9 +21,31 @@ def repository_root() -> Path:
 
 def default_file(name: str) -> Path:
     """Return the checkout's file called ``name`` ("variants.yaml"), or what ``BENCH_VARIANTS`` says."""
-    return Path(os.environ.get(f"BENCH_{Path(name).stem.upper()}") or repository_root() / name)
+    return read_place(f"BENCH_{Path(name).stem.upper()}") or repository_root() / name
 
 
 def default_folder(name: str) -> Path:
     """Return the checkout's folder called ``name``, or what ``BENCH_<NAME>`` says."""
-    return Path(os.environ.get(f"BENCH_{name.upper()}") or repository_root() / name)
+    return read_place(f"BENCH_{name.upper()}") or repository_root() / name
+
+
+def read_place(variable: str) -> Path | None:
+    """Return the path that an environment variable holds; None where it holds none."""
+    given = os.environ.get(variable, "").strip()
+    return expand_home(given, variable) if given else None
+
+
+def expand_home(path: str, origin: str) -> Path:
+    """Return a path with the home folder that "~" at its start stands for.
+
+    Args:
+        origin: what says the path, for the message.
+
+    Raises:
+        ConfigurationError: there is no such home folder.
+    """
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):  # left as it was: HOME is not set, and the user not known to the system
+        raise ConfigurationError(f"{origin} names {path}, and {path.split('/')[0]} has no home folder here",
+                                 "set HOME, or write the path out")
+    return Path(expanded)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.common.errors import DatasetError, ImageError
-from bench.common.folders import repository_root
+from bench.common.folders import read_place, repository_root
 from bench.common.hashing import sha256_of
 from bench.datasets.catalogue import DatasetSpec, ImageSpec
 from bench.datasets.images import LOSSLESS_SUFFIXES, image_size
@@ -83,8 +82,8 @@ def download_folder(spec: DatasetSpec) -> Path:
 def search_roots() -> list[Path]:
     """Return the folders that hold image sets, in the order they are searched."""
     root = repository_root()
-    chosen = os.environ.get("BENCH_DATA", "").strip()
-    roots = [Path(chosen).expanduser().absolute()] if chosen else []
+    chosen = read_place("BENCH_DATA")
+    roots = [chosen.absolute()] if chosen else []
     return [*roots, root / "data", root.parent / "shared" / "data"]
 
 

@@ -6,10 +6,13 @@ or of any size: they are rebuilt.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -160,7 +163,7 @@ def write_float16(model: nn.Module, path: Path, note: dict[str, str]) -> None:
 
     Raises:
         CheckpointError: a weight is not finite, or too large for float16.
-        OSError: the file can't be written.
+        BenchError: the file can't be written.
     """
     weights = bare_weights(model)
     halves = {name: value if value.numel() == 1 else value.half() for name, value in weights.items()}
@@ -176,7 +179,7 @@ def write_weights(model: nn.Module, path: Path, note: dict[str, str]) -> None:
         model, path, note: see :func:`write_float16`.
 
     Raises:
-        OSError: the file can't be written.
+        BenchError: the file can't be written.
     """
     _write_safetensors(bare_weights(model), path, note)
 
@@ -196,7 +199,12 @@ def bare_weights(model: nn.Module) -> dict[str, Tensor]:
 def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
     """Write tensors and a note, the file whole or not at all."""
     with whole(path) as temporary:
-        safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
+        try:
+            safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, temporary, note)
+        except safetensors.SafetensorError as error:
+            if number := re.search(r"\(os error (\d+)\)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
 
 
 def _find_unusable(fit: _Fit) -> dict[str, list[str]]:

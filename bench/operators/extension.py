@@ -1,7 +1,11 @@
-"""Compile C++ and CUDA sources on first use; keep the libraries in torch's folder of extensions."""
+"""Compile C++ and CUDA sources on first use; keep the libraries in torch's folder of extensions.
+
+Where nothing can be written there, they are built into a temporary folder: the run's, or the process' own.
+"""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import importlib.util
@@ -9,16 +13,22 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 
 import torch
-from filelock import FileLock
 
+from bench.common.errors import BenchError
+from bench.common.files import PlaceError, writing
+from bench.common.locks import hold_lock
+from bench.common.temporary import RUN_FOLDER, temporary_folder
+
+PLACE = "TORCH_EXTENSIONS_DIR"  # environment variable: where libraries are kept
 CPU_FLAGS = {
     "AVX512": ("-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"),
     "AVX2": ("-mavx2", "-mfma"),
@@ -68,15 +78,17 @@ class Extension:
     @property
     def file(self) -> Path:
         """Where the library is, once it is built."""
-        root = os.environ.get("TORCH_EXTENSIONS_DIR") or _cpp_extension().get_default_build_root()
+        return self._file_in(Path(os.environ.get(PLACE) or _cpp_extension().get_default_build_root()))
+
+    def _file_in(self, place: Path) -> Path:
         full_name = f"{self.name}_{self.device}_{self.digest}"
-        return Path(root) / full_name / f"{full_name}.so"
+        return place / full_name / f"{full_name}.so"
 
     def missing(self) -> str | None:
         """What is not here that a build needs; None where it can be tried or was done already."""
         if self.device == "cuda" and not torch.cuda.is_available():
             return "no GPU"
-        if self.file.exists():
+        if os.path.exists(self.file):
             return None
 
         compiler = os.environ.get("CXX", "c++").split()[0]
@@ -100,29 +112,77 @@ class Extension:
         if missing := self.missing():
             raise BuildError(missing)
         try:
-            if not self.file.exists():
-                self._build()
-            return ctypes.CDLL(str(self.file))
-        except (OSError, RuntimeError) as error:
+            file = self.file if os.path.exists(self.file) else self._build_somewhere()
+            return ctypes.CDLL(str(file))
+        except (BenchError, OSError, RuntimeError) as error:
             raise BuildError(_first_error(str(error))) from error
 
-    def _build(self) -> None:
-        """Compile in a folder of its own, then move the library into place."""
-        folder = self.file.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "building"), _ninja_on_path():
-            if self.file.exists():
-                return
+    def _build_somewhere(self) -> Path:
+        """Build where libraries are kept, else in a temporary folder; returns the library."""
+        try:
+            _require_home()
+            return self._build(self.file)
+        except BenchError as error:
+            place, is_new = _find_spare_place()
+            if is_new:
+                warnings.warn(f"compiled operators are built for this run alone: {str(error).splitlines()[0]}",
+                              stacklevel=2)
+            return self._build(self._file_in(place))
+
+    def _build(self, file: Path) -> Path:
+        """Compile in a folder of its own, then move the library into place and return it.
+
+        Raises:
+            BenchError: the place can't be written, or has no locks.
+            RuntimeError: it does not compile.
+        """
+        folder = file.parent
+        with hold_lock(folder / "building"), _ninja_on_path(), ExitStack() as stack:
+            if file.exists():
+                return file
 
             for left_over in folder.glob("build-*"):  # by a process that was killed
                 shutil.rmtree(left_over, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as build:
-                flags = {"extra_cflags": list(self.flags)}
-                if self.device == "cuda":  # the libraries are not always beside the first nvcc of the path
-                    flags = {"extra_cuda_cflags": list(self.flags), "extra_ldflags": ["-L/usr/local/cuda/lib64"]}
-                built = _cpp_extension().load(self.file.stem, [str(self.source)], build_directory=build,
-                                              is_python_module=False, **flags)
-                os.replace(built, self.file)
+            with writing(folder):
+                build = stack.enter_context(tempfile.TemporaryDirectory(prefix="build-", dir=folder))
+            flags = {"extra_cflags": list(self.flags)}
+            if self.device == "cuda":  # the libraries are not always beside the first nvcc of the path
+                flags = {"extra_cuda_cflags": list(self.flags), "extra_ldflags": ["-L/usr/local/cuda/lib64"]}
+            built = _cpp_extension().load(file.stem, [str(self.source)], build_directory=build,
+                                          is_python_module=False, **flags)
+            with writing(file):
+                os.replace(built, file)
+        return file
+
+
+def _require_home() -> None:
+    """Refuse to keep libraries below a home folder that is not known: torch would make one called "~" here.
+
+    Raises:
+        PlaceError: it is not known, and no other place is named.
+    """
+    if not os.environ.get(PLACE) and not os.environ.get("XDG_CACHE_HOME") and os.path.expanduser("~") == "~":
+        raise PlaceError(f"they can't be kept: this user has no home folder, and {PLACE} names no other")
+
+
+def _find_spare_place() -> tuple[Path, bool]:
+    """A temporary folder that is removed at the end of the run or of this process, and whether it is new."""
+    if run := os.environ.get(RUN_FOLDER):
+        place = Path(run) / "operators"
+        try:
+            place.mkdir()
+        except FileExistsError:
+            return place, False
+        return place, True
+    before = _make_own_place.cache_info().currsize
+    return _make_own_place(), before == 0
+
+
+@cache
+def _make_own_place() -> Path:
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(temporary_folder("operators"))
 
 
 def _cpp_extension() -> ModuleType:

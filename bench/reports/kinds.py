@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.common.errors import BenchError
-from bench.common.files import file_name
+from bench.common.files import file_name, match_files
 from bench.common.folders import BASELINE
 from bench.common.registry import Registry
 from bench.datasets.own_folders import is_own_folder
@@ -125,23 +125,23 @@ def _is_local(folder: str) -> bool:
 
 def _list_shared(results: StoredResults, name: str) -> Iterator[Path]:
     """Yield what is stored, but of the user's own folders of images."""
-    for path in results.root.glob("*"):
+    for path in match_files(results.root, "*"):
         if path.name in (REPRODUCTION, CROSSCHECK):
-            yield from (inner for inner in path.glob("*") if not is_own_folder(inner.name))
+            yield from (inner for inner in match_files(path, "*") if not is_own_folder(inner.name))
         elif path.name == BASELINE or not (any(path.glob("*.jsonl")) and is_own_folder(path.name)):
             yield path
 
 
 def _find_trainings(results: StoredResults) -> list[str]:
     """Return the name of the one page, where a log holds a line."""
-    logs = (results.root / TRAINING).glob("*/*.jsonl")
+    logs = match_files(results.root / TRAINING, "*/*.jsonl")
     return [TRAINING] if any(b"\n" in path.read_bytes() for path in logs) else []
 
 
 def _find_searches(results: StoredResults) -> list[str]:
     """Return the names of the folders in that of searches that hold trials."""
     folder = results.root / SEARCH
-    return sorted({path.relative_to(folder).parts[0] for path in folder.rglob(TRIAL)})
+    return sorted({path.relative_to(folder).parts[0] for path in match_files(folder, f"**/{TRIAL}")})
 
 
 def _find_anything(results: StoredResults) -> bool:
@@ -176,7 +176,7 @@ REPORTS.add(TRAINING, ReportKind(
 REPORTS.add(SEARCH, ReportKind(
     _find_searches, _build_search, "search/{}", "search", "Search {}",
     "trials of hyper-parameters and which of these matter",
-    lambda results, name: (results.root / SEARCH / name).rglob(TRIAL)))
+    lambda results, name: match_files(results.root / SEARCH / name, f"**/{TRIAL}")))
 REPORTS.add(CLAIMS, ReportKind(
     lambda results: [CLAIMS] if _find_anything(results) else [], _build_claims, "claims", "assess", "Claims",
     "what the authors of the variants say, a verdict on each with the numbers that decide it", _list_shared))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from bench.common.files import file_name
+from bench.common.files import file_name, match_files
 from bench.common.hashing import digest_json
 from bench.results.decoding_settings import SAME
 from bench.results.machines import name_machine
@@ -140,7 +140,7 @@ def read_crosschecks(root: Path, dataset: str) -> list[Crosscheck]:
     Raises:
         BenchError: a file is damaged.
     """
-    files = sorted((root / FOLDER / file_name(dataset)).glob("*.jsonl"))
+    files = match_files(root / FOLDER / file_name(dataset), "*.jsonl")
     return choose_crosschecks(row for path in files for row in read_rows(path, Crosscheck))
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from bench.common.files import file_name
+from bench.common.files import file_name, match_files
 from bench.metrics.quality import METRICS
 from bench.results.machines import name_machine
 from bench.results.rows import OK, Provenance, Row
@@ -153,7 +153,7 @@ def read_reproductions(root: Path, dataset: str, rows: Iterable[Row]) -> list[Re
     """
     counting = {row.key: row for row in rows}
     found: dict[tuple[str, ...], Reproduction] = {}
-    for path in sorted((root / FOLDER / file_name(dataset)).glob("*.jsonl")):
+    for path in match_files(root / FOLDER / file_name(dataset), "*.jsonl"):
         for one in read_rows(path, Reproduction):
             if _is_current(one, counting):
                 found[one.key, one.row_machine, name_machine(one.provenance)] = one

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.common.errors import BenchError
-from bench.common.files import file_name, reading, write_whole, writing
+from bench.common.files import file_name, match_files, reading, write_whole, writing
 from bench.common.hashing import digest_json
 from bench.results.machines import Machine, choose_counting, keep_from, name_machine
 from bench.results.rows import Row
@@ -36,6 +36,7 @@ class Store:
     def __init__(self, results_dir: Path | str) -> None:
         self.root = Path(results_dir)
         self._claims: int | None = None
+        self._claims_path = self.root / ".claims"
 
     def folder(self, dataset: str) -> Path:
         """Return the folder that holds the rows of ``dataset``."""
@@ -78,7 +79,7 @@ class Store:
         return list({(row.key, name_machine(row.provenance)): row for row in rows}.values())
 
     def _read_files(self, dataset: str, pattern: str) -> Iterator[Row]:
-        for path in sorted(self.folder(dataset).glob(pattern)):
+        for path in match_files(self.folder(dataset), pattern):
             yield from read_rows(path, Row)
 
     def claim(self, dataset: str, series: str) -> bool:
@@ -87,10 +88,12 @@ class Store:
         The kernel frees a claim when its process ends, however it ends. A claim is one byte of a file,
         locked at an offset made of the series, so no lock file is left behind.
         """
-        try:
-            fcntl.lockf(self._open_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _hash_to_offset(dataset, series))
-        except (BlockingIOError, PermissionError):
-            return False
+        with writing(self._claims_path):
+            claims = self._open_claims()
+            try:
+                fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _hash_to_offset(dataset, series))
+            except (BlockingIOError, PermissionError):
+                return False
         return True
 
     def release(self, dataset: str, series: str) -> None:
@@ -100,10 +103,8 @@ class Store:
     def _open_claims(self) -> int:
         """Open the file of claims once: closing any handle of it would free all claims of this process."""
         if self._claims is None:
-            path = self.root / ".claims"
-            with writing(path):
-                self.root.mkdir(parents=True, exist_ok=True)
-                self._claims = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._claims = os.open(self._claims_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         return self._claims
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.common.files import match_files
 from bench.common.folders import BASELINE
 from bench.results.crosschecks import FOLDER as CROSSCHECK
 from bench.results.crosschecks import Crosscheck, read_crosschecks
@@ -41,19 +42,20 @@ class StoredResults:
     @cached_property
     def datasets(self) -> list[str]:
         """Names of the folders that hold rows of images which count."""
-        names = {path.parent.name for path in self.root.glob("*/*.jsonl") if path.stat().st_size} - {BASELINE}
+        names = {path.parent.name for path in match_files(self.root, "*/*.jsonl") if path.stat().st_size} - {BASELINE}
         return sorted(name for name in names if self.machine is None or self.rows(name))
 
     @cached_property
     def devices(self) -> list[str]:
         """Names of the folders of devices that hold rows of latencies which count."""
-        names = {path.parent.name for path in (self.root / LATENCY).glob("*/*.jsonl") if path.stat().st_size}
+        names = {path.parent.name for path in match_files(self.root / LATENCY, "*/*.jsonl") if path.stat().st_size}
         return sorted(name for name in names if self.machine is None or self.latencies(name).stored)
 
     @cached_property
     def crosschecked(self) -> list[str]:
         """Names of the folders of datasets whose files were decoded under other settings."""
-        return sorted({path.parent.name for path in (self.root / CROSSCHECK).glob("*/*.jsonl") if path.stat().st_size})
+        paths = match_files(self.root / CROSSCHECK, "*/*.jsonl")
+        return sorted({path.parent.name for path in paths if path.stat().st_size})
 
     @cached_property
     def trainings(self) -> list[Training]:
@@ -128,6 +130,6 @@ def _select_rows(results: StoredResults, dataset: str) -> Selection:
 
 
 def _select_latencies(results: StoredResults, device: str) -> LatencySelection:
-    files = sorted((results.root / LATENCY / device).glob("*.jsonl"))
+    files = match_files(results.root / LATENCY / device, "*.jsonl")
     rows = (row for path in files for row in read_rows(path, LatencyRow))
     return select_latency(keep_from(rows, results.machine))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.common.errors import BenchError
+from bench.common.files import match_files
 from bench.results.schema import Count, Duration, Number, Positive, convert_values, parse_object
 from bench.results.store import read_lines
 
@@ -180,7 +181,7 @@ def read_trainings(results_dir: Path) -> list[Training]:
     Raises:
         BenchError: a log is damaged.
     """
-    logs = {path: log for path in sorted((Path(results_dir) / TRAINING).glob("*/*.jsonl")) if (log := read_log(path))}
+    logs = {path: log for path in match_files(Path(results_dir) / TRAINING, "*/*.jsonl") if (log := read_log(path))}
     trainings = []
     for path, log in logs.items():
         if path.stem.endswith(BEFORE):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.common.files import match_files
 from bench.common.folders import BASELINE
 from bench.results.crosschecks import FOLDER as CROSSCHECK
 from bench.results.crosschecks import Crosscheck
@@ -60,14 +61,14 @@ def find_row_files(root: Path) -> Iterator[tuple[Path, type[Any]]]:
     Args:
         root: folder of results.
     """
-    for path in sorted(root.glob("*/*.jsonl")):
+    for path in match_files(root, "*/*.jsonl"):
         if path.parent.name != BASELINE:
             yield path, Row
-    for path in sorted((root / LATENCY).glob("*/*.jsonl")):
+    for path in match_files(root / LATENCY, "*/*.jsonl"):
         yield path, LatencyRow
-    for path in sorted((root / REPRODUCTION).glob("*/*.jsonl")):
+    for path in match_files(root / REPRODUCTION, "*/*.jsonl"):
         yield path, Reproduction
-    for path in sorted((root / CROSSCHECK).glob("*/*.jsonl")):
+    for path in match_files(root / CROSSCHECK, "*/*.jsonl"):
         yield path, Crosscheck
 
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from bench.common.errors import DatasetError, ImageError
-from bench.common.files import whole, write_whole
+from bench.common.files import whole, write_whole, writing
 from bench.common.hashing import digest_json
 from bench.common.interruption import end_with_parent
 from bench.datasets.images import read_rgb8
@@ -108,7 +108,7 @@ def _read_index(index: Path, file: Path) -> dict[str, Any] | None:
 def _decode_images(paths: list[Path], index: Path, file: Path) -> dict[str, Any]:
     """Write the pixels of all images, then their index; a file appears whole or not at all, whoever else writes it."""
     shapes, hashed = [], hashlib.sha256()
-    try:
+    with writing(file, "decoded images go there, three bytes a pixel: name another folder with --cache"):
         with whole(file) as temporary, temporary.open("wb") as pixels:
             for path in tqdm(paths, "decoding", unit="image", disable=None):
                 image = _read_image(path)
@@ -116,11 +116,8 @@ def _decode_images(paths: list[Path], index: Path, file: Path) -> dict[str, Any]
                 pixels.write(data)
                 hashed.update(data)
                 shapes.append(image.shape[:2])
-    except OSError as error:
-        raise DatasetError(f"can't write decoded images to {file.parent}: {error.strerror}",
-                           "name another folder with --cache; they need three bytes a pixel") from None
-    listed = {"shapes": shapes, "sha256": hashed.hexdigest()}
-    write_whole(index, json.dumps(listed))
+        listed = {"shapes": shapes, "sha256": hashed.hexdigest()}
+        write_whole(index, json.dumps(listed))
     return listed
 
 

@@ -5,6 +5,7 @@ Files are whole or absent, and a state that another job made is refused.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import warnings
@@ -16,11 +17,12 @@ import torch
 from torch import Tensor
 
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.common.files import whole, write_whole
+from bench.common.files import match_files, whole, write_whole, writing
 from bench.results.training_logs import read_log_lines
 from bench.training.recipes import Job
 
 LOG_NAME = "log.jsonl"
+PROBE_BYTES = 1 << 20  # that are written to learn why a file could not be
 KEPT_RECORD = "kept"  # entry of a kept file with its step and metric
 
 
@@ -45,9 +47,18 @@ class Stateful:
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` so that a kill at any moment leaves the old file or the new one."""
+    """Write ``state`` so that a kill at any moment leaves the old file or the new one.
+
+    Raises:
+        BenchError: the file can't be written.
+    """
     with whole(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch doesn't say what the system said
+            with temporary.open("ab") as file:
+                file.write(bytes(PROBE_BYTES))
+            raise OSError(errno.EIO, str(error).splitlines()[0]) from error
 
 
 def read_state(path: Path, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +105,7 @@ class CheckpointKeeper:
     def __init__(self, folder: Path, keep_best: int) -> None:
         self.folder, self.keep_best = folder, keep_best
         self.losses: dict[int, float | None] = {}
-        for path in folder.glob("step-*.pt"):
+        for path in match_files(folder, "step-*.pt"):
             try:  # tensors are mapped, so that they are not read
                 kept = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[KEPT_RECORD]
                 self.losses[kept["step"]] = kept["metric"]
@@ -145,7 +156,7 @@ class LogWriter:
     def write(self, kind: str, **values: Any) -> None:
         """Append one line; numbers that are not finite become null."""
         values = _round(values)
-        with self.path.open("a") as file:
+        with writing(self.path), self.path.open("a") as file:
             file.write(json.dumps({"kind": kind, **values}, ensure_ascii=False, allow_nan=False) + "\n")
         if "step" in values:
             for name, value in _flatten(values):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.common.errors import ConfigurationError
+from bench.common.files import match_files
 from bench.common.text import suggest_name
 from bench.curves.anchors.compressai_json import parse_json
 from bench.curves.anchors.curve_files import SUFFIXES, read_curve_file
@@ -136,5 +137,5 @@ def read_imported(results: Path, dataset: str) -> list[RDCurve]:
     Raises:
         BenchError: one of the files is damaged.
     """
-    paths = sorted((results / dataset / "published").glob("[!.]*"))
+    paths = match_files(results / dataset / "published", "[!.]*")
     return [read_curve_file(path, dataset) for path in paths if path.suffix.lower() in SUFFIXES]

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import bench
+from bench.common.files import explain_os_error
 from bench.common.folders import CATALOGUE_NAME, default_file
 from bench.common.hashing import digest_json, sha256_of
 from bench.common.plugins import VARIABLE
@@ -58,8 +59,12 @@ def _list_files(path: Path) -> Iterator[Path]:
     """Yield a file, or all below a folder, in linked folders too; nothing where neither is."""
     if path.is_file():
         yield path
-    for folder, _, names in os.walk(path, followlinks=True):
+    for folder, _, names in os.walk(path, onerror=_refuse, followlinks=True):
         yield from (found for name in names if (found := Path(folder, name)).is_file())
+
+
+def _refuse(error: OSError) -> None:
+    raise explain_os_error(error) from None
 
 
 @cache

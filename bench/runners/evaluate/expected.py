@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from bench.codecs.base import CODECS, CodecSpec
-from bench.common.files import file_name
+from bench.common.files import file_name, match_files
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, LatencyRow
 from bench.results.latency_selection import DEFAULT
 from bench.results.rows import OK, Row
@@ -181,13 +181,13 @@ class UnitTimes:
 
     def _read_all_rows(self, name: str) -> list[Row]:
         """Return the rows that a codec has of any dataset."""
-        return [row for path in sorted(self._root.glob(f"*/{file_name(name)}.jsonl")) for row in read_rows(path, Row)]
+        return [row for path in match_files(self._root, f"*/{file_name(name)}.jsonl") for row in read_rows(path, Row)]
 
     def _read_profile(self, spec: CodecSpec, device: str) -> float | None:
         """Return the seconds per megapixel of a model's profile: the variant's, or that of its architecture."""
         names = [spec.name] if spec.settings.get("miniature") else [spec.name, str(spec.settings.get("model"))]
         for name in names:
-            rows = [row for path in sorted(self._root.glob(f"{LATENCY}/*/{file_name(name)}.jsonl"))
+            rows = [row for path in match_files(self._root, f"{LATENCY}/*/{file_name(name)}.jsonl")
                     for row in read_rows(path, LatencyRow)]
             passes = {row.direction: median(row.samples_s) * 1e6 / (row.width * row.height) for row in rows
                       if row.status == OK and row.configuration == DEFAULT and row.device.startswith(device)}

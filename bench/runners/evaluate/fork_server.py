@@ -26,8 +26,8 @@ from types import MappingProxyType
 from typing import NamedTuple, NoReturn
 
 import bench
-from bench.common.files import disk_full_stops
-from bench.common.temporary import remove_abandoned, temporary_folder
+from bench.common.files import writing
+from bench.common.temporary import RUN_FOLDER, remove_abandoned, temporary_folder
 
 _PATIENCE_S = 2.0
 _GRACE_S = 0.5
@@ -52,7 +52,7 @@ class ForkServer:
         place = tempfile.gettempdir()
         remove_abandoned(place)
         self._stack = ExitStack()
-        with disk_full_stops(Path(place)):
+        with writing(place, "temporary files go there: set TMPDIR to another folder"):
             short = place if len(place) < _LONGEST_PLACE else "/tmp"
             folder = self._stack.enter_context(temporary_folder("server", short))
         self.address = str(folder / "socket")
@@ -64,7 +64,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import serve; serve{(*numbers, [*modules])}"],
                 pass_fds=numbers, stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment, "PYTHONPATH": _search_path()},
+                env={**os.environ, **environment, "PYTHONPATH": _search_path(), RUN_FOLDER: str(folder)},
                 start_new_session=True,  # Ctrl-C is for the process that runs the plan, which then ends the others
             )
         os.close(alive)

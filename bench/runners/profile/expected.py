@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean, median
 
-from bench.common.files import file_name
+from bench.common.files import file_name, match_files
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE, DEFAULT, USUAL_SHAPE, Case
 from bench.results.rows import Row
@@ -83,7 +83,7 @@ class ProfileTimes:
         if self._results is None:
             return None
         if name not in self._evaluated:
-            rows = [row for path in sorted(self._results.glob(f"*/{file_name(name)}.jsonl"))
+            rows = [row for path in match_files(self._results, f"*/{file_name(name)}.jsonl")
                     for row in read_rows(path, Row) if is_timed(row, self._device)]
             self._evaluated[name] = average_times(rows, decodings=1.0) if rows else None
         return self._evaluated[name]

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from bench.common.errors import ConfigurationError
-from bench.common.files import write_whole
+from bench.common.files import match_files, write_whole
 from bench.results.schema import Number, convert_values, parse_object
 from bench.results.stored import TRIAL
 
@@ -96,7 +96,7 @@ def read_trials(folder: Path) -> list[Trial]:
     Raises:
         ConfigurationError: there is none, or one is damaged.
     """
-    trials = [read_trial(path) for path in sorted(folder.rglob(TRIAL))]
+    trials = [read_trial(path) for path in match_files(folder, f"**/{TRIAL}")]
     if not trials:
         raise ConfigurationError(f"there is no trial below {folder}", f"trials are folders with a {TRIAL}")
     return trials

@@ -20,7 +20,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from bench.common.errors import ConfigurationError
-from bench.common.locks import FolderInUse, lock_folder
+from bench.common.files import match_files
+from bench.common.locks import FolderInUse, hold_lock, lock_folder
 from bench.results.stored import TRIAL
 from bench.results.training_logs import read_log
 from bench.training.balance.balancing import LossBelowMinimum
@@ -65,9 +66,8 @@ class Search:
         self.plan, self.folder, self.images, self.prepare = plan, folder, images, prepare
         self.device, self.workers = torch.device(device), workers
         self.settings = plan.identify_search(images.held_out)
-        folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with FileLock(folder / CLAIM_NAME):
+        with hold_lock(folder / CLAIM_NAME):
             self.study = optuna.create_study(
                 storage=_open_journal(folder), study_name="search",
                 sampler=self._make_sampler(0), load_if_exists=True,
@@ -92,7 +92,7 @@ class Search:
 
     def read_complete_trials(self) -> list[Trial]:
         """Complete trials so far, whoever made them."""
-        trials = [read_trial(path) for path in sorted(self.folder.glob(f"*/{TRIAL}"))]
+        trials = [read_trial(path) for path in match_files(self.folder, f"*/{TRIAL}")]
         return [trial for trial in trials if trial.state == COMPLETE]
 
     def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -115,7 +115,7 @@ class Search:
 
     def _take_trial(self, most: int | None) -> tuple[optuna.trial.Trial, FileLock] | None:
         """A trial that a killed process left, else a new one, with the lock on its folder; None where all are begun."""
-        with FileLock(self.folder / CLAIM_NAME):
+        with hold_lock(self.folder / CLAIM_NAME):
             begun = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
             for left in begun:
                 if left.state == TrialState.RUNNING and (claim := self._claim_trial(left.number)) is not None:
