@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from row_samples import rows_of
 
 from bench.codecs.base import CodecSpec
-from bench.runners.evaluate.unit import Unit, UnitImage, identify
+from bench.common.hashing import digest_json
+from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, require_same_codec
 from bench.runners.nodes.unit_json import WrongUnit, decode_unit, encode_unit
 
 SHA256 = "0123456789abcdef" * 4
@@ -22,6 +23,8 @@ PLAIN = st.recursive(st.none() | st.booleans() | st.integers(-2**62, 2**62) | NA
                      | st.floats(allow_nan=False, allow_infinity=False),
                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
                      max_leaves=8)
+SERIES = st.builds(lambda values, fault: Series(digest_json(values), values, fault),
+                   st.dictionaries(NAMES, PLAIN, max_size=3), st.none() | NAMES)
 IMAGES = st.builds(UnitImage, NAMES, NAMES, st.just(SHA256), st.none() | st.booleans(), st.none() | st.just(SHA256))
 
 
@@ -34,7 +37,7 @@ def make_unit(**values: object) -> Unit:
     make_unit, images=st.lists(IMAGES, max_size=3).map(tuple), dataset=NAMES, threads=st.none() | st.integers(1, 64),
     dataset_total=st.none() | st.integers(0, 10**6), jobs=st.integers(1, 999), deterministic=st.booleans(),
     decode_timeout_s=st.floats(0.001, 1e6), keep_streams=st.none() | NAMES, only_kept=st.booleans(),
-    metrics=st.lists(NAMES, max_size=3).map(tuple),
+    metrics=st.lists(NAMES, max_size=3).map(tuple), series=st.none() | SERIES,
     spec=st.builds(CodecSpec, NAMES, NAMES, NAMES, st.dictionaries(NAMES, PLAIN, max_size=3),
                    st.dictionaries(NAMES, PLAIN, max_size=3), st.dictionaries(NAMES, NAMES, max_size=2))))
 def test_a_unit_comes_back_as_it_was(unit: Unit) -> None:
@@ -51,16 +54,19 @@ def test_stored_rows_travel_with_their_unit() -> None:
 
 def test_a_series_is_the_same_on_both_sides() -> None:
     settings = MappingProxyType({"options": {"M": 320, "widths": (1, 2)}, "label": "Größer"})
-    spec = CodecSpec("jpeg", "jpeg", "q5", {"quality": 5}, settings, {})
-    sent = decode_unit(encode_unit(make_unit(spec=spec))).spec
-    assert sent.settings == {"options": {"M": 320, "widths": [1, 2]}, "label": "Größer"}
-    assert identify(sent).digest == identify(spec).digest
+    spec = CodecSpec("deflate", "deflate", "s8", {"step": 8}, settings, {})
+    sent = decode_unit(encode_unit(make_unit(spec=spec, series=identify(spec))))
+    assert sent.spec.settings == {"options": {"M": 320, "widths": [1, 2]}, "label": "Größer"}
+    assert identify(sent.spec).digest == identify(spec).digest
+    require_same_codec(sent)
+    require_same_codec(make_unit(spec=spec, series=sent.series))  # though JSON has lists in place of tuples
 
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"threads": "2"}, "'threads'"), ({"jobs": 0}, "'jobs'"), ({"jobs": True}, "'jobs'"), ({"schema": 2}, "'schema'"),
     ({"more": 1}, "more"), ({"decode_timeout_s": -1.0}, "'decode_timeout_s'"), ({"images": [{}]}, r"images\[0\]"),
     ({"stored": {"a.png": {"schema": 2}}}, "missing"), ({"device": None}, "'device'"),
+    ({"series": {"digest": "a", "values": {}, "fault": None}}, "'series.digest'"),
 ])
 def test_text_that_is_no_unit_is_refused_by_its_field(change: dict, message: str) -> None:
     values = json.loads(encode_unit(make_unit())) | change

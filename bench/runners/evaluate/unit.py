@@ -150,9 +150,9 @@ def require_same_codec(unit: Unit) -> None:
     planned = unit.series or own
     if fault := planned.fault or own.fault:
         raise CodecError(fault)
-    differing = [name for name in {**planned.values, **own.values}
-                 if planned.values.get(name) != own.values.get(name)]
-    if differing:
+    if planned.digest != own.digest:
+        differing = [name for name in {**planned.values, **own.values}
+                     if planned.values.get(name) != own.values.get(name)]
         changes = "; ".join(f"{name} was {planned.values.get(name)!r}, is {own.values.get(name)!r}"
                             for name in differing)
         raise CodecError(f"the codec is another than when the run was planned: {changes}",

@@ -9,9 +9,10 @@ import msgspec
 
 from bench.codecs.base import CodecSpec
 from bench.common.errors import BenchError
+from bench.common.hashing import digest_json
 from bench.results.rows import Row
 from bench.results.schema import Count, Name, convert_values, parse_object
-from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.evaluate.unit import Series, Unit, UnitImage
 
 SCHEMA = 1
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -45,6 +46,12 @@ class _Image(_Record):
     pixels_sha256: Sha256 | None
 
 
+class _Series(_Record):
+    digest: Name
+    values: dict[str, Any]
+    fault: str | None
+
+
 class _Unit(_Record):
     schema: Literal[1]
     spec: _Spec
@@ -61,6 +68,7 @@ class _Unit(_Record):
     stored_metrics: tuple[Name, ...]
     stored: dict[Name, dict[str, Any]]
     only_kept: bool
+    series: _Series | None
 
 
 def encode_unit(unit: Unit) -> bytes:
@@ -71,7 +79,9 @@ def encode_unit(unit: Unit) -> bytes:
     """
     stored = {image: json.loads(row.to_json()) for image, row in unit.stored.items()}
     images = [vars(image) for image in unit.images]
-    values = {"schema": SCHEMA, **vars(unit), "spec": vars(unit.spec), "images": images, "stored": stored}
+    series = None if unit.series is None else vars(unit.series)
+    values = {"schema": SCHEMA, **vars(unit), "spec": vars(unit.spec), "images": images, "stored": stored,
+              "series": series}
     try:
         text = json.dumps(values, allow_nan=False, default=dict, ensure_ascii=False, separators=(",", ":"))
         line = text.encode()
@@ -90,10 +100,13 @@ def decode_unit(line: bytes | str) -> Unit:
     try:
         read = convert_values(parse_object(line), _Unit)
         stored = {image: Row.from_json(msgspec.json.encode(row)) for image, row in read.stored.items()}
+        series = None if read.series is None else Series(**msgspec.structs.asdict(read.series))
+        if series is not None and series.digest != digest_json(series.values):
+            raise ValueError("field 'series.digest': is not of the values beside it")
     except ValueError as error:
         raise WrongUnit(f"no unit of work: {error}", "driver and workers need the same version of the suite") from None
 
     values = {name: getattr(read, name) for name in read.__struct_fields__ if name != "schema"}
     spec = CodecSpec(**msgspec.structs.asdict(read.spec))
     images = tuple(UnitImage(**msgspec.structs.asdict(image)) for image in read.images)
-    return Unit(**{**values, "spec": spec, "images": images, "stored": stored})
+    return Unit(**{**values, "spec": spec, "images": images, "stored": stored, "series": series})
