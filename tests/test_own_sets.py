@@ -9,6 +9,7 @@ from birds import FILES, png_bytes, put
 
 from bench.cli import main
 from bench.common.errors import BenchError
+from bench.curves.sources import read_source
 from bench.reports.rate.report import make_rate_report
 from bench.results.folder_record import FILE
 from bench.results.store import Store
@@ -33,6 +34,7 @@ def test_a_report_covers_the_pictures_of_the_last_run(tmp_path):
     evaluate(folder, results)  # all is stored; the run covers less all the same
     assert list_covered(results, "photos") == sorted(FILES)[:3]
     assert make_rate_report(StoredResults(results), "photos").title.endswith("photos, 3 images")
+    assert read_source(str(results / "photos" / "jpeg.jsonl")).images == 3
     assert len(Store(results).read("photos")) == 8  # nothing is lost
 
     put(folder, ["bird4.png"])

@@ -6,6 +6,7 @@ EXIT_DONE = 0
 EXIT_INCOMPLETE = 1  # measured, but something failed
 EXIT_BAD_INPUT = 2  # bad input or configuration, nothing was measured
 EXIT_INTERRUPTED = 130  # by Ctrl-C; by another signal 128 and its number
+OF_USERS_CODE = (Exception, SystemExit)  # what code of the user's may raise; a script may end itself when imported
 
 
 class BenchError(Exception):

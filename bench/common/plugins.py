@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 
-from bench.common.errors import ConfigurationError
+from bench.common.errors import OF_USERS_CODE, ConfigurationError
 
 VARIABLE = "BENCH_PLUGINS"
 
@@ -23,6 +23,7 @@ def load_plugins() -> None:
     for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever a module of the user's raises
-            raise ConfigurationError(f"{VARIABLE} names '{name}', which can't be imported: {error}",
+        except OF_USERS_CODE as error:
+            raise ConfigurationError(f"{VARIABLE} names '{name}', which can't be imported: "
+                                     f"{type(error).__name__}: {error}",
                                      "install it, or put its folder on PYTHONPATH") from None

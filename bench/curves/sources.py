@@ -13,6 +13,7 @@ from bench.curves.anchors.catalogue import find_folders, list_anchors, list_curv
 from bench.curves.anchors.curve_files import SUFFIXES, read_curve_file
 from bench.curves.rd_curve import RDCurve
 from bench.curves.row_averages import average_rows
+from bench.results.folder_record import keep_covered
 from bench.results.rows import Row
 from bench.results.store import read_rows
 
@@ -81,6 +82,8 @@ def split_name(text: str) -> tuple[Path, str]:
 def read_rows_curve(path: Path, name: str = "", metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     """Return the average over a file of rows, with a remark where it does not cover the whole dataset.
 
+    Of a folder of the user's its rows are those of the pictures that the last run covered.
+
     Args:
         path: the file.
         name: the codec, which may be empty where all rows are of one.
@@ -89,7 +92,7 @@ def read_rows_curve(path: Path, name: str = "", metrics: Sequence[str] = ("psnr"
     Raises:
         BenchError: the file is damaged or empty, or has no such codec.
     """
-    rows = _take_named(read_rows(path, Row), name, path)
+    rows = _take_named(keep_covered(read_rows(path, Row), path.parent), name, path)
     curve, total = average_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
     if total <= (curve.images or 0):
         return curve

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.common.errors import ConfigurationError
+from bench.common.errors import OF_USERS_CODE, ConfigurationError
 from bench.common.import_paths import ZOO, is_import_path
 from bench.common.registry import Registry
 
@@ -142,7 +142,7 @@ def create_model(name: str, **options: Any) -> nn.Module:
         has = ", ".join(allowed) or "none"
         raise ConfigurationError(f"model '{name}' has no option {', '.join(unknown)}", f"it has: {has}")
 
-    expected = (Exception,) if own else (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError)
+    expected = OF_USERS_CODE if own else (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError)
     try:
         model = factory(**{**(MODELS.get(name).options if name in MODELS else {}), **options})
     except expected as error:

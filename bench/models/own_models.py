@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import nn
 
-from bench.common.errors import ConfigurationError
+from bench.common.errors import OF_USERS_CODE, ConfigurationError
 from bench.common.hashing import sha256_of
 
 OURS = ("encode_image", "decode_image", "padding_multiple")
@@ -44,7 +44,7 @@ def import_factory(name: str) -> Callable[..., nn.Module]:
 
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever a module of the user's raises
+    except OF_USERS_CODE as error:
         raise ConfigurationError(f"can't import '{module_name}' of model '{name}': {type(error).__name__}: {error}",
                                  "install it, put its folder on PYTHONPATH, or run in its folder") from None
 
@@ -55,12 +55,11 @@ def import_factory(name: str) -> Callable[..., nn.Module]:
     factory = getattr(module, attribute)
     if not (_is_model(factory) or inspect.isfunction(factory)):
         raise ConfigurationError(f"'{name}' is neither a model's class nor a function that builds one", EXPECTED)
-    _refuse_standard(factory.__module__, name)  # a module of the user's may have imported it
+    _refuse_standard(factory.__module__ or "", name)  # a module of the user's may have imported it
     made = factory if isinstance(factory, type) else _find_returned(factory)
     if made is None:
-        raise ConfigurationError(f"function '{name}' does not say that it returns a model", ANNOTATED)
-    if made is not nn.Module:
-        _refuse_lacking(made, name)
+        raise ConfigurationError(f"function '{name}' does not say which model it returns", ANNOTATED)
+    _refuse_lacking(made, name)
     return factory
 
 
@@ -71,12 +70,12 @@ def _refuse_standard(module_name: str, name: str) -> None:
 
 
 def _find_returned(function: Callable[..., object]) -> type[nn.Module] | None:
-    """Return the class of module that a function's annotation says it returns; None where it says none."""
+    """Return the class of module that a function's annotation says it returns; None where it says none, or any."""
     try:
         returned = typing.get_type_hints(function).get("return")
     except Exception:  # whatever an annotation raises when it is evaluated
         return None
-    return returned if _is_model(returned) else None
+    return returned if _is_model(returned) and returned is not nn.Module else None
 
 
 def _is_model(value: object) -> typing.TypeGuard[type[nn.Module]]:

@@ -25,9 +25,17 @@ class FolderRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place: str
     pictures: dict[str, str]
 
-    def keep_covered(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the rows of these pictures; others were renamed, changed or deleted since they were measured."""
-        return [row for row in rows if self.pictures.get(row.image) == row.image_sha256]
+
+def keep_covered(rows: Iterable[Row], folder: Path) -> list[Row]:
+    """Return those of a folder's rows that its record covers; all where it has none.
+
+    Other pictures were renamed, changed or deleted since they were measured.
+
+    Raises:
+        BenchError: the record is damaged or can't be read.
+    """
+    record = read_record(folder)
+    return [row for row in rows if record is None or record.pictures.get(row.image) == row.image_sha256]
 
 
 def read_record(folder: Path) -> FolderRecord | None:

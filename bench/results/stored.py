@@ -11,7 +11,7 @@ from bench.common.files import match_files
 from bench.common.folders import BASELINE
 from bench.results.crosschecks import FOLDER as CROSSCHECK
 from bench.results.crosschecks import Crosscheck, read_crosschecks
-from bench.results.folder_record import read_record
+from bench.results.folder_record import keep_covered
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import LatencySelection, select_latency
 from bench.results.machines import Machine, keep_from
@@ -112,8 +112,7 @@ class StoredResults:
 
 def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
     store = Store(results.root)
-    rows, record = store.read(dataset, machine=results.machine), read_record(store.folder(dataset))
-    return rows if record is None else record.keep_covered(rows)
+    return keep_covered(store.read(dataset, machine=results.machine), store.folder(dataset))
 
 
 def _read_reproductions(results: StoredResults, dataset: str) -> list[Reproduction]:
