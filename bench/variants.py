@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,9 @@ from msgspec import Meta, field
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.errors import ConfigurationError
 from bench.common.folders import default_file, expand_home
-from bench.common.text import suggest_name
+from bench.common.text import is_decimal, suggest_name
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".safetensors")
-_NUMBER = re.compile(r"\d*\.?\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 USUAL_LAMBDA = 0.013  # at which costs are measured; options, and so costs, may depend on it
 Lambda = Annotated[float, Meta(gt=0, lt=1e9, description="a positive number (0.001, not 1e-3)")]
 Name = Annotated[str, Meta(
@@ -122,6 +120,18 @@ def get_variant(name: str, path: Path | None = None) -> Variant:
     return variants[name]
 
 
+def parse_lambda(text: str) -> float:
+    """Return the λ that a text says, in plain digits or with an exponent: "0.0067", "6.7e-3".
+
+    Raises:
+        ConfigurationError: it is no positive number.
+    """
+    lambda_ = float(text) if is_decimal(text) else 0.0
+    if not 0 < lambda_ < float("inf"):
+        raise ConfigurationError(f"'{text}' is no λ", "write a positive number, such as 0.0067")
+    return lambda_
+
+
 def find_trained_otherwise(variants: Iterable[Variant]) -> dict[str, str]:
     """Variants that have the model and options of an earlier one, to that one's name."""
     first: list[Variant] = []
@@ -163,7 +173,7 @@ def _list_numbered(folder: Path, lambda_: float) -> list[Path]:
         return []
     stems = [(name.removesuffix(suffix), folder / name) for suffix in SUFFIXES for name in names
              if name.endswith(suffix)]
-    return [path for stem, path in stems if _NUMBER.fullmatch(stem) and float(stem) == lambda_]
+    return [path for stem, path in stems if is_decimal(stem) and float(stem) == lambda_]
 
 
 def find_usual_weights(variant: Variant) -> tuple[float, Path | None]:

@@ -198,7 +198,8 @@ def test_codecs_of_which_everything_is_stored_take_one_line(folder: Path, tmp_pa
 @pytest.mark.parametrize(("codecs", "points", "text"), [
     (["dflate"], [], "no codec or variant 'dflate'"), (["jpg"], [], r"did you mean jpeg\?"),
     (["JPEG"], [], r"did you mean jpeg\?"), (["webpp"], [], r"did you mean webp\?"),
-    (["deflate"], ["s4", "s5"], "rate point s5"),
+    (["deflate"], ["s4", "s5"], "rate point s5"), (["small"], ["0.0100", "013"], "rate point 013"),
+    ([], [], "no codec is named"),
     (["none"], [], "nothing to run"),
     (["absent"], [], "its program is not here"),
 ])
@@ -211,8 +212,9 @@ def test_groups_and_points() -> None:
     names = {spec.name for spec in choose_codecs(["classical"]).specs}
     assert {"jpeg", "deflate"} <= names and not {"small", "learned"} & names
     assert {"jpeg", "deflate", "small"} <= {spec.name for spec in choose_codecs(["all"]).specs}
-    specs = choose_codecs(["all", "deflate"], ["s4", "0.01"]).specs
-    assert [(spec.name, spec.point) for spec in specs] == [("small", "0.01"), ("deflate", "s4")]
+    for spelled in ("0.01", "0.0100", ".01", "1e-2"):
+        specs = choose_codecs(["all", "deflate"], ["s4", spelled]).specs
+        assert [(spec.name, spec.point) for spec in specs] == [("small", "0.01"), ("deflate", "s4")]
 
 
 def test_checkpoint_of_the_user(tmp_path: Path) -> None:
@@ -223,7 +225,9 @@ def test_checkpoint_of_the_user(tmp_path: Path) -> None:
     (spec,) = choose_checkpoint(str(path), "small", ["0.5"]).specs
     assert spec.point_settings == {"lambda": 0.5}
     for file, variant, points in (("no.pth", "small", []), (str(path), "nobody", []),
-                                  (str(path), "small", ["1", "2"]), (str(path), "small", ["high"])):
+                                  (str(path), "small", ["1", "2"]), (str(path), "small", ["high"]),
+                                  (str(path), "small", ["0_013"]), (str(path), "small", ["٠.٠١٣"]),
+                                  (str(path), "small", ["1e400"])):
         with pytest.raises(ConfigurationError):
             choose_checkpoint(file, variant, points)
 

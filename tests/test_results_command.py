@@ -66,7 +66,9 @@ def test_drop_takes_a_point_or_a_codec(root: Path, capsys: pytest.CaptureFixture
     capsys.readouterr()
     assert results(root, "drop", "kodak", "webp") == EXIT_BAD_INPUT
     assert results(root, "drop", "kodak", "jpeg", "--points", "q1") == EXIT_BAD_INPUT
-    assert "results list" in (error := capsys.readouterr().err) and "it has: q3, q4, q5" in error
+    assert results(root, "drop", "kodak", "jpg") == results(root, "drop", "kodka", "jpeg") == EXIT_BAD_INPUT
+    error = capsys.readouterr().err
+    assert "it has: q3, q4, q5" in error and "did you mean jpeg?" in error and "did you mean kodak?" in error
 
 
 def test_an_empty_place_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -42,6 +42,13 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     return available_metrics() if text == "all" else choose_metrics(split_names(text))
 
 
+def parse_lambda(text: str) -> float:
+    """A positive number."""
+    from bench.variants import parse_lambda
+
+    return parse_lambda(text)
+
+
 def add_results_argument(group: Group) -> None:
     """Where stored rows are."""
     group.add_argument("--results", type=Path, default=default_folder("results"), metavar="FOLDER",
@@ -88,7 +95,7 @@ def add_weights_arguments(group: Group, required: bool) -> None:
     """The weights that single files are coded with; where they are not required a file may say which."""
     group.add_argument("--variant", required=required, metavar="NAME",
                        help="a variant of variants.yaml" + ("" if required else ", for a file that does not say"))
-    group.add_argument("--lambda", dest="lambda_", type=float, metavar="λ",
+    group.add_argument("--lambda", dest="lambda_", type=parse_lambda, metavar="λ",
                        help="its rate point (default: by the name of --checkpoint)")
     group.add_argument("--checkpoint", metavar="FILE", help="weights of your own (default: where variants.yaml says)")
     group.add_argument("--exact", action="store_true",

@@ -12,7 +12,7 @@ from bench.commands.arguments import open_results
 from bench.commands.report import report_on
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.files import write_whole, writing
-from bench.common.text import format_count
+from bench.common.text import format_count, suggest_name
 from bench.results.stored import StoredResults
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def choose_claims(claims: Mapping[str, Claim], names: Sequence[str]) -> dict[str
     about = {claim.variant for claim in claims.values()}
     for name in names:
         if name not in claims and name not in about:
+            known = f"claims.yaml lists them; claims are about: {', '.join(sorted(about))}"
             raise ConfigurationError(f"'{name}' is no claim, and no claim is about it",
-                                     "claims.yaml lists them; claims are about: " + ", ".join(sorted(about)))
+                                     suggest_name(name, sorted({*about, *claims}), known))
     return {name: claim for name, claim in claims.items()
             if not names or name in names or claim.variant in names}

@@ -14,7 +14,7 @@ from bench.claims.state import STATE_FILES
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.common.folders import BASELINE
 from bench.common.hashing import sha256_of_pixels
-from bench.common.text import format_count
+from bench.common.text import format_count, is_among, suggest_name
 from bench.datasets import load_catalogue, read_rgb8
 from bench.datasets.locate import find_copy
 from bench.metrics.quality import known_metrics
@@ -24,6 +24,7 @@ from bench.results.machines import name_machine
 from bench.results.reproductions import Reproduction
 from bench.results.rows import OK, Row
 from bench.results.store import Store, read_rows
+from bench.results.stored import StoredResults
 from bench.results.upkeep import Upkeep, drop_rows, find_row_files, migrate_file, prune_file
 
 
@@ -100,16 +101,22 @@ def _with_pixels(row: Row, hashes: dict[str, str]) -> Row:
 def _drop(args: argparse.Namespace) -> int:
     path = Store(args.results).path(args.dataset, args.name)
     if not path.is_file():
-        raise ConfigurationError(f"no rows of '{args.name}' on '{args.dataset}' are stored",
-                                 "python -m bench results list shows what is")
+        raise ConfigurationError(f"no rows of '{args.name}' on '{args.dataset}' are stored", _suggest_stored(args))
     points = {row.point for row in read_rows(path, Row)}
-    unknown = [point for point in args.points if point not in points]
+    unknown = [point for point in args.points if not is_among(point, points)]
     if unknown:
         raise ConfigurationError(f"'{args.name}' has no rate point {', '.join(unknown)}",
                                  f"it has: {', '.join(sorted(points))}")
 
-    done = drop_rows(path, lambda row: not args.points or row.point in args.points)
+    done = drop_rows(path, lambda row: not args.points or is_among(row.point, args.points))
     return _report_upkeep([done], args.results)
+
+
+def _suggest_stored(args: argparse.Namespace) -> str:
+    """Return a hint for a dataset or codec of which nothing is stored."""
+    names = sorted({row.name for row in Store(args.results).read(args.dataset)})
+    what, known = (args.name, names) if names else (args.dataset, StoredResults(args.results).datasets)
+    return suggest_name(what, known, "python -m bench results list shows what is")
 
 
 def _report_upkeep(done: list[Upkeep], root: Path) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 EXACT_SUFFIX = "_exact"  # of the name of a codec's exact configuration
 LEAST_LIKENESS, LIKE_THE_BEST = 0.6, 0.05  # of names, as difflib has it; how far behind the best one
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_DECIMAL = re.compile(r"\d*\.?\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CONTROLS = ("Cc", "Cf", "Cs")  # controls, formats such as writing from right to left, halves of characters
 
 
@@ -64,6 +65,24 @@ def find_near_names(name: str, known: Iterable[str]) -> list[str]:
     likeness = {one: difflib.SequenceMatcher(None, name.lower(), one.lower()).ratio() for one in dict.fromkeys(known)}
     best = max(likeness.values(), default=0.0)
     return [one for one in likeness if best >= LEAST_LIKENESS and likeness[one] >= best - LIKE_THE_BEST][:3]
+
+
+def is_decimal(text: str) -> bool:
+    """Whether a text is a number that is not negative, in plain digits or with an exponent."""
+    return _DECIMAL.fullmatch(text) is not None
+
+
+def is_among(point: str, wanted: Iterable[str]) -> bool:
+    """Whether a rate point is one of those ``wanted``; labels that are numbers are compared as such.
+
+    >>> is_among("0.013", ["0.0067", "1.30e-2"]), is_among("q55", ["q5", "55"])
+    (True, False)
+    """
+    return _unify_label(point) in map(_unify_label, wanted)
+
+
+def _unify_label(text: str) -> str:
+    return f"{float(text):g}" if is_decimal(text) else text
 
 
 def align_columns(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.arguments import parse_positive
+from bench.commands.arguments import parse_lambda, parse_positive
 from bench.commands.training_options import (
     add_image_arguments,
     add_machine_arguments,
@@ -26,7 +26,7 @@ from bench.commands.training_options import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", help="a variant of variants.yaml; gives model, widths and recipe")
-    parser.add_argument("--lambda", dest="lambdas", type=float, nargs="+", metavar="λ",
+    parser.add_argument("--lambda", dest="lambdas", type=parse_lambda, nargs="+", metavar="λ",
                         help="weights of the distortion (default: the variant's)")
     add_image_arguments(parser, required=False)
     parser.add_argument("--out", type=Path, help="folder of the trials (default: runs/search/VARIANT)")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.commands.arguments import parse_lambda
 from bench.commands.training_options import (
     add_image_arguments,
     add_machine_arguments,
@@ -25,11 +26,12 @@ from bench.commands.training_options import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", required=True, help="a variant of variants.yaml; gives model, widths and recipe")
-    parser.add_argument("--lambda", dest="lambda_", type=float, required=True, help="weight of the distortion")
+    parser.add_argument("--lambda", dest="lambda_", type=parse_lambda, required=True, help="weight of the distortion")
     add_image_arguments(parser)
     parser.add_argument("--out", type=Path, help="folder for state and log (default: runs/VARIANT/λ)")
     start = parser.add_argument_group("start").add_mutually_exclusive_group()
-    start.add_argument("--from-lambda", type=float, metavar="λ", help="start from this variant's weights at another λ")
+    start.add_argument("--from-lambda", type=parse_lambda, metavar="λ",
+                       help="start from this variant's weights at another λ")
     start.add_argument("--from-variant", metavar="VARIANT",
                        help="start from what fits of another variant's weights at the same λ")
     add_start_arguments(start)

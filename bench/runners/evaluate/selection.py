@@ -10,9 +10,9 @@ import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
 from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.common.text import EXACT_SUFFIX, format_count, suggest_name
+from bench.common.text import EXACT_SUFFIX, format_count, is_among, suggest_name
 from bench.models import explain_no_exact
-from bench.variants import Variant, find_checkpoints, get_variant
+from bench.variants import Variant, find_checkpoints, get_variant, parse_lambda
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ def choose_codecs(codecs: Sequence[str], points: Sequence[str] = (), *, exact: b
         ConfigurationError: an unknown name, or a point that nothing chosen has.
         NothingToRun: all of it is missing.
     """
+    if not codecs:
+        raise ConfigurationError("no codec is named", f"known: {', '.join(_list_groups(load_learned()))}")
     variants = load_learned()
     found: dict[tuple[str, str], CodecSpec] = {}
     missing: dict[str, Missing] = {}
@@ -83,7 +85,7 @@ def choose_codecs(codecs: Sequence[str], points: Sequence[str] = (), *, exact: b
         for spec in new:
             found.setdefault((spec.name, spec.point), spec)
 
-    chosen = tuple(spec for spec in found.values() if not points or spec.point in points)
+    chosen = tuple(spec for spec in found.values() if not points or is_among(spec.point, points))
     _refuse_nothing(chosen, found, tuple(missing.values()), points)
     return Chosen(chosen, tuple(missing.values()))
 
@@ -127,10 +129,8 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str], *, exact: 
         raise ConfigurationError("one checkpoint has one rate point", "give its λ alone: --points 0.0067")
     text = points[0] if points else path.name.removesuffix(".tar").rpartition(".")[0]
     try:
-        lambda_ = float(text)
-        if not 0 < lambda_ < float("inf"):
-            raise ValueError
-    except ValueError:
+        lambda_ = parse_lambda(text)
+    except ConfigurationError:
         raise ConfigurationError(f"can't tell the λ of {file} from '{text}'",
                                  "give it with --points, such as --points 0.0067") from None
     if entry.options_at and lambda_ not in entry.lambdas:
@@ -170,8 +170,7 @@ def choose_point(variant: str, lambda_: float | None, checkpoint: str | None = N
 
 def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[str, bool]]:
     """Return (name, named by the user) for every codec and variant, groups resolved."""
-    classical = [name for name in CODECS if name != LEARNED]
-    groups = {CLASSICAL: classical, LEARNED: list(variants), ALL: [*variants, *classical]}
+    groups = _list_groups(variants)
     names: list[tuple[str, bool]] = []
     for text in codecs:
         if text in groups:
@@ -180,14 +179,20 @@ def _expand(codecs: Sequence[str], variants: dict[str, Variant]) -> list[tuple[s
             names.append((text, True))
         else:
             raise ConfigurationError(f"there is no codec or variant '{text}'",
-                                     suggest_name(text, [*groups, *variants, *classical]))
+                                     suggest_name(text, [*groups, *groups[ALL]]))
     return names
+
+
+def _list_groups(variants: dict[str, Variant]) -> dict[str, list[str]]:
+    """Return the groups of codecs and variants, and what is in each."""
+    classical = [name for name in CODECS if name != LEARNED]
+    return {CLASSICAL: classical, LEARNED: list(variants), ALL: [*variants, *classical]}
 
 
 def _describe_lacking(variant: Variant, points: Sequence[str]) -> str | None:
     """Say which checkpoints of a variant are not here, if any, and where they were looked for."""
     lacking = [found for found in find_checkpoints(variant)
-               if found.path is None and (not points or found.point in points)]
+               if found.path is None and (not points or is_among(found.point, points))]
     if not lacking:
         return None
     folders = dict.fromkeys(str(path.parent) for found in lacking for path in found.looked_in)
@@ -199,7 +204,7 @@ def _describe_lacking(variant: Variant, points: Sequence[str]) -> str | None:
 
 def _refuse_nothing(chosen: tuple[CodecSpec, ...], found: dict[tuple[str, str], CodecSpec],
                     missing: tuple[Missing, ...], points: Sequence[str]) -> None:
-    unknown = [point for point in points if not any(point == known for _, known in found)]
+    unknown = [point for point in points if not is_among(point, (known for _, known in found))]
     if unknown and found:
         known = "; ".join(f"{name}: {', '.join(point for other, point in found if other == name)}"
                           for name in dict.fromkeys(name for name, _ in found))
