@@ -24,6 +24,7 @@ from bench.common.text import list_names
 from bench.models.weight_names import PREFIX, drop_compiler_names, is_average
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+_ZIP_START = b"PK\3\4"
 PLAIN = "save the plain state dict with torch.save(model.state_dict(), file)"
 
 
@@ -90,6 +91,8 @@ def read_weights(path: Path, *, shapes_only: bool = False) -> Weights:
              if name != key and name in content]
     if twice:
         raise CheckpointError(f"{path} holds entries with and without the prefix: {list_names(twice)}", PLAIN)
+    if shapes_only:
+        content = {key: torch.empty(value.shape, dtype=value.dtype, device="meta") for key, value in content.items()}
     return Weights({drop_compiler_names(key): value for key, value in content.items()}, tuple(averages))
 
 
@@ -121,17 +124,27 @@ def _read_safetensors(path: Path, shapes_only: bool) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path, shapes_only: bool) -> dict[Any, Any]:
-    """Dictionary that ``torch.save`` wrote, without running code of the file's."""
+    """Dictionary that ``torch.save`` wrote, without running code of the file's.
+
+    Where shapes are enough a zip file is mapped, since torch dies when it loads one of another byte order onto "meta".
+    """
     try:
         with warnings.catch_warnings(), safe_globals(_NUMBERS):
             warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
-            content = torch.load(path, map_location="meta" if shapes_only else "cpu", weights_only=True)
+            mapped = shapes_only and _is_zip(path)
+            device = "meta" if shapes_only and not mapped else "cpu"
+            content = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
     except Exception as error:  # damaged files raise nearly any kind
         raise _explain_refusal(path, error) from None
 
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict", PLAIN)
     return content
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ZIP_START)) == _ZIP_START
 
 
 def _explain_refusal(path: Path, error: Exception) -> CheckpointError:
