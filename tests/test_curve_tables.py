@@ -78,6 +78,7 @@ SPELLINGS = {
     "comments.csv": "# by us\n\nbpp,psnr\n0.1,30\n% gap\n0.2,32\n0.4,34\n0.8,36",
     "returns.csv": "bpp,psnr\n".replace("\n", "\r") + FOUR.replace("\n", "\r"),
     "excel.csv": "sep=;\nbpp;psnr\n0,1;30\n0,2;32\n0,4;34\n0,8;36",
+    "excel_tabs.txt": "SEP=\t\nbpp\tpsnr\n" + FOUR.replace(",", "\t"),
     "bars.TXT": "bpp | psnr\n" + FOUR.replace(",", " | "),
     "numbered.csv": "#,bpp,psnr\n0,0.1,30\n1,0.2,32\n2,0.4,34\n3,0.8,36\n",
     "quoted.CSV": '"bpp","name, of a point",psnr\n"0.1",1,"30"\n0.2,1,32\n0.4,1,34\n0.8,1,36\n',
@@ -89,6 +90,7 @@ SPELLINGS = {
     "averages.csv": "image,bpp,psnr\nmean,0.1,30\nmean,0.2,32\nmean,0.4,34\nmean,0.8,36\n",
     "orders.csv": "image,qp,bpp,psnr\na,37,0.05,29\na,32,0.1,31\na,27,0.2,33\na,22,0.4,35\n"
                   "b,22,1.2,37\nb,27,0.6,35\nb,32,0.3,33\nb,37,0.15,31\naverage,22,0.8,36\n",
+    "unset.csv": "image,qp,bpp,psnr\na,,0.1,30\na,,0.2,32\na,,0.4,34\na,,0.8,36\n",
     "files.csv": "name,bpp,psnr\na.png,0.05,29\na.png,0.1,31\na.png,0.2,33\na.png,0.4,35\n"
                  "b.png,1.2,37\nb.png,0.6,35\nb.png,0.3,33\nb.png,0.15,31\noverall,0.4,33\n",
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = ("\t", ";", ",", "|", " ")  # " " is any number of blanks
 COMMENTS = ("#", "%", "//")
+EXCEL = re.compile(r'\s*"?sep=.?"?\s*', re.IGNORECASE)  # its first line, which names the separator
 MOST_COLUMNS = 1000
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 IMAGE_SUFFIXES = (".png", ".ppm", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".yuv")
@@ -76,7 +77,7 @@ def _find_lines(text: str, where: str) -> list[_Line]:
         stripped = line.strip()
         if stripped.startswith(COMMENTS) and not lines:
             comment = _Line(number, stripped.lstrip("#%/ \t"))
-        elif stripped and not stripped.startswith(COMMENTS) and not (not lines and re.fullmatch("sep=.", stripped)):
+        elif stripped and not stripped.startswith(COMMENTS) and not (not lines and EXCEL.fullmatch(line)):
             lines.append(_Line(number, line))
 
     if lines and comment is not None and not _count_names(lines[0].text) and _count_names(comment.text):
@@ -208,6 +209,8 @@ def _leave_out_summaries(table: DataFrame) -> tuple[DataFrame, list[str]]:
 def _group_points(table: DataFrame, images: int, points: Points, where: str) -> list[Points]:
     """Return the points of each image, all in one order: that of a column of settings, else of rising rate."""
     setting = _find_column(table, SETTINGS)
+    if setting is not None and not any(table.iloc[:, setting]):
+        setting = None
     settings = None if setting is None else [_normalise(cell) for cell in table.iloc[:, setting]]
     by_image: dict[str, dict[object, int]] = {}
     for index, image in enumerate(table.iloc[:, images]):
