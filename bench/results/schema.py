@@ -146,8 +146,9 @@ def parse_object(line: str | bytes) -> dict[str, Any]:
     Traceback (most recent call last):
     ValueError: field 'quality.psnr': NaN is no finite number
     """
+    text = line.decode("utf-8-sig") if isinstance(line, bytes) else line  # json takes bytes with NUL for UTF-16
     try:
-        values = json.loads(line, object_pairs_hook=_make_object)
+        values = json.loads(text, object_pairs_hook=_make_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(values, dict):
