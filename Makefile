@@ -11,12 +11,15 @@ VARIANT    ?= hpcm_base
 LAMBDA     ?= 0.013
 DATA       ?= data/train
 VALIDATION ?=
+# How long `make fuzz` goes on, or the file of an input that it tries again.
+MINUTES    ?= 10
+REPLAY     ?=
 
 BENCH := $(VENV)/bin/python -m bench
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help kodak clic tecnick sample folder latency claims train miniatures bench report test lint
+.PHONY: help kodak clic tecnick sample folder latency claims train miniatures bench report test fuzz lint
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -58,6 +61,9 @@ report: $(READY) ## rebuild every report from results/, without a model (ARGS="-
 
 test: $(READY) ## run the tests on all cores (PYTEST_ARGS="-k lattice" for some of them)
 	@$(VENV)/bin/python -m pytest -n auto --dist worksteal --durations 10 $(PYTEST_ARGS)
+
+fuzz: $(READY) ## try odd and hostile input for MINUTES=10; a failing one is kept, and tried again by REPLAY=FILE
+	@PYTHONPATH=tests:. $(VENV)/bin/python -m fuzz --minutes $(MINUTES) $(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
 
 lint: $(READY) ## check style, types, which part imports which, and the weight of what git tracks
 	@$(VENV)/bin/ruff check .

@@ -9,8 +9,6 @@ import time
 import zipfile
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from bench.common.errors import BenchError
 from bench.datasets.archives import ArchiveError, extract_files
@@ -199,23 +197,3 @@ def test_a_nul_in_a_zips_name_names_nothing(tmp_path, old, new):
     archive = make_zip(tmp_path / "a.zip", [("x/a.png", b"bad"), ("b.png", b"good")])
     archive.write_bytes(archive.read_bytes().replace(old, new))
     assert unpack(archive, tmp_path) == {"b.png.part": b"good"}
-
-
-WHOLE = {"zip": make_zip, "w": make_tar, "w:gz": make_tar, "w:bz2": make_tar, "w:xz": make_tar}
-
-
-@pytest.mark.parametrize("mode", WHOLE)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(places=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=4),
-       end=st.floats(0.5, 1))
-def test_damaged_archives_give_wanted_files_or_an_error_that_names_them(tmp_path_factory, mode, places, end):
-    folder = tmp_path_factory.mktemp("damaged")
-    archive = WHOLE[mode](folder / "archive", GOOD, *([] if mode == "zip" else [mode]))
-    content = bytearray(archive.read_bytes())
-    for place, value in places:
-        content[int(place * len(content))] = value
-    archive.write_bytes(content[: int(end * len(content))])
-    try:
-        assert set(unpack(archive, folder)) <= {"a.png.part", "b.png.part"}
-    except ArchiveError as error:
-        assert str(archive) in str(error)

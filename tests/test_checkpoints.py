@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
-import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -247,22 +248,6 @@ def test_truncated_files_are_refused(whole):
             read_weights(whole)
 
 
-def test_damage_never_raises_anything_else(whole):
-    """Flipped bytes may go unseen in the weights; what is seen is a CheckpointError."""
-    data, random_ = whole.read_bytes(), random.Random(0)
-    refused = 0
-    for _ in range(300):
-        damaged = bytearray(data)
-        for _ in range(random_.choice((1, 4))):
-            damaged[random_.randrange(len(data))] = random_.randrange(256)
-        whole.write_bytes(damaged)
-        try:
-            read_weights(whole)
-        except CheckpointError:
-            refused += 1
-    assert 0 < refused < 300
-
-
 def test_files_that_are_not_there(tmp_path):
     for path in (tmp_path, tmp_path / "no.pth", tmp_path / ("x" * 300 + ".pth"), tmp_path / "no.pth" / "no.pth"):
         with pytest.raises(CheckpointError, match="there is no checkpoint file"):
@@ -305,3 +290,16 @@ def test_export_refuses_what_float16_can_not_hold(value, tmp_path):
     with pytest.raises(CheckpointError, match="float16 can't hold the weights of means_hyper"):
         write_float16(model, tmp_path / "a.safetensors", {})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_files_of_either_byte_order_are_read_with_and_without_values(order, tmp_path):
+    values, content = torch.tensor([1.5, -2.0]), io.BytesIO()
+    torch.save({"a": values}, content)
+    with zipfile.ZipFile(content) as old, zipfile.ZipFile(tmp_path / "a.pth", "w") as new:
+        for name in old.namelist():
+            changed = {"data/0": values.numpy().astype(">f4").tobytes(), "byteorder": b"big"} if order == "big" else {}
+            new.writestr(name, changed.get(name.partition("/")[2], old.read(name)))
+    assert torch.equal(read_weights(tmp_path / "a.pth")["a"], values)
+    shapes = read_weights(tmp_path / "a.pth", shapes_only=True)
+    assert shapes["a"].is_meta and shapes["a"].shape == values.shape

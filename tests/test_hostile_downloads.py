@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import socketserver
 import threading
 import time
 
 import pytest
 from birds import FILES, UNPINNED, birds, data, png_bytes  # noqa: F401 (a fixture)
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from bench.datasets import DatasetUnavailable, connections, resolve_dataset
 from bench.datasets.catalogue import Source
@@ -108,28 +105,3 @@ def test_a_picture_without_a_hash_is_decoded_before_it_is_taken(data, server, bo
 
     server.answer = answer(body=FILES["bird1.png"])
     assert resolve_dataset("birds", catalogue=birds(UNPINNED[:1], urls=(server.url,))).complete
-
-
-HEADERS = st.sampled_from([b"Content-Length", b"Content-Range", b"Transfer-Encoding", b"Location", b"Content-Type"])
-VALUES = st.one_of(
-    st.integers(-10, len(PICTURE) + 10).map(b"%d".__mod__), st.binary(max_size=12),
-    st.sampled_from([b"chunked", b"gzip", b"bytes 0-", b"bytes 5-9/10", b"http://", b"//", b"?", LONG, SQUARED,
-                     b"%d" % len(PICTURE)]))
-STATUS = st.sampled_from([b"200 OK", b"206 Partial Content", b"204 No Content", b"301 Moved", b"416 Range",
-                          b"500 \x1b[31m", b"100 Continue", b"304 Not Modified", b"999 x"])
-
-
-@settings(max_examples=120, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(status=STATUS, headers=st.lists(st.tuples(HEADERS, VALUES), max_size=4), end=st.integers(0, len(PICTURE)))
-def test_whatever_a_server_sends_gives_the_file_or_an_error(server, tmp_path, status, headers, end):
-    server.answer = answer(*(b"%b: %b" % header for header in headers), status=status, body=PICTURE[:end])
-    target = tmp_path / "a.png"
-    digest = hashlib.sha256(PICTURE).hexdigest()
-    try:
-        Downloader().fetch([Source(server.url, digest)], target)
-    except DownloadFailed:
-        assert not target.exists()
-    else:
-        assert target.read_bytes() == PICTURE
-        target.unlink()

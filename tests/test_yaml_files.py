@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from random import Random
-
 import pytest
 
-from bench.claims.catalogue import load_claims
 from bench.common.errors import ConfigurationError
 from bench.common.yaml_files import read_yaml
-from bench.datasets import load_catalogue
 from bench.variants import load_variants
 
 START = "variants:\n  a:\n    model: hpcm_base\n    lambdas: [0.1]\n"
@@ -100,91 +95,3 @@ def test_a_mark_of_byte_order_is_passed_over_and_other_encodings_name_the_line(t
     path.write_text(START, encoding="utf-16")
     with pytest.raises(ConfigurationError, match=f"{path}:1: not UTF-8"):
         load_variants(path)
-
-
-NASTY = ("", "null", "true", "3", "-1", "1e9", ".5", "text", "''", "[]", "{}", "[[]]", "[1, x]", "{a: b}", "{1: 2}",
-         "[null]", "9" * 30, "'\\0'", '"\\0"', "../..", "&a x", "*a", "!!int 3", "? x", "- x", "%", "@", "`", "\t")
-WHOLE = {
-    load_variants: """\
-variants:
-  a: {model: m, lambdas: [1, 2.5]}
-  b:
-    model: m
-    lambdas: &l [1, 2]
-    phase: 1
-    after: a
-    metric: mse
-    seed: 0
-    options: {M: 3, stages: [[1, 2]]}
-    options_at: {1: {N: 2}}
-    miniature: true
-    checkpoints: {1: a.pth, 2: b.pth}
-""",
-    load_claims: """\
-claims:
-  a:
-    variant: v
-    versus: vtm
-    metric: bd_rate
-    change_percent: [-3, -2]
-    dataset: [kodak, tecnick]
-    published: x
-    kind: measured
-    source: s
-    contradicts: [b]
-  b: {variant: w, metric: quality, by: ms-ssim, value: [1, 2], at_bpp: 1, kind: predicted, source: s, contradicts: [a]}
-""",
-    load_catalogue: """\
-birds:
-  title: Birds
-  licence: CC0
-  citation: nobody
-  page: http://x.org/a
-  urls: ["http://x.org/{name}/{number}"]
-  folders: [a]
-  subfolders: [a/b]
-  archive: {members: "*", sources: [{url: "http://x.org", size: 3}]}
-  package: {name: p, folder: f}
-  images:
-    - {name: a.png, width: 3, height: 4}
-    - name: b.png
-      size: 3
-""",
-}
-
-
-def mutated(random: Random, text: str) -> str:
-    """Lose, double or move a line, or replace a value or a character."""
-    lines = text.splitlines()
-    index, other = random.randrange(len(lines)), random.randrange(len(lines))
-    kind = random.randrange(5)
-    if kind == 0:
-        del lines[index]
-    elif kind == 1:
-        lines.insert(other, lines[index])
-    elif kind == 2:
-        values = [match.span() for match in re.finditer(r"(?<=[:\[,] )[^\s,\]}]+|(?<=\[)[^\s,\]}]+", lines[index])]
-        start, end = random.choice(values or [(0, 0)])
-        lines[index] = lines[index][:start] + random.choice(NASTY) + lines[index][end:]
-    elif kind == 3:
-        start = random.randrange(len(lines[index]))
-        lines[index] = lines[index][:start] + random.choice("[]{}:,&*-?'\"#|>%@`\t\0 é") + lines[index][start + 1:]
-    else:
-        lines[index] = lines[index].partition(":")[0] + ": " + random.choice(NASTY)
-    return "\n".join(lines)
-
-
-@pytest.mark.parametrize("load", WHOLE)
-def test_mutated_files_are_read_or_refused_by_line(tmp_path, load):
-    random, path = Random(1), tmp_path / "mutated.yaml"
-    path.write_text(WHOLE[load], encoding="utf-8")
-    load(path)
-    refused = 0
-    for _ in range(400):
-        path.write_text(mutated(random, WHOLE[load]), encoding="utf-8")
-        try:
-            load(path)
-        except ConfigurationError as error:
-            refused += 1
-            assert re.match(rf"{re.escape(str(path))}:\d+: ", str(error))
-    assert refused > 200

@@ -1,11 +1,14 @@
-"""A tiny HPCM with random weights whose streams hold more than zeros, and pictures for it."""
+"""Tiny models with random weights whose streams hold more than zeros, and pictures for them."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from compressai.zoo import image as zoo_image
 from torch import nn
 
 from bench.models import create_model
@@ -57,3 +60,28 @@ def write_variants(folder: Path) -> Path:
     path = folder / "variants.yaml"
     path.write_text(VARIANTS)
     return path
+
+
+def lively(name: str, **options: object) -> nn.Module:
+    """Random weights with which latents are not all zero."""
+    torch.manual_seed(0)
+    model = create_model(name, **options).eval()
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if parameter_name.startswith(("g_a", "h_a")) and parameter_name.endswith("weight"):
+                parameter.mul_(2)
+    model.update(force=True)
+    return model
+
+
+def lively_lalic() -> nn.Module:
+    """A small LALIC."""
+    return lively("lalic", N=4, dims=[8, 8, 8, 16, 8, 8], depths=[1, 1, 1, 1], groups=[2, 2, 4, 8], rate=2)
+
+
+def lively_zoo_model(name: str) -> nn.Module:
+    """One of CompressAI's models with few channels."""
+    with ExitStack() as patched:
+        for architecture, cfg in zoo_image.cfgs.items():
+            patched.enter_context(patch.dict(zoo_image.cfgs, {architecture: {1: (8, 12)[: len(cfg[1])]}}))
+        return lively(name)
