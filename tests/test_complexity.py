@@ -1,5 +1,8 @@
 """Counted operations against the specification's own count, layers worked out by hand, and a second counter."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
 from tiny_models import TINY, picture, tiny_model
@@ -15,6 +18,8 @@ from bench.runners.profile.complexity import (
     skipped_macs,
 )
 from tests.variant_table import kmac_per_pixel
+
+CASE = Path(__file__).parents[2] / "shared" / "cases" / "24-mha-macs"
 
 
 def test_layers_worked_out_by_hand():
@@ -172,3 +177,76 @@ def test_published_but_unused_parameters_of_a_memory_are_found():
 
     unread = {name for name, _ in model.named_parameters()} - read_parameters(model, everything)
     assert unread and all("value_proj" in name or "cross_proj" in name for name in unread)
+
+
+class AttentionCodec(nn.Module):
+    """Patches of 8x8 through two transformer layers, as a small codec has them on either side."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, width, 8, 8)
+        self.layers = nn.Sequential(*(nn.TransformerEncoderLayer(width, 4, 2 * width, dropout=0.0, batch_first=True)
+                                      for _ in range(2)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(self.embed(x).flatten(2).transpose(1, 2))
+
+
+ATTENTION_CODEC_MACS = 8 * 8 * 64 * 3 * 64 + 2 * (4 * 64**3 + 2 * 64**3 + 2 * 64 * 64 * 128)
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "layer by layer"])
+def test_fused_attention_is_counted(fused):
+    """In eval mode torch runs an encoder layer as one operator; as single layers they are the same products."""
+    assert ATTENTION_CODEC_MACS == 6_029_312
+    model = AttentionCodec().eval()
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(fused)
+    try:
+        count = count_macs(lambda: model(torch.rand(1, 3, 64, 64)))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+    assert count.macs == ATTENTION_CODEC_MACS and round(count.macs / 64**2 / 1000, 2) == 1.47
+    assert bool(count.uncounted) != fused  # normalisations and softmax are inside the operator, and no MAC
+
+
+def test_the_attention_codec_of_the_case_is_counted():
+    if not CASE.is_dir():
+        pytest.skip("the cases are not here")
+    space = runpy.run_path(str(CASE / "attn_codec.py"))
+    torch.manual_seed(0)
+    model = space["AttnCodec"]().eval()
+    model.update()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        stream = model.compress(x)
+    assert count_macs(lambda: model.compress(x)).macs == ATTENTION_CODEC_MACS
+    assert count_macs(lambda: model.decompress(**stream)).macs == ATTENTION_CODEC_MACS
+
+
+@torch.no_grad()
+def test_tokens_of_several_lengths_are_counted_one_by_one():
+    """A mask of padding makes torch nest them: 3 and 5 tokens in place of twice 5."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True).eval()
+    encoder = nn.TransformerEncoder(layer, 1).eval()
+    padding = torch.tensor([[False] * 3 + [True] * 2, [False] * 5])
+    count = count_macs(lambda: encoder(torch.rand(2, 5, 8), src_key_padding_mask=padding))
+    assert count.macs == sum(4 * n * 8 * 8 + 2 * n * n * 8 + 2 * n * 8 * 16 for n in (3, 5))
+
+
+@pytest.mark.parametrize(("work", "macs"), [
+    (lambda: nn.MultiheadAttention(64, 4, batch_first=True).eval()(*[torch.rand(2, 10, 64)] * 3),
+     2 * (4 * 10 * 64 * 64 + 2 * 10 * 10 * 64)),
+    (lambda: nn.MultiheadAttention(64, 4, batch_first=True).train()(torch.rand(2, 10, 64), *[torch.rand(2, 7, 64)] * 2),
+     2 * (2 * 10 * 64 * 64 + 2 * 7 * 64 * 64 + 2 * 10 * 7 * 64)),
+    (lambda: nn.Bilinear(5, 6, 3)(torch.rand(5, 5), torch.rand(5, 6)), 450),
+    (lambda: nn.LSTM(8, 16).eval()(torch.rand(5, 2, 8)), 5 * 2 * 4 * 16 * (8 + 16)),
+    (lambda: nn.GRU(8, 16).eval()(torch.rand(5, 2, 8)), 5 * 2 * 3 * 16 * (8 + 16)),
+    (lambda: torch.mv(torch.rand(4, 6), torch.rand(6)), 24),
+    (lambda: torch.addmv(torch.rand(4), torch.rand(4, 6), torch.rand(6)), 24),
+    (lambda: torch.dot(torch.rand(6), torch.rand(6)), 6),
+    (lambda: torch.ops.aten._addmm_activation(torch.rand(3), torch.rand(4, 6), torch.rand(6, 3)), 72),
+], ids=["self-attention", "cross-attention", "bilinear", "lstm", "gru", "mv", "addmv", "dot", "linear with gelu"])
+def test_other_operators_worked_out_by_hand(work, macs):
+    count = count_macs(work)
+    assert count.macs == macs and set(count.uncounted) <= {"aten._softmax", "aten.mean"}

@@ -136,6 +136,14 @@ class TestFigures:
         assert choose_cost(row_of(answer, "rwkv_phase1"), "cpu: old").decode_s == pytest.approx(0.2 * 1.5, rel=0.05)
         assert row_of(answer, "hpcm_base").costs[0].decode_ratio == 1 and costs[0].parameters == 68_505_299
 
+    @pytest.mark.parametrize(("uncounted", "told"), [("aten.avg_pool2d", "500"), ("theirs.scan", "≥ 500")])
+    def test_operations_that_were_not_all_counted_are_marked(self, tmp_path, uncounted, told):
+        folder = latency_samples.store(tmp_path, latency_samples.both("hpcm_base", uncounted=(uncounted,)))
+        found = make_answer(StoredResults(folder))
+        (line,) = [line for line in to_markdown(variant_table(found)).splitlines() if line.startswith("| HPCM-Base ")]
+        assert told in [cell.strip() for cell in line.split("|")]
+        assert f" {told} " in f"{format_answer(found, [], ['hpcm_base'])} "
+
     def test_variant_that_is_only_trained_otherwise_has_the_costs_of_its_model(self, answer):
         balanced, base = row_of(answer, "balanced_phase1"), row_of(answer, "hpcm_base")
         assert balanced.costs == base.costs and balanced.costs[0].model == "hpcm_base"

@@ -13,7 +13,7 @@ from msgspec.structs import replace as replace_row
 
 from bench.claims.catalogue import COST_UNITS, Claim, load_claims
 from bench.claims.judgement import judge_all
-from bench.metrics.statistics.verdicts import NOT_MEASURED, REFUTED
+from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, SUPPORTED
 from bench.reports.claims.report import assemble_claims
 from bench.reports.claims.tables import value_table
 from bench.reports.claims.text import claimed_text, find_names
@@ -98,6 +98,15 @@ class TestClaims:
         assert numbers_in(self.line(result, "rwkv_1_parameters")["measured"]) == [0.0]
         rows = [*both("hpcm_base", peak_alloc_bytes=1000), *both("rwkv_phase1", peak_alloc_bytes=840)]
         assert self.line(judge(rows), "rwkv_1_memory", rows)["measured"] == "−16.0 %"
+
+    @pytest.mark.parametrize(("uncounted", "verdict"), [
+        ("aten.native_group_norm", SUPPORTED), ("theirs.scan", INVALID)])
+    def test_operations_that_were_not_all_counted_decide_nothing(self, tmp_path, uncounted, verdict):
+        rows = [*both("hpcm_base"), *both("rwkv_phase1", uncounted=(uncounted,))]
+        claim = Claim(name="a", variant="rwkv_phase1", versus="hpcm_base", metric="macs", kind="predicted", source="x",
+                      change_percent=(0.0, 0.0))
+        judged, = judge_all([claim], StoredResults(store(tmp_path, rows))).judgements
+        assert judged.verdict == verdict and (uncounted in judged.reason) == (verdict == INVALID)
 
     def test_a_stage(self, result):
         line = self.line(result, "rwkv_1_s3_time")

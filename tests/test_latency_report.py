@@ -148,6 +148,15 @@ class TestCosts:
         assert (line["encode_kmac_per_pixel"], line["encode_kmac_vs_base_percent"]) == pytest.approx((600, 20))
         assert line["uncounted"] == "aten.softmax"
 
+    def test_an_operator_that_may_do_more_marks_the_figure(self):
+        unknown = ("aten.native_layer_norm", "theirs.scan")
+        rows = both("hpcm_base") + both("hpcm_large", uncounted=unknown)
+        table = table_of(report_of(rows), "complexity")
+        base, large = line_of(table, variant="HPCM-Base"), line_of(table, variant="HPCM-Large")
+        assert base["encode_kmac_per_pixel"] == base["decode_kmac_per_pixel"] == 500
+        assert large["encode_kmac_per_pixel"] == large["decode_kmac_per_pixel"] == "≥ 500.00"
+        assert large.get("decode_kmac_vs_base_percent") is None and large["uncounted"] == ", ".join(unknown)
+
     def test_operations_of_a_batch_are_of_a_pixel(self):
         rows = both("hpcm_base", batch=4)
         assert table_of(report_of(rows), "complexity").column("decode_kmac_per_pixel") == [500]

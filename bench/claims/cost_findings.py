@@ -17,6 +17,7 @@ from bench.results.latency_figures import (
     find_largest,
     forward_kmac_per_pixel,
     kmac_per_pixel,
+    list_uncounted,
     peak_bytes,
     round_seconds,
 )
@@ -69,6 +70,11 @@ def find_cost(claim: Claim, selection: LatencySelection, device: str, miniature:
     if case.any.miniature != miniature:
         kind = "a miniature" if case.any.miniature else "full width"
         return replace(blank, fault=f"rows called {names[0]} are of {kind}")
+
+    uncounted = sorted({name for one in cases for row in one.measured_rows for name in list_uncounted(row)})
+    if claim.metric == "macs" and uncounted:
+        return replace(blank, fault=f"operators without a count may do more than all that were counted: "
+                                    f"{', '.join(uncounted)}")
 
     if claim.versus is None:
         finding = _find_absolute(claim, case)

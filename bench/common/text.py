@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 EXACT_SUFFIX = "_exact"  # of the name of a codec's exact configuration
 LEAST_LIKENESS, LIKE_THE_BEST = 0.6, 0.05  # of names, as difflib has it; how far behind the best one
+AT_LEAST = "≥"  # before a figure that is but a lower bound
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _DECIMAL = re.compile(r"\d*\.?\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CONTROLS = ("Cc", "Cf", "Cs")  # controls, formats such as writing from right to left, halves of characters
@@ -20,6 +21,21 @@ def format_number(value: float, spec: str) -> str:
     if text[0] in "+-" and float(text) == 0:
         text = text[1:]
     return text.replace("-", "−")
+
+
+def mark_lower_bound(value: float | None, is_lower_bound: bool, digits: int) -> float | str | None:
+    """Return a figure, or where it is but a lower bound a text that says so: "≥ 0.19".
+
+    Args:
+        value: None where it is not known.
+        digits: decimals of the text.
+
+    >>> mark_lower_bound(192, True, digits=0), mark_lower_bound(192, False, digits=0)
+    ('≥ 192', 192)
+    """
+    if value is None or not is_lower_bound:
+        return value
+    return f"{AT_LEAST} {format_number(value, f'.{digits}f')}"
 
 
 def strip_controls(text: str) -> str:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS, Case
+
+# Operators without a count that multiply each value a few times at most: normalisations, softmax, pooling, sums and
+# sorting, interpolation. Any other may do more than all that was counted.
+MINOR_OPERATORS = re.compile(
+    r"aten\.(\w*(norm|softmax|pool|upsample|pad|dropout|sampler)\w*|(cum)?(sum|prod|max|min)|a(rg)?m(ax|in)|"
+    r"mean|(var|std)(_mean)?|median|logsumexp|sort|topk|kthvalue|(index|scatter)_(add|reduce)|col2im|histc|bincount|"
+    r"searchsorted|bucketize|unique\w*|_unique2|\w*embedding_bag\w*)")
+
+
+def list_uncounted(row: LatencyRow | None) -> list[str]:
+    """Return the operators without a count that may multiply much, so that ``macs`` is only a lower bound.
+
+    Args:
+        row: of one direction; None where it was not measured.
+    """
+    return [] if row is None else sorted(name for name in row.uncounted if not MINOR_OPERATORS.fullmatch(name))
 
 
 def kmac_per_pixel(row: LatencyRow | None) -> float | None:

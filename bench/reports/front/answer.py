@@ -65,6 +65,7 @@ class Cost(Entry, frozen=True, kw_only=True):
         decode_ratio: decode time against the baseline that took turns with it, for a miniature that of the miniatures.
         decode_differs: the ratio is beyond its interval and the noise floor.
         peak_bytes: what tensors take at most, of the direction that takes more.
+        kmac_is_lower_bound: an operator that could not be counted may do more than all that were.
     """
 
     device: Name
@@ -80,6 +81,7 @@ class Cost(Entry, frozen=True, kw_only=True):
     parameters: Count | None = None
     encode_kmac_per_pixel: Number | None = None
     decode_kmac_per_pixel: Number | None = None
+    kmac_is_lower_bound: bool = False
 
 
 class Elsewhere(Entry, frozen=True, kw_only=True):

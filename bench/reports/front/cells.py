@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.common.text import format_number
+from bench.common.text import format_number, mark_lower_bound
 from bench.reports.front.answer import AnswerDataset, AnswerRow, BDRate, Cost, Rate, choose_cost
 from bench.results.machines import Machine
 
@@ -53,6 +53,13 @@ def decode_ratio_text(cost: Cost | None) -> str | None:
         return None
     text = format_number(cost.decode_ratio, ".2f")
     return f"{SAME} {text}" if cost.decode_interval is not None and not cost.decode_differs else text
+
+
+def decode_kmac_cell(cost: Cost | None) -> float | str | None:
+    """Return the decoder's operations; "≥ 192" where one could not be counted."""
+    if cost is None:
+        return None
+    return mark_lower_bound(cost.decode_kmac_per_pixel, cost.kmac_is_lower_bound, digits=0)
 
 
 def claims_text(row: AnswerRow) -> str | None:

@@ -9,7 +9,7 @@ from bench.metrics.statistics.timing import summarise_times
 from bench.reports.front.answer import Cost
 from bench.reports.latency.device import MeasuredDevice
 from bench.results.labels import BASE_MINIATURE
-from bench.results.latency_figures import kmac_per_pixel, peak_bytes
+from bench.results.latency_figures import kmac_per_pixel, list_uncounted, peak_bytes
 from bench.results.latency_rows import DECODE, ENCODE, LatencyRow
 from bench.results.latency_selection import BASE, Case, compare_rows
 from bench.results.machines import name_machine
@@ -56,7 +56,8 @@ def _make_cost(device: MeasuredDevice, case: Case) -> Cost:
         decode_ratio=_round(value), decode_differs=ratio is not None and ratio.differs,
         decode_interval=_find_interval(ratio),
         peak_bytes=peak_bytes(case), parameters=case.any.parameters,
-        encode_kmac_per_pixel=_round(kmac_per_pixel(encode)), decode_kmac_per_pixel=_round(kmac_per_pixel(decode)))
+        encode_kmac_per_pixel=_round(kmac_per_pixel(encode)), decode_kmac_per_pixel=_round(kmac_per_pixel(decode)),
+        kmac_is_lower_bound=bool(list_uncounted(encode) or list_uncounted(decode)))
 
 
 def _find_interval(ratio: Ratio | None) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from bench.reports.front.cells import (
     PUBLISHED_NOTE,
     bd_rate_text,
     claims_text,
+    decode_kmac_cell,
     decode_ratio_text,
     describe_places,
     elsewhere_text,
@@ -130,7 +131,7 @@ COST_COLUMNS: tuple[Column[AnswerRow], ...] = (
     _cost_column("decode_vs_base", "of base", "", 2, decode_ratio_text),
     _cost_column("peak_mb", "Memory", "MB", 0, _scale("peak_bytes", 1e6)),
     _cost_column("parameters_m", "Params", "M", 1, _scale("parameters", 1e6)),
-    _cost_column("decode_kmac_per_pixel", "Decoder", "kMAC/px", 0, attrgetter("decode_kmac_per_pixel")),
+    _cost_column("decode_kmac_per_pixel", "Decoder", "kMAC/px", 0, decode_kmac_cell),
 )
 
 

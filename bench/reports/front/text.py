@@ -15,6 +15,7 @@ from bench.reports.front.cells import (
     PUBLISHED_NOTE,
     bd_rate_text,
     claims_text,
+    decode_kmac_cell,
     decode_ratio_text,
     describe_places,
     list_costs_of_others,
@@ -112,12 +113,16 @@ def _list_columns(miniature: bool, datasets: Sequence[AnswerDataset], machine: M
             return None if value is None else format_number(value / scale, f".{digits}f")
         return find
 
+    def take_kmac(row: AnswerRow) -> str | None:
+        cell = decode_kmac_cell(choose_cost(row, machine))
+        return cell if cell is None or isinstance(cell, str) else format_number(cell, ".0f")
+
     single = len(datasets) == 1
     rates = [column for dataset in datasets for column in _list_rate_columns(dataset, miniature, single)]
     return [TextColumn("", _name_row), *rates,
             TextColumn("decode\ntime", lambda row: decode_ratio_text(choose_cost(row, machine))),
             TextColumn("MB", take("peak_bytes", 0, 1e6), optional=1),
-            TextColumn("kMAC/\npixel", take("decode_kmac_per_pixel", 0), optional=2),
+            TextColumn("kMAC/\npixel", take_kmac, optional=2),
             TextColumn("claims\n+/−/?", lambda row: (claims_text(row) or "").replace(" ", "") or None)]
 
 

@@ -7,11 +7,18 @@ from operator import attrgetter
 
 import numpy as np
 
+from bench.common.text import AT_LEAST, mark_lower_bound
 from bench.reports.latency.device import MeasuredDevice, rows_of_cases
 from bench.reports.latency.tables import REMARK, identity_columns
 from bench.reports.latency.text import MB, condition_headings, conditions_text, to_mb
-from bench.reports.page.table import Column, Table, group_records
-from bench.results.latency_figures import find_largest, forward_kmac_per_pixel, kmac_per_pixel, peak_bytes
+from bench.reports.page.table import Cell, Column, Table, group_records
+from bench.results.latency_figures import (
+    find_largest,
+    forward_kmac_per_pixel,
+    kmac_per_pixel,
+    list_uncounted,
+    peak_bytes,
+)
 from bench.results.latency_rows import LatencyRow
 from bench.results.latency_selection import DIRECTIONS, Case, conditions_of
 from bench.results.rows import OK
@@ -107,7 +114,8 @@ def complexity_table(device: MeasuredDevice) -> Table:
                of=lambda case: _change_percent(device, case, attrgetter("any.parameters"))),
         Column("unused_parameters", "unused", digits=0, of=attrgetter("any.unused_parameters")),
         *(column for direction in DIRECTIONS for column in _operation_columns(device, direction)),
-        Column("forward_kmac_per_pixel", "forward", "kMAC/pixel", digits=2, of=forward_kmac_per_pixel),
+        Column("forward_kmac_per_pixel", "forward", "kMAC/pixel", digits=2, of=lambda case: mark_lower_bound(
+            forward_kmac_per_pixel(case), any(map(list_uncounted, case.measured_rows)), digits=2)),
         Column("shape", "counted at", of=lambda case: conditions_text(case.conditions, device.selection.conditions)),
         Column("uncounted", "Operators without a count", wide=True,
                of=lambda case: ", ".join(sorted({name for row in case.rows for name in row.uncounted})) or None),
@@ -117,15 +125,21 @@ def complexity_table(device: MeasuredDevice) -> Table:
              "is more than a forward pass. Forward: as the published code computes it, with an attention whose result "
              "nothing reads; not known where transforms have other names than HPCM's.",
              "Unused parameters are those that neither direction reads. Operators without a count do more than one "
-             "operation a value, and are not in the figures.")
+             "operation a value, and are not in the figures: most a few (normalisations, pooling); where one may do "
+             f"more, {AT_LEAST} stands before the figure.")
     cases = device.headline_cases
     return device.make_table("complexity", "Complexity", columns, cases, rows_of_cases(cases), notes)
 
 
 def _operation_columns(device: MeasuredDevice, direction: str) -> list[Column[Case]]:
-    def count(case: Case) -> float | None:
-        return kmac_per_pixel(case.measured(direction))
+    def mark(case: Case) -> Cell:
+        row = case.measured(direction)
+        return mark_lower_bound(kmac_per_pixel(row), bool(list_uncounted(row)), digits=2)
 
-    return [Column(f"{direction}_kmac_per_pixel", direction, "kMAC/pixel", digits=2, of=count),
+    def count(case: Case) -> float | None:
+        row = case.measured(direction)
+        return None if list_uncounted(row) else kmac_per_pixel(row)
+
+    return [Column(f"{direction}_kmac_per_pixel", direction, "kMAC/pixel", digits=2, of=mark),
             Column(f"{direction}_kmac_vs_base_percent", f"vs {device.base_label}", "%", digits=1, signed=True,
                    of=lambda case: _change_percent(device, case, count))]

@@ -12,36 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, flop_registry, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 import bench.operators.flops  # noqa: F401  (registers formulas of operators)
 from bench.models.layers import WindowCrossAttention
-from bench.models.pointwise import CONVOLVE
-
-aten = torch.ops.aten
-
-
-def _attention_flops(query: tuple, key: tuple, value: tuple, *args: Any, **kwargs: Any) -> int:
-    return sdpa_flop_count(query, key, value)
-
-
-def _convolution_flops(x: tuple, weight: tuple, *args: Any, out_shape: tuple, **kwargs: Any) -> int:
-    return conv_flop_count(list(x), list(weight), list(out_shape))
-
-
-# torch counts these operators' variants for GPUs and for training, not those that CPUs run.
-UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
-    aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-    **({} if CONVOLVE is None else {CONVOLVE: _convolution_flops}),
-}
+from bench.runners.profile.formulas import FORMULAS
 
 # Operators that copy, choose or create values, or do one operation a value without torch's tag for that.
 _PLAIN = {
-    "_local_scalar_dense", "_pin_memory", "_to_copy", "_unsafe_index", "_unsafe_view", "arange", "cat", "clone",
-    "constant_pad_nd", "copy", "empty", "empty_like", "empty_strided", "fill", "full", "full_like", "gather",
-    "index", "index_copy", "index_put", "index_select", "isfinite", "leaky_relu", "lift_fresh", "masked_fill",
-    "new_empty", "new_full", "new_ones", "new_zeros", "ones", "ones_like", "pixel_shuffle", "pixel_unshuffle",
-    "repeat", "resize", "roll", "scalar_tensor", "scatter", "set", "stack", "zero", "zeros", "zeros_like",
+    "_local_scalar_dense", "_pin_memory", "_to_copy", "_unsafe_index", "_unsafe_view", "arange", "bernoulli", "cat",
+    "clone", "constant_pad_nd", "copy", "embedding", "empty", "empty_like", "empty_strided", "fill", "flip", "full",
+    "full_like", "gather", "im2col", "index", "index_copy", "index_put", "index_select", "isfinite", "leaky_relu",
+    "lift_fresh", "masked_fill", "new_empty", "new_full", "new_ones", "new_zeros", "normal", "ones", "ones_like",
+    "pixel_shuffle", "pixel_unshuffle", "rand", "rand_like", "randint", "randn", "randn_like", "repeat", "resize",
+    "roll", "scalar_tensor", "scatter", "set", "stack", "uniform", "unsafe_split", "unsafe_split_with_sizes", "zero",
+    "zeros", "zeros_like",
 }
 
 
@@ -71,7 +56,7 @@ def count_macs(function: Callable[[], object], model: nn.Module | None = None) -
     Args:
         model: count its direct children apart, lists of modules as one.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED_BY_TORCH)
+    counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
     seen = _Uncounted()
     flops: Counter[str] = Counter()  # by how much the total grows in each child
     with ExitStack() as stack:
@@ -144,7 +129,7 @@ class _Uncounted(TorchDispatchMode):
 
 def _computes(func: torch._ops.OpOverload, results: Iterable[Any]) -> bool:
     packet = func.overloadpacket
-    if packet in flop_registry or packet in UNCOUNTED_BY_TORCH:
+    if packet in flop_registry or packet in FORMULAS:
         return False
     if func.is_view or torch.Tag.pointwise in func.tags or func._opname.rstrip("_") in _PLAIN:
         return False
