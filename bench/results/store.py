@@ -6,7 +6,7 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Store:
     """Rows under one results directory.
 
-    Every row is one line, written by one ``write`` on a file opened for appending, under an exclusive
+    Every row is one line, written whole on a file opened for appending, under an exclusive
     lock, and synced. So a reader or a second writer never sees half a row, and a killed writer leaves at
     most one torn last line, which reading passes over and the next append removes.
     """
@@ -53,7 +53,20 @@ class Store:
             DiskFull: there is no space; the file is as it was before.
             BenchError: the file can't be written for another reason.
         """
-        append_row(self.path(row.dataset, row.name), row)
+        self.append_all([row])
+
+    def append_all(self, rows: Iterable[Row]) -> None:
+        """Store rows durably, those of one codec at once: the wait for the disk is most of the time.
+
+        Raises:
+            DiskFull: there is no space; what is stored is whole.
+            BenchError: a file can't be written for another reason.
+        """
+        files: dict[Path, list[Row]] = {}
+        for row in rows:
+            files.setdefault(self.path(row.dataset, row.name), []).append(row)
+        for path, own in files.items():
+            append_rows(path, own)
 
     def read(self, dataset: str, name: str | None = None, *, machine: Machine | None = None) -> list[Row]:
         """Return the rows of ``dataset`` (of one codec ``name``) that count, see :func:`choose_counting`.
@@ -109,23 +122,28 @@ class Store:
 
 
 def append_row(path: Path, row: StoredRow) -> None:
-    """Store one row of any kind durably at the end of ``path``.
+    """Store one row of any kind durably at the end of ``path``; see :func:`append_rows`."""
+    append_rows(path, [row])
+
+
+def append_rows(path: Path, rows: Sequence[StoredRow]) -> None:
+    """Store rows of any kind durably at the end of ``path``, all by one write.
 
     Args:
         path: a file of rows of this kind, which need not exist.
-        row: any stored row.
+        rows: any stored rows.
 
     Raises:
         DiskFull: there is no space; the file is as it was before.
         BenchError: the file can't be written for another reason.
     """
-    line = row.to_json().encode() + b"\n"
+    lines = b"".join(row.to_json().encode() + b"\n" for row in rows)
     with writing(path):
         created = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         with _open_locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
             _repair_tail(handle, path)
-            _write_whole(handle, line)
+            _write_whole(handle, lines)
         if created:
             _sync_directory(path.parent)
 
@@ -156,13 +174,13 @@ def _is_at(path: Path, handle: int) -> bool:
     return os.path.samestat(there, os.fstat(handle))
 
 
-def _write_whole(handle: int, line: bytes) -> None:
-    """Append ``line`` and sync; where that fails cut the file back, so that no half row stays."""
+def _write_whole(handle: int, lines: bytes) -> None:
+    """Append ``lines`` and sync; where that fails cut the file back, so that no half row stays."""
     before = os.fstat(handle).st_size
     try:
-        written = os.write(handle, line)
-        while written < len(line):  # a nearly full disk takes a part first and refuses the rest
-            written += os.write(handle, line[written:])
+        written = os.write(handle, lines)
+        while written < len(lines):  # a nearly full disk takes a part first and refuses the rest
+            written += os.write(handle, lines[written:])
         os.fsync(handle)
     except OSError:
         os.ftruncate(handle, before)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import msgspec
+
+from bench.common.errors import BenchError
+from bench.common.files import reading, write_whole, writing
 from bench.common.hashing import digest_json
 from bench.runners.evaluate.expected import ExpectedUnit
 from bench.runners.evaluate.unit import Unit
+from bench.runners.nodes.files import NeededFile
+from bench.runners.nodes.unit_json import decode_unit, encode_unit
+from bench.runners.nodes.worker import Expectation
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,9 @@ class Batch:
         shard: file that the job appends its rows to; no other writes there.
         engine: "slurm", "ray": rows say it.
         attempt: the how-manieth time the batch is tried, from 1 on.
-        expected: what the worker must find on its machine, or it measures nothing.
+        expected: of the worker, or it measures nothing; None where any will do.
+        series: digest of each unit's series, which the worker must come to too.
+        files: that the units name.
     """
 
     name: str
@@ -30,12 +39,55 @@ class Batch:
     shard: str
     engine: str
     attempt: int = 1
-    expected: Mapping[str, Any] = field(default_factory=dict)
+    expected: Expectation | None = None
+    series: tuple[str, ...] = ()
+    files: tuple[NeededFile, ...] = ()
 
     @property
     def images(self) -> int:
         """How many rows the batch gives."""
         return sum(len(unit.images) for unit in self.units)
+
+
+class _BatchFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A batch as JSON; its units have a format of their own."""
+
+    name: str
+    units: tuple[msgspec.Raw, ...]
+    shard: str
+    engine: str
+    attempt: int
+    expected: Expectation | None
+    series: tuple[str, ...]
+    files: tuple[NeededFile, ...]
+
+
+def write_batch(batch: Batch, path: Path) -> Path:
+    """Write a batch for the job that runs it; returns ``path``.
+
+    Raises:
+        BenchError: it can't be written, or holds what JSON can't.
+    """
+    values = {name: getattr(batch, name) for name in _BatchFile.__struct_fields__}
+    values["units"] = tuple(msgspec.Raw(encode_unit(unit)) for unit in batch.units)
+    with writing(path):
+        return write_whole(path, msgspec.json.encode(_BatchFile(**values)))
+
+
+def read_batch(path: Path) -> Batch:
+    """Return the batch that :func:`write_batch` wrote.
+
+    Raises:
+        BenchError: it can't be read, or is none.
+    """
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        read = msgspec.json.decode(content, type=_BatchFile)
+    except msgspec.DecodeError as error:
+        raise BenchError(f"{path}: no batch: {error}", "is it of another version of the suite?") from None
+    values = {name: getattr(read, name) for name in read.__struct_fields__}
+    return Batch(**{**values, "units": tuple(decode_unit(bytes(unit)) for unit in read.units)})
 
 
 @dataclass(frozen=True)
