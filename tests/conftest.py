@@ -38,7 +38,7 @@ def measured_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What `evaluate` encodes is encoded in this process, and decoded in one that other tests use too."""
     from second_process import kept_decoder, run_units_here
 
-    for module in ("evaluate.run", "reproduce"):
+    for module in ("engines.local", "reproduce"):
         monkeypatch.setattr(f"bench.runners.{module}.run_units", run_units_here)
     with kept_decoder():
         yield

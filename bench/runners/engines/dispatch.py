@@ -169,7 +169,7 @@ class _Dispatch:
 
     def _read_shards(self) -> list[Measured]:
         """Return the rows that came, over all jobs."""
-        measured = []
+        measured: list[Measured] = []
         for running in self._running.values():
             for line in running.reader.read_new():
                 if isinstance(line, Begun):
@@ -203,9 +203,7 @@ class _Dispatch:
             if running.last is None and not is_late:
                 continue
             del self._running[job]
-            if isinstance(running.last, Refused):
-                self._refuse(running, running.last)
-            elif running.left:
+            if running.left:
                 failed += self._retry(running)
             self._folder.remove_batch(running.batch.name)
         return failed
@@ -220,21 +218,19 @@ class _Dispatch:
         for job, how in self._cluster.list_ended(silent).items():
             self._running[job].ended_at, self._running[job].how = now, how
 
-    def _refuse(self, running: _Running, refused: Refused) -> None:
-        """Leave a batch alone that would not be measured as it was planned."""
-        self._refusals.append(refused.reason)
-        self._units.tell(f"batch {running.batch.name} was refused: {refused.reason}")
-
     def _retry(self, running: _Running) -> list[Measured]:
-        """Have a lost batch done elsewhere; after the last attempt its pictures fail."""
+        """Have a lost or refused batch done elsewhere; after the last attempt its pictures fail."""
         reason = getattr(running.last, "reason", "") or running.how
         batch, where = running.batch, running.name_node()
         left = tuple(keep_images(unit, [image for *name, image in running.left if tuple(name) == _name(unit)])
                      for unit in batch.units)
         left = tuple(unit for unit in left if unit.images)
-        lost = f"{where} lost batch {batch.name} ({reason})"
+        lost = f"{where} {'refused' if isinstance(running.last, Refused) else 'lost'} batch {batch.name} ({reason})"
         if batch.attempt > self._setup.retries:
             self._units.tell(f"{lost}, the last of {batch.attempt} attempts")
+            if isinstance(running.last, Refused):  # nothing is wrong with its pictures
+                self._refusals.append(reason)
+                return []
             return [measured for unit in left for measured in self._fail(unit, running, reason)]
 
         self._units.tell(f"{lost}; its {sum(len(unit.images) for unit in left)} pictures are tried again elsewhere")

@@ -97,7 +97,9 @@ def choose_setup(name: str, given: Mapping[str, Any]) -> Setup:
     if name not in setups and name not in _BATCH_S:
         raise ConfigurationError(f"there is no engine or set-up '{name}'", suggest_name(name, [*_BATCH_S, *setups]))
 
-    values = msgspec.to_builtins(setups[name]) if name in setups else {"name": name, "engine": name}
+    values: dict[str, Any] = {"name": name, "engine": name}
+    if name in setups:
+        values = msgspec.to_builtins(setups[name])
     changed = {key: value for key, value in given.items() if value is not None}
     if "options" in changed:
         changed["options"] = {**values.get("options", {}), **changed["options"]}

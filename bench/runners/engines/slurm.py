@@ -16,7 +16,7 @@ import bench
 from bench.common.errors import BenchError
 from bench.runners.engines.job import run_batch
 from bench.runners.engines.run_folder import RunFolder
-from bench.runners.engines.slurm_queue import RUNS_ON, cancel_jobs, list_states
+from bench.runners.engines.slurm_queue import RUNS_ON, cancel_in_background, cancel_jobs, list_states
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class SlurmCluster:
     def cancel(self, jobs: Collection[str]) -> None:
         """See :class:`bench.runners.engines.engine.Cluster`."""
         if not self._here:
-            cancel_jobs(self._folder.run.name, jobs)
+            cancel_in_background(self._folder.run.name, jobs)
             return
         for job in jobs:
             self._jobs[job].cancel()

@@ -101,6 +101,11 @@ class RunForecast:
         self._forecast, self._expected = forecast, expected
         self._begun: set[tuple[str, str]] = set()
         self._images_left = {unit: len(one.images) for unit, one in expected.items()}
+        self._is_shared = False
+
+    def share_among(self, workers: int) -> None:
+        """Units are cut, so that so many workers have something to do until the end."""
+        self._forecast.workers, self._is_shared = workers, True
 
     def finish_image(self, row: Row, seconds: Mapping[str, float]) -> None:
         """An image is done, and took so long; one that failed teaches nothing."""
@@ -120,7 +125,8 @@ class RunForecast:
         """Images are done; a unit is not shared among workers, so that the last ones keep few of them busy."""
         self._images_left[unit] -= images
         busy = sum(1 for left in self._images_left.values() if left > 0)
-        self._forecast.workers = max(1, min(self._forecast.workers, busy))
+        if not self._is_shared:
+            self._forecast.workers = max(1, min(self._forecast.workers, busy))
 
 
 class UnitTimes:

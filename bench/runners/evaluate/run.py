@@ -9,34 +9,40 @@ from bench.common.text import format_duration
 from bench.datasets.own_folders import hide_own_results
 from bench.results.rows import Row
 from bench.results.store import Store
-from bench.runners.evaluate.engine import Units, run_units
-from bench.runners.evaluate.expected import RunForecast
+from bench.runners.engines.engine import Engine, TimedUnits
+from bench.runners.engines.local import LocalEngine
+from bench.runners.evaluate.expected import ExpectedUnit, RunForecast
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, leave_out_done
 from bench.runners.evaluate.stopwatch import PARTS, describe_seconds
 from bench.runners.evaluate.unit import Unit
 from bench.runners.progress import Progress
 
 
-def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, *, remeasure: bool = False,
-             keep_failures: bool = False) -> None:
+def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, engine: Engine | None = None, *,
+             remeasure: bool = False, keep_failures: bool = False) -> None:
     """Measure the plan's pending images, and say at the end what the time was spent on.
 
     A unit that another run is measuring is left to it and looked at again later; what it has measured is
     not measured twice.
 
+    Args:
+        engine: that runs the units; processes of this machine unless given.
+
     Raises:
         BenchError: rows or files can't be written; what was stored stays.
     """
+    engine = engine or LocalEngine(plan.jobs)
     units = _ClaimedUnits(plan, store, progress, remeasure, keep_failures)
     hide_own_results(store.folder(plan.dataset.name), plan.dataset.name)
     start, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
-    with closing(run_units(units, plan.jobs)) as rows:
-        for _, row, seconds in rows:
-            store.append(row)
-            for part, taken_s in seconds.items():
-                spent[part] += taken_s
-            units.forecast.finish_image(row, seconds)
-            progress.count_image(f"{row.name} {row.point} {row.image}")
+    with closing(engine.run_units(units)) as groups:
+        for group in groups:
+            store.append_all(row for _, row, _ in group)
+            for _, row, seconds in group:
+                for part, taken_s in seconds.items():
+                    spent[part] += taken_s
+                units.forecast.finish_image(row, seconds)
+                progress.count_image(f"{row.name} {row.point} {row.image}")
     progress.print_line(f"took {format_duration(time.monotonic() - start)}: {describe_seconds(spent)}")
 
 
@@ -51,7 +57,7 @@ def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
             for planned in plan.units}
 
 
-class _ClaimedUnits(Units):
+class _ClaimedUnits(TimedUnits):
     """Hands out the plan's pending units, those first that no other run holds."""
 
     def __init__(self, plan: EvaluationPlan, store: Store, progress: Progress, remeasure: bool,
@@ -80,6 +86,15 @@ class _ClaimedUnits(Units):
 
     def release(self, unit: Unit) -> None:
         self._store.release(unit.dataset, self._plan_of(unit).series.digest)
+
+    def expect(self, unit: Unit) -> ExpectedUnit:
+        return self._plan_of(unit).expected.narrow({image.name for image in unit.images})
+
+    def share_among(self, workers: int) -> None:
+        self.forecast.share_among(workers)
+
+    def tell(self, text: str) -> None:
+        self._progress.print_line(text)
 
     def _plan_of(self, unit: Unit) -> PlannedUnit:
         return self._planned[unit.spec.name, unit.spec.point]
