@@ -21,6 +21,7 @@ VERBS = {
     "encode": "encode one picture into a file that knows what it was coded with",
     "decode": "decode one such file into a picture",
     "evaluate": "measure codecs on a dataset: encode, decode in a second process, score, store",
+    "jobs": "list, merge and cancel what runs on a cluster",
     "reproduce": "measure a sample of stored rows again on this machine, and compare",
     "crosscheck": "decode files under other settings and on other machines, and compare",
     "score": "compute quality metrics of decoded pictures or kept files",

@@ -108,3 +108,36 @@ def add_output_arguments(group: Group, metavar: str, what: str) -> None:
     group.add_argument("-o", "--output", required=True, metavar=metavar,
                        help=f"{what}, or - for standard output; messages then go to standard error")
     group.add_argument("--force", action="store_true", help="replace a file that is there")
+
+
+def add_engine_arguments(group: Group) -> None:
+    """Where units run."""
+    group.add_argument("--engine", default="local", metavar="NAME",
+                       help="local, slurm, ray, or a set-up of engines.yaml (docs/cluster.md; default: local)")
+    group.add_argument("--slots", type=parse_positive, metavar="N",
+                       help="jobs at a time (default: as many as the cluster starts; --jobs on this machine)")
+    group.add_argument("--batch-s", type=float, metavar="S",
+                       help="how long a job should take, in seconds (default: 600 with Slurm, 30 with Ray)")
+    group.add_argument("--retries", type=int, metavar="N",
+                       help="how often a batch is tried again whose job or node was lost (default: 2)")
+    group.add_argument("--detach", action="store_true",
+                       help="submit the jobs and end; `python -m bench jobs` shows them, later runs merge their rows")
+    group.add_argument("--gpus", type=int, metavar="N", help="GPUs of a job (default: what the cluster gives)")
+    group.add_argument("--cpus", type=parse_positive, metavar="N", help="CPUs of a job")
+    group.add_argument("--mem", dest="mem_gb", type=float, metavar="GB", help="memory of a job")
+    group.add_argument("--exclusive", action="store_true", default=None, help="a whole machine for each job")
+    group.add_argument("--partition", metavar="NAME", help="of Slurm")
+    group.add_argument("--account", metavar="NAME", help="of Slurm")
+    group.add_argument("--time", dest="time_min", type=parse_positive, metavar="MINUTES",
+                       help="when Slurm ends a job (default: three times --batch-s and 15 minutes)")
+    group.add_argument("--setup", action="append", metavar="LINE",
+                       help="a command before a job of Slurm starts, such as 'module load cuda'; may stand often")
+    group.add_argument("--option", dest="options", action="append", type=parse_option, metavar="KEY=VALUE",
+                       help="any other option of sbatch, such as qos=short; may stand often")
+    group.add_argument("--address", metavar="HOST:PORT", help="of Ray (default: RAY_ADDRESS, else this machine alone)")
+
+
+def parse_option(text: str) -> tuple[str, str | bool]:
+    """"qos=short" as ("qos", "short"), "overcommit" as ("overcommit", True)."""
+    key, separator, value = text.partition("=")
+    return key.lstrip("-"), value if separator else True

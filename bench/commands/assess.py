@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from bench.codecs.learned import GROUPS
 from bench.commands.arguments import open_results
+from bench.commands.engines import choose_engine
 from bench.commands.evaluate import choose_measured, plan_evaluation, run_evaluation
+from bench.commands.leftovers import merge_leftovers
 from bench.commands.profile import latency_folder, plan_beside_baseline, run_profile
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.files import file_name
@@ -21,6 +23,7 @@ from bench.results.machines import find_machine
 from bench.results.rows import OK
 from bench.results.store import Store
 from bench.results.stored import LATENCY, StoredResults
+from bench.runners.engines.setup import LOCAL as LOCAL_ENGINE
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan
 from bench.runners.evaluate.scope import Scope, choose_scope
 from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun, describe_missing
@@ -35,6 +38,7 @@ REPORTED = (RATE, LATENCY, CLAIMS, FRONT, LOCAL)  # kinds, in the order in which
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed, differed, was named and is missing, or got worse."""
+    merge_leftovers(args.results)
     store = Store(args.results)
     chosen = _choose_codecs(args)
     scope = choose_scope(args.dataset, chosen.specs, _list_named(args), store,
@@ -50,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     codes = [EXIT_INCOMPLETE if any(one.named for one in chosen.missing) else EXIT_DONE]
     if scope.plan:
         rows = run_evaluation(args, scope.plan, store)
+        if args.detach and scope.plan.images_to_run:
+            return EXIT_DONE  # there is nothing to report yet
         codes.append(exit_code(scope.plan, rows))
         measured = {row.name for own in rows.values() for row in own if row.status == OK}
         if names := [name for name in profile.names if name in measured]:
@@ -90,7 +96,8 @@ def _list_focus(args: argparse.Namespace, chosen: Chosen) -> list[str]:
 
 def _plan_profile(args: argparse.Namespace, plan: EvaluationPlan | None) -> PlannedProfile:
     """Choose what is profiled: the variants measured here that have no latency of this device."""
-    measured = [] if plan is None or args.no_latency else list_measured_here(plan)
+    elsewhere = choose_engine(args).engine != LOCAL_ENGINE  # this machine's times would say nothing of theirs
+    measured = [] if plan is None or args.no_latency or elsewhere else list_measured_here(plan)
     if not measured:
         return PlannedProfile()
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
+from bench.commands.engines import choose_device, choose_engine, leave_to_jobs, open_engine
+from bench.commands.leftovers import merge_leftovers
 from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.datasets import Dataset, resolve_dataset
 from bench.results.rows import Row
 from bench.results.store import Store
+from bench.runners.engines.setup import Setup
 from bench.runners.evaluate.own_sets import name_apart, record_pictures
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
@@ -23,13 +27,15 @@ from bench.runners.progress import Progress
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; 1 if anything failed, differed or was named and is missing."""
+    merge_leftovers(args.results)
     chosen, store = choose_measured(args), Store(args.results)
     dataset = name_apart(resolve_dataset(args.dataset, allow_partial=args.allow_partial), store)
     plan = plan_evaluation(args, dataset, chosen.specs, chosen, store)
     print(describe_plan(plan), flush=True)
     if args.plan:
         return EXIT_DONE
-    return exit_code(plan, run_evaluation(args, plan, store))
+    rows = run_evaluation(args, plan, store)
+    return EXIT_DONE if args.detach else exit_code(plan, rows)
 
 
 def choose_measured(args: argparse.Namespace) -> Chosen:
@@ -51,27 +57,37 @@ def choose_measured(args: argparse.Namespace) -> Chosen:
 def plan_evaluation(args: argparse.Namespace, dataset: Dataset, specs: Sequence[CodecSpec], chosen: Chosen,
                     store: Store) -> EvaluationPlan:
     """Compare what is wanted, ``specs`` of those chosen, with what is stored."""
-    template = make_template(args, dataset, specs, threads=args.threads, deterministic=args.deterministic,
-                             jobs=args.jobs, decode_timeout_s=args.decode_timeout, keep_streams=args.keep_streams)
-    return make_plan(dataset, specs, chosen.missing, store, template,
+    setup = choose_engine(args)
+    streams = None if args.keep_streams is None else os.path.abspath(args.keep_streams)
+    template = make_template(args, dataset, specs, setup, threads=args.threads, deterministic=args.deterministic,
+                             jobs=args.jobs, decode_timeout_s=args.decode_timeout, keep_streams=streams)
+    plan = make_plan(dataset, specs, chosen.missing, store, template,
                      remeasure=args.remeasure, keep_failures=args.keep_failures, here=args.here or args.strict)
+    return leave_to_jobs(plan, args.results, setup)
 
 
 def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store) -> Mapping[str, Sequence[Row]]:
     """Measure what a plan leaves to do, print what it gave, and return the stored rows of each of its series."""
     record_pictures(plan.dataset, store)
     if plan.images_to_run:
-        with Progress(plan.make_forecast(), plan.images_to_run) as progress:
-            evaluate(plan, store, progress, remeasure=args.remeasure, keep_failures=args.keep_failures)
+        with open_engine(args, plan, store) as engine, \
+                Progress(plan.make_forecast(), plan.images_to_run) as progress:
+            evaluate(plan, store, progress, engine, remeasure=args.remeasure, keep_failures=args.keep_failures)
     rows = stored_rows(plan, store)
     if summary := summarise(plan, rows):
         print(summary, flush=True)
     return rows
 
 
-def make_template(args: argparse.Namespace, dataset: Dataset, specs: Sequence[CodecSpec], **settings: Any) -> Unit:
-    """Return what all units of a run have in common."""
+def make_template(args: argparse.Namespace, dataset: Dataset, specs: Sequence[CodecSpec], setup: Setup | None = None,
+                  **settings: Any) -> Unit:
+    """Return what all units of a run have in common.
+
+    Args:
+        setup: of the engine; this machine's unless given.
+    """
     uses_torch = any(CODECS.get(spec.codec).uses_torch for spec in specs)
     device = args.device if uses_torch or args.device != "auto" else "cpu"  # which needs no look for a GPU
+    device = resolve_device(device) if setup is None else choose_device(device, setup)
     return Unit(spec=CodecSpec("", "", ""), dataset=dataset.name, dataset_total=dataset.total, images=(),
-                device=resolve_device(device), metrics=args.metrics, **settings)
+                device=device, metrics=args.metrics, **settings)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.commands.arguments import open_results
+from bench.commands.leftovers import merge_leftovers
 from bench.common.errors import EXIT_DONE, BenchError
 from bench.results.stored import StoredResults
 
@@ -15,6 +16,7 @@ def run(args: argparse.Namespace) -> int:
     """Build the reports, print the summary of each and where it can be read."""
     from bench.reports.kinds import REPORTS, build_reports
 
+    merge_leftovers(args.results)
     results = open_results(args)
     found = {"rate": args.dataset} if args.dataset else {kind: REPORTS.get(kind).find(results) for kind in REPORTS}
     if not any(found.values()):

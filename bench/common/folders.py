@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.common.errors import ConfigurationError
 
 CATALOGUE_NAME = "datasets.yaml"
+JOBS = ".jobs"  # folder of results that holds runs on a cluster, until their rows are stored
 BASELINE = "baseline"  # folder of results that holds the accepted state of claims
 # Of results, beside those of image sets, which no set may be called.
 RESULT_FOLDERS = frozenset({BASELINE, "crosscheck", "latency", "reproduction", "search", "training"})

@@ -11,6 +11,7 @@ Examples:
   python -m bench evaluate --dataset kodak --variant hpcm_base --checkpoint my.pth --points 0.0067
   python -m bench evaluate --dataset kodak --codecs hpcm_base --exact
   python -m bench evaluate --dataset clic2020 --allow-partial
+  python -m bench evaluate --dataset clic2020 --engine slurm --partition gpu --gpus 1
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 
 from bench.commands.arguments import (
     Group,
+    add_engine_arguments,
     add_results_argument,
     add_strict_argument,
     add_torch_arguments,
@@ -66,6 +68,7 @@ def add_measuring_arguments(parser: argparse.ArgumentParser) -> argparse._Argume
     how.add_argument("--decode-timeout", type=parse_positive, default=DECODE_TIMEOUT_S, metavar="SECONDS",
                      help="when a decoder counts as hanging (default: %(default)s)")
     how.add_argument("--keep-streams", metavar="FOLDER", help="keep the encoded files there")
+    add_engine_arguments(parser.add_argument_group("on which machines to run"))
     return how
 
 

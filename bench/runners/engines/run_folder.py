@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from bench.common.files import reading, write_whole, writing
+from bench.common.folders import JOBS
 from bench.common.locks import FolderInUse, lock_folder
 from bench.runners.engines.setup import Setup
 
-FOLDER = ".jobs"
-_RUN, _JOBS, _LOCK = "run.json", "jobs.jsonl", "lock"
+_RUN, _SUBMITTED, _LOCK = "run.json", "jobs.jsonl", "lock"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +59,7 @@ class RunFolder:
         now = datetime.datetime.now(datetime.timezone.utc)
         name = f"bench-{now:%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         run = Run(name=name, dataset=dataset, setup=setup, begun_at=now.isoformat(timespec="seconds"))
-        folder = cls((results / FOLDER / name).absolute(), run)
+        folder = cls((results / JOBS / name).absolute(), run)
         with writing(folder.path, "jobs of a cluster need a folder that they can write, see docs/cluster.md"):
             for part in (folder.batches, folder.shards):
                 part.mkdir(parents=True)
@@ -74,7 +74,7 @@ class RunFolder:
             BenchError: one can't be read.
         """
         found = []
-        for path in sorted((results / FOLDER).glob(f"*/{_RUN}")):
+        for path in sorted((results / JOBS).glob(f"*/{_RUN}")):
             with reading(path, msgspec.DecodeError):
                 found.append(cls(path.parent.absolute(), msgspec.json.decode(path.read_bytes(), type=Run)))
         return sorted(found, key=lambda folder: folder.run.begun_at)
@@ -104,13 +104,13 @@ class RunFolder:
 
     def note_jobs(self, jobs: Iterable[SubmittedJob]) -> None:
         """Note which jobs were submitted."""
-        with writing(self.path), (self.path / _JOBS).open("ab") as file:
+        with writing(self.path), (self.path / _SUBMITTED).open("ab") as file:
             file.write(b"".join(msgspec.json.encode(job) + b"\n" for job in jobs))
 
     def list_jobs(self) -> list[SubmittedJob]:
         """Return the jobs that were submitted."""
         with suppress(FileNotFoundError):
-            lines = (self.path / _JOBS).read_bytes().split(b"\n")[:-1]
+            lines = (self.path / _SUBMITTED).read_bytes().split(b"\n")[:-1]
             return [msgspec.json.decode(line, type=SubmittedJob) for line in lines]
         return []
 
