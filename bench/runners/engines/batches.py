@@ -30,7 +30,6 @@ class Batch:
         engine: "slurm", "ray": rows say it.
         attempt: the how-manieth time the batch is tried, from 1 on.
         expected: of the worker, or it measures nothing; None where any will do.
-        series: digest of each unit's series, which the worker must come to too.
         files: that the units name.
     """
 
@@ -40,7 +39,6 @@ class Batch:
     engine: str
     attempt: int = 1
     expected: Expectation | None = None
-    series: tuple[str, ...] = ()
     files: tuple[NeededFile, ...] = ()
 
     @property
@@ -58,7 +56,6 @@ class _BatchFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     engine: str
     attempt: int
     expected: Expectation | None
-    series: tuple[str, ...]
     files: tuple[NeededFile, ...]
 
 

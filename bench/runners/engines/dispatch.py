@@ -148,7 +148,7 @@ class _Dispatch:
         name, shared = f"{number}-{attempt}", find_shared_folders()
         files = {needed.path: needed for unit in units for needed in list_needed_files(unit, shared)}
         return Batch(name, units, str(self._folder.shard_path(name)), self._setup.engine, attempt,
-                     self._engine.expected, tuple(identify(unit.spec).digest for unit in units), tuple(files.values()))
+                     self._engine.expected, tuple(files.values()))
 
     def _submit(self) -> None:
         """Submit what waits, those together that avoid the same nodes, as many as the cluster takes at a time."""
@@ -243,7 +243,7 @@ class _Dispatch:
         error = JobLost(f"{running.name_node()}: {reason}; tried {running.batch.attempt} times")
         node = running.begun.node_id if running.begun else None
         provenance = Provenance(engine=running.batch.engine, node=node, attempt=running.batch.attempt)
-        series = identify(unit.spec)
+        series = unit.series or identify(unit.spec)
         for image in unit.images:
             yield from self._accept_row(running, failed_row(unit, image, series, error, provenance), {})
 

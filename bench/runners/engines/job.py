@@ -59,8 +59,9 @@ def prepare_units(batch: Batch) -> list[Unit]:
         refuse_other_worker(batch.expected, describe_worker(batch.units[0].device))
     finder = FileFinder(find_shared_folders(), find_cache())
     units = [finder.localise(unit, batch.files) for unit in batch.units]
-    names = [f"{unit.spec.name} {unit.spec.point}" for unit in units]
-    refuse_other_series(zip(names, batch.series), [identify(unit.spec) for unit in units], find_node_name())
+    planned = [(f"{unit.spec.name} {unit.spec.point}", unit.series.digest) for unit in units if unit.series is not None]
+    found = [identify(unit.spec) for unit in units if unit.series is not None]
+    refuse_other_series(planned, found, find_node_name())
     return units
 
 

@@ -12,6 +12,7 @@ from bench.runners.engines.batches import read_batch
 from bench.runners.engines.registry import ENGINES
 from bench.runners.engines.run_folder import RunFolder
 from bench.runners.engines.shards import LAST, MeasuredLine, ShardReader
+from bench.runners.evaluate.unit import identify
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def list_keys_in_work(results: Path) -> set[str]:
         if folder.lock() is None:
             continue  # its driver holds claims
         for path in folder.batches.glob("*.json"):
-            batch = read_batch(path)
-            for unit, series in zip(batch.units, batch.series):
-                keys |= {row_key(series, unit.dataset, image.name, image.sha256) for image in unit.images}
+            for unit in read_batch(path).units:
+                series = unit.series or identify(unit.spec)
+                keys |= {row_key(series.digest, unit.dataset, image.name, image.sha256) for image in unit.images}
     return keys
 
 
