@@ -4,7 +4,6 @@ import os
 import struct
 import time
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -271,17 +270,6 @@ def test_metadata_of_a_png_is_passed_over(kind, data):
         assert decode_rgb8(file, "picture").ravel().tolist() == list(range(6))
         with pytest.raises(ImageError, match="truncated"):
             decode_rgb8(file[:-13], "picture")
-
-
-LARGE_METADATA = Path(__file__).parents[2] / "shared" / "cases" / "08-large-metadata"
-
-
-@pytest.mark.skipif(not LARGE_METADATA.is_dir(), reason="no shared/cases here")
-@pytest.mark.parametrize("name", ["plain.png", "big-xmp.png", "big-icc.png"])
-def test_pictures_with_a_megabyte_of_metadata_are_intact(name, monkeypatch):
-    monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_CHUNK", 1 << 28)  # as which Pillow itself reads them
-    with Image.open(LARGE_METADATA / name) as image:
-        np.testing.assert_array_equal(read_rgb8(LARGE_METADATA / name), np.asarray(image))
 
 
 def _promised(width, height):

@@ -1,6 +1,5 @@
 """Training images: what is decoded, which crops are drawn, and that nothing but seed and number decides."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from bench.common.errors import DatasetError
 from bench.datasets import resolve_dataset
 from bench.datasets.listing import PICTURE_SUFFIXES, list_pictures
 from bench.training.data import RandomCrops, as_input, crop_centres, decode_folders, load_batches, number_crops
-
-CASES = Path(__file__).parents[2] / "shared" / "cases"
 
 
 def numbered(tmp_path, *sizes):
@@ -76,13 +73,6 @@ def test_pictures_are_read_as_in_an_evaluation(photographs, tmp_path):
     Image.fromarray(rgba).save(photographs / "clear.png")  # nothing is hidden
     decoded = decode_folders([photographs], CROP, tmp_path / "cache")
     assert picture(80, 80).tobytes() in {image.tobytes() for image in decoded.images()}
-
-
-@pytest.mark.skipif(not (CASES / "15-rgba").is_dir(), reason="no shared cases here")
-def test_cases_of_folders_that_people_train_on(tmp_path):
-    with pytest.raises(DatasetError, match="a.png has transparent pixels"):
-        decode_folders([CASES / "15-rgba"], CROP, tmp_path / "cache")
-    assert len(decode_folders([CASES / "13-appledouble" / "train"], CROP, tmp_path / "cache")) == 3
 
 
 def test_training_lists_what_evaluation_does(photographs, tmp_path):
