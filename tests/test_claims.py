@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from bench.claims.catalogue import Claim, load_claims
+from bench.claims.judgement import judge_all
+from bench.claims.result import Judgement
 from bench.common.errors import ConfigurationError
 from bench.curves.anchors.catalogue import list_curves
+from bench.metrics.statistics.verdicts import REFUTED, SUPPORTED, UNDECIDED
+from bench.results.stored import StoredResults
 from bench.variants import load_variants
 from tests.claim_tables import ROWS, TABLES, figures_of, rows_of
 
+ROOT = Path(__file__).parents[1]
 START = "claims:\n  a:\n    variant: hpcm_large\n    versus: hpcm_base\n    metric: decode_time\n"
 REST = "    kind: predicted\n    source: README\n"
 GOOD = START + "    change_percent: [-20, -10]\n" + REST
@@ -168,3 +174,30 @@ def test_only_what_the_authors_measured_is_called_measured(suite):
 def test_figures_that_cannot_be_true_say_so(suite):
     false = {name for name, claim in suite.items() if claim.note.startswith("false")}
     assert {"balanced_4_parameters", "balanced_5_example", "balanced_5_coverage", "balanced_5_checks"} <= false
+
+
+@pytest.fixture(scope="module")
+def judged_costs(suite) -> dict[str, Judgement]:
+    """Claims of cost as the committed rows decide them, of full-width models."""
+    claims = [claim for claim in suite.values() if claim.metric in ("parameters", "memory")]
+    judged = judge_all(claims, StoredResults(ROOT / "results"))
+    return {one.claim.name: one for one in judged.judgements if not one.miniature}
+
+
+@pytest.mark.parametrize(("name", "millions"), [
+    ("rwkv_base_parameters_total", 68.505299), ("rwkv_1_parameters_total", 73.469147),
+    ("rwkv_2_parameters_total", 80.939243), ("rwkv_base_prior_s1_s2_parameters", 11.711680),
+    ("rwkv_4_prior_s1_s2_parameters_total", 36.926104), ("rwkv_base_prior_s3_parameters", 19.109440),
+    ("rwkv_4_prior_s3_parameters_total", 61.133480)])
+def test_absolute_counts_are_refuted_by_the_specifications_own(judged_costs, name, millions):
+    """A claimed ratio may hold although both of its figures are wrong."""
+    judged, merged_kernels = judged_costs[name], 0.25 if "rwkv_4" in name else 0  # which are stored, and not trained
+    assert judged.value == pytest.approx(millions, abs=1e-6 + merged_kernels)
+    assert judged.verdict == REFUTED and judged.claim.note.startswith("false")
+
+
+@pytest.mark.parametrize(("name", "percent", "verdict"), [
+    ("weconv_5_memory", -4.8, UNDECIDED),  # the claimed +5 % with the sign turned
+    ("weconv_5_memory_3", -12.6, SUPPORTED)])
+def test_memory_is_that_of_a_pass_where_the_source_does_not_say_training(judged_costs, name, percent, verdict):
+    assert round(judged_costs[name].value, 1) == percent and judged_costs[name].verdict == verdict
