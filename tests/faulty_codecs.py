@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from bench.codecs.base import CODECS, CodecEntry, CodecSpec, Encoding
@@ -78,7 +79,9 @@ class Deflate:
             pixels[3, 5, 1] ^= 2
         elif self.fault == "shape":
             return pixels[1:]
-        elif self.fault == "crash":
+        elif self.fault in ("crash", "crash with server"):
+            if self.fault != "crash":
+                psutil.Process().parents()[1].kill()  # beyond the one that supervises this process
             os.abort()
         elif self.fault == "hang":
             time.sleep(600)

@@ -164,6 +164,17 @@ def test_what_can_not_be_encoded_is_named(folder: Path, tmp_path: Path, deflate:
     assert said in capsys.readouterr().out and len(found_in(tmp_path / "results")) == left
 
 
+def test_an_image_that_kills_its_encoder_costs_no_other(tmp_path: Path, deflate: None,
+                                                        monkeypatch: pytest.MonkeyPatch,
+                                                        capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv("DEFLATE_FAULT", "kill")
+    images = faulty_codecs.write_images(tmp_path / "pictures", [*SIZES, (20, 30), (25, 30)])
+    assert crosscheck(images, "--points", "s4", on="same") == EXIT_INCOMPLETE
+    assert [row.image for row in found_in(tmp_path / "results")] == ["image00.png", "image02.png", "image03.png"]
+    assert "image01.png: can't be encoded: EncoderDied: the process that encodes died (SIGKILL)" in (
+        capsys.readouterr().out)
+
+
 def test_settings_that_are_not_here_are_said(folder: Path, tmp_path: Path, deflate: None,
                                              monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     assert crosscheck(folder, on="sideways") == EXIT_BAD_INPUT

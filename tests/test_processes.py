@@ -94,6 +94,12 @@ def test_dead_worker_is_replaced_with_its_decoder_and_the_rest_goes_on(tmp_path:
     assert measured[1].row.reason == f"EncoderDied: the process that encodes died ({ending})"
 
 
+def test_a_killed_server_of_processes_is_replaced_and_costs_no_picture(tmp_path: Path) -> None:
+    measured, _ = run_faulty(tmp_path, "crash with server")
+    assert [one.row.status for one in measured] == [OK, FAILED, OK] * 3
+    assert all("the decoder process died (SIGABRT)" in one.row.reason for one in measured[1::3])
+
+
 def test_a_codec_that_dies_when_it_is_built_fails_every_picture_after_a_few_tries(tmp_path: Path) -> None:
     images = find_images(faulty_codecs.write_images(tmp_path, [(30, 20)] * 5))
     spec = faulty_codecs.spec(fault="die building", log=str(tmp_path / "log"))

@@ -55,13 +55,13 @@ class SettingServers:
         """How many run."""
         return len(self._servers)
 
-    def find_address(self, setting: str) -> str:
-        """Return the address of the server that processes of ``setting`` are forked from."""
+    def find_server(self, setting: str) -> ForkServer:
+        """Return the server that processes of ``setting`` are forked from."""
         environment = SETTINGS.get(setting).environment
         key = tuple(sorted(environment.items()))
         if key not in self._servers:
             self._servers[key] = self._stack.enter_context(ForkServer(self._modules, environment))
-        return self._servers[key].address
+        return self._servers[key]
 
 
 class FileDecoder:
@@ -75,9 +75,9 @@ class FileDecoder:
                  servers: SettingServers) -> None:
         self._unit = unit = apply_setting(planned.unit, setting)
         self._planned, self._origin, self._setting, self._folder = planned, origin, setting, folder
-        address = servers.find_address(setting)
-        self._provenance = _describe_process(unit, address)
-        self._decoder = DecoderProcess(address)
+        server = servers.find_server(setting)
+        self._provenance = _describe_process(unit, server.find_address())
+        self._decoder = DecoderProcess(server)
         self._decoder.prepare(unit.spec, torch=unit.torch_options, timeout_s=unit.decode_timeout_s)
 
     def __enter__(self) -> FileDecoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -14,13 +15,23 @@ from bench.runners.crosscheck.exchange import CodedFile, store_coded
 from bench.runners.evaluate.measure import set_up_machine
 from bench.runners.evaluate.pictures import read_picture
 from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.evaluate.unit_progress import Begun
 from bench.runners.machine import free_gpu_memory
+
+
+@dataclass(frozen=True)
+class Uncoded:
+    """An image that could not be encoded, and why."""
+
+    image: str
+    kind: str
+    message: str
 
 
 def encode_unit(connection: Connection) -> None:
     """Encode the images of a unit into a folder, the two in the only message, and answer each image.
 
-    An answer is its :class:`CodedFile`, or (kind, message) of what went wrong, or a full disk.
+    An answer is its :class:`CodedFile`, or what went wrong, or a full disk; before that it is said to be in work.
     """
     unit, folder = connection.recv()
     set_up_machine(unit)
@@ -28,10 +39,11 @@ def encode_unit(connection: Connection) -> None:
     for image in unit.images:
         try:
             codec = codec or build_codec(unit.spec)
+            connection.send(Begun(image.name))
             connection.send(_encode(codec, image, Path(folder)))
         except Exception as error:
             is_full = isinstance(error, DiskFull) or is_out_of_space(getattr(error, "errno", None))
-            connection.send(DiskFull(folder) if is_full else (type(error).__name__, str(error)))
+            connection.send(DiskFull(folder) if is_full else Uncoded(image.name, type(error).__name__, str(error)))
             free_gpu_memory()
 
 

@@ -16,9 +16,10 @@ from bench.datasets.own_folders import hide_own_results
 from bench.results.crosschecks import FOLDER, Crosscheck, store_crosscheck
 from bench.results.store import Store
 from bench.runners.crosscheck.decode import FileDecoder, SettingServers
-from bench.runners.crosscheck.encode import Uncoded, encode_images
+from bench.runners.crosscheck.encode import encode_images
 from bench.runners.crosscheck.exchange import CodedFile, Manifest, write_manifest
 from bench.runners.crosscheck.plan import DECODINGS, FORK_S, IMPORT_S, START, CrosscheckPlan, PlannedUnit
+from bench.runners.crosscheck.processes import Uncoded
 from bench.runners.crosscheck.settings import apply_setting
 from bench.runners.machine import code_version
 from bench.runners.progress import Progress
@@ -82,7 +83,7 @@ class CrosscheckRun:
     def _encode(self, planned: PlannedUnit, folder: Path, servers: SettingServers) -> tuple[CodedFile, ...]:
         files, since = [], time.monotonic()
         setting = self._plan.origin.setting
-        for found in encode_images(apply_setting(planned.unit, setting), folder, servers.find_address(setting)):
+        for found in encode_images(apply_setting(planned.unit, setting), folder, servers.find_server(setting)):
             what = f"{planned.unit.spec.name} {planned.unit.spec.point} {found.image}"
             if isinstance(found, Uncoded):
                 self.uncoded.append(f"{what}: can't be encoded: {found.kind}: {found.message}")

@@ -15,7 +15,7 @@ from bench.common.errors import CodecError
 from bench.common.files import DiskFull, is_out_of_space
 from bench.common.temporary import temporary_file
 from bench.runners.evaluate import DECODE_TIMEOUT_S
-from bench.runners.evaluate.fork_server import ForkServer
+from bench.runners.evaluate.fork_server import ForkServer, find_address
 from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
 
 DECODER = "bench.runners.evaluate.decoder:serve"
@@ -37,18 +37,17 @@ class DecoderProcess:
     memory of a codec is free before the next one is built.
 
     Args:
-        address: of the server that the process is forked from; None starts one, which imports nothing in advance.
+        server: that the process is forked from, or its address; None starts one, which imports nothing in advance.
 
     Attributes:
         warmed: what the process has decoded in full; whoever asks it notes this, and it is empty after a restart.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        self._server = None
-        if address is None:
-            self._server = ForkServer()
-            address = self._server.address
-        self._address = address
+    def __init__(self, server: ForkServer | str | None = None) -> None:
+        self._own_server = None
+        if server is None:
+            server = self._own_server = ForkServer()
+        self._server = server
         self._process: ForkedProcess | None = None
         self._is_preparing = False  # whether a reply to that is still to come
         self.warmed: set[str] = set()
@@ -58,8 +57,8 @@ class DecoderProcess:
 
     def __exit__(self, *exception: object) -> None:
         self._stop()
-        if self._server is not None:
-            self._server.close()
+        if self._own_server is not None:
+            self._own_server.close()
 
     def prepare(self, spec: CodecSpec, *, torch: dict[str, Any] | None = None,
                 timeout_s: float = DECODE_TIMEOUT_S) -> None:
@@ -109,7 +108,7 @@ class DecoderProcess:
     def _send(self, stream: Path | None) -> None:
         if self._process is None:
             self._output = temporary_file("decoder")  # what it prints, for after a crash
-            self._process = ForkedProcess(self._address, DECODER, output=self._output.name)
+            self._process = ForkedProcess(find_address(self._server), DECODER, output=self._output.name)
         self._process.send({**self._codec, "stream": None if stream is None else str(stream)})
 
     def _receive(self) -> dict[str, Any]:

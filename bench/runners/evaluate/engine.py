@@ -14,7 +14,7 @@ from bench.common.errors import BenchError
 from bench.results.rows import Row
 from bench.runners.evaluate.decoder_client import DECODER, DecoderProcess
 from bench.runners.evaluate.fork_server import ForkServer
-from bench.runners.evaluate.forked_process import ForkedProcess, ProcessEnded
+from bench.runners.evaluate.forked_process import ForkedProcess, ProcessEnded, ServerGone
 from bench.runners.evaluate.pictures import Pictures
 from bench.runners.evaluate.stopwatch import FILES, STARTING, Stopwatch
 from bench.runners.evaluate.unit import Unit
@@ -66,16 +66,16 @@ def run_units(units: Units, jobs: int) -> Generator[Measured, None, None]:
     # Plugins are left to the processes themselves: what they do when they are imported may not be forked.
     own = () if os.environ.get("BENCH_PLUGINS") else (__name__, DECODER.partition(":")[0])
     with ForkServer([*own, *units.imports]) as server:
-        yield from _run_units(units, jobs, server.address)
+        yield from _run_units(units, jobs, server)
 
 
-def _run_units(units: Units, jobs: int, address: str) -> Generator[Measured, None, None]:
+def _run_units(units: Units, jobs: int, server: ForkServer) -> Generator[Measured, None, None]:
     idle: list[_Worker] = []
     busy: list[_Worker] = []
     try:
         while busy or not units.exhausted:
             while len(busy) < jobs and not units.exhausted and (unit := units.take()) is not None:
-                worker = idle.pop() if idle else _Worker(address)
+                worker = idle.pop() if idle else _Worker(server)
                 busy.append(worker)
                 worker.start(unit)
 
@@ -98,8 +98,8 @@ def _run_units(units: Units, jobs: int, address: str) -> Generator[Measured, Non
 class _Worker:
     """Runs units in a process, and what its death leaves of a unit in a new one."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, server: ForkServer) -> None:
+        self._server = server
         self._process: ForkedProcess | None = None
 
     @property
@@ -129,6 +129,9 @@ class _Worker:
             message = self._process.receive()
         except ProcessEnded as ended:
             return self._replace_process(str(ended))
+        if isinstance(message, ServerGone):  # it could start no decoder, for which the picture is not to blame
+            self._progress.spare_picture()
+            return self._replace_process("the server of processes is gone")
         if isinstance(message, BenchError):
             raise message
         self._progress.hear(message)
@@ -162,8 +165,9 @@ class _Worker:
 
     def _send_rest(self) -> None:
         if self._process is None:
-            self._process = ForkedProcess(self._address, f"{__name__}:{serve.__name__}")
-            self._process.send(self._address)
+            address = self._server.find_address()
+            self._process = ForkedProcess(address, f"{__name__}:{serve.__name__}")
+            self._process.send(address)
         self._process.send(self._progress.left)
 
 

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
@@ -51,23 +52,34 @@ class ForkServer:
     def __init__(self, modules: Iterable[str] = (), environment: Mapping[str, str] = MappingProxyType({})) -> None:
         place = tempfile.gettempdir()
         remove_abandoned(place)
-        self._stack = ExitStack()
+        self._modules, self._environment = [*modules], environment
+        self._stack, self._starts = ExitStack(), count()
         with writing(place, "temporary files go there: set TMPDIR to another folder"):
             short = place if len(place) < _LONGEST_PLACE else "/tmp"
-            folder = self._stack.enter_context(temporary_folder("server", short))
-        self.address = str(folder / "socket")
+            self._folder = self._stack.enter_context(temporary_folder("server", short))
+        self._start()
+
+    def _start(self) -> None:
+        self.address = str(self._folder / f"socket{next(self._starts)}")
         alive, self._alive = os.pipe()  # the server ends when nobody can write into it
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.address)
             listener.listen()
             numbers = (listener.fileno(), alive)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import serve; serve{(*numbers, [*modules])}"],
+                [sys.executable, "-c", f"from {__name__} import serve; serve{(*numbers, self._modules)}"],
                 pass_fds=numbers, stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment, "PYTHONPATH": _search_path(), RUN_FOLDER: str(folder)},
+                env={**os.environ, **self._environment, "PYTHONPATH": _search_path(), RUN_FOLDER: str(self._folder)},
                 start_new_session=True,  # Ctrl-C is for the process that runs the plan, which then ends the others
             )
         os.close(alive)
+
+    def find_address(self) -> str:
+        """Return where the server listens: another one, started now, where it was killed."""
+        if self._process.poll() is not None:
+            os.close(self._alive)
+            self._start()
+        return self.address
 
     def __enter__(self) -> ForkServer:
         return self
@@ -84,6 +96,11 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
         self._stack.close()
+
+
+def find_address(server: ForkServer | str) -> str:
+    """Return where a server listens, which may be known by its address alone."""
+    return server if isinstance(server, str) else server.find_address()
 
 
 def _search_path() -> str:

@@ -10,10 +10,11 @@ from multiprocessing import BufferTooShort
 from multiprocessing.connection import Connection
 from typing import Any
 
-from bench.common.errors import CodecError
+from bench.common.errors import BenchError
 from bench.runners.evaluate.fork_server import Ended
 
 _GRACE_S = 0.5
+_LAST_GRACE_S = 10.0  # after SIGKILL; a driver may hold a process for ever
 
 
 class ProcessEnded(Exception):
@@ -22,6 +23,10 @@ class ProcessEnded(Exception):
     def __init__(self, status: int | None) -> None:
         super().__init__(describe_ending(status))
         self.status = status
+
+
+class ServerGone(BenchError):
+    """The server that forks processes was killed."""
 
 
 class NoAnswer(Exception):
@@ -50,6 +55,9 @@ class ForkedProcess:
 
     Attributes:
         connection: to the process, for ``multiprocessing.connection.wait``.
+
+    Raises:
+        ServerGone: nobody is at the address.
     """
 
     def __init__(self, address: str, function: str, *, output: str | None = None) -> None:
@@ -97,7 +105,7 @@ class ForkedProcess:
         self.send_signal(number)
         if not self._outlive(_GRACE_S):
             self.send_signal(signal.SIGKILL)
-            self._outlive(None)
+            self._outlive(_LAST_GRACE_S)
         self.connection.close()
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -137,5 +145,6 @@ def _connect(address: str) -> Connection:
         try:
             client.connect(address)
         except OSError as error:
-            raise CodecError(f"no process can be started, the server of processes is gone ({error})") from None
+            raise ServerGone(f"no process can be started, the server of processes is gone ({error})",
+                             "run the same command again to go on") from None
         return Connection(client.detach())

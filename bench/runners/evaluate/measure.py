@@ -25,6 +25,7 @@ from bench.metrics.quality import PSNR, measure_quality
 from bench.results.rows import FAILED, OK, Provenance, Row, row_key
 from bench.runners.evaluate.checks import Checker, Coded
 from bench.runners.evaluate.decoder_client import DecoderFailure, DecoderProcess
+from bench.runners.evaluate.forked_process import ServerGone
 from bench.runners.evaluate.pictures import Pictures
 from bench.runners.evaluate.rates import rate_warning
 from bench.runners.evaluate.stopwatch import CODING, FILES, SCORING, STARTING, Stopwatch
@@ -66,6 +67,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
 
     Raises:
         DiskFull: encoded or decoded files can't be written.
+        ServerGone: no decoder can be started.
     """
     stopwatch = stopwatch or Stopwatch()
     stopwatch.begin(STARTING)
@@ -84,7 +86,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
             run = _Run(unit, series, provenance, codec, decoder, checker, pictures or Pictures(0), stopwatch,
                        _make_stream_folder(unit, stack))
         except Exception as error:
-            _stop_if_disk_is_full(error)
+            _raise_what_stops(error)
             yield from (failed_row(unit, image, series, error, provenance) for image in unit.images)
             return
 
@@ -93,7 +95,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
             try:
                 row = run.measure(image)
             except Exception as error:
-                _stop_if_disk_is_full(error)
+                _raise_what_stops(error)
                 row = failed_row(unit, image, series, error, provenance)
                 free_gpu_memory()
             yield row
@@ -134,8 +136,9 @@ def _row(unit: Unit, image: UnitImage, series: Series, **values: Any) -> Row:
     )
 
 
-def _stop_if_disk_is_full(error: Exception) -> None:
-    if isinstance(error, DiskFull):
+def _raise_what_stops(error: Exception) -> None:
+    """Raise what no picture is to blame for."""
+    if isinstance(error, (DiskFull, ServerGone)):
         raise error
     if isinstance(error, OSError) and is_out_of_space(error.errno):
         raise DiskFull(error.filename or "a temporary file") from error

@@ -6,7 +6,7 @@ says, in order, and says when it died.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -65,12 +65,54 @@ def run_and_tell(unit: Unit, tell: Callable[[Message], object], stopwatch: Stopw
     tell(Ended())
 
 
-class UnitProgress:
-    """What is left of a unit, and what its worker's death costs: the picture that was in work, no other.
+class PicturesLeft:
+    """Which pictures are left, and which of them a worker's death costs: the one that was in work, no other.
 
     A death between pictures, at the start or at the end, costs none: the rest is tried again. After
     ``LONELY_DEATHS`` of these in a row the rest fails. So there are at most so many deaths between two pictures, and
     one a picture.
+
+    Attributes:
+        names: of the pictures, in order.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+        self._in_work: str | None = None
+        self._lonely_deaths = 0
+
+    def begin(self, name: str | None) -> None:
+        """A picture is in work from now on; None: no one is to blame for what comes."""
+        self._in_work = name
+
+    def leave(self, name: str) -> None:
+        """A picture is done."""
+        self._in_work, self._lonely_deaths = None, 0
+        if name in self.names:
+            self.names.remove(name)
+
+    def bury_worker(self, how: str) -> tuple[list[str], EncoderDied]:
+        """Return the pictures that failed with a worker, which are left no more, and why.
+
+        Args:
+            how: it ended: "SIGKILL".
+        """
+        text = f"the process that encodes died ({how})"
+        failed = [name for name in self.names if name == self._in_work]
+        if not failed:
+            self._lonely_deaths += 1
+        if self._lonely_deaths == LONELY_DEATHS:
+            text += f"; it did so {LONELY_DEATHS} times in a row before it had begun a picture"
+            failed = list(self.names)
+
+        self.begin(None)
+        for name in failed:
+            self.leave(name)
+        return failed, EncoderDied(text)
+
+
+class UnitProgress:
+    """What is left of a unit, and the failed rows that a worker's death gives, see :class:`PicturesLeft`.
 
     Attributes:
         unit: the whole.
@@ -80,22 +122,25 @@ class UnitProgress:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.finished = False
-        self._left = {image.name: image for image in unit.images}
-        self._in_work: str | None = None
-        self._lonely_deaths = 0
+        self._images = {image.name: image for image in unit.images}
+        self._pictures = PicturesLeft(self._images)
 
     @property
     def left(self) -> Unit:
         """The unit with the pictures that nothing is known of, for a new worker."""
-        return replace(self.unit, images=tuple(self._left.values()))
+        return replace(self.unit, images=tuple(self._images[name] for name in self._pictures.names))
 
     def hear(self, message: Message) -> None:
         """Take in what the worker says."""
-        self._in_work = message.image if isinstance(message, Begun) else None
         if isinstance(message, Done):
-            self._leave(message.row.image)
-        elif isinstance(message, Ended):
-            self.finished = True
+            self._pictures.leave(message.row.image)
+        else:
+            self._pictures.begin(message.image if isinstance(message, Begun) else None)
+            self.finished = isinstance(message, Ended)
+
+    def spare_picture(self) -> None:
+        """Don't blame the picture in work for what comes."""
+        self._pictures.begin(None)
 
     def bury_worker(self, how: str) -> list[Row]:
         """Return the failed rows that the worker's death gives; unless it is ``finished``, a new one takes the rest.
@@ -103,30 +148,12 @@ class UnitProgress:
         Args:
             how: it ended: "SIGKILL".
         """
-        text = f"the process that encodes died ({how})"
-        failed = [image for image in self._left if image == self._in_work]
+        failed, error = self._pictures.bury_worker(how)
+        self.finished = self.finished or not self._pictures.names
         if not failed:
-            self._lonely_deaths += 1
-        if self._lonely_deaths == LONELY_DEATHS:
-            text += f"; it did so {LONELY_DEATHS} times in a row before it had begun a picture"
-            failed = list(self._left)
-
-        rows = self._make_failed_rows(failed, EncoderDied(text))
-        self._in_work = None
-        for image in failed:
-            self._leave(image)
-        self.finished = self.finished or not self._left
-        return rows
-
-    def _leave(self, image: str) -> None:
-        self._left.pop(image, None)
-        self._lonely_deaths = 0
-
-    def _make_failed_rows(self, images: list[str], error: EncoderDied) -> list[Row]:
-        if not images:
             return []
         unit = self.unit
         device = unit.device if CODECS.get(unit.spec.codec).uses_torch else "cpu"
         series = unit.series or identify(unit.spec)
         provenance = describe_machine(device, jobs=unit.jobs, torch=None)
-        return [failed_row(unit, self._left[image], series, error, provenance) for image in images]
+        return [failed_row(unit, self._images[name], series, error, provenance) for name in failed]
