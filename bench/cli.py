@@ -6,13 +6,15 @@ import argparse
 import importlib
 import io
 import sys
+from contextlib import redirect_stdout
+from typing import Any, TextIO, cast
 
 from bench import __version__
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BenchError
 from bench.common.files import explain_os_error
 from bench.common.interruption import describe_interruption
 from bench.common.plugins import load_plugins
-from bench.common.text import strip_controls
+from bench.common.text import is_utf8, strip_controls
 
 VERBS = {
     "assess": "do the whole job on a dataset: measure, profile, judge the claims, report",
@@ -41,15 +43,9 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the process' exit status (0 done, 1 something failed, 2 bad input, 130 interrupted)."""
     arguments = sys.argv[1:] if argv is None else argv
-    _show_any_name()
     try:
-        load_plugins()
-        parser = _parser(arguments[0] if arguments else "")
-        args = parser.parse_args(arguments)
-        if args.verb is None:
-            parser.print_help()
-            return EXIT_BAD_INPUT
-        return importlib.import_module(f"bench.commands.{args.verb}").run(args)
+        with redirect_stdout(cast(TextIO, _PlainOutput(sys.stdout))):
+            return _run(arguments)
     except BenchError as error:
         return _tell(error)
     except KeyboardInterrupt:
@@ -61,6 +57,21 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno is None:  # none of the operating system's
             raise
         return _tell(explain_os_error(error))
+    except UnicodeEncodeError as error:
+        if is_utf8(error.object):
+            raise
+        return _tell(BenchError(f"a library takes no name that is not UTF-8, as this one: {error.object[:200]}",
+                                "rename it, or choose another place"))
+
+
+def _run(arguments: list[str]) -> int:
+    load_plugins()
+    parser = _parser(arguments[0] if arguments else "")
+    args = parser.parse_args(arguments)
+    if args.verb is None:
+        parser.print_help()
+        return EXIT_BAD_INPUT
+    return importlib.import_module(f"bench.commands.{args.verb}").run(args)
 
 
 def _tell(error: BenchError) -> int:
@@ -68,10 +79,20 @@ def _tell(error: BenchError) -> int:
     return error.exit_code
 
 
-def _show_any_name() -> None:
-    """Let what the terminal's encoding does not have, such as names that are no UTF-8, be printed as escapes."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+class _PlainOutput:
+    """Standard output on which names of any letters are text: none moves the cursor, and none is refused."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        if isinstance(stream, io.TextIOWrapper):  # else "λ" would be an error on a terminal that doesn't have it
+            stream.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        self._stream.write(strip_controls(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:

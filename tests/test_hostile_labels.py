@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 
 from bench.cli import main
 from bench.common.text import escape_formula
+from bench.runners.progress import Progress
 
 
 @pytest.mark.parametrize("text", ["", "a", "-4.1", "+8 %", "12", "a=b", "λ 0.013", "−4.10", "'x"])
@@ -33,3 +36,27 @@ def test_names_of_scored_pictures_are_no_formulas(tmp_path: Path, capsys: pytest
     assert main(["score", str(tmp_path / "a"), str(tmp_path / "b"), "--metrics", "psnr", "--csv", str(table)]) == 0
     assert [row[0] for row in csv.reader(table.open())] == ["image", "[31m", "'=1+1"]
     assert not CONTROLS.search(capsys.readouterr().out)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_progress_moves_no_cursor(stream: io.StringIO) -> None:
+    with Progress(10.0, 1, stream=stream) as progress:
+        progress.start_step("\x1b[31mx\n\x9b2J.png", 1.0)
+        progress.count_image("\x1b[31mx\n\x9b2J.png")
+        progress.print_line("\x1b[31mdone")
+    shown = stream.getvalue()
+    assert "[31mx 2J.png" in shown and "[31mdone" in shown
+    assert not re.search("\x1b\\[31m|\x9b", shown)
+
+
+def test_no_output_of_a_verb_moves_the_cursor(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / "a\x1b[31m\x9b2J"
+    folder.mkdir()
+    Image.new("RGB", (16, 16)).save(folder / "b\x1b[31m.png")
+    assert main(["datasets", "verify", str(folder)]) == 0
+    assert "b[31m.png" in (shown := capsys.readouterr().out) and not CONTROLS.search(shown)

@@ -185,12 +185,14 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | str) -> Path:
-    """Write ``content``, text as UTF-8, so that a reader never sees half of it; returns ``path``.
+    """Write ``content`` so that a reader never sees half of it; returns ``path``.
+
+    Text is written as UTF-8, with escapes for what this does not have, such as a name of other bytes.
 
     Raises:
         DiskFull: there is no space left; the file is as it was.
         PlaceError: it can't be written for another reason; the file is as it was.
     """
     with whole(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
     return path

@@ -38,6 +38,11 @@ def mark_lower_bound(value: float | None, is_lower_bound: bool, digits: int) -> 
     return f"{AT_LEAST} {format_number(value, f'.{digits}f')}"
 
 
+def is_utf8(text: str) -> bool:
+    """Whether all of a text is characters; bytes of a file's name that are no UTF-8 come as what stands for none."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def strip_controls(text: str) -> str:
     """Return ``text`` without what moves or colours a terminal, or hides text there; lines and tabs stay."""
     if text.isprintable():

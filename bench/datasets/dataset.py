@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.common.errors import ConfigurationError, DatasetError
 from bench.common.folders import RESULT_FOLDERS
 from bench.common.hashing import sha256_of
-from bench.common.text import format_count, list_names, suggest_name
+from bench.common.text import format_count, is_utf8, list_names, suggest_name
 from bench.datasets.catalogue import DatasetSpec, load_catalogue
 from bench.datasets.download import DownloadFailed
 from bench.datasets.fetch import archive_name, fetch_missing
@@ -110,10 +110,19 @@ def resolve_dataset(name_or_path: str | os.PathLike[str], *, allow_partial: bool
         return _resolve_known(specs[name], allow_partial, fetch)
     if os.path.isdir(name):
         return _read_folder(Path(name), {*specs, *RESULT_FOLDERS})
-    if os.sep in name or os.path.exists(name):
-        raise DatasetError(f"{name}: is no folder",
+    if os.sep in name or os.path.lexists(name):
+        raise DatasetError(f"{name}: is no folder{_explain_absence(name)}",
                            f"give a folder with images, or one of: {', '.join(specs)}")
     raise ConfigurationError(f"there is no dataset '{name}', nor a folder of that name", suggest_name(name, specs))
+
+
+def _explain_absence(path: str) -> str:
+    """What the operating system says of a path, in brackets: nothing of one that is there."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return f" ({error.strerror})"
+    return ""
 
 
 def describe_published(name: str) -> Dataset | None:
@@ -240,6 +249,9 @@ def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
                   if digests[path] and first[digests[path]] != path}
     images = tuple(ImageFile(path.name, path, digests[path], None) for path in paths if path.name not in duplicates)
     name = folder.resolve().name
+    if strange := [text for text in (name, *(path.name for path in paths)) if not is_utf8(text)]:
+        raise DatasetError(f"{folder}: names that are not UTF-8, which rows can't hold: {list_names(strange)}",
+                           "rename them")
     if name.lower() in taken:
         name = f"folder-{name}"
     return Dataset(name, name, images, None, True, (), (), folder, duplicates)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from bench.common.errors import DatasetError
 from bench.common.files import is_out_of_space
 from bench.common.hashing import sha256_of_stream
+from bench.common.text import strip_controls
 from bench.datasets.catalogue import Source
 from bench.datasets.connections import (
     Broken,
@@ -193,6 +194,7 @@ def explain_unwritable(path: Path, error: OSError) -> DatasetError:
 
 def _progress(label: str, total: int | None, start: int) -> tqdm:
     """Return a progress bar, on a terminal; elsewhere a line says what is being fetched."""
+    label = strip_controls(label)
     if not sys.stderr.isatty():
         size = f" ({total / 1e6:.1f} MB)" if total else ""
         print(f"fetching {label}{size}", file=sys.stderr, flush=True)

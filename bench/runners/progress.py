@@ -10,7 +10,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from bench.common.interruption import note_stored
-from bench.common.text import format_duration
+from bench.common.text import format_duration, strip_controls
 from bench.runners.forecast import Forecast, Kind
 
 LINE_EVERY_S, REDRAW_EVERY_S = 5.0, 0.2
@@ -70,11 +70,11 @@ class Progress:
 
     def print_line(self, text: str) -> None:
         """Print a line without breaking the bar."""
-        tqdm.write(text, file=self._stream)
+        tqdm.write(strip_controls(text), file=self._stream)
 
     def print_result(self, text: str) -> None:
         """Print what is found, to standard output, without breaking the bar."""
-        tqdm.write(text, file=sys.stdout)
+        tqdm.write(strip_controls(text), file=sys.stdout)
 
     def left_s(self) -> float:
         """Seconds that are left, as far as is known."""
@@ -92,6 +92,7 @@ class Progress:
         if not finished and now - self._last_line < (LINE_EVERY_S if self._bar is None else REDRAW_EVERY_S):
             return
 
+        what = " ".join(strip_controls(what).split())
         left_s = self.left_s()
         left = ("0 s" if finished else format_duration(left_s)) + " left"
         if self._images is not None:

@@ -18,7 +18,7 @@ from bench.claims.result import Judgement
 from bench.common.text import format_count, format_number
 from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.reports.claims.text import Names, claimed_text, is_change, metric_text
-from bench.reports.page.canvas import finish_axes, make_canvas
+from bench.reports.page.canvas import escape_label, finish_axes, make_canvas
 from bench.reports.page.figures import COLUMN, WIDE, Figure, Layout
 from bench.reports.page.table import group_records
 
@@ -135,9 +135,10 @@ def _draw_panel(axes: Axes, panel: DrawnPanel, layout: Layout) -> None:
         axes.plot(one.value, place, marker, color=colour, markeredgecolor="white", markeredgewidth=0.4,
                   markersize=layout.font * (0.9 if marker == "*" else 0.6), zorder=4)
 
-    axes.set_yticks(range(len(panel.rows)), [fill(one.label, LABEL_WIDTHS[layout.name]) for one in panel.rows])
+    labels = [fill(escape_label(one.label), LABEL_WIDTHS[layout.name]) for one in panel.rows]
+    axes.set_yticks(range(len(panel.rows)), labels)
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
-    axes.set_title(panel.title, loc="left", fontsize=layout.font, pad=3)
+    axes.set_title(escape_label(panel.title), loc="left", fontsize=layout.font, pad=3)
     finish_axes(axes, "x")
     axes.tick_params(axis="y", labelsize=layout.font - 1.3)
     axes.use_sticky_edges = False  # bars would end at the frame

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from bench.reports.crosscheck.blocks import Block, Crossing, count_outcomes, name_place
 from bench.reports.crosscheck.tables import TITLES
-from bench.reports.page.canvas import finish_axes, make_canvas
+from bench.reports.page.canvas import escape_label, finish_axes, make_canvas
 from bench.reports.page.figures import Figure, Layout
 from bench.results.crosschecks import FAILED, IDENTICAL, LATENTS, OFF_BY_ONE, WRONG, Outcome
 
@@ -80,10 +80,10 @@ def _draw_panel(axes: Axes, panel: DrawnPanel, layout: Layout) -> None:
             if count:
                 _draw_share(axes, outcome, place, start, width, count, layout)
             start += width
-    axes.set_yticks(range(len(panel.bars)), [bar.label for bar in panel.bars])
+    axes.set_yticks(range(len(panel.bars)), [escape_label(bar.label) for bar in panel.bars])
     axes.set_ylim(len(panel.bars) - 0.4, -0.6)
     axes.set_xlim(0, 100)
-    axes.set_title(panel.title, loc="left", fontsize=layout.font + 0.5, fontweight="bold", pad=3)
+    axes.set_title(escape_label(panel.title), loc="left", fontsize=layout.font + 0.5, fontweight="bold", pad=3)
     finish_axes(axes, "x")
 
 

@@ -13,7 +13,7 @@ from bench.reports.latency.device import MeasuredDevice
 from bench.reports.latency.rates import RatePlot, RatePoint
 from bench.reports.latency.stages import StageTimes, find_stages, stages_of_cases
 from bench.reports.latency.text import conditions_text
-from bench.reports.page.canvas import COLOURS, MARKERS, draw_grid, finish_axes, make_canvas
+from bench.reports.page.canvas import COLOURS, MARKERS, draw_grid, escape_label, finish_axes, make_canvas
 from bench.reports.page.figures import Figure, Layout
 from bench.results.latency_selection import DIRECTIONS, Case
 from bench.results.stages import COLOURS as STAGE_COLOURS
@@ -69,7 +69,7 @@ def _draw_stages(plot: StagesPlot, layout: Layout) -> Canvas:
         _draw_bars(axes, plot, times_ms)
         axes.set_title(direction, loc="left", fontsize=layout.font + 0.5, fontweight="bold")
     all_axes[0].invert_yaxis()
-    handles = [Patch(color=colour, label=name) for name, colour in plot.colours.items()]
+    handles = [Patch(color=colour, label=escape_label(name)) for name, colour in plot.colours.items()]
     canvas.legend(handles=handles, loc="outside lower center", ncols=5 if layout.wide else 3, frameon=False,
                   fontsize=layout.font - 0.8, handlelength=1, columnspacing=0.8)
     return canvas
@@ -81,7 +81,7 @@ def _draw_bars(axes: Axes, plot: StagesPlot, times_ms: Mapping[str, Sequence[flo
     for name, widths in times_ms.items():
         axes.barh(places, widths, left=starts, height=0.75, color=plot.colours[name])
         starts = [start + width for start, width in zip(starts, widths)]
-    axes.set_yticks(places, plot.labels)
+    axes.set_yticks(places, list(map(escape_label, plot.labels)))
     axes.set_xlabel("Time [ms]")
     finish_axes(axes, "x")
 
@@ -104,7 +104,7 @@ def _draw_points(points: Sequence[RatePoint], layout: Layout) -> Canvas:
         colour = COLOURS[index % len(COLOURS)]
         axes.plot(point.decode_ms, point.saving_percent, MARKERS[index % len(MARKERS)], color=colour,
                   markerfacecolor="white" if point.published else colour, markersize=layout.font * 0.7,
-                  linestyle="none", label=point.label + (" (published rate)" if point.published else ""))
+                  linestyle="none", label=escape_label(point.label + (" (published rate)" if point.published else "")))
     if max(times) > WIDE_RANGE * min(times):
         axes.set_xscale("log")
     axes.margins(0.15)

@@ -10,8 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogFormatter, LogFormatterMathtext
 from PIL import Image
 
+from bench.common.text import strip_controls
 from bench.reports.page.figures import Figure, Layout
 
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too faint for lines on white.
@@ -35,17 +37,17 @@ def make_canvas(layout: Layout, height: float | None = None) -> Canvas:
 
 
 def escape_label(text: str) -> str:
-    """Return a label as it must be given to matplotlib to be drawn as it is.
+    """Return a label as it must be given to matplotlib to be drawn as it is, in a line.
 
-    "$" would begin a formula there, and a legend leaves out what begins with "_": a hair space goes before it.
+    A legend leaves out what begins with "_": a hair space goes before it. Formulas are drawn nowhere.
 
     Args:
-        text: any label of a codec or a curve.
+        text: any label that comes from a name or a file.
 
     >>> escape_label("$mine"), escape_label("_ours") == "\\u200a_ours"
-    ('\\\\$mine', True)
+    ('$mine', True)
     """
-    shown = " ".join(text.split()).replace("$", r"\$")
+    shown = " ".join(strip_controls(text).split())
     return f"\u200a{shown}" if shown.startswith("_") else shown
 
 
@@ -54,16 +56,26 @@ def render_figure(figure: Figure, layout: Layout, kind: str = "png") -> bytes:
     settings: dict[Any, Any] = {
         "svg.hashsalt": f"{figure.name}_{layout.name}", "svg.fonttype": "path", "font.family": "DejaVu Sans",
         "font.size": layout.font, "xtick.labelsize": layout.font - 0.5, "ytick.labelsize": layout.font - 0.5,
-        "axes.linewidth": 0.6,
+        "axes.linewidth": 0.6, "text.parse_math": False,  # labels are text: "$" begins no formula
     }
     buffer = io.BytesIO()
     with matplotlib.rc_context(settings):
         canvas = figure.draw(figure.data, layout)
+        _write_plain_numbers(canvas)
         if kind == "png":
             _take_picture(canvas, layout).save(buffer, "png", optimize=True, dpi=(layout.dpi, layout.dpi))
         else:
             canvas.savefig(buffer, format=kind, metadata=METADATA[kind])
     return buffer.getvalue()
+
+
+def _write_plain_numbers(canvas: Canvas) -> None:
+    """Let logarithmic scales have "100" in place of the formula of 10²."""
+    for axes in canvas.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(LogFormatter())
 
 
 def _take_picture(canvas: Canvas, layout: Layout) -> Image.Image:

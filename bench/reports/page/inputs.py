@@ -59,8 +59,9 @@ def _list_files(path: Path) -> Iterator[Path]:
     """Yield a file, or all below a folder, in linked folders too; nothing where neither is."""
     if path.is_file():
         yield path
-    for folder, _, names in os.walk(path, onerror=_refuse, followlinks=True):
-        yield from (found for name in names if (found := Path(folder, name)).is_file())
+    elif path.is_dir():
+        for folder, _, names in os.walk(path, onerror=_refuse, followlinks=True):
+            yield from (found for name in names if (found := Path(folder, name)).is_file())
 
 
 def _refuse(error: OSError) -> None:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Canvas
 
 from bench.common.text import EXACT_SUFFIX, format_count
 from bench.metrics.quality import METRICS
-from bench.reports.page.canvas import COLOURS, MARKERS, draw_grid, make_canvas
+from bench.reports.page.canvas import COLOURS, MARKERS, draw_grid, escape_label, make_canvas
 from bench.reports.page.figures import Figure, Layout
 from bench.reports.page.table import group_records
 from bench.reports.rate.coverage import Coverage
@@ -113,7 +113,7 @@ def _draw_plot(plot: MiniaturePlot, layout: Layout) -> Canvas:
     axes = canvas.subplots(2, len(plot.panels), sharex=True, sharey="row", squeeze=False)
     for column, (title, found) in enumerate(plot.panels):
         _draw_panel(axes[0, column], axes[1, column], plot, found, layout)
-        axes[0, column].set_title(title, loc="left", fontsize=layout.font + 0.5, fontweight="bold")
+        axes[0, column].set_title(escape_label(title), loc="left", fontsize=layout.font + 0.5, fontweight="bold")
         axes[1, column].set_xlabel("Rate [bpp]")
     low, high = axes[1, 0].get_ylim()
     axes[0, 0].set_ylabel(plot.axis_label)
@@ -132,7 +132,7 @@ def _draw_panel(above: Axes, below: Axes, plot: MiniaturePlot, found: Sequence[D
     for number, curve in enumerate(found):
         look: dict[str, Any] = {
             "color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 3.2,
-            "linewidth": 1.0, "label": curve.label, "zorder": 3,
+            "linewidth": 1.0, "label": escape_label(curve.label), "zorder": 3,
         }
         above.plot(curve.rate, curve.quality, **look)
         below.plot(curve.gain_rate, curve.gain_db, **look)

@@ -184,12 +184,12 @@ def _visible_quality(curve: DrawnCurve, limit: float) -> list[float]:
 def _draw_title(axes: Axes, plot: RDPlot, layout: Layout) -> None:
     small = max(layout.font - 1.5, 5.5)
     size = layout.font + 0.5
-    title = axes.set_title(plot.title, loc="left", fontsize=size, fontweight="bold", pad=1.35 * small + 3)
+    title = axes.set_title(escape_label(plot.title), loc="left", fontsize=size, fontweight="bold", pad=1.35 * small + 3)
     while _measure_width(title, layout) > 0.86 * layout.width and size > small:
         size -= 0.5
         title.set_fontsize(size)
 
-    axes.annotate(plot.convention, (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
+    axes.annotate(escape_label(plot.convention), (0, 1), xycoords="axes fraction", xytext=(0, 3), va="bottom",
                   textcoords="offset points", fontsize=small, color="#444444")
 
 

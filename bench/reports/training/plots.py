@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from bench.reports.page.canvas import COLOURS, finish_axes, make_canvas
+from bench.reports.page.canvas import COLOURS, escape_label, finish_axes, make_canvas
 from bench.reports.page.figures import Figure, Layout
 from bench.reports.training.tables import format_lambda
 from bench.results.training_logs import LoggedStep, Training
@@ -117,7 +117,7 @@ def _draw_curves(plot: CurvesPlot, layout: Layout) -> Canvas:
     axes = canvas.subplots(4, 2, sharex="row", sharey="row", squeeze=False)
     for column, name, trainings in zip(axes.T, (plot.standard_name, plot.balanced_name),
                                        (plot.standard, plot.balanced)):
-        column[0].set_title(name, loc="left", fontsize=layout.font, fontweight="bold")
+        column[0].set_title(escape_label(name), loc="left", fontsize=layout.font, fontweight="bold")
         for training in trainings:
             _draw_training(column, training)
     for training in plot.standard:
@@ -128,7 +128,8 @@ def _draw_curves(plot: CurvesPlot, layout: Layout) -> Canvas:
         _finish_row(row, xlabel)
 
     handles = [Line2D([], [], color=colour, marker=".", label=label) for label, colour in plot.legend]
-    handles.append(Line2D([], [], color="#444444", linestyle="--", linewidth=0.8, label=f"{plot.standard_name} again"))
+    again = escape_label(f"{plot.standard_name} again")
+    handles.append(Line2D([], [], color="#444444", linestyle="--", linewidth=0.8, label=again))
     _draw_legend(canvas, handles, layout)
     return canvas
 
@@ -158,7 +159,7 @@ def plot_balance(trainings: Sequence[Training]) -> Figure:
         ("Task weight", lambda one: [(step.step, step.weights) for step in one.steps]),
         ("Task loss", lambda one: [(step.step, step.tasks) for step in one.steps]),
         ("γ", lambda one: [(step.step, step.gammas) for step in one.steps]),
-        (r"$λ_\mathrm{eff}$ / λ", _list_multipliers),
+        ("λ_eff / λ", _list_multipliers),
     )
     variant = trainings[0].variant
     plot = BalancePlot(
@@ -192,7 +193,8 @@ def _draw_balance(plot: BalancePlot, layout: Layout) -> Canvas:
     for top, bottom, title in zip(grid[0], grid[-1], plot.titles):
         top.set_title(title, loc="left", fontsize=layout.font, fontweight="bold")
         bottom.axhline(1, color="#444444", linewidth=0.6, linestyle=":")
-    _draw_legend(canvas, [Line2D([], [], color=colour, label=task) for task, colour in plot.colours.items()], layout)
+    handles = [Line2D([], [], color=colour, label=escape_label(task)) for task, colour in plot.colours.items()]
+    _draw_legend(canvas, handles, layout)
     return canvas
 
 

@@ -6,6 +6,7 @@ Nothing here knows of caches, stores, progress or other units, so a unit can run
 from __future__ import annotations
 
 import datetime
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,7 +19,7 @@ from msgspec import structs
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, Codec, Encoding, build_codec
 from bench.common.errors import CodecError
-from bench.common.files import DiskFull, disk_full_stops, is_out_of_space
+from bench.common.files import DiskFull, PlaceError, is_out_of_space, writing
 from bench.common.hashing import digest_json, sha256_of_pixels
 from bench.common.temporary import temporary_folder
 from bench.metrics.quality import PSNR, measure_quality
@@ -66,7 +67,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
         begin: is called with each picture that is in work from then on.
 
     Raises:
-        DiskFull: encoded or decoded files can't be written.
+        BenchError: encoded or decoded files can't be written.
         ServerGone: no decoder can be started.
     """
     stopwatch = stopwatch or Stopwatch()
@@ -138,7 +139,7 @@ def _row(unit: Unit, image: UnitImage, series: Series, **values: Any) -> Row:
 
 def _raise_what_stops(error: Exception) -> None:
     """Raise what no picture is to blame for."""
-    if isinstance(error, (DiskFull, ServerGone)):
+    if isinstance(error, (DiskFull, PlaceError, ServerGone)):
         raise error
     if isinstance(error, OSError) and is_out_of_space(error.errno):
         raise DiskFull(error.filename or "a temporary file") from error
@@ -232,7 +233,7 @@ class _Run:
         """Encode into a file and decode from it in the other process; also returns the seconds and the file's size."""
         encoding, encode_s = time_call(self.codec.encode, original)
         path = stream_path(self.folder, image)
-        with disk_full_stops(path):
+        with writing(path):
             path.write_bytes(encoding.stream)
 
         decoded, decode_s = self.decoder.decode(path)
@@ -244,9 +245,10 @@ class _Run:
 
 def _make_stream_folder(unit: Unit, stack: ExitStack) -> Path:
     if unit.keep_streams is None:
-        return stack.enter_context(temporary_folder("encoded"))
+        with writing(tempfile.gettempdir(), "temporary files go there: set TMPDIR to another folder"):
+            return stack.enter_context(temporary_folder("encoded"))
     folder = stream_folder(unit, Path(unit.keep_streams))
-    with disk_full_stops(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from bench.common.errors import ConfigurationError
-from bench.common.files import match_files, write_whole
+from bench.common.files import match_files, reading, write_whole
 from bench.results.schema import Number, convert_values, parse_object
 from bench.results.stored import TRIAL
 
@@ -82,10 +82,13 @@ def read_trial(path: Path) -> Trial:
 
     Raises:
         ConfigurationError: it is damaged, or lacks something.
+        PlaceError: it can't be read.
     """
+    with reading(path):
+        content = path.read_bytes()
     try:
-        trial = convert_values(parse_object(path.read_bytes()), Trial)
-    except (OSError, ValueError) as error:
+        trial = convert_values(parse_object(content), Trial)
+    except ValueError as error:
         raise ConfigurationError(f"{path} is no record of a trial: {error}", "repair or remove it") from None
     return msgspec.structs.replace(trial, place=str(path.parent))
 
