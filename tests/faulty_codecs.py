@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
 import time
 import zlib
 from pathlib import Path
@@ -42,6 +43,8 @@ class Deflate:
         time.sleep(self.delay_s)
         self._note("encode")
         height, width = image.shape[:2]
+        if "DEFLATE_RUN" in os.environ and width == FAULTY_WIDTH:
+            end_run(int(os.environ["DEFLATE_RUN"]))
         fault = self.fault if width == FAULTY_WIDTH else None
         if fault == "encode":
             raise CodecError("will not have it")
@@ -93,6 +96,12 @@ class Deflate:
 
     def _pixels(self, quantised: np.ndarray) -> np.ndarray:
         return (quantised * self.step + self.step // 2).astype(np.uint8)
+
+
+def end_run(number: int) -> None:
+    """Kill this process, and a little later the one that runs the plan, as who kills all of a run does."""
+    subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -9 {number}"], start_new_session=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def identify(spec: CodecSpec) -> dict:

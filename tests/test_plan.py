@@ -25,8 +25,10 @@ from bench.runners.evaluate.expected import (
 )
 from bench.runners.evaluate.measure import failed_row
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
+from bench.runners.evaluate.run import evaluate
 from bench.runners.evaluate.selection import choose_checkpoint, choose_codecs, describe_missing
 from bench.runners.evaluate.unit import Unit
+from bench.runners.progress import Progress
 
 SCORED_S_PER_MEGAPIXEL = METRICS_S_PER_MEGAPIXEL + FILES_S_PER_MEGAPIXEL
 VERSIONS = {name: METRICS.get(name).version for name in METRICS}
@@ -99,6 +101,24 @@ def test_what_failed_before_comes_last(folder: Path, tmp_path: Path) -> None:
     store.append(failed_row(unit.unit, unit.unit.images[0], unit.series, RuntimeError("no"), Provenance()))
     again = plan_of(folder, store).units[0]
     assert [image.name for image in again.unit.images] == ["image01.png", "image00.png"]
+
+
+@pytest.mark.usefixtures("measured_here")
+def test_what_another_run_tried_since_the_plan_was_made_is_not_tried_twice(folder: Path, tmp_path: Path,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BENCH_PLUGINS", "PYTHONPATH"):
+        monkeypatch.setenv(name, faulty_codecs.environment()[name])
+    store = Store(tmp_path / "results")
+    unit = plan_of(folder, store).units[0]
+    earlier, since = (failed_row(unit.unit, image, unit.series, RuntimeError("no"), Provenance())
+                      for image in unit.unit.images)
+    store.append(earlier)
+    plan = plan_of(folder, store)
+    store.append(since)
+    evaluate(plan, store, Progress(plan.make_forecast(), plan.images_to_run))
+
+    rows = {row.image: row for row in store.read("pictures") if row.point == "s4"}
+    assert rows[earlier.image].status == OK and rows[since.image] == since
 
 
 def test_changed_image_is_planned_again(folder: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE
-from bench.results.rows import Provenance, Row
+from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
+from bench.results.rows import OK, Provenance, Row
 from bench.results.store import Store
 
 IMAGES = 6
@@ -102,6 +102,31 @@ def test_run_killed_with_signal_9_resumes_to_the_same_table(folder: Path, whole:
     assert table(killed) == whole
     assert len(table(killed)) == ROWS
     assert len(lines_in(killed)) == ROWS, "something was measured twice"
+
+
+KILLED = """
+import os, sys
+from bench.cli import main
+os.environ["DEFLATE_RUN"] = str(os.getpid())
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_kills_of_a_worker_and_then_of_its_run_store_nothing_twice_but_the_picture_in_work(tmp_path: Path) -> None:
+    """Else each of these runs leaves a failed row of all that its unit had not done yet."""
+    folder = faulty_codecs.write_images(tmp_path / "pictures", [(faulty_codecs.FAULTY_WIDTH, 50), (60, 50), (61, 50)])
+    results, runs = tmp_path / "results", 2
+    arguments = command(folder, results, "--points", "s4")[3:]
+    for _ in range(runs):
+        run = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=120,
+                             env=faulty_codecs.environment(DEFLATE_DELAY_S="0.7"))
+        assert run.returncode in (-signal.SIGKILL, EXIT_INCOMPLETE)  # where it is quick
+    assert start(folder, results, "--points", "s4").wait(60) == EXIT_DONE
+
+    rows = [Row.from_json(line) for line in lines_in(results)]
+    measured = [row.image for row in rows if row.status == OK]
+    assert sorted(measured) == ["image00.png", "image01.png", "image02.png"]
+    assert {row.image for row in rows if row.status != OK} <= {"image00.png"} and len(rows) <= 3 + runs
 
 
 def test_two_runs_at_once_share_the_work(folder: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store)
     if plan.images_to_run:
         with open_engine(args, plan, store) as engine, \
                 Progress(plan.make_forecast(), plan.images_to_run) as progress:
-            evaluate(plan, store, progress, engine, remeasure=args.remeasure, keep_failures=args.keep_failures)
+            evaluate(plan, store, progress, engine, remeasure=args.remeasure)
     rows = stored_rows(plan, store)
     if summary := summarise(plan, rows):
         print(summary, flush=True)

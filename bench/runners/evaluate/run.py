@@ -7,7 +7,7 @@ from contextlib import closing
 
 from bench.common.text import format_duration
 from bench.datasets.own_folders import hide_own_results
-from bench.results.rows import Row
+from bench.results.rows import OK, Row
 from bench.results.store import Store
 from bench.runners.engines.engine import Engine, TimedUnits
 from bench.runners.engines.local import LocalEngine
@@ -19,11 +19,11 @@ from bench.runners.progress import Progress
 
 
 def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, engine: Engine | None = None, *,
-             remeasure: bool = False, keep_failures: bool = False) -> None:
+             remeasure: bool = False) -> None:
     """Measure the plan's pending images, and say at the end what the time was spent on.
 
     A unit that another run is measuring is left to it and looked at again later; what it has measured is
-    not measured twice.
+    neither measured nor tried twice.
 
     Args:
         engine: that runs the units; processes of this machine unless given.
@@ -32,7 +32,7 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, engine: Eng
         BenchError: rows or files can't be written; what was stored stays.
     """
     engine = engine or LocalEngine(plan.jobs)
-    units = _ClaimedUnits(plan, store, progress, remeasure, keep_failures)
+    units = _ClaimedUnits(plan, store, progress, remeasure)
     hide_own_results(store.folder(plan.dataset.name), plan.dataset.name)
     start, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
     with closing(engine.run_units(units)) as groups:
@@ -60,13 +60,12 @@ def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
 class _ClaimedUnits(TimedUnits):
     """Hands out the plan's pending units, those first that no other run holds."""
 
-    def __init__(self, plan: EvaluationPlan, store: Store, progress: Progress, remeasure: bool,
-                 keep_failures: bool) -> None:
+    def __init__(self, plan: EvaluationPlan, store: Store, progress: Progress, remeasure: bool) -> None:
         super().__init__(planned.unit for planned in plan.pending)
         self._planned = {(planned.unit.spec.name, planned.unit.spec.point): planned for planned in plan.pending}
-        self._machine = plan.machine
+        self._machine, self._planned_with = plan.machine, plan.stored
         self._store, self._progress = store, progress
-        self._remeasure, self._keep_failures = remeasure, keep_failures
+        self._remeasure = remeasure
         self._told: set[str] = set()
         self.forecast = RunForecast(progress.forecast,
                                     {unit: planned.expected for unit, planned in self._planned.items()})
@@ -100,11 +99,11 @@ class _ClaimedUnits(TimedUnits):
         return self._planned[unit.spec.name, unit.spec.point]
 
     def _without_done(self, planned: PlannedUnit) -> Unit:
-        """Leave out what another run has stored since the plan was made."""
+        """Leave out what another run has stored since the plan was made, failures too: they were tried just now."""
         unit = planned.unit
-        by_key = {row.key: row for row in self._store.read(unit.dataset, unit.spec.name,
-                                                               machine=self._machine)}
-        left = leave_out_done(unit, planned.keys, by_key, keep_failures=self._keep_failures)
+        rows = self._store.read(unit.dataset, unit.spec.name, machine=self._machine)
+        by_key = {row.key: row for row in rows if row.status == OK or row != self._planned_with.get(row.key)}
+        left = leave_out_done(unit, planned.keys, by_key, keep_failures=True)
 
         gone = {image.name for image in unit.images} - {image.name for image in left.images}
         self._progress.skip_images(len(gone))
