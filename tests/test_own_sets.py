@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from birds import FILES, png_bytes, put
+from PIL import Image
 
 from bench.cli import main
 from bench.common.errors import BenchError
@@ -61,6 +62,18 @@ def test_folders_of_one_name_have_results_of_their_own(tmp_path):
     (tmp_path / "moved").rename(tmp_path / "valid")
     evaluate(tmp_path / "valid", results)
     assert StoredResults(results).datasets == ["half-valid", "valid"]
+
+
+def test_pictures_of_equal_pixels_count_once(tmp_path, capsys):
+    folder, results = put(tmp_path / "photos"), tmp_path / "results"
+    Image.open(folder / "bird2.png").save(folder / "bird2-again.bmp")
+    Image.open(folder / "bird3.png").save(folder / "bird3 (1).png", compress_level=0)
+    (folder / "broken.png").write_bytes(b"no picture")
+    main(["evaluate", "--dataset", str(folder), "--codecs", "jpeg", "--points", "q55", "--metrics", "psnr",
+          "--results", str(results)])
+    assert "5 images, 2 duplicates left out (bird3 (1).png is bird3.png, bird2-again.bmp is bird2.png)" in (
+        capsys.readouterr().out)
+    assert list_covered(results, "photos") == [*sorted(FILES), "broken.png"]
 
 
 def test_rows_from_before_there_were_records_keep_their_name(tmp_path):

@@ -65,7 +65,7 @@ class Dataset:
         complete: nothing is missing or altered.
         altered, missing: names of images.
         root: folder that holds the images.
-        duplicates: files of a folder that are left out, to the one of the same bytes that counts.
+        duplicates: files of a folder that are left out, to the one of the same content that counts.
     """
 
     name: str
@@ -243,7 +243,7 @@ def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
     paths = list_images(folder)
     digests = {path: _hash_if_readable(path) for path in paths}
     first: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: (len(path.name), path.name)):  # "a (1).png" is a copy of "a.png"
+    for path in sorted(paths, key=rank_name):
         first.setdefault(digests[path] or path.name, path)
     duplicates = {path.name: first[digests[path]].name for path in paths
                   if digests[path] and first[digests[path]] != path}
@@ -255,6 +255,11 @@ def _read_folder(folder: Path, taken: Collection[str]) -> Dataset:
     if name.lower() in taken:
         name = f"folder-{name}"
     return Dataset(name, name, images, None, True, (), (), folder, duplicates)
+
+
+def rank_name(file: Path | ImageFile) -> tuple[int, str]:
+    """Return what orders files so that the first of several copies counts: "a (1).png" is one of "a.png"."""
+    return len(file.name), file.name
 
 
 def _hash_if_readable(path: Path) -> str:

@@ -23,10 +23,18 @@ def is_picture_of(spec: ImageSpec, path: Path) -> bool:
             return True
         if spec.pixels_sha256 is None or spec.width is None or image_size(path) != (spec.width, spec.height):
             return False
-        about = path.stat()
-        return _hash_pixels(path.absolute(), about.st_size, about.st_mtime_ns) == spec.pixels_sha256
     except (OSError, ImageError):  # evaluating it says what is wrong
         return False
+    return hash_pixels(path) == spec.pixels_sha256
+
+
+def hash_pixels(path: Path) -> str | None:
+    """Return the SHA-256 of a picture's pixels, 8-bit RGB row by row; None where it can't be read."""
+    try:
+        about = path.stat()
+        return _hash_pixels(path.absolute(), about.st_size, about.st_mtime_ns)
+    except (OSError, ImageError):
+        return None
 
 
 @cache
