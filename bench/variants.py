@@ -74,12 +74,13 @@ class Variant(Entry, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The checkpoint of one λ: ``path`` is None when none of ``looked_in`` exists."""
+    """The checkpoint of one λ: ``path`` is None when none of ``looked_in`` exists; ``others`` are there too."""
 
     point: str
     lambda_: float
     path: Path | None
     looked_in: tuple[Path, ...]
+    others: tuple[Path, ...] = ()
 
 
 def load_variants(path: Path | None = None) -> dict[str, Variant]:
@@ -160,8 +161,8 @@ def find_checkpoints(variant: Variant) -> list[Checkpoint]:
             alike = _list_numbered(place, lambda_)
         else:
             looked_in, alike = (place[lambda_],), []
-        path = next((path for path in (*looked_in, *alike) if path.is_file()), None)
-        found.append(Checkpoint(point, lambda_, path, looked_in))
+        here = [path for path in dict.fromkeys((*looked_in, *alike)) if path.is_file()]
+        found.append(Checkpoint(point, lambda_, here[0] if here else None, looked_in, tuple(here[1:])))
     return found
 
 
@@ -171,8 +172,8 @@ def _list_numbered(folder: Path, lambda_: float) -> list[Path]:
         names = sorted(os.listdir(folder))
     except OSError:
         return []
-    stems = [(name.removesuffix(suffix), folder / name) for suffix in SUFFIXES for name in names
-             if name.endswith(suffix)]
+    stems = [(name[:-len(suffix)], folder / name) for suffix in SUFFIXES for name in names
+             if name.lower().endswith(suffix)]
     return [path for stem, path in stems if is_decimal(stem) and float(stem) == lambda_]
 
 

@@ -73,7 +73,8 @@ def laughs(line: str) -> str:
     (laughs("[%s]"), 6, "aliases counted"), (laughs("{<<: [%s]}"), 6, "aliases counted"),
     (HARMLESS % "{}" + "---\na: 1\n", 3, "a second document"), ("a: 1\nb: \0\n", 2, "not allowed"),
     (HARMLESS % ("1" + ":0" * 2_000_000), 2, "letters"), (HARMLESS % ("x" * 99_999), 2, "letters"),
-    (HARMLESS % "１", 2, "got '１'"),
+    (HARMLESS % "１", 2, "got '１'"), (HARMLESS % "{}, lambdas: [013]", 2, "'013' would be read as 11"),
+    (HARMLESS % "{M: 1:30}", 2, "'1:30' would be read as 90"), (HARMLESS % "{M: 1:30.5}", 2, "put it in quotes"),
     (HARMLESS % "{}, seed: ٣", 2, "got '٣'"), (HARMLESS % ("{}, metric: " + "k" * 9999), 2, "k..."),
     ("x" * (1 << 24), 1, "has more than"), ("", 1, "must hold a mapping"),
 ])

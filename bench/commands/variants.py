@@ -107,7 +107,9 @@ def _describe_place(variant: Variant, checkpoint: Checkpoint) -> str:
     point = f"  λ {checkpoint.point}" + (f" {dict(more)}" if more else "")
     if checkpoint.path:
         fit = _describe_fit(variant, checkpoint.lambda_, checkpoint.path)
-        return f"{point}: {os.path.relpath(checkpoint.path)}, {fit}"
+        others = list_names(path.name for path in checkpoint.others)
+        also = f"; of the same λ and not taken: {others}" if others else ""
+        return f"{point}: {os.path.relpath(checkpoint.path)}, {fit}{also}"
     places = ", ".join(map(os.path.relpath, checkpoint.looked_in))
     return f"{point}: missing, looked for {places}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ MAX_VALUES = 100_000  # what an alias stands for counts each time
 MAX_LETTERS = 1 << 14  # of a text or number: PyYAML takes hours over a time such as 1:0:0:0... of megabytes
 MAX_DEPTH = 40
 LARGEST = 1 << 63  # of numbers
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*", re.DOTALL)  # numbers to base 8 and 60, in YAML 1.1
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is twenty times as fast
 
 
@@ -148,6 +150,9 @@ class _Builder:
             value = self._parser.construct_object(node)
         except (ValueError, ArithmeticError):  # such as 2026-13-45, or digits without end
             raise self._error(event, f"{shown} is no value") from None
+        if isinstance(value, (int, float)) and _OTHER_BASE.fullmatch(event.value):
+            raise self._error(event, f"{shown} would be read as {value:.9g}: leave out leading zeros and ':', or put it"
+                                     " in quotes")
         if not isinstance(value, (str, int, float, type(None))):
             raise self._error(event, f"{shown} is read as a {type(value).__name__}: put it in quotes")
         if isinstance(value, (int, float)) and not abs(value) < LARGEST:  # which NaN is not

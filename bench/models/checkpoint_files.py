@@ -72,19 +72,14 @@ def read_weights(path: Path, *, shapes_only: bool = False) -> Weights:
     if not os.access(path, os.R_OK):
         raise CheckpointError(f"can't read {path}: permission denied")
 
-    read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
-    content: dict[Any, Any] = read(path, shapes_only)
-    averages: list[str] = []
-    for _ in WRAPPERS:
-        wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
-        if wrapper is None:
-            break
-        averages += [key for key, value in content.items()
-                     if isinstance(key, str) and isinstance(value, dict) and is_average(key)]
-        content = content[wrapper]
+    read = _read_safetensors if path.suffix.lower() == ".safetensors" else _read_torch
+    content, averages = _unwrap(read(path, shapes_only), path)
 
-    if not content or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        raise CheckpointError(f"{path} holds no state dict; its keys are {list_names(map(str, content)) or 'none'}",
+    strange = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if strange or not content:
+        mixed = f"; of these no tensors: {list_names(strange)}" if len(strange) < len(content) else ""
+        keys = list_names(map(str, content)) or "none"
+        raise CheckpointError(f"{path} holds no state dict; its keys are {keys}{mixed}",
                               f"expected tensors by name, bare or under one of {', '.join(WRAPPERS)}")
 
     twice = [key for key in content for name in [drop_compiler_names(key).removeprefix(PREFIX)]
@@ -93,7 +88,22 @@ def read_weights(path: Path, *, shapes_only: bool = False) -> Weights:
         raise CheckpointError(f"{path} holds entries with and without the prefix: {list_names(twice)}", PLAIN)
     if shapes_only:
         content = {key: torch.empty(value.shape, dtype=value.dtype, device="meta") for key, value in content.items()}
-    return Weights({drop_compiler_names(key): value for key, value in content.items()}, tuple(averages))
+    return Weights({drop_compiler_names(key): value for key, value in content.items()}, averages)
+
+
+def _unwrap(content: dict[Any, Any], path: Path) -> tuple[dict[Any, Any], tuple[str, ...]]:
+    """Return what lies in a file's wrappers, and the names of the averages beside it."""
+    averages: list[str] = []
+    for _ in WRAPPERS:
+        wrappers = [key for key in WRAPPERS if isinstance(content.get(key), dict)]
+        if sum(bool(content[key]) for key in wrappers) > 1:
+            raise CheckpointError(f"{path} holds several state dicts: {list_names(wrappers)}", PLAIN)
+        if not wrappers:
+            break
+        averages += [key for key, value in content.items()
+                     if isinstance(key, str) and isinstance(value, dict) and is_average(key)]
+        content = next((content[key] for key in wrappers if content[key]), {})
+    return content, tuple(averages)
 
 
 def read_note(path: Path) -> dict[str, str]:
