@@ -168,14 +168,14 @@ def test_checkpoints_are_called_after_the_number_in_whatever_digits(tmp_path: Pa
     for name in ("0.0131.pth", "0.013.txt", "a0.013.pth", "nan.pth", "0_013.pth", "6.05e1.pt", "0.0130.pth.tar"):
         (folder / name).touch()
     assert [found.path for found in find_checkpoints(variant)] == [folder / "0.0130.pth.tar", folder / "6.05e1.pt"]
+    (folder / "0.013.safetensors").touch()
+    assert find_checkpoints(variant)[0].path == folder / "0.013.safetensors"  # written as the suite does: it goes first
 
     for name in ("1.3e-2.PTH", "0.013.pt"):
         (folder / name).touch()
     found = find_checkpoints(variant)[0]
-    assert found.path == folder / "0.013.pt" and found.looked_in[2] == found.path
-    assert found.others == (folder / "0.0130.pth.tar", folder / "1.3e-2.PTH")
-    (folder / "0.013.safetensors").touch()
-    assert find_checkpoints(variant)[0].path == folder / "0.013.safetensors"  # written as the suite does: it goes first
+    assert found.path == folder / "0.013.pt"
+    assert found.others == (folder / "0.013.safetensors", folder / "0.0130.pth.tar", folder / "1.3e-2.PTH")
 
 
 def test_checkpoints_may_be_named_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
