@@ -242,6 +242,24 @@ def test_modules_are_there_already_and_missing_ones_left_out(server: ForkServer)
     started.end()
 
 
+def compute_on(connection: Connection) -> None:
+    import hashlib
+
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))  # which native code puts off
+    connection.send(os.getpid())
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+
+
+def test_a_process_in_native_code_does_not_delay_the_end(server: ForkServer) -> None:
+    started = process(server, compute_on)
+    number = started.receive(60)
+    since = time.monotonic()
+    started.end(signal.SIGTERM)
+    assert time.monotonic() - since < 20  # on a busy machine; else half a second
+    with pytest.raises(ProcessLookupError):
+        os.killpg(number, 0)
+
+
 def test_process_ends_whatever_it_is_sending(server: ForkServer) -> None:
     started = process(server, send_without_end)
     assert started.receive(60) == "first"

@@ -24,6 +24,8 @@ _UNWINDING_S = 1.0
 _ENDING_S = 0.5
 _TRACKER = "multiprocessing.resource_tracker"  # removes what Python shares between processes, then ends by itself
 
+_held = threading.local()
+
 
 class _Interruption:
     """What is known of the end: ``number`` of the signal, or 0; what to say, until it was said; processes to end."""
@@ -95,7 +97,16 @@ def _heed_signals() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as in the background of a shell, or under nohup
             signal.signal(number, _interrupt)
-    os.register_at_fork(after_in_child=_leave_signals)
+    # One that comes between is the child's own.
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_leave_signals)
+
+
+def _hold_signals() -> None:
+    _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
 
 
 def _leave_signals() -> None:
@@ -104,6 +115,7 @@ def _leave_signals() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) == _interrupt:
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+    _release_signals()
 
 
 def _interrupt(number: int, _: object) -> None:

@@ -44,6 +44,8 @@ class Progress:
                          bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}") if self._stream.isatty() else None
 
     def __enter__(self) -> Progress:
+        if self._images is not None:
+            note_stored(f"none of {self._images} images is done yet")
         return self
 
     def __exit__(self, *exception: object) -> None:
