@@ -1,6 +1,9 @@
 """How the tests run: in several processes of one thread each."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import psutil
@@ -9,6 +12,9 @@ from figures import undrawn_figures
 from toy_metric import registered_metric
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and numpy read it, and for the processes that tests start
+os.environ.setdefault("BENCH_SHARED_MACHINE", "1")  # tests may run in a part of a machine,
+os.environ["BENCH_MACHINE_LOCKS"] = tempfile.mkdtemp(prefix="bench-test-locks-")  # and beside those who time
+atexit.register(shutil.rmtree, os.environ["BENCH_MACHINE_LOCKS"], ignore_errors=True)
 
 MEMORY_OF_A_WORKER = 4 * 2**30
 

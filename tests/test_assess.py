@@ -330,6 +330,21 @@ def test_a_variant_measured_here_is_profiled_beside_the_baseline_once(place: Pat
     assert (place / "reports" / "latency").is_dir()
 
 
+def test_a_part_of_a_machine_is_profiled_only_where_that_is_wanted(
+        place: Path, profiled: list[list[str]], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluation is done all the same, and says what is left out and why."""
+    monkeypatch.delenv("BENCH_SHARED_MACHINE", raising=False)
+    monkeypatch.setattr("os.nice", lambda change: 15)
+    add_weights(place, "mine")
+    codecs = ["shapes", "--codecs", "mine", "--device", "cpu"]
+    assert bench(*codecs) == EXIT_DONE and not profiled
+    assert "not profiled: it runs at nice 15" in capsys.readouterr().out
+    assert {row.provenance.nice for row in rows_of(place, "shapes")} == {15}
+
+    assert bench(*codecs, "--shared-machine") == EXIT_DONE
+    assert profiled == [["hpcm_base", "mine"]]
+
+
 def test_a_profile_is_six_rounds_of_both_at_the_usual_size(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_weights(place, "mine")
     monkeypatch.setattr("bench.commands.profile.SHAPE", "64x64")

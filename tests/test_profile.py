@@ -273,6 +273,21 @@ def test_bad_input_ends_with_its_exit_code(arguments, tmp_path):
     assert main(["profile", "--device", "cpu", "--results", str(tmp_path), "--no-report", *arguments]) == EXIT_BAD_INPUT
 
 
+def test_a_part_of_a_machine_is_timed_only_where_that_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.nice", lambda change: 15)
+    command = ["profile", "tiny", "--device", "cpu", "--shapes", "64x64", "--repeats", "1", "--no-report", "--results",
+               str(tmp_path / "results")]
+    monkeypatch.delenv("BENCH_SHARED_MACHINE", raising=False)
+    assert main(command) == EXIT_BAD_INPUT
+    assert "it runs at nice 15" in (said := capsys.readouterr().err) and "--shared-machine" in said
+    assert not (tmp_path / "results").exists()
+
+    assert main([*command, "--shared-machine"]) == 0
+    rows = [row for path in (tmp_path / "results").rglob("*.jsonl") for row in read_rows(path, LatencyRow)]
+    assert rows and {row.provenance.nice for row in rows} == {15}
+
+
 @pytest.mark.parametrize("verb", [["profile"], ["benchmark", "coder"], ["evaluate", "--dataset", "sample"],
                                   ["evaluate", "--dataset", "sample", "--codecs", "jpeg"]])
 def test_no_verb_falls_back_from_a_gpu_that_is_not_there(verb, monkeypatch, capsys):

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE
 from bench.results.rows import OK, Provenance, Row
 from bench.results.store import Store
+from bench.runners.machine_lock import timing_alone
 
 IMAGES = 6
 ROWS = 2 * IMAGES
@@ -168,3 +169,30 @@ def test_full_disk_stops_the_run_and_it_resumes(folder: Path, tmp_path: Path) ->
     assert all(Row.from_json(line) for line in lines_in(copy))
     assert start(folder, copy).wait(60) == EXIT_DONE
     assert len(lines_in(copy)) == ROWS == len(table(copy))
+
+
+def test_a_run_that_leaves_what_others_hold_ends_at_once_and_fails_nothing(folder: Path, tmp_path: Path) -> None:
+    """Of an array of jobs the last ones would else keep their GPUs until the slowest is done."""
+    results = tmp_path / "shared"
+    holder = start(folder, results, "--jobs", "2", delay_s=0.6)
+    wait_for_rows(holder, results, 1)
+    leaver = start(folder, results, "--leave-claimed")
+    output, _ = leaver.communicate(timeout=60)
+    assert holder.poll() is None, "the other run is not done yet"
+    assert leaver.returncode == EXIT_DONE, output
+    assert all(f"deflate {point}: another run is measuring it, left to it" in output for point in ("s4", "s16"))
+    assert holder.wait(60) == EXIT_DONE and len(lines_in(results)) == ROWS
+
+
+def test_nothing_begins_while_another_run_times(folder: Path, tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_MACHINE_LOCKS", str(tmp_path))
+    with timing_alone(print):
+        run = start(folder, tmp_path / "results")
+        for line in run.stdout:
+            if "another run is timing on this machine: nothing begins until it is done" in line:
+                break
+        assert lines_in(tmp_path / "results") == []
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == EXIT_DONE, output
+    assert len(lines_in(tmp_path / "results")) == ROWS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,12 @@ def add_torch_arguments(group: Group) -> None:
                        help="torch's threads, where codecs run and decode (default: torch's own)")
     group.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True,
                        help="ask torch for deterministic algorithms (default: yes)")
+
+
+def add_shared_machine_argument(group: Group) -> None:
+    """Whether to time on a part of a machine."""
+    group.add_argument("--shared-machine", action="store_true", default=bool(os.environ.get("BENCH_SHARED_MACHINE")),
+                       help="time though this process is niced or has fewer CPUs than the machine; rows say so")
 
 
 def add_weights_arguments(group: Group, required: bool) -> None:

@@ -29,7 +29,7 @@ from bench.runners.evaluate.scope import Scope, choose_scope
 from bench.runners.evaluate.selection import ALL, Chosen, NothingToRun, describe_missing
 from bench.runners.evaluate.summary import exit_code
 from bench.runners.machine import device_name, resolve_device
-from bench.runners.machine_share import usable_cores
+from bench.runners.machine_share import list_sharing_signs, usable_cores
 from bench.runners.profile.expected import ProfileTimes
 from bench.runners.profile.unprofiled import PlannedProfile, list_measured_here, plan_profile
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         rows = run_evaluation(args, scope.plan, store)
         if args.detach and scope.plan.images_to_run:
             return EXIT_DONE  # there is nothing to report yet
-        codes.append(exit_code(scope.plan, rows))
+        codes.append(exit_code(scope.plan, rows, leave_claimed=args.leave_claimed))
         measured = {row.name for own in rows.values() for row in own if row.status == OK}
         if names := [name for name in profile.names if name in measured]:
             codes.append(run_profile(args, *plan_beside_baseline(args, names)))
@@ -105,7 +105,9 @@ def _plan_profile(args: argparse.Namespace, plan: EvaluationPlan | None) -> Plan
     folder = latency_folder(args.results, device_name(device))
     cases = StoredResults(args.results).latencies(folder.name).cases
     times = ProfileTimes(cases, device, args.threads or usable_cores(), args.results)
-    return plan_profile(measured, cases, times)
+    planned = plan_profile(measured, cases, times)
+    signs = [] if args.shared_machine or not planned.names else list_sharing_signs()
+    return PlannedProfile(hindrance="; ".join(signs)) if signs else planned
 
 
 def _describe_plan(args: argparse.Namespace, scope: Scope, chosen: Chosen, profile: PlannedProfile) -> str:

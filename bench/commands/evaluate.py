@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         return EXIT_DONE
     rows = run_evaluation(args, plan, store)
-    return EXIT_DONE if args.detach else exit_code(plan, rows)
+    return EXIT_DONE if args.detach else exit_code(plan, rows, leave_claimed=args.leave_claimed)
 
 
 def choose_measured(args: argparse.Namespace) -> Chosen:
@@ -72,7 +72,7 @@ def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store)
     if plan.images_to_run:
         with open_engine(args, plan, store) as engine, \
                 Progress(plan.make_forecast(), plan.images_to_run) as progress:
-            evaluate(plan, store, progress, engine, remeasure=args.remeasure)
+            evaluate(plan, store, progress, engine, remeasure=args.remeasure, leave_claimed=args.leave_claimed)
     rows = stored_rows(plan, store)
     if summary := summarise(plan, rows):
         print(summary, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from bench.results.latency_selection import BASE, DEFAULT
 from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
 from bench.runners.machine import configure_torch, device_name, resolve_device
+from bench.runners.machine_lock import timing_alone
+from bench.runners.machine_share import refuse_shared_machine
 from bench.runners.profile import ROUNDS
 from bench.runners.profile.expected import ProfileTimes
 from bench.runners.profile.unprofiled import SHAPE
@@ -65,11 +68,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_profile(args: argparse.Namespace, groups: Sequence[Sequence[Subject]], settings: Settings) -> int:
-    """Measure, store and print; return 1 if a row failed or a decoded image differed."""
+    """Measure, store and print; return 1 if a row failed or a decoded image differed.
+
+    Other runs on this machine end what they measure first, and begin nothing meanwhile.
+
+    Raises:
+        MachineShared: times would be of a part of the machine, and nobody wants them all the same.
+    """
     from bench.runners.profile.run import profile_groups, summarise_rows
 
+    if not args.shared_machine:
+        refuse_shared_machine()
     folder = latency_folder(args.results, device_name(settings.device))
-    rows = profile_groups(groups, settings, folder, _read_times(args, settings))
+    with timing_alone(lambda text: print(text, file=sys.stderr, flush=True)):
+        rows = profile_groups(groups, settings, folder, _read_times(args, settings))
     print(summarise_rows(rows), flush=True)
     wrong = any(row.status != OK or row.decode_matches is False for row in rows)
     return EXIT_INCOMPLETE if wrong else EXIT_DONE

@@ -28,12 +28,20 @@ class MeasuringClaim:
 
     def __init__(self) -> None:
         self._handle: int | None = None
+        self._waits = False
 
-    def take(self) -> bool:
-        """Say whether something may begin now: False if somebody times, or waits to; what has begun goes on."""
+    def take(self, tell: Callable[[str], None] = lambda text: None) -> bool:
+        """Say whether something may begin now: not if somebody times, or waits to; what has begun goes on.
+
+        Args:
+            tell: is told once that there is somebody to wait for.
+        """
         timing = _open(TIMING)
         try:
-            if not _lock(timing, fcntl.LOCK_SH):
+            waited, self._waits = self._waits, not _lock(timing, fcntl.LOCK_SH)
+            if self._waits and not waited:
+                tell("another run is timing on this machine: nothing begins until it is done")
+            if self._waits:
                 return False
             if self._handle is None:
                 self._handle = _open(MEASURING)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands.arguments import add_folder_arguments
+from bench.commands.arguments import add_folder_arguments, add_shared_machine_argument
 from bench.commands.usage.evaluate import add_measuring_arguments
 
 
@@ -26,4 +26,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a set of datasets.yaml (`python -m bench datasets list`), or a folder of images")
     how = add_measuring_arguments(parser)
     how.add_argument("--no-latency", action="store_true", help="profile nothing")
+    add_shared_machine_argument(how)
     add_folder_arguments(parser)

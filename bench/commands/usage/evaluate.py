@@ -65,6 +65,9 @@ def add_measuring_arguments(parser: argparse.ArgumentParser) -> argparse._Argume
     how.add_argument("--jobs", type=parse_positive, default=1, metavar="N",
                      help="codecs and rate points measured at the same time; rows record it, because it makes"
                           " times longer (default: 1)")
+    how.add_argument("--leave-claimed", action="store_true",
+                     help="end when all that is left is being measured by other runs (default: wait for them, and"
+                          " measure what they leave); for job arrays")
     how.add_argument("--decode-timeout", type=parse_positive, default=DECODE_TIMEOUT_S, metavar="SECONDS",
                      help="when a decoder counts as hanging (default: %(default)s)")
     how.add_argument("--keep-streams", metavar="FOLDER", help="keep the encoded files there")

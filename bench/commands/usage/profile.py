@@ -17,7 +17,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.arguments import add_folder_arguments, add_torch_arguments, parse_positive, split_names
+from bench.commands.arguments import (
+    add_folder_arguments,
+    add_shared_machine_argument,
+    add_torch_arguments,
+    parse_positive,
+    split_names,
+)
 from bench.runners.profile import ROUNDS
 
 SHAPES = {"cpu": "768x512,256x256", "cuda": "768x512,512x768,1200x1200,2048x1365"}
@@ -44,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--repeats", type=parse_positive, metavar="N", help="samples of each pass (default: 10)")
     how.add_argument("--budget", type=parse_positive, metavar="SECONDS",
                      help=f"of sampling in all, after which {ROUNDS} samples must do (default: {BUDGET_S:g})")
+    add_shared_machine_argument(how)
     how.add_argument("--quick", action="store_true", help=f"a look: {QUICK_SHAPES}, {QUICK_REPEATS} repeats")
     how.add_argument("--resume", action="store_true", help="leave out what is stored")
     how.add_argument("--plan", action="store_true", help="print the plan and stop")

@@ -99,7 +99,8 @@ class _Dispatch:
         while self._running or self._waiting or not self._units.exhausted:
             self._plan_batches()
             self._submit()
-            if self._engine.detach:
+            all_is_held = not self._running and not self._waiting and not self._units.waits_for_others
+            if self._engine.detach or all_is_held:
                 return
 
             measured = self._read_shards()

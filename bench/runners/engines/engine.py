@@ -25,10 +25,6 @@ class TimedUnits(Units, ABC):
     def share_among(self, workers: int) -> None:
         """Say that all that is left is measured by so many at a time."""
 
-    @abstractmethod
-    def tell(self, text: str) -> None:
-        """Tell the user of a job."""
-
 
 class Engine(Protocol):
     """Runs units; rows come in groups that are stored at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 from bench.common.text import format_duration
@@ -19,7 +20,7 @@ from bench.runners.progress import Progress
 
 
 def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, engine: Engine | None = None, *,
-             remeasure: bool = False) -> None:
+             remeasure: bool = False, leave_claimed: bool = False) -> None:
     """Measure the plan's pending images, and say at the end what the time was spent on.
 
     A unit that another run is measuring is left to it and looked at again later; what it has measured is
@@ -27,12 +28,13 @@ def evaluate(plan: EvaluationPlan, store: Store, progress: Progress, engine: Eng
 
     Args:
         engine: that runs the units; processes of this machine unless given.
+        leave_claimed: end when all that is left is held by other runs.
 
     Raises:
         BenchError: rows or files can't be written; what was stored stays.
     """
     engine = engine or LocalEngine(plan.jobs)
-    units = _ClaimedUnits(plan, store, progress, remeasure)
+    units = _ClaimedUnits(plan, store, progress, remeasure, leave_claimed)
     hide_own_results(store.folder(plan.dataset.name), plan.dataset.name)
     start, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
     with closing(engine.run_units(units)) as groups:
@@ -60,21 +62,26 @@ def stored_rows(plan: EvaluationPlan, store: Store) -> dict[str, list[Row]]:
 class _ClaimedUnits(TimedUnits):
     """Hands out the plan's pending units, those first that no other run holds."""
 
-    def __init__(self, plan: EvaluationPlan, store: Store, progress: Progress, remeasure: bool) -> None:
+    def __init__(self, plan: EvaluationPlan, store: Store, progress: Progress, remeasure: bool,
+                 leave_claimed: bool) -> None:
         super().__init__(planned.unit for planned in plan.pending)
         self._planned = {(planned.unit.spec.name, planned.unit.spec.point): planned for planned in plan.pending}
         self._machine, self._planned_with = plan.machine, plan.stored
         self._store, self._progress = store, progress
-        self._remeasure = remeasure
+        self._remeasure, self._leave_claimed = remeasure, leave_claimed
         self._told: set[str] = set()
         self.forecast = RunForecast(progress.forecast,
                                     {unit: planned.expected for unit, planned in self._planned.items()})
 
-    def take(self) -> Unit | None:
-        for unit in list(self._waiting):
+    @property
+    def waits_for_others(self) -> bool:
+        return not self._leave_claimed
+
+    def take(self, accepts: Callable[[Unit], bool] = lambda unit: True) -> Unit | None:
+        for unit in list(filter(accepts, self._waiting)):
             planned = self._plan_of(unit)
             if not self._store.claim(unit.dataset, planned.series.digest):
-                self._tell(planned)
+                self._tell_once(planned)
                 continue
             self._waiting.remove(unit)
             left = unit if self._remeasure else self._without_done(planned)
@@ -110,8 +117,9 @@ class _ClaimedUnits(TimedUnits):
         self.forecast.leave_out((unit.spec.name, unit.spec.point), gone)
         return left
 
-    def _tell(self, planned: PlannedUnit) -> None:
+    def _tell_once(self, planned: PlannedUnit) -> None:
         if planned.series.digest not in self._told:
             self._told.add(planned.series.digest)
             spec = planned.unit.spec
-            self._progress.print_line(f"{spec.name} {spec.point}: another run is measuring it, left for later")
+            what = "left to it" if self._leave_claimed else "left for later"
+            self.tell(f"{spec.name} {spec.point}: another run is measuring it, {what}")

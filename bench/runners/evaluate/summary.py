@@ -52,11 +52,15 @@ def _measured_now(planned: PlannedUnit, rows: Mapping[str, Sequence[Row]]) -> li
     return [row for row in rows[planned.series.digest] if row.image in images]
 
 
-def exit_code(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> int:
-    """Return 1 if a row failed or is absent, a decoder differed, or something the user named is missing."""
+def exit_code(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]], *, leave_claimed: bool = False) -> int:
+    """Return 1 if a row failed or is absent, a decoder differed, or something the user named is missing.
+
+    Args:
+        leave_claimed: what is absent was left to other runs.
+    """
     everything = [row for own in rows.values() for row in own]
     wrong = any(map(_is_wrong, everything))
-    holes = len(everything) < sum(len(planned.keys) for planned in plan.units)
+    holes = not leave_claimed and len(everything) < sum(len(planned.keys) for planned in plan.units)
     return EXIT_INCOMPLETE if wrong or holes or any(one.named for one in plan.missing) else EXIT_DONE
 
 

@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 LOCAL = "local"
-_ENGINE, _SLOT, _ATTEMPT, _NODE = "BENCH_ENGINE", "BENCH_SLOT", "BENCH_ATTEMPT", "BENCH_NODE"
+SLOT_VARIABLE = "BENCH_SLOT"
+_ENGINE, _ATTEMPT, _NODE = "BENCH_ENGINE", "BENCH_ATTEMPT", "BENCH_NODE"
 _NODE_NAMES = (_NODE, "SLURMD_NODENAME")  # several nodes of one host have names of their own
 _SALTS = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
 
@@ -33,14 +34,14 @@ class Placement:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that say so to :func:`read_placement` in another process."""
-        slot = {} if self.slot is None else {_SLOT: self.slot}
+        slot = {} if self.slot is None else {SLOT_VARIABLE: self.slot}
         return {_ENGINE: self.engine, _ATTEMPT: str(self.attempt), **slot}
 
 
 def read_placement() -> Placement:
     """Return where this process runs, by its environment."""
     attempt = os.environ.get(_ATTEMPT, "")
-    return Placement(os.environ.get(_ENGINE) or LOCAL, os.environ.get(_SLOT) or None,
+    return Placement(os.environ.get(_ENGINE) or LOCAL, os.environ.get(SLOT_VARIABLE) or None,
                      int(attempt) if attempt.isdecimal() else 1)
 
 

@@ -26,14 +26,18 @@ class PlannedProfile:
     Attributes:
         names: of variants; without any, nothing is profiled.
         expected_s: seconds that it is expected to take.
+        hindrance: why nothing is profiled that should be.
     """
 
     names: tuple[str, ...] = ()
     expected_s: float = 0.0
+    hindrance: str = ""
 
     @property
     def description(self) -> str:
         """What the plan says of it; empty where nothing is profiled."""
+        if self.hindrance:
+            return f"not profiled: {self.hindrance} (--shared-machine times all the same)"
         if not self.names:
             return ""
         return (f"then profiled in turns with {BASE} at {SHAPE}, {ROUNDS} rounds: {', '.join(self.names)}; expected "
