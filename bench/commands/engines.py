@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from msgspec import structs
@@ -90,7 +89,7 @@ def open_engine(args: argparse.Namespace, plan: EvaluationPlan, store: Store) ->
         yield LocalEngine(plan.jobs)
         return
     with open_cluster(setup, store.root, plan.dataset.name, args.detach) as engine:
-        worker = engine.cluster.ask(partial(describe_worker, plan.pending[0].unit.device))
+        worker = engine.cluster.ask(describe_worker, plan.pending[0].unit.device)
         engine.expected = structs.replace(worker.expectation, code_sha256=digest_code())
         refuse_other_worker(engine.expected, worker)
         print(f"workers: {worker.expectation.device}, {worker.cpus} CPUs", flush=True)

@@ -71,8 +71,12 @@ class Cluster(Protocol):
         """End jobs that this run has submitted."""
         ...
 
-    def ask(self, function: Callable[[], T]) -> T:
-        """Return what ``function``, a module's own, gives on a worker."""
+    def ask(self, function: Callable[..., T], *arguments: str) -> T:
+        """Return what ``function``, a module's own, gives on a worker.
+
+        Raises:
+            BenchError: no worker answers, or it raises something there.
+        """
         ...
 
     def close(self) -> None:

@@ -77,9 +77,12 @@ class RayCluster:
         for job in jobs:
             self._ray.cancel(self._tasks[job], force=True)
 
-    def ask(self, function: Callable[[], T]) -> T:
+    def ask(self, function: Callable[..., T], *arguments: str) -> T:
         """See :class:`bench.runners.engines.engine.Cluster`."""
-        return self._ray.get(self._ray.remote(**self._options)(function).remote())
+        try:
+            return self._ray.get(self._ray.remote(**self._options)(function).remote(*arguments))
+        except self._ray.exceptions.RayError as error:
+            raise BenchError(f"no worker answers: {_name_last_line(error)}") from error
 
     def close(self) -> None:
         """See :class:`bench.runners.engines.engine.Cluster`."""
@@ -89,6 +92,9 @@ class RayCluster:
         try:
             self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
+            return f"{type(error).__name__}: {_name_last_line(error)}"
         return "ended"
+
+
+def _name_last_line(error: Exception) -> str:
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no reason is known")[-300:]

@@ -105,11 +105,11 @@ class SlurmCluster:
         for job in jobs:
             self._jobs[job]._process.wait()
 
-    def ask(self, function: Callable[[], T]) -> T:
+    def ask(self, function: Callable[..., T], *arguments: str) -> T:
         """See :class:`bench.runners.engines.engine.Cluster`."""
         from submitit.core.utils import FailedJobError, UncompletedJobError
 
-        job = self._executor.submit(function)
+        job = self._executor.submit(function, *arguments)
         try:
             return job.result()
         except (FailedJobError, UncompletedJobError) as error:
