@@ -32,7 +32,7 @@ class Deflate:
         self.step = int(spec.point_settings["step"])
         self.fault = spec.settings.get("fault")
         self.log = spec.settings.get("log")
-        self.delay_s = float(os.environ.get("DEFLATE_DELAY_S", "0"))
+        self.delay_s = float(spec.settings.get("delay_s") or os.environ.get("DEFLATE_DELAY_S", "0"))
         if self.fault == "build":
             raise CheckpointError(f"{spec.location['checkpoint']}: the weights do not fit")
         if self.fault == "die building":

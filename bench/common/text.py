@@ -124,3 +124,12 @@ def format_duration(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def find_last_line(text: str, letters: int = 300) -> str:
+    """Return the last line that holds something, which of what a program prints says most; cut at its beginning.
+
+    >>> find_last_line("Traceback:\\n  line 3\\nValueError: no\\n")
+    'ValueError: no'
+    """
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing")[-letters:]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import bench
 from bench.common.errors import BenchError
+from bench.common.text import find_last_line
 from bench.runners.engines.job import run_batch
 from bench.runners.engines.run_folder import RunFolder
 
@@ -40,17 +41,16 @@ class RayCluster:
         self._ray, setup = ray, folder.run.setup
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
-        root = str(Path(bench.__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self._is_own = not ray.is_initialized()
         try:
-            ray.init(setup.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False,
-                     runtime_env={"env_vars": {"PYTHONPATH": path}})
+            if self._is_own:
+                ray.init(setup.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise BenchError(f"Ray can't be reached: {error}", "docs/cluster.md says how to start it") from error
 
         self.window = setup.slots
         self._options: dict[str, Any] = {"num_cpus": setup.cpus or 1, "num_gpus": setup.gpus or 0, "max_retries": 0,
-                                         "name": folder.run.name}
+                                         "name": folder.run.name, "runtime_env": {"env_vars": _list_variables()}}
         if setup.mem_gb is not None:
             self._options["memory"] = int(setup.mem_gb * 1e9)
         if setup.exclusive:
@@ -82,19 +82,23 @@ class RayCluster:
         try:
             return self._ray.get(self._ray.remote(**self._options)(function).remote(*arguments))
         except self._ray.exceptions.RayError as error:
-            raise BenchError(f"no worker answers: {_name_last_line(error)}") from error
+            raise BenchError(f"no worker answers: {find_last_line(str(error))}") from error
 
     def close(self) -> None:
         """See :class:`bench.runners.engines.engine.Cluster`."""
-        self._ray.shutdown()
+        if self._is_own:
+            self._ray.shutdown()
 
     def _describe_end(self, reference: Any) -> str:
         try:
             self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            return f"{type(error).__name__}: {_name_last_line(error)}"
+            return f"{type(error).__name__}: {find_last_line(str(error))}"
         return "ended"
 
 
-def _name_last_line(error: Exception) -> str:
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no reason is known")[-300:]
+def _list_variables() -> dict[str, str]:
+    """What the environment of tasks has of this process' own: where modules are, and settings of the suite."""
+    root = str(Path(bench.__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return {**{name: value for name, value in os.environ.items() if name.startswith("BENCH_")}, "PYTHONPATH": path}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +76,13 @@ def open_cluster(setup: Setup, results: Path, dataset: str, detach: bool = False
     folder = RunFolder.create(results, dataset, setup)
     lock = folder.lock()
     assert lock is not None
-    cluster = entry.connect(folder)
-    try:
+    with ExitStack() as stack:
+        stack.callback(lock.release)
+        stack.callback(_remove_unused, folder)
+        cluster = stack.enter_context(closing(entry.connect(folder)))
         yield ClusterEngine(cluster, folder, detach=detach)
-    finally:
-        cluster.close()
-        if not folder.list_jobs():
-            folder.remove()
+
+
+def _remove_unused(folder: RunFolder) -> None:
+    if not folder.list_jobs():
+        folder.remove()

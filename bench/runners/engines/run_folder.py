@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+from filelock import FileLock
 
 from bench.common.files import reading, write_whole, writing
 from bench.common.folders import JOBS
@@ -114,8 +115,8 @@ class RunFolder:
             return [msgspec.json.decode(line, type=SubmittedJob) for line in lines]
         return []
 
-    def lock(self) -> object | None:
-        """Be the driver of the run until what is returned is forgotten; None where another process is."""
+    def lock(self) -> FileLock | None:
+        """Be the driver of the run until what is returned is released or forgotten; None where another process is."""
         try:
             return lock_folder(self.path, "drives the jobs", _LOCK)
         except FolderInUse:

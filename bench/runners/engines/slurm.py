@@ -14,6 +14,7 @@ import psutil
 
 import bench
 from bench.common.errors import BenchError
+from bench.common.text import find_last_line
 from bench.runners.engines.job import run_batch
 from bench.runners.engines.run_folder import RunFolder
 from bench.runners.engines.slurm_queue import RUNS_ON, cancel_in_background, cancel_jobs, list_states
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 LONGEST_ARRAY = 1000  # Slurm's default of MaxArraySize is 1001
 _PATIENCE_S = 60.0
-_LAST_WORDS = 300  # letters of what a job printed last
 
 
 def explain_missing(here: bool) -> str | None:
@@ -80,7 +80,7 @@ class SlurmCluster:
             for start in range(0, len(paths), LONGEST_ARRAY):
                 jobs += self._executor.map_array(run_batch, paths[start:start + LONGEST_ARRAY])
         except (FailedJobError, FailedSubmissionError, OSError) as error:
-            raise BenchError(f"no job can be submitted: {_name_last_line(str(error))}",
+            raise BenchError(f"no job can be submitted: {find_last_line(str(error))}",
                              "docs/cluster.md says what each option becomes") from error
         self._jobs |= {job.job_id: job for job in jobs}
         return [job.job_id for job in jobs]
@@ -113,7 +113,7 @@ class SlurmCluster:
         try:
             return job.result()
         except (FailedJobError, UncompletedJobError) as error:
-            raise BenchError(f"no worker answers: {_name_last_line(str(error))}",
+            raise BenchError(f"no worker answers: {find_last_line(str(error))}",
                              f"what it printed is in {self._folder.logs}") from error
         except BaseException:
             self._jobs[job.job_id] = job
@@ -127,7 +127,7 @@ class SlurmCluster:
         paths = self._jobs[job].paths
         for path in (paths.stderr, paths.stdout):
             if path.exists() and (words := path.read_text(errors="replace").strip()):
-                return f"{state}; it printed last: {_name_last_line(words)}"
+                return f"{state}; it printed last: {find_last_line(words)}"
         return state
 
 
@@ -184,7 +184,3 @@ def _list_processes(folder: RunFolder) -> list[psutil.Process]:
             if str(folder.logs) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
-
-
-def _name_last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing")[-_LAST_WORDS:]
