@@ -3,7 +3,7 @@
 import json
 import pickle
 from collections import Counter
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -144,20 +144,16 @@ def command(tmp_path, photographs, monkeypatch):  # noqa: F811
             "--processes", "1", "--device", "cpu"]
 
 
-class AtOnce(Executor):
-    """Calls in this process, where a process of its own is not the point: its start takes seconds."""
-
-    def __init__(self, *arguments, **options) -> None:
-        pass
-
-    def submit(self, function, *arguments):
-        future = Future()
-        future.set_result(function(*arguments))
-        return future
+def call_here(function, calls, processes):
+    """Call in this process, where a process of its own is not the point: its start takes seconds."""
+    for name, arguments in calls.items():
+        outcome = Future()
+        outcome.set_result(function(*arguments))
+        yield name, outcome
 
 
 def test_the_command_makes_what_is_missing_and_leaves_the_rest(command, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("bench.commands.miniatures.ProcessPoolExecutor", AtOnce)
+    monkeypatch.setattr("bench.commands.miniatures.call_apart", call_here)
     assert main(command) == EXIT_DONE
     assert "fine_mini: 2 checkpoints" in capsys.readouterr().out
     made = sorted((path.parent.name, path.name) for path in (tmp_path / "made").rglob("*.safetensors"))
@@ -207,7 +203,7 @@ def test_an_unknown_miniature_is_refused(command, capsys):
 
 def test_another_folder_takes_all_that_is_made(command, tmp_path, monkeypatch, capsys):
     """Weights, states and logs; what the variants name is neither read nor written."""
-    monkeypatch.setattr("bench.commands.miniatures.ProcessPoolExecutor", AtOnce)
+    monkeypatch.setattr("bench.commands.miniatures.call_apart", call_here)
     assert main([*command, "--only", "hpcm_base_mini"]) == EXIT_DONE
 
     def read_shipped():

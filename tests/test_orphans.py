@@ -123,22 +123,23 @@ def test_a_folder_that_was_never_locked_goes_after_a_day(place: Path) -> None:
     assert remove_abandoned() == [place / "bench-encoded-old"]
 
 
-POOL = """
-import multiprocessing, os, time
-from concurrent.futures import ProcessPoolExecutor
-from bench.common.interruption import end_with_parent
+CALLS = """
+import os, time
+from bench.common.processes import call_apart
+
+def work():
+    print(os.getpid(), flush=True)
+    time.sleep(600)
 
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent)
-    print(pool.submit(os.getpid).result(), flush=True)
-    pool.submit(time.sleep, 600)
-    time.sleep(600)
+    next(call_apart(work, {"one": ()}, 1))
 """
 
 
 def test_trainings_of_miniatures_end_with_the_process_that_started_them(tmp_path: Path) -> None:
-    (tmp_path / "pool.py").write_text(POOL)
-    run = subprocess.Popen([sys.executable, tmp_path / "pool.py"], env={**os.environ, "PYTHONPATH": str(FOLDER.parent)},
+    (tmp_path / "calls.py").write_text(CALLS)
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
+    run = subprocess.Popen([sys.executable, tmp_path / "calls.py"], env=environment,
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert run.stdout is not None
     number = int(run.stdout.readline())

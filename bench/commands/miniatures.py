@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from bench.commands.training_options import load_images
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, BenchError, ConfigurationError
 from bench.common.folders import default_folder
-from bench.common.interruption import end_with_parent, note_stored, sparing_children
+from bench.common.interruption import note_stored
+from bench.common.processes import call_apart
 from bench.common.text import suggest_name
 from bench.runners.machine import resolve_device
 from bench.variants import Variant, load_variants
@@ -43,14 +42,7 @@ def run(args: argparse.Namespace) -> int:
     load_images(args, plan.crop)  # once, before several ask for it
     folders.runs.mkdir(parents=True, exist_ok=True)
     processes = args.processes or (os.cpu_count() or 1 if device == "cpu" else 4)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(todo)), context, initializer=end_with_parent) as pool:
-        try:
-            return _train_all(pool, todo, (plan, folders, args, device), steps)
-        except KeyboardInterrupt:
-            for process in multiprocessing.active_children():
-                process.kill()
-            raise
+    return _train_all(todo, (plan, folders, args, device), processes, steps)
 
 
 def _choose_variants(only: list[str]) -> list[Variant]:
@@ -64,16 +56,14 @@ def _choose_variants(only: list[str]) -> list[Variant]:
     return [variant for variant in variants if not only or variant.name in only]
 
 
-def _train_all(pool: ProcessPoolExecutor, todo: list[Variant], settings: tuple, steps: int) -> int:
+def _train_all(todo: list[Variant], settings: tuple, processes: int, steps: int) -> int:
     started, done, failed = time.monotonic(), 0, []
     note_stored("no miniature is done yet; each keeps its last saved step")
-    with sparing_children():
-        futures = {pool.submit(train_one, variant, *settings): variant.name for variant in todo}
-    for number, future in enumerate(as_completed(futures), start=1):
-        name = futures[future]
+    calls = {variant.name: (variant, *settings) for variant in todo}
+    for number, (name, outcome) in enumerate(call_apart(train_one, calls, processes), start=1):
         note_stored(f"{number} of {len(todo)} miniatures are done; each other keeps its last saved step")
         try:
-            made, steps_made, loss = future.result()
+            made, steps_made, loss = outcome.result()
         except Exception as error:  # whatever it is, the others go on
             failed.append(name)
             message = error if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from bench.common.errors import BenchError
+from bench.common.processes import describe_ending
 from bench.runners.evaluate.fork_server import Ended
 
 _GRACE_S = 0.5
@@ -31,18 +32,6 @@ class ServerGone(BenchError):
 
 class NoAnswer(Exception):
     """The process at the other end did not answer in time."""
-
-
-def describe_ending(status: int | None) -> str:
-    """Return how a process ended, from its exit status: "status 3", "SIGKILL"."""
-    if status is None:
-        return "its status is not known"
-    if status >= 0:
-        return f"status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
 
 
 class ForkedProcess:
