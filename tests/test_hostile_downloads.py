@@ -67,6 +67,7 @@ def answer(*headers: bytes, body: bytes = PICTURE, status: bytes = b"200 OK") ->
     (answer(b"Content-Length: 100"), "sends more than 100 bytes"), (answer(b"Content-Length: 0"), "sends more than 0"),
     (b"HTTP/1.1 " + LONG + b" OK\r\n\r\n", "broke 3 times"), (b"\0" * 300, "broke 3 times"), (b"", "broke 3 times"),
     (answer(b"Transfer-Encoding: chunked", body=LONG + b"\r\nabc"), "broke 3 times"),
+    (answer(b"Transfer-Encoding: chunked", body=b"-5\r\nabc"), "broke 3 times"),
     (answer(b"X: " + bytes(70_000)), "broke 3 times"), (answer(*[b"X: 1"] * 200), "broke 3 times"),
 ])
 def test_odd_answers_are_refused_and_named(server, tmp_path, sent, said):
@@ -85,6 +86,14 @@ def test_whole_files_are_taken_however_they_are_announced(server, tmp_path, sent
     server.answer = sent
     Downloader().fetch([Source(server.url)], tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == PICTURE
+
+
+@pytest.mark.parametrize("headers", [[], [b"Content-Length: 5000"], [b"Content-Length: 99999999999999"]])
+def test_no_more_arrives_than_a_picture_may_have(server, tmp_path, headers):
+    server.answer = answer(*headers, body=bytes(5000))
+    with pytest.raises(DownloadFailed, match="more than .*4,000"):
+        Downloader().fetch([Source(server.url)], tmp_path / "a.png", most_bytes=4000)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
 
 
 def test_a_server_that_does_not_close_is_not_waited_for(server, tmp_path, monkeypatch):

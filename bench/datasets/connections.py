@@ -102,7 +102,7 @@ def read_block(response: Response, missing: int | None) -> bytes:
         response.sock.settimeout(CLOSING_TIMEOUT_S)
     try:
         return response.read(_BLOCK_BYTES if missing is None else min(_BLOCK_BYTES, max(missing, 1)))
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a chunk of less than no bytes
         if missing == 0:  # the server does not close, though it was asked to
             return b""
         raise Broken(_reason(error)) from None

@@ -35,6 +35,7 @@ from bench.datasets.connections import (
     read_block,
 )
 
+MOST_BYTES = 1 << 36  # of any file
 ATTEMPTS = 3  # per address, when a connection breaks halfway
 
 
@@ -57,7 +58,7 @@ class Downloader:
     unreachable: dict[str, str] = field(default_factory=dict)
 
     def fetch(self, sources: Sequence[Source], target: Path,
-              find_content_fault: Callable[[Path], str | None] | None = None) -> None:
+              find_content_fault: Callable[[Path], str | None] | None = None, most_bytes: int = MOST_BYTES) -> None:
         """Download ``target`` from the first of ``sources`` that gives it.
 
         What has arrived is kept in a ``.part`` file beside it and resumed by the next call. ``target``
@@ -65,6 +66,7 @@ class Downloader:
 
         Args:
             find_content_fault: says why a file that has arrived is not accepted, or None.
+            most_bytes: that the file may have where its size is not published.
 
         Raises:
             DownloadFailed: no source gives the file, or it can't be put there; names each address and reason.
@@ -75,7 +77,7 @@ class Downloader:
             part = _part_file(target, source)
             try:
                 part.parent.mkdir(parents=True, exist_ok=True)
-                self._fetch_from(source, part, target.name, find_content_fault)
+                self._fetch_from(source, part, target.name, most_bytes, find_content_fault)
                 part.replace(target)
                 return
             except Refused as refused:
@@ -86,7 +88,7 @@ class Downloader:
         raise DownloadFailed("\n  ".join([f"{target.name} can't be downloaded:", *details]),
                              reasons=(reason for _, reason in reasons))
 
-    def _fetch_from(self, source: Source, part: Path, label: str,
+    def _fetch_from(self, source: Source, part: Path, label: str, most_bytes: int,
                     find_content_fault: Callable[[Path], str | None] | None) -> None:
         host = urlsplit(source.url).netloc
         if host in self.unreachable:
@@ -94,7 +96,7 @@ class Downloader:
         resumed = _size(part) > 0
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                _transfer(source, part, label)
+                _transfer(source, part, label, most_bytes)
                 break
             except Unreachable as error:
                 self.unreachable[host] = str(error)
@@ -108,7 +110,7 @@ class Downloader:
         if wrong:
             part.unlink(missing_ok=True)
             if resumed:  # what was there before may have been the wrong part
-                return self._fetch_from(source, part, label, find_content_fault)
+                return self._fetch_from(source, part, label, most_bytes, find_content_fault)
             raise Refused(wrong)
 
 
@@ -118,7 +120,7 @@ def _part_file(target: Path, source: Source) -> Path:
     return target.with_name(f"{target.name}.{identity[:8]}.part")
 
 
-def _transfer(source: Source, part: Path, label: str) -> None:
+def _transfer(source: Source, part: Path, label: str, most_bytes: int) -> None:
     """Append what is missing to ``part``; a server that does not resume makes it start again."""
     have = _size(part)
     if source.size is not None and have >= source.size:
@@ -135,13 +137,16 @@ def _transfer(source: Source, part: Path, label: str) -> None:
         if start not in (0, have):
             raise Refused("the server resumes at the wrong place")
         with open(part, "ab" if start else "wb") as stream:
-            _copy(response, stream, source, start, label)
+            _copy(response, stream, source, start, label, most_bytes)
 
 
-def _copy(response: Response, stream: BinaryIO, source: Source, start: int, label: str) -> None:
-    """Copy the response's body, never more than the file's known or announced size, with progress."""
+def _copy(response: Response, stream: BinaryIO, source: Source, start: int, label: str, most_bytes: int) -> None:
+    """Copy the response's body, never more than the file's known or announced size or ``most_bytes``, with progress."""
     announced = count_announced(response)
     total = source.size or (None if announced is None else start + announced)
+    most_bytes = source.size or most_bytes
+    if total is not None and total > most_bytes:
+        raise Refused(f"announces {total:,} bytes, more than the {most_bytes:,} that it may have")
     if total is not None and total - start > shutil.disk_usage(Path(stream.name).parent).free:
         raise OSError(errno.ENOSPC, f"needs {total - start:,} bytes")
     size = start
@@ -149,9 +154,9 @@ def _copy(response: Response, stream: BinaryIO, source: Source, start: int, labe
     with _progress(label, total, start) as progress:
         while block := read_block(response, None if total is None else total - size):
             size += len(block)
-            if total is not None and size > total:
+            if size > (most := most_bytes if total is None else total):
                 Path(stream.name).unlink()
-                raise Refused(f"sends more than {total:,} bytes")
+                raise Refused(f"sends more than {most:,} bytes")
             stream.write(block)
             progress.update(len(block))
         stream.flush()

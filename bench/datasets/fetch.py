@@ -40,7 +40,7 @@ def _fetch_images(spec: DatasetSpec, missing: list[ImageSpec], folder: Path, dow
     for image in missing:
         find_content_fault = partial(_find_image_fault, image) if image.sha256 is None else None
         try:
-            downloader.fetch(spec.image_sources(image), folder / image.name, find_content_fault)
+            downloader.fetch(spec.image_sources(image), folder / image.name, find_content_fault, _most_bytes(image))
         except DownloadFailed as failed:
             failures.append(failed)
             if len(failures) == FAILURES_BEFORE_GIVING_UP:
