@@ -8,6 +8,7 @@ from bench.claims.catalogue import Claim
 from bench.claims.change import Change
 from bench.claims.result import ClaimsResult, Judgement, PairComparison
 from bench.curves.rd_curve import Points, RDCurve, average_points
+from bench.metrics.statistics.image_spread import ImageSpread
 from bench.metrics.statistics.verdicts import INVALID, NOT_MEASURED, REFUTED, REPRODUCED, SUPPORTED, UNDECIDED
 from bench.reports.claims.report import assemble_claims
 from bench.reports.claims.text import Names
@@ -64,16 +65,17 @@ def rd_curve(name: str, factors: dict[str, float]) -> RDCurve:
                    images=len(per_image))
 
 
-def pair(count: int = 6, **values) -> PairComparison:
+def pair(count: int = 6, interval: tuple[float, float] | None = (-3.0, 12.5), **values) -> PairComparison:
     names = [f"kodim{index:02d}" for index in range(count)]
     anchor = rd_curve("anchor", dict.fromkeys(names, 1.0))
     test = rd_curve("test", {name: 0.8 + 0.1 * index for index, name in enumerate(names)})
     percents = tuple(100 * (0.8 + 0.1 * index - 1) for index in range(count))
+    spread = None if interval is None else ImageSpread(5.0, interval, float(np.mean(percents)), (-4.0, 11.0), 5.5,
+                                                       (3.0, 7.0), count, count)
     return PairComparison(**{
         "title": "Codec test against Codec anchor", "dataset": "kodak", "metric": "psnr", "anchor": anchor,
         "test": test,
-        "value_percent": 5.0, "images": tuple(names), "per_image_percent": percents, "interval": (-3.0, 12.5),
-        "per_image_mean_percent": float(np.mean(percents)), "per_image_interval": (-4.0, 11.0),
+        "value_percent": 5.0, "images": tuple(names), "per_image_percent": percents, "spread": spread,
         "drop_one": (4.0, 6.0), "share_improved": 0.25, **values})
 
 

@@ -97,7 +97,7 @@ def test_plot_pair_show_savings_and_losses_of_single_images():
 
 def test_published_averages_have_no_panel_of_images():
     averaged = [replace(one, per_image={}, images=None) for one in (pair().anchor, pair().test)]
-    published = pair(images=(), per_image_percent=(), anchor=averaged[0], test=averaged[1], per_image_mean_percent=None,
+    published = pair(images=(), per_image_percent=(), anchor=averaged[0], test=averaged[1],
                      interval=None)
     figure = plot_pair(published)
     pixels = pixels_of(render_figure(figure, WIDE))

@@ -13,7 +13,7 @@ from bench.claims.rate_findings import USUAL_DATASET, RateFindings
 from bench.claims.result import ClaimsResult, Finding, Judgement
 from bench.claims.wording import ask_for_sign, explain_verdict, find_rounding
 from bench.common.text import format_count
-from bench.metrics.statistics.estimates import Exact
+from bench.metrics.statistics.estimates import Estimate, Exact
 from bench.metrics.statistics.verdicts import (
     INVALID,
     NOT_MEASURED,
@@ -26,6 +26,7 @@ from bench.metrics.statistics.verdicts import (
     decide_claim,
     has_turned_sign,
     is_reproduced,
+    require_both,
 )
 from bench.results.latency_selection import LatencySelection
 from bench.results.stored import StoredResults
@@ -126,19 +127,31 @@ def _judge_finding(claim: Claim, finding: Finding, miniature: bool) -> Judgement
         return replace(blank, verdict=INVALID, reason=finding.fault)
 
     value = finding.value if finding.estimate is None else _in_unit(finding, finding.estimate.value)
-    decision = None
+    decision: Decision | None = None
+    verdicts: tuple[str, ...] = ()
     if finding.tolerance is not None and value is not None and is_reproduced(value, claim.bounds, finding.tolerance):
         verdict = REPRODUCED
     elif finding.estimate is not None:
-        decision = decide_claim(finding.estimate, *_find_weaker_end(claim, finding))
+        decision, verdicts = _decide(claim, finding, finding.estimate)
         verdict = decision.verdict
     else:  # an average without its images has no uncertainty to decide by; a published figure can only be wrong
         verdict = REFUTED if finding.published else UNDECIDED
 
-    judged = _add_uncertainty(replace(blank, value=value, verdict=verdict), finding, decision)
+    judged = _add_uncertainty(replace(blank, value=value, verdict=verdict, parted=verdicts), finding, decision)
     if _is_sign_in_doubt(judged):
         return replace(judged, verdict=UNDECIDED, reason=ask_for_sign(judged))
     return replace(judged, reason=explain_verdict(judged, finding.tolerance))
+
+
+def _decide(claim: Claim, finding: Finding, estimate: Estimate) -> tuple[Decision, tuple[str, ...]]:
+    """Decide by averaged curves and by the mean over images, where both are known; with their verdicts if they part."""
+    end = _find_weaker_end(claim, finding)
+    decision = decide_claim(estimate, *end)
+    if finding.of_images is None:
+        return decision, ()
+    of_images = decide_claim(finding.of_images, *end)
+    verdicts = (decision.verdict, of_images.verdict)
+    return require_both(decision, of_images), verdicts if len(set(verdicts)) > 1 else ()
 
 
 def _is_sign_in_doubt(judged: Judgement) -> bool:
@@ -161,7 +174,7 @@ def _add_uncertainty(judged: Judgement, finding: Finding, decision: Decision | N
     if estimate is None or isinstance(estimate, Exact):
         return judged
     low, high = (_in_unit(finding, bound) for bound in estimate.interval())
-    judged = replace(judged, interval=(low, high), n=estimate.n, what_n=finding.what_n)
+    judged = replace(judged, interval=(low, high), n=estimate.n, what_n=finding.what_n, spread=finding.spread)
     if decision is None:
         return judged
     scale = 100 if finding.is_ratio else 1

@@ -22,6 +22,7 @@ from bench.curves.rd_curve import RDCurve
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, BDResult, bd_quality, bd_rate, method_spread
 from bench.metrics.rate.curves import Curve
 from bench.metrics.statistics.bootstrap import BDBootstrap, paired_bd_bootstrap
+from bench.metrics.statistics.image_spread import ImageSpread, summarise_images
 from bench.metrics.statistics.resampled import PERCENTILE, Resampled
 
 Measure = Literal["rate", "quality"]
@@ -141,7 +142,9 @@ class RateFindings:
         except (BenchError, ValueError) as error:
             return replace(blank, fault=str(error))
         self._keep_resampled(question, anchor_curve, test_curve)
-        return replace(blank, estimate=found.averaged, what_n="images")
+        spread = _put_side_by_side(question, anchor_curve, found, MEASURES[question.claim.metric])
+        return replace(blank, estimate=found.averaged, spread=spread, what_n="images",
+                       of_images=None if spread.mean is None else found.per_image)
 
     def _compare_averages(self, question: _Question, anchor: RDCurve, test: RDCurve, blank: Finding) -> Finding:
         anchor, test, remark = average_alike(anchor, test, question.metric)
@@ -171,14 +174,12 @@ class RateFindings:
         except ValueError:  # a claim of quality needs none
             return
 
-        single = found.per_image
         self._keep_pair(
             question, anchor, test, found.averaged.value, found,
             images=tuple(sorted(anchor.images_with(question.metric))),
-            per_image_percent=tuple(found.per_image_values.tolist()), interval=found.averaged.interval(),
-            per_image_mean_percent=None if single is None else single.value,
-            per_image_interval=None if single is None else single.interval(),
-            drop_one=found.drop_one, share_improved=found.share_improved)
+            per_image_percent=tuple(found.per_image_values.tolist()),
+            spread=_put_side_by_side(question, anchor, found, "rate"), drop_one=found.drop_one,
+            share_improved=found.share_improved)
 
     def _keep_pair(self, question: _Question, anchor: RDCurve, test: RDCurve, value: float,
                    found: BDBootstrap | None = None, **details: Any) -> None:
@@ -209,6 +210,13 @@ class RateFindings:
         return replace(blank, value=value, evidence=f"the averaged curve of {curve.label}, read at this rate,")
 
 
+def _put_side_by_side(question: _Question, anchor: RDCurve, found: BDBootstrap, measure: Measure) -> ImageSpread:
+    """Averaged curves and mean over single images."""
+    scale = question.claim.quality_metric.on_curves
+    unit, digits = ("%", 2) if measure == "rate" else (scale.unit, scale.digits)
+    return summarise_images(found, sorted(anchor.images_with(question.metric)), unit, digits)
+
+
 def _list_remarks(question: _Question, anchor: RDCurve, test: RDCurve, found: BDBootstrap | None) -> tuple[str, ...]:
     """Overlap, what makes the number doubtful, and how the interval was made."""
     spread = method_spread(anchor.curve(question.metric), test.curve(question.metric))
@@ -216,6 +224,7 @@ def _list_remarks(question: _Question, anchor: RDCurve, test: RDCurve, found: BD
     texts = [f"{100 * (result.overlap or 0):.0f} % overlap in quality", *result.warnings, *spread.warnings,
              *anchor.remarks, *test.remarks]
     if found is not None:
+        texts += filter(None, [_put_side_by_side(question, anchor, found, "rate").remark])
         texts.append(f"interval: {found.averaged.method}, {found.resamples - found.failed} of {found.resamples} "
                      f"resamples, seed {found.seed}")
         if isinstance(found.averaged, Resampled):

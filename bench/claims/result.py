@@ -10,6 +10,7 @@ from bench.claims.catalogue import Claim
 from bench.claims.change import Change
 from bench.curves.rd_curve import RDCurve
 from bench.metrics.statistics.estimates import Estimate
+from bench.metrics.statistics.image_spread import ImageSpread
 
 MINIATURE = "_mini"  # what the name of a variant's miniature ends with
 Interval = tuple[float, float]
@@ -23,6 +24,8 @@ class Finding:
         estimate: the measured value with its uncertainty, in the claim's unit, or a ratio where ``is_ratio``; None
             without one.
         value: the measured value where its uncertainty is not known, in the claim's unit.
+        of_images: the mean over single images, where ``estimate`` is of averaged curves; both have to agree.
+        spread: both numbers side by side, where single images are known.
         is_ratio: ``estimate`` is a ratio that the claim states as a change in percent.
         floor: what two measurements of the same thing differ by, in the estimate's unit.
         tolerance: how far a value that the authors measured may be off and still count as found again, in the claim's
@@ -39,6 +42,8 @@ class Finding:
 
     estimate: Estimate | None = None
     value: float | None = None
+    of_images: Estimate | None = None
+    spread: ImageSpread | None = None
     is_ratio: bool = False
     floor: float = 0.0
     tolerance: float | None = None
@@ -63,6 +68,8 @@ class Judgement:
         interval: 95 %, two-sided; None for exact values.
         bounds: one-sided 95 % bounds that decided, moved apart by ``floor``; None where nothing was tested.
         floor: what two measurements of the same thing differ by, in the claim's unit.
+        spread: of a comparison of curves whose single images are known, averaged curves and mean over images.
+        parted: verdicts that averaged curves and mean over images give on their own, where these differ.
         n: how many images or rounds ``value`` goes by, ``what_n``; 0 where that doesn't apply.
         detectable: the smallest effect that would have been found in 80 % of cases, in the claim's unit.
         p_value: one-sided, of the test that decided; None where nothing was tested.
@@ -83,6 +90,8 @@ class Judgement:
     interval: Interval | None = None
     bounds: Interval | None = None
     floor: float = 0.0
+    spread: ImageSpread | None = None
+    parted: tuple[str, ...] = ()
     n: int = 0
     what_n: str = ""
     detectable: float | None = None
@@ -101,7 +110,8 @@ class PairComparison:
         metric: name of the quality metric that both are compared by.
         images: names, in the order of ``per_image_percent`` (NaN where an image has no BD-rate); empty where single
             images are not known, and then there are no intervals, no mean over images and no share.
-        value_percent: BD-rate of the averaged curves; ``interval``: 95 %, over images.
+        value_percent: BD-rate of the averaged curves.
+        spread: it beside the mean over single images, with intervals.
         drop_one: lowest and highest BD-rate with one λ left out; None where that leaves too few points.
         share_improved: of the images with a value, how many need fewer bits: 0 to 1.
         remarks: overlap, other intervals and interpolations, what was left out.
@@ -115,13 +125,16 @@ class PairComparison:
     value_percent: float
     images: tuple[str, ...] = ()
     per_image_percent: tuple[float, ...] = ()
-    interval: Interval | None = None
-    per_image_mean_percent: float | None = None
-    per_image_interval: Interval | None = None
+    spread: ImageSpread | None = None
     drop_one: Interval | None = None
     share_improved: float | None = None
     remarks: tuple[str, ...] = ()
     miniature: bool = False
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the averaged curves, at 95 %, over images."""
+        return None if self.spread is None else self.spread.interval
 
 
 @dataclass(frozen=True)

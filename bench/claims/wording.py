@@ -58,6 +58,10 @@ def explain_verdict(judgement: Judgement, tolerance: float | None) -> str:
     if judgement.verdict == REFUTED:
         return f"{start}: it is {failing} {end}{_loss_text(judgement)}{_bounds_text(judgement)}"
 
+    if judgement.parted:
+        averaged, images = judgement.parted
+        return (f"{start}: whether it is {holding} {end} stays open, as averaged curves alone give {averaged}, the "
+                f"mean over single images {images}{_gap_text(judgement)}")
     if judgement.interval is not None and judgement.detectable is not None:
         distance = format_measured(claim, judgement.detectable).lstrip("+")
         return (f"{start}: whether it is {holding} {end} stays open{_bounds_text(judgement)}; a distance of {distance} "
@@ -82,7 +86,18 @@ def _measured_text(judgement: Judgement) -> str:
     text = "" if value is None else format_measured(claim, value)
     if interval is None:
         return text
-    return f"{text} (95 % interval {format_range(claim, interval)}, {judgement.n} {judgement.what_n})"
+    told = f"{text} (95 % interval {format_range(claim, interval)}, {judgement.n} {judgement.what_n})"
+    spread = judgement.spread
+    if spread is None or spread.mean is None or spread.mean_interval is None:
+        return told
+    return (f"{told}, mean over single images {format_measured(claim, spread.mean)} "
+            f"({format_range(claim, spread.mean_interval)})")
+
+
+def _gap_text(judgement: Judgement) -> str:
+    """Why both numbers part, where they do by more than chance."""
+    spread = judgement.spread
+    return f" ({spread.remark.partition(': ')[2]})" if spread is not None and spread.remark else ""
 
 
 def _bounds_text(judgement: Judgement) -> str:

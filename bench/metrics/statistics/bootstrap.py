@@ -32,6 +32,7 @@ class BDBootstrap:
         averaged: of the curves averaged over images.
         per_image: mean of single images' deltas, over the images that have one; None where none has.
         per_image_values: (images,), NaN where an image has none.
+        left_out: (images,) ``averaged`` with one image left out, NaN where that leaves no delta.
         share_improved: of the images with a value, those that need fewer bits or have more quality; None without any.
         drop_one: lowest and highest ``averaged`` with one rate point left out; None below five points, and where
             leaving one out leaves no delta.
@@ -42,6 +43,7 @@ class BDBootstrap:
     averaged: Resampled | Student
     per_image: Resampled | Student | None
     per_image_values: np.ndarray = field(repr=False)
+    left_out: np.ndarray = field(repr=False)
     share_improved: float | None
     drop_one: tuple[float, float] | None
     failed: int
@@ -111,7 +113,7 @@ def paired_bd_bootstrap(
     return BDBootstrap(
         averaged=_estimate(result.value, resampled, left_out),
         per_image=_estimate_mean(values, counts if has_value.all() else counts[has_value]) if len(values) else None,
-        per_image_values=single,
+        per_image_values=single, left_out=left_out,
         share_improved=float(better.mean()) if len(values) else None,
         drop_one=_find_range_without_a_point(anchor, test, measure, min_overlap),
         failed=failed, resamples=resamples, seed=seed)

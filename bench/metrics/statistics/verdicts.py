@@ -8,7 +8,7 @@ holds it. Being different from nothing and being big enough are separate questio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,29 @@ def decide_claim(estimate: Estimate, weaker_end: float, lower_is_better: bool, f
         verdict, p_value = UNDECIDED, min(right_p, wrong_p)
 
     return Decision(verdict, bounds, p_value, estimate.detectable() + floor)
+
+
+def require_both(first: Decision, second: Decision) -> Decision:
+    """Return the decision that two numbers of one comparison allow together: theirs where they agree.
+
+    Args:
+        first: whose bounds are told.
+        second: by another convention, in the same unit.
+
+    Returns:
+        The same verdict with the larger p-value, as either has to be significant; UNDECIDED where they differ.
+
+    >>> from bench.metrics.statistics.estimates import Student
+    >>> averaged, single = (decide_claim(Student(value, value, error=0.5, freedom=23, n=24), -8, lower_is_better=True)
+    ...                     for value in (-10, -7))
+    >>> averaged.verdict, single.verdict, require_both(averaged, single).verdict
+    ('SUPPORTED', 'REFUTED', 'UNDECIDED')
+    """
+    if first.verdict == second.verdict:
+        return replace(first, p_value=max(first.p_value, second.p_value),
+                       detectable=max(first.detectable, second.detectable))
+    contrary = UNDECIDED not in (first.verdict, second.verdict)
+    return replace(first, verdict=UNDECIDED, p_value=1.0 if contrary else max(first.p_value, second.p_value))
 
 
 def is_reproduced(value: float, claimed: tuple[float, float], tolerance: float) -> bool:

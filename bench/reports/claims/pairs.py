@@ -78,7 +78,7 @@ def plot_pair(pair: PairComparison) -> Figure | None:
     by = () if pair.metric == PSNR.name else ("by", pair.metric)
     name = "_".join(map(file_name, ("pair", pair.dataset, pair.test.name, "against", pair.anchor.name, *by)))
     plot = PairPlot(f"{pair.title}, {pair.dataset}", METRICS.get(pair.metric).on_curves.axis_label, pair.value_percent,
-                    line, tuple(_find_image_lines(pair)), bars, pair.per_image_mean_percent)
+                    line, tuple(_find_image_lines(pair)), bars, None if pair.spread is None else pair.spread.mean)
     return Figure(name, _caption(pair, len(bars)), _draw_plot, plot)
 
 

@@ -11,6 +11,7 @@ from bench.claims.change import Change
 from bench.claims.judgement import is_marked
 from bench.claims.result import ClaimsResult, Interval, Judgement, PairComparison
 from bench.common.text import format_count
+from bench.metrics.statistics.image_spread import ImageSpread
 from bench.metrics.statistics.verdicts import VERDICTS
 from bench.reports.claims.text import (
     MARK_NOTE,
@@ -18,6 +19,7 @@ from bench.reports.claims.text import (
     Names,
     claimed_text,
     detectable_text,
+    images_text,
     interval_text,
     make_slug,
     measured_text,
@@ -37,7 +39,8 @@ PREDICTED_NOTE = (
 )
 INTERVAL_NOTE = (
     "Intervals are 95 %, two-sided: over images for rates, over rounds for times; a value without one is exact. "
-    "Verdicts go by one-sided 95 % bounds and the end of the claimed range that is easier to satisfy."
+    "Verdicts go by one-sided 95 % bounds and the end of the claimed range that is easier to satisfy; those on rates "
+    "whose single images are known are decided where averaged curves and mean over images agree."
 )
 KIND_TEXTS = {PREDICTED: "predicted", MEASURED: "measured by the authors"}
 MINIATURES = "Miniatures, not the authors' models"
@@ -49,15 +52,28 @@ CHANGE_COLUMNS: tuple[Column[Change], ...] = (
     Column("after", "Now", of=attrgetter("after")),
     Column("reason", "Which term", wide=True, of=attrgetter("reason")),
 )
+
+
+def _take_spread(of: Callable[[ImageSpread], Cell]) -> Callable[[Judgement | PairComparison], Cell]:
+    """Of what goes by single images; None for all else."""
+    return lambda one: None if one.spread is None else of(one.spread)
+
+
+def _write_percent(value: float | None) -> str | None:
+    return None if value is None else percent_text(value)
+
+
 PAIR_COLUMNS: tuple[Column[PairComparison], ...] = (
     Column("pair", "Pair", of=attrgetter("title")),
     Column("dataset", "Dataset", of=attrgetter("dataset")),
     Column("images", "Images", digits=0, of=lambda pair: len(pair.images) or None),
     Column("bd_rate", "BD-rate", of=lambda pair: percent_text(pair.value_percent)),
     Column("interval", "95 % interval", of=lambda pair: range_text(pair.interval)),
-    Column("mean", "Mean over images", of=lambda pair: (
-        None if pair.per_image_mean_percent is None else percent_text(pair.per_image_mean_percent))),
-    Column("mean_interval", "95 % interval of the mean", of=lambda pair: range_text(pair.per_image_interval)),
+    Column("mean", "Mean over images", of=_take_spread(lambda spread: _write_percent(spread.mean))),
+    Column("mean_interval", "95 % interval of the mean",
+           of=_take_spread(lambda spread: range_text(spread.mean_interval))),
+    Column("median", "Median", of=_take_spread(lambda spread: _write_percent(spread.median))),
+    Column("without_one", "One image left out", of=_take_spread(lambda spread: range_text(spread.without_one))),
     Column("drop_one", "One λ left out", of=lambda pair: range_text(pair.drop_one)),
     Column("improved", "Images improved",
            of=lambda pair: None if pair.share_improved is None else f"{100 * pair.share_improved:.0f} %"),
@@ -78,6 +94,7 @@ def claim_columns(names: Names) -> tuple[Column[Judgement], ...]:
         Column("measured", "Measured here", of=measured_text),
         Column("interval", "95 % interval", of=interval_text),
         Column("over", "over", of=over_text),
+        Column("single_images", "Mean over single images", of=images_text),
         Column("evidence", "from", of=lambda one: one.evidence or None),
         Column("verdict", "Verdict", of=verdict_text),
         Column("adjusted_p", "p, corrected", of=lambda one: p_text(one.adjusted_p)),
@@ -99,6 +116,11 @@ def value_columns(names: Names) -> tuple[Column[Judgement], ...]:
         "claimed_low": lambda one: one.claim.bounds[0], "claimed_high": lambda one: one.claim.bounds[1],
         "kind": attrgetter("claim.kind"), "value": attrgetter("value"),
         "interval_low": lambda one: _ends(one.interval)[0], "interval_high": lambda one: _ends(one.interval)[1],
+        **{f"images_{key}": _take_spread(attrgetter(key)) for key in ("mean", "median")},
+        "images_low": _take_spread(lambda spread: _ends(spread.mean_interval)[0]),
+        "images_high": _take_spread(lambda spread: _ends(spread.mean_interval)[1]),
+        "without_one_low": _take_spread(lambda spread: _ends(spread.without_one)[0]),
+        "without_one_high": _take_spread(lambda spread: _ends(spread.without_one)[1]),
         "bound_low": lambda one: _ends(one.bounds)[0], "bound_high": lambda one: _ends(one.bounds)[1],
         "floor": lambda one: one.floor or None, "n": lambda one: one.n or None,
         **{key: attrgetter(key) for key in ("what_n", "detectable", "p_value", "adjusted_p", "verdict", "evidence",
@@ -157,8 +179,8 @@ def changes_table(result: ClaimsResult) -> Table:
 def pairs_table(pairs: Sequence[PairComparison], miniature: bool = False) -> Table:
     """BD-rates of every pair of curves that was compared."""
     notes = ("BD-rate of the averaged curves, by PCHIP over the common interval of quality, and the mean of single "
-             "images' BD-rates; negative: fewer bits. \"One λ left out\": lowest and highest BD-rate without one of "
-             "the rate points.",)
+             "images' BD-rates; negative: fewer bits. \"One image left out\", \"one λ left out\": lowest and highest "
+             "BD-rate of the averaged curves without one of the images, or of the rate points.",)
     name, title = ("pairs_miniatures", f"{MINIATURES}: curves compared") if miniature else ("pairs", "Curves compared")
     return Table.from_records(name, title, PAIR_COLUMNS, pairs, notes=notes,
                               warnings=(MINIATURE_NOTE,) if miniature else ()).without_empty_columns()

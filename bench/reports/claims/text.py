@@ -23,7 +23,7 @@ MEANINGS = {
     REFUTED: "the one-sided 95 % bound lies on the wrong side of the claim's weaker end; or one file does not "
              "hold a claim of all",
     UNDECIDED: "the interval holds the claim's weaker end; the effect that would have been found stands beside it; or "
-               "a claim of all files was tried on few",
+               "a claim of all files was tried on few; or averaged curves and mean over images don't agree",
     INVALID: "measured, but under a broken condition: an incomplete set, a mismatch, little overlap, a busy machine",
     NOT_MEASURED: "no checkpoint, or nothing here that measures it",
 }
@@ -107,6 +107,18 @@ def measured_text(judgement: Judgement) -> str | None:
 def interval_text(judgement: Judgement) -> str | None:
     """"−16.10 to −14.80", or None where there is no interval."""
     return None if judgement.interval is None else format_range(judgement.claim, judgement.interval)
+
+
+def images_text(judgement: Judgement) -> str | None:
+    """"−10.12 (−14.00 to −6.00), median −9.80; one image left out −11.00 to −9.00", or None where not known."""
+    spread, claim = judgement.spread, judgement.claim
+    if spread is None or spread.mean is None or spread.mean_interval is None or spread.median is None:
+        return None
+    text = (f"{format_measured(claim, spread.mean)} ({format_range(claim, spread.mean_interval)}), median "
+            f"{format_measured(claim, spread.median)}")
+    if spread.without_one is None:
+        return text
+    return f"{text}; averaged curves without one image {format_range(claim, spread.without_one)}"
 
 
 def over_text(judgement: Judgement) -> str | None:
