@@ -28,6 +28,11 @@ def parse_positive(text: str) -> int:
     return number
 
 
+def parse_jobs(text: str) -> int | None:
+    """A number of units at a time; None for "auto"."""
+    return None if text == "auto" else parse_positive(text)
+
+
 def parse_metric(text: str) -> str:
     """The name of a quality metric."""
     from bench.metrics.quality import METRICS

@@ -37,7 +37,7 @@ def choose_engine(args: argparse.Namespace) -> Setup:
     setup = choose_setup(args.engine, given)
     if setup.engine == LOCAL and args.detach:
         raise ConfigurationError("--detach is for a cluster", "name it by --engine")
-    if setup.engine != LOCAL and args.jobs != 1:
+    if setup.engine != LOCAL and args.jobs not in (None, 1):
         raise ConfigurationError("--jobs is for this machine; a job of a cluster measures one unit at a time",
                                  "--slots says how many jobs there are at a time")
     return setup

@@ -14,7 +14,8 @@ from bench.common.errors import EXIT_DONE, ConfigurationError
 from bench.datasets import Dataset, resolve_dataset
 from bench.results.rows import Row
 from bench.results.store import Store
-from bench.runners.engines.setup import Setup
+from bench.runners.engines.setup import LOCAL, Setup
+from bench.runners.evaluate.jobs import choose_jobs
 from bench.runners.evaluate.own_sets import name_apart, record_pictures
 from bench.runners.evaluate.plan import EvaluationPlan, describe_plan, make_plan
 from bench.runners.evaluate.run import evaluate, stored_rows
@@ -60,9 +61,11 @@ def plan_evaluation(args: argparse.Namespace, dataset: Dataset, specs: Sequence[
     setup = choose_engine(args)
     streams = None if args.keep_streams is None else os.path.abspath(args.keep_streams)
     template = make_template(args, dataset, specs, setup, threads=args.threads, deterministic=args.deterministic,
-                             jobs=args.jobs, decode_timeout_s=args.decode_timeout, keep_streams=streams)
+                             jobs=args.jobs or 1, decode_timeout_s=args.decode_timeout, keep_streams=streams)
     plan = make_plan(dataset, specs, chosen.missing, store, template,
                      remeasure=args.remeasure, keep_failures=args.keep_failures, here=args.here or args.strict)
+    if args.jobs is None and setup.engine == LOCAL and setup.slots is None:
+        plan = choose_jobs(plan, args.results)
     return leave_to_jobs(plan, args.results, setup)
 
 

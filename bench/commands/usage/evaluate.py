@@ -24,6 +24,7 @@ from bench.commands.arguments import (
     add_results_argument,
     add_strict_argument,
     add_torch_arguments,
+    parse_jobs,
     parse_metrics,
     parse_positive,
     split_names,
@@ -62,9 +63,10 @@ def add_measuring_arguments(parser: argparse.ArgumentParser) -> argparse._Argume
     how = parser.add_argument_group("how to run")
     how.add_argument("--plan", action="store_true", help="print the plan and stop")
     add_torch_arguments(how)
-    how.add_argument("--jobs", type=parse_positive, default=1, metavar="N",
-                     help="codecs and rate points measured at the same time; rows record it, because it makes"
-                          " times longer (default: 1)")
+    how.add_argument("--jobs", type=parse_jobs, default="auto", metavar="N|auto",
+                     help="codecs and rate points measured at the same time; rows record it, because it makes times"
+                          " longer (default: auto, one on each GPU, and as many others as make the run fastest"
+                          " without taking cores from each other)")
     how.add_argument("--leave-claimed", action="store_true",
                      help="end when all that is left is being measured by other runs (default: wait for them, and"
                           " measure what they leave); for job arrays")

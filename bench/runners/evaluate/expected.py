@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from bench.codecs.base import CODECS, CodecSpec
@@ -55,6 +55,10 @@ class ExpectedUnit:
     def seconds(self) -> float:
         """Of all of it."""
         return self.start.planned_s + sum(work.planned_s for works in self.images.values() for work in works)
+
+    def delay_start(self, seconds: float) -> ExpectedUnit:
+        """Return what it takes where its start takes so much longer."""
+        return replace(self, start=replace(self.start, planned_s=self.start.planned_s + seconds))
 
     def enter(self, forecast: Forecast) -> None:
         """Add all of it to what is left of a run."""

@@ -179,7 +179,8 @@ def describe_plan(plan: EvaluationPlan) -> str:
             lines.append(f"will fail: {spec.name} {spec.point}: {_indent(preview.fault)}")
         if preview.note:
             lines.append(f"note: {spec.name} {spec.point}: {_indent(preview.note)}")
-    lines.append(f"expected time: about {format_duration(plan.expected_s)}" if pending
+    at_a_time = f", {plan.jobs} units at a time" if plan.jobs > 1 else ""
+    lines.append(f"expected time: about {format_duration(plan.expected_s)}{at_a_time}" if pending
                  else "everything is stored already, nothing to run")
     return "\n".join(lines)
 
