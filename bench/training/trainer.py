@@ -201,7 +201,8 @@ class Trainer:
         self._note_stored()
 
     def _note_stored(self) -> None:
-        note_stored(f"step {self.step} of {self.recipe.steps} is stored in {self.folder}")
+        step = f"step {self.step}" if self.step else "no step"
+        note_stored(f"{step} of {self.recipe.steps} is stored in {self.folder}")
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.model, state["model"], str(self.state_path))
