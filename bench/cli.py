@@ -100,7 +100,8 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Benchmarks of learned image codecs on real images with real bitstreams.",
-        epilog="Exit status: 0 done, 1 measured but something failed or got worse, 2 bad input or configuration, 128 + n ended by signal n.",
+        epilog="Exit status: 0 done, 1 measured but something failed or got worse, 2 bad input or configuration, "
+               "128 + n ended by signal n.",
     )
     parser.add_argument("--version", action="version", version=f"bench {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
