@@ -37,6 +37,21 @@ def test_bdrate_of_rows_against_json(tmp_path, capsys):
     assert "+10.00 %" in capsys.readouterr().out
 
 
+def test_an_imported_curve_is_compared_by_its_name(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("bpp,psnr\n0.1,28\n0.3,31\n0.6,34\n1.0,37\n")
+    results = ["--results", str(tmp_path / "results")]
+    assert main(["anchors", "import", str(tmp_path / "mine.csv"), "--dataset", "kodak", "--name", "mine", "--source",
+                 "me", *results]) == 0
+    capsys.readouterr()
+    assert main(["bdrate", "kodak/mine", "kodak/anchor", *results]) == 0
+    by_name = capsys.readouterr().out
+    assert main(["bdrate", str(tmp_path / "mine.csv"), "kodak/anchor"]) == 0
+    assert by_name.splitlines()[5] == capsys.readouterr().out.splitlines()[5] and "BD-rate" in by_name.splitlines()[5]
+    assert main(["bdrate", "kodak/min", "kodak/anchor", *results]) == main(["bdrate", "kodak/ancor", "kodak/mine"]) == 2
+    error = capsys.readouterr().err
+    assert "did you mean mine?" in error and "did you mean anchor?" in error
+
+
 def test_no_number_is_status_1(tmp_path, capsys):
     (tmp_path / "high.csv").write_text("bpp,psnr\n5,50\n6,52\n7,54\n8,56\n")
     assert main(["bdrate", "kodak/anchor", str(tmp_path / "high.csv")]) == 1

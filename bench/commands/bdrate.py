@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     min_overlap = MINIMUM_OVERLAP if args.min_overlap is None else args.min_overlap
     if not 0 <= min_overlap <= 1:
         raise ConfigurationError(f"--min-overlap {min_overlap:g} is not between 0 and 1")
-    anchor, test = (read_source(text, (args.metric,)) for text in (args.anchor, args.test))
+    anchor, test = (read_source(text, (args.metric,), args.results) for text in (args.anchor, args.test))
     anchor, test, warnings = align_curves(anchor, test, args.metric)
     methods = list(METHODS) if args.method == "all" else [args.method]
     found = [delta for method in methods

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from bench.common.errors import BenchError, ConfigurationError
 from bench.common.text import suggest_name
-from bench.curves.anchors.catalogue import find_folders, list_anchors, list_curves, load_anchor, load_curve
+from bench.curves.anchors.catalogue import (
+    find_folders,
+    list_anchors,
+    list_curves,
+    load_anchor,
+    load_curve,
+    read_imported,
+)
 from bench.curves.anchors.curve_files import SUFFIXES, read_curve_file
 from bench.curves.rd_curve import RDCurve
 from bench.curves.row_averages import average_rows
@@ -18,16 +25,18 @@ from bench.results.rows import Row
 from bench.results.store import read_rows
 
 ROWS_SUFFIX = ".jsonl"
+ROLES = {"anchor": "default", "strict-anchor": "strict"}  # names of anchors
 KINDS = ("FILE.jsonl or FILE.jsonl#NAME (stored rows), FILE.json (CompressAI's shape), FILE.csv, .tsv or .txt, "
-         "DATASET/NAME (a published curve), DATASET/anchor, DATASET/strict-anchor")
+         "DATASET/NAME (a published or imported curve), DATASET/anchor, DATASET/strict-anchor")
 
 
-def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
+def read_source(text: str, metrics: Sequence[str] = ("psnr",), results: Path | None = None) -> RDCurve:
     """Return the curve that ``text`` names.
 
     Args:
         text: a file or a published curve, see :data:`KINDS`.
         metrics: names in METRICS that every image of a file of rows must have to count.
+        results: folder of stored rows, where imported curves are too.
 
     Raises:
         BenchError: there is no such curve, or its file is damaged.
@@ -47,15 +56,25 @@ def read_source(text: str, metrics: Sequence[str] = ("psnr",)) -> RDCurve:
     dataset, slash, curve = text.partition("/")
     if not slash or os.path.exists(path):
         raise ConfigurationError(f"'{text}' is no curve", f"expected {KINDS}")
-    role = {"anchor": "default", "strict-anchor": "strict"}.get(curve)
+    role = ROLES.get(curve)
     if role is None:
-        return load_curve(dataset, curve)
+        return _load_named(dataset, curve, read_imported(results, dataset) if results else [])
     for anchor in list_anchors(dataset):
         if anchor.role == role:
             return load_anchor(dataset, anchor)
     raise ConfigurationError(f"dataset '{dataset}' has no {role} anchor",
                              "python -m bench anchors list" if list_curves(dataset)
                              else suggest_name(dataset, find_folders(), "python -m bench anchors list"))
+
+
+def _load_named(dataset: str, name: str, imported: Sequence[RDCurve]) -> RDCurve:
+    """Return a curve of a dataset, one of those ``imported`` or a published one."""
+    found = next((curve for curve in imported if curve.name == name), None)
+    known = [*(curve.name for curve in imported), *list_curves(dataset)]
+    if found is None and known and name not in known:
+        raise ConfigurationError(f"there is no curve '{name}' of dataset '{dataset}'",
+                                 suggest_name(name, [*ROLES, *known], f"python -m bench anchors list {dataset}"))
+    return found or load_curve(dataset, name)
 
 
 def split_name(text: str) -> tuple[Path, str]:

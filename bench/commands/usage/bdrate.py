@@ -4,7 +4,7 @@ A and B are any of:
   FILE.jsonl             stored rows; FILE.jsonl#NAME where it holds several codecs
   FILE.json              CompressAI's shape
   FILE.csv, .tsv, .txt   columns bpp, psnr, ms_ssim (linear), or as another metric spells its own
-  DATASET/NAME           a published curve, see "python -m bench anchors list"
+  DATASET/NAME           a published or imported curve, see "python -m bench anchors list"
   DATASET/anchor         the suite's VVC anchor; DATASET/strict-anchor is the strict one
 
 Two numbers are given for each: of the averaged curves, and, where both sides know single images, the mean
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands.arguments import parse_metric
+from bench.commands.arguments import add_results_argument, parse_metric
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-overlap", type=float, metavar="SHARE",
                         help="common part of the union of both ranges, 0 to 1, below which no number is "
                              "given (default: half)")
+    add_results_argument(parser)
 
 
 def _parse_method(text: str) -> str:

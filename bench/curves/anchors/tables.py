@@ -26,6 +26,7 @@ SEPARATORS = ("\t", ";", ",", "|", " ")  # " " is any number of blanks
 COMMENTS = ("#", "%", "//")
 EXCEL = re.compile(r'\s*"?sep=.?"?\s*', re.IGNORECASE)  # its first line, which names the separator
 MOST_COLUMNS = 1000
+RULE = re.compile(r"[\s|+:=-]*(---|===)[\s|+:=-]*")  # under the names of a table in Markdown
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 IMAGE_SUFFIXES = (".png", ".ppm", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".yuv")
 MEANS = {"mean", "means", "average", "averages", "avg", "overall", "all", "total", "summary"}
@@ -64,20 +65,24 @@ def parse_table(text: str, where: str, name: str, dataset: str = "", metrics: Co
         members = _group_points(table, images, points, where)
         points, count = average_points(members), len(members)
         remarks.append(f"averaged over the {format_count(count, 'image')} of column {quote(table.columns[images])}")
+    elif images is None:
+        _require_one_curve(table, points.bpp, where)
     curve = RDCurve(dataset, name, name, points, source=where.replace("\\", "/").rpartition("/")[2], images=count,
                     remarks=tuple(remarks))
     return settle_averaging(curve) if count is None else curve
 
 
 def _find_lines(text: str, where: str) -> list[_Line]:
-    """Return the line of names and those of values: without comments, empty lines and Excel's ``sep=;``."""
+    """Return the line of names and those of values: without comments, rules, empty lines and ``sep=;``."""
     lines: list[_Line] = []
     comment = None
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
         stripped = line.strip()
         if stripped.startswith(COMMENTS) and not lines:
             comment = _Line(number, stripped.lstrip("#%/ \t"))
-        elif stripped and not stripped.startswith(COMMENTS) and not (not lines and EXCEL.fullmatch(line)):
+        elif stripped.startswith(COMMENTS) or RULE.fullmatch(stripped) or (not lines and EXCEL.fullmatch(line)):
+            continue
+        elif stripped:
             lines.append(_Line(number, line))
 
     if lines and comment is not None and not _count_names(lines[0].text) and _count_names(comment.text):
@@ -190,6 +195,20 @@ def _require_one_of_each_kind(table: DataFrame, where: str) -> None:
         if join_words(column) in KINDS and 1 < len(found) < len(table):
             raise BenchError(f"{where} holds several curves: column {quote(column)} has "
                              f"{', '.join(map(quote, found[:20]))}", "keep the lines of one of them")
+
+
+def _require_one_curve(table: DataFrame, rates: Sequence[float], where: str) -> None:
+    """Refuse a table of several curves, one below the other: the rate starts anew where a column changes."""
+    rises = [later > earlier for earlier, later in zip(rates, rates[1:])]
+    usual = 2 * sum(rises) >= len(rises)
+    starts = [number for number, rising in enumerate(rises, 1) if rising != usual]
+    for place, column in enumerate(table.columns):
+        cells = list(table.iloc[:, place])
+        changes = [number for number in range(1, len(cells)) if cells[number] != cells[number - 1]]
+        if starts and starts == changes and identify_column(column) is None:
+            raise BenchError(f"{where} holds several curves: the rate starts anew where column {quote(column)} goes "
+                             f"from {quote(cells[starts[0] - 1])} to {quote(cells[starts[0]])}",
+                             "keep the lines of one of them; call the column image where it names images")
 
 
 def _leave_out_summaries(table: DataFrame) -> tuple[DataFrame, list[str]]:
