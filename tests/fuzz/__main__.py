@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import subprocess
@@ -42,6 +43,7 @@ def main() -> int:
 
 def run_turn(name: str, seconds: float, place: Path, seed: int) -> int:
     """Run one generator; print what was tried so far, in JSON."""
+    logging.disable()
     place.mkdir(parents=True)
     try:
         for counts in run_for(GENERATORS[name], seconds, place, seed):
