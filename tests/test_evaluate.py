@@ -124,7 +124,7 @@ def test_what_is_missing_counts_only_where_it_was_named(folder: Path, capsys: py
     (["--dataset", "FOLDER", "--variant", "hpcm_base"], "go together"),
     (["--dataset", "FOLDER", "--variant", "hpcm_base", "--checkpoint", "no.pth"], "exclude each other"),
     (["--dataset", "EMPTY"], "holds no image"),
-    (["--dataset", "FOLDER", "--results", "FILE"], "can't write"),
+    (["--dataset", "FOLDER", "--results", "FILE"], "a file is where the path needs a folder"),
 ])
 def test_bad_input_gives_exit_code_2(folder: Path, tmp_path: Path, arguments: list[str], message: str,
                                      capsys: pytest.CaptureFixture) -> None:
