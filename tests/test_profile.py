@@ -122,6 +122,17 @@ def test_a_second_run_adds_rows_and_resuming_measures_nothing_twice(tmp_path):
     assert len(larger) == 8 and {row.width for row in larger[4:]} == {64, 128}  # one session, so that sizes compare
 
 
+def test_the_plan_says_which_checkpoint_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    checkpoint = tmp_path / "checkpoints" / "tiny" / "0.02.pth"
+    checkpoint.parent.mkdir(parents=True)
+    for part, fits in (("", True), ("student.net.", False)):
+        torch.save({f"{part}{name}": value for name, value in tiny_model().state_dict().items()}, checkpoint)
+        assert profile(tmp_path, "--plan") == (EXIT_DONE, [])
+        told = capsys.readouterr().out
+        assert ("will fail: tiny 0.02: 0.02.pth does not fit HPCM: missing: " in told) is not fits
+        assert ("all names of the file begin with 'student.net.'" in told) is not fits
+
+
 @pytest.mark.usefixtures("hasty")
 def test_checkpoints_take_the_place_of_synthetic_weights(tmp_path):
     folder = tmp_path / "checkpoints" / "tiny"

@@ -92,6 +92,45 @@ def test_counts_of_other_tools_are_passed_over_and_told(trained, tmp_path):
     assert len(report.counters) == 9 and "g_a.0.total_ops" in report.counters
 
 
+@pytest.mark.parametrize(("names", "told"), [
+    (["criterion.lpips.net.0.weight", "criterion.mean"], ("criterion.",)), (["loss.weight"], ("loss.",)),
+    (["module.rate_loss.scale", "module.discriminator.0.weight"], ("module.rate_loss.", "module.discriminator.")),
+    (["train_metrics.psnr.sum"], ("train_metrics.",)),
+])
+def test_parts_of_training_are_passed_over_and_told(names, told, trained, tmp_path):
+    prefix = "module.model." if names[0].startswith("module.") else "model."
+    state = {f"{prefix}{name}": value for name, value in trained.state_dict().items()}
+    weights = saved(tmp_path / "a.ckpt", {"state_dict": {**dict.fromkeys(names, torch.ones(2)), **state}})
+    model = Codec(seed=1)
+    report = load_weights(model, weights)
+    assert_loaded(model, trained)
+    assert report.training == told
+    assert transfer_weights(Codec(seed=2), weights)["loaded"]
+
+
+def test_a_models_own_part_is_none_of_training(trained, tmp_path):
+    """Its entry of another name would be lost unsaid."""
+    model = Codec(inside="loss_net")
+    state = {name.replace("g_a.", "loss_net."): value for name, value in trained.state_dict().items()}
+    load_weights(model, saved(tmp_path / "a.pth", state))
+    with pytest.raises(CheckpointError, match=r"unexpected: loss_net\.9\.weight"):
+        load_weights(model, saved(tmp_path / "b.pth", {**state, "loss_net.9.weight": torch.ones(1)}))
+
+
+def test_a_mismatch_of_many_names_is_short():
+    class Wide(nn.Module):
+        def __init__(self, part: str) -> None:
+            super().__init__()
+            self.add_module(part, nn.ModuleDict({f"a_layer_with_a_long_name_{number}": nn.Linear(300, 300)
+                                                 for number in range(99)}))
+
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(Wide("analysis_transform"), Wide("synthesis_transform").state_dict())
+    text = str(caught.value)
+    assert "analysis_transform.a_layer_with_a_long_name_0.weight" in text and "and 195 more" in text
+    assert "all names of the file begin with 'synthesis_transform." in text and len(text) < 600
+
+
 def test_an_averaged_model_alone_is_loaded(trained, tmp_path):
     model = Codec(seed=1)
     report = load_weights(model, saved(tmp_path / "a.pth", AveragedModel(trained).state_dict()))

@@ -128,6 +128,7 @@ def _describe_fit(variant: Variant, lambda_: float, path: Path) -> str:
         "not in the file, filled with its constant": report.filled,
         "in the file, but rebuilt": report.ignored,
         "in the file, but counts without effect": report.counters,
+        "in the file, but of training alone": report.training,
         "beside the weights that are taken, a moving average that is not": report.averages,
     }
     return "; ".join(["fits", *(f"{what}: {list_names(names)}" for what, names in told.items() if names)])

@@ -26,6 +26,7 @@ from bench.models.weight_names import find_common_prefix, is_counter, match_name
 
 __all__ = ["LoadReport", "Weights", "bare_weights", "compare_names", "is_rebuilt", "load_weights", "read_note",
            "read_weights", "write_float16", "write_weights"]
+FIRST = 3  # names that a message lists of many
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class LoadReport:
         ignored: entries of the file that are rebuilt after loading: tables.
         counters: entries of the file that count something and don't change the output.
         averages: what the file calls moving averages of the weights, which lie beside those that were taken.
+        training: what begins the names of the file's entries that training alone needs: of losses.
     """
 
     filled: tuple[str, ...]
     ignored: tuple[str, ...]
     counters: tuple[str, ...] = ()
     averages: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str = "the checkpoint") -> LoadReport:
@@ -134,7 +137,8 @@ def _compare(model: nn.Module, weights: dict[str, Tensor]) -> _Fit:
 
     absent = (*filled, *(name for name in wanted if name in constants and name not in found))
     averages = (*getattr(weights, "averages", ()), *matched.averages)
-    report = LoadReport(absent, tuple(name for name in found if is_rebuilt(model, name)), matched.counters, averages)
+    report = LoadReport(absent, tuple(name for name in found if is_rebuilt(model, name)), matched.counters, averages,
+                        matched.training)
     return _Fit(found, wanted, constants, filled, problems, report)
 
 
@@ -142,7 +146,7 @@ def _refuse_problems(model: nn.Module, problems: Mapping[str, list[str]], fit: _
     """Raise a CheckpointError that lists what is wrong, if anything is."""
     if not any(problems.values()):
         return
-    listed = "; ".join(f"{kind}: {list_names(names)}" for kind, names in problems.items() if names)
+    listed = "; ".join(f"{kind}: {list_names(names, FIRST)}" for kind, names in problems.items() if names)
     prefix = find_common_prefix(name for name in fit.weights if not is_rebuilt(model, name))
     if problems["missing"] and prefix and find_common_prefix(fit.wanted) != prefix:
         listed += f"; all names of the file begin with '{prefix}'"

@@ -17,6 +17,7 @@ PREFIX = "module."  # of a multi-GPU wrapper, or of a moving average
 LEADING = (PREFIX, "model.")  # the second of Lightning
 COMPILER = "_orig_mod."  # torch.compile's, also before the names of parts
 COUNTERS = ("total_ops", "total_params", "n_averaged", "num_batches_tracked")  # of thop, of averages, of training
+_TRAINING = re.compile(r"(^|_)(criterions?|loss(es)?|metrics?|lpips|discriminator)(_|$)", re.ASCII | re.IGNORECASE)
 _AVERAGE = re.compile(r"(^|_)(ema|swa|average|averaged)(_|$)", re.ASCII | re.IGNORECASE)
 
 
@@ -27,11 +28,13 @@ class Matched(NamedTuple):
         weights: what is the model's, or nobody's.
         counters: names of entries that count something and don't change the output.
         averages: what begins the names of moving averages beside the weights, such as "ema_model.".
+        training: what begins the names of parts that training alone has, such as "criterion.".
     """
 
     weights: dict[str, Tensor]
     counters: tuple[str, ...]
     averages: tuple[str, ...]
+    training: tuple[str, ...]
 
 
 def drop_compiler_names(name: str) -> str:
@@ -66,7 +69,8 @@ def match_names(weights: Mapping[str, Tensor], wanted: Collection[str]) -> Match
         raise CheckpointError(f"entries are there with and without the prefix '{prefix}': {list_names(twice)}",
                               "save the plain state dict with torch.save(model.state_dict(), file)")
 
-    matched, counters, averages = {}, [], []
+    matched, counters, averages, training = {}, [], [], []
+    parts = {name.partition(".")[0] for name in wanted}
     for name, value in weights.items():
         bare = name.removeprefix(prefix)
         if bare in wanted:
@@ -75,9 +79,11 @@ def match_names(weights: Mapping[str, Tensor], wanted: Collection[str]) -> Match
             counters.append(name)
         elif is_average(first := _drop_leading(name).partition(".")[0]):
             averages.append(name[: name.index(first)] + first + ".")
+        elif _TRAINING.search(first) and first not in parts:
+            training.append(name[: name.index(first)] + first + ".")
         else:
             matched[bare] = value
-    return Matched(matched, tuple(counters), tuple(dict.fromkeys(averages)))
+    return Matched(matched, tuple(counters), tuple(dict.fromkeys(averages)), tuple(dict.fromkeys(training)))
 
 
 def find_common_prefix(names: Iterable[str]) -> str:

@@ -31,6 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights = parser.add_argument_group("what to encode with")
     add_weights_arguments(weights, required=True)
     how = parser.add_argument_group("how to run")
-    how.add_argument("--no-check", dest="check", action="store_false", 
+    how.add_argument("--no-check", dest="check", action="store_false",
                      help="do not decode the file before it is written")
     add_torch_arguments(how)

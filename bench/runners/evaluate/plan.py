@@ -15,7 +15,7 @@ from bench.results.machines import Machine, find_machine, keep_from
 from bench.results.rows import OK, Row, row_key
 from bench.results.store import Store
 from bench.runners.evaluate.expected import ExpectedUnit, UnitTimes
-from bench.runners.evaluate.previews import preview_codecs
+from bench.runners.evaluate.previews import describe_preview, preview_codecs
 from bench.runners.evaluate.selection import Missing, describe_missing
 from bench.runners.evaluate.unit import Series, Unit, UnitImage, identify, name_images
 from bench.runners.forecast import Forecast
@@ -174,11 +174,7 @@ def describe_plan(plan: EvaluationPlan) -> str:
         lines.append(f"stored: {format_count(len(stored), 'codec')}, {images:,} images")
     lines += [f"missing: {text}" for text in describe_missing(plan.missing)]
     for planned in plan.pending:
-        spec, preview = planned.unit.spec, planned.preview
-        if preview.fault is not None:
-            lines.append(f"will fail: {spec.name} {spec.point}: {_indent(preview.fault)}")
-        if preview.note:
-            lines.append(f"note: {spec.name} {spec.point}: {_indent(preview.note)}")
+        lines += describe_preview(f"{planned.unit.spec.name} {planned.unit.spec.point}", planned.preview)
     at_a_time = f", {plan.jobs} units at a time" if plan.jobs > 1 else ""
     lines.append(f"expected time: about {format_duration(plan.expected_s)}{at_a_time}" if pending
                  else "everything is stored already, nothing to run")
@@ -202,7 +198,3 @@ def measure_megapixels(image: UnitImage) -> float:
     except ImageError:
         return 0.0
     return width * height / 1e6
-
-
-def _indent(text: str) -> str:
-    return text.replace("\n", "\n    ")

@@ -28,6 +28,12 @@ def preview_codec(spec: CodecSpec) -> Preview:
     return CODECS.get(spec.codec).preview(spec)
 
 
+def describe_preview(title: str, preview: Preview) -> list[str]:
+    """Return what a plan says of a codec at a rate point: why it will fail, and what is to be known of it."""
+    told = (("will fail", preview.fault), ("note", preview.note))
+    return [f"{kind}: {title}: {text}".replace("\n", "\n    ") for kind, text in told if text]
+
+
 def _ask_process(specs: Sequence[CodecSpec]) -> list[Preview]:
     if not specs:
         return []

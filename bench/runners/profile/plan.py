@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import torch
 
+from bench.codecs.learned import make_spec
 from bench.common.errors import ConfigurationError
 from bench.common.hashing import digest_json, sha256_of
 from bench.common.text import align_columns, format_duration
@@ -19,6 +20,7 @@ from bench.datasets import read_rgb8
 from bench.models import create_model
 from bench.results.latency_rows import DIRECTIONS
 from bench.results.latency_selection import BASE
+from bench.runners.evaluate.previews import describe_preview, preview_codec
 from bench.runners.forecast import LOAD_OF_SHORT, Forecast, Kind
 from bench.runners.machine import code_version
 from bench.runners.profile.expected import BUILDING, PASSES, ProfileTimes
@@ -197,8 +199,17 @@ def describe_plan(groups: Sequence[Sequence[Subject]], settings: Settings, devic
     return "\n".join([
         f"profile on {device_name}, {torch.get_num_threads()} threads: {pictures}; batch {settings.batch}; {turns};"
         f" {protocol.repeats} repeats{budget}, at least {protocol.least}",
-        *align_columns(rows, left=3), f"expected time: about {format_duration(expected_s)}",
+        *align_columns(rows, left=3), *_preview_subjects(subjects),
+        f"expected time: about {format_duration(expected_s)}",
     ])
+
+
+def _preview_subjects(subjects: Iterable[Subject]) -> list[str]:
+    """Say of checkpoints what can be told before they are loaded: that they don't fit."""
+    chosen = {(one.name, one.weights): make_spec(one.variant, one.lambda_, one.checkpoint) for one in subjects
+              if one.checkpoint is not None}
+    return [line for spec in chosen.values()
+            for line in describe_preview(f"{spec.name} {spec.point}", preview_codec(spec))]
 
 
 def parse_picture(text: str) -> Picture:
