@@ -137,10 +137,36 @@ def test_fault_on_one_image_fails_its_row_alone(tmp_path: Path, fault: str, reas
     assert rows[1].bpp is None and rows[1].quality == {}
 
 
+FIVE = [(30, 20), (FAULTY, 20), (20, 30), (25, 30), (26, 30)]
+
+
 def test_hanging_decoder_is_ended_and_started_again(tmp_path: Path) -> None:
-    rows = run(tmp_path, [(FAULTY, 20), (20, 30)], options={"decode_timeout_s": 4.0}, fault="hang")
-    assert [row.status for row in rows] == [FAILED, OK]
-    assert rows[0].reason.startswith("Timeout: ")
+    """Though it ignores SIGTERM."""
+    rows = run(tmp_path, FIVE, options={"decode_timeout_s": 6.0}, fault="hang")
+    assert [row.status for row in rows] == [OK, FAILED, OK, OK, OK]
+    assert rows[1].reason.startswith("Timeout: ")
+
+
+def test_decoder_that_crashes_between_pictures_costs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEFLATE_DELAY_S", "0.5")
+    assert [row.status for row in run(tmp_path, FIVE[:3], fault="crash when done")] == [OK, OK, OK]
+
+
+def test_decoder_that_dies_at_every_start_fails_each_picture_and_ends(tmp_path: Path) -> None:
+    rows = run(tmp_path, FIVE, fault="die building decoder", log=str(tmp_path / "log"))
+    assert [row.status for row in rows] == [FAILED] * 5
+    assert all(row.reason == "Crash: the decoder process died (status 5)" for row in rows)
+    assert (tmp_path / "log").read_text().count("build") == 1 + 5  # one in advance
+
+
+def test_process_whose_gpu_answers_no_more_ends_after_the_row_that_says_why(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.runners.evaluate.measure.is_gpu_usable", lambda: False)
+    rows = run_unit(make_unit(tmp_path, faulty_codecs.spec(fault="encode"), FIVE[:3]))
+    assert next(rows).status == OK
+    assert "will not have it" in next(rows).reason
+    with pytest.raises(SystemExit, match="answers no more"):
+        next(rows)
 
 
 def test_decode_mismatch_is_recorded_with_its_size(tmp_path: Path) -> None:

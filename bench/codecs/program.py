@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from bench.common.errors import CodecError, CodecUnavailable
+from bench.common.processes import describe_ending
 
 FIRST_LINES, LAST_LINES = 2, 2  # the cause comes first or last; between them is what follows from it
 
@@ -39,7 +40,7 @@ def run_program(
         printed = _excerpt(done.stderr) or _excerpt(done.stdout) or "it printed nothing"
         for argument in filter(os.path.isabs, command):
             printed = printed.replace(argument, Path(argument).name)
-        raise CodecError(f"{name} failed with status {done.returncode}: {printed}")
+        raise CodecError(f"{name} failed with {describe_ending(done.returncode)}: {printed}")
     return done
 
 

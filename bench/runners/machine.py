@@ -187,6 +187,16 @@ def free_gpu_memory() -> None:
         torch.cuda.empty_cache()
 
 
+def is_gpu_usable() -> bool:
+    """Whether the GPU still answers this process, if it uses one: after some errors it answers nothing more."""
+    try:
+        _synchronise()
+        free_gpu_memory()
+    except RuntimeError:
+        return False
+    return True
+
+
 def keep_freed_memory() -> bool:
     """Keep what is freed for the next allocation until the process ends; returns whether the C library can.
 

@@ -4,7 +4,7 @@ It knows nothing but the request: a codec specification and a file. A request is
 ``{"spec": {...}, "torch": null | {"threads": n, "deterministic": b}, "stream": null | path}``; without a file the codec
 is built and kept for the next request. The reply is ``{"decode_s": s, "shape": [h, w, 3], "latents_crc": number | null,
 "checked": b}``, followed by the pixels' bytes, or ``{}`` where there was no file, or ``{"kind": exception,
-"message": text, "errno": number | null}``.
+"message": text, "errno": number | null, "usable": b}``, which also says whether the process can decode another file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import Codec, CodecSpec, Decoded, build_codec
 from bench.common.errors import CodecError
-from bench.runners.machine import configure_torch, free_gpu_memory, keep_freed_memory, time_call
+from bench.runners.machine import configure_torch, free_gpu_memory, is_gpu_usable, keep_freed_memory, time_call
 
 
 class KeptCodec:
@@ -64,7 +64,8 @@ def answer_request(request: dict[str, Any], kept: KeptCodec) -> tuple[dict[str, 
             raise CodecError(f"decoded {pixels.dtype} {pixels.shape}, not uint8 (H, W, 3)")
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
-        return {"kind": type(error).__name__, "message": str(error), "errno": number}, None
+        return {"kind": type(error).__name__, "message": str(error), "errno": number,
+                "usable": is_gpu_usable()}, None
     reply = {"decode_s": decode_s, "shape": pixels.shape, "latents_crc": decoded.latents_crc,
              "checked": decoded.checked}
     return reply, np.ascontiguousarray(pixels)

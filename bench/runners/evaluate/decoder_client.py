@@ -19,6 +19,7 @@ from bench.runners.evaluate.fork_server import ForkServer, find_address
 from bench.runners.evaluate.forked_process import ForkedProcess, NoAnswer, ProcessEnded
 
 DECODER = "bench.runners.evaluate.decoder:serve"
+CRASH = "Crash"
 IN_PROCESS = "in the decoder's process: "  # begins what an error there said
 
 
@@ -92,18 +93,30 @@ class DecoderProcess:
             DecoderFailure: the process raised an exception, died, or took longer than the timeout.
             DiskFull: the codec could not write its own files.
         """
-        if self._is_preparing:
-            self._is_preparing = False
-            self._receive()
+        self._await_codec()
         self._send(stream)
         reply = self._receive()
         if "decode_s" in reply:
             pixels = self._receive_pixels(reply["shape"])
             return Decoded(pixels, reply["latents_crc"], reply["checked"]), reply["decode_s"]
 
+        if not reply["usable"]:
+            self._stop()
         if is_out_of_space(reply["errno"]):
             raise DiskFull(tempfile.gettempdir())
         raise DecoderFailure(reply["kind"], f"{IN_PROCESS}{reply['message']}")
+
+    def _await_codec(self) -> None:
+        """Wait until the codec is built; a process that died before it got a file is replaced, whoever is to blame."""
+        if self._is_preparing:
+            self._is_preparing = False
+            try:
+                self._receive()
+            except DecoderFailure as failure:
+                if failure.kind != CRASH:
+                    raise
+        elif self._process is not None and self._process.has_message:
+            self._stop()
 
     def _send(self, stream: Path | None) -> None:
         if self._process is None:
@@ -136,7 +149,7 @@ class DecoderProcess:
         self._stop()
         last = " | ".join(word.strip() for word in words[-3:])
         text = f"the decoder process died ({ended})"
-        return DecoderFailure("Crash", f"{text}: {last}" if last else text)
+        return DecoderFailure(CRASH, f"{text}: {last}" if last else text)
 
     def _stop(self) -> None:
         process, self._process = self._process, None

@@ -6,6 +6,7 @@ Nothing here knows of caches, stores, progress or other units, so a unit can run
 from __future__ import annotations
 
 import datetime
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -43,7 +44,7 @@ from bench.runners.machine import (
     code_version,
     configure_torch,
     describe_machine,
-    free_gpu_memory,
+    is_gpu_usable,
     keep_freed_memory,
     time_call,
 )
@@ -69,6 +70,7 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
     Raises:
         BenchError: encoded or decoded files can't be written.
         ServerGone: no decoder can be started.
+        SystemExit: nothing more can be measured in this process.
     """
     stopwatch = stopwatch or Stopwatch()
     stopwatch.begin(STARTING)
@@ -97,9 +99,11 @@ def run_unit(unit: Unit, stopwatch: Stopwatch | None = None, decoder: DecoderPro
                 row = run.measure(image)
             except Exception as error:
                 _raise_what_stops(error)
-                row = failed_row(unit, image, series, error, provenance)
-                free_gpu_memory()
-            yield row
+                yield failed_row(unit, image, series, error, provenance)
+                if not is_gpu_usable():
+                    sys.exit("the GPU answers no more; the next picture needs a new process")
+            else:
+                yield row
 
 
 def set_up_machine(unit: Unit) -> Provenance:
