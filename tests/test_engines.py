@@ -97,18 +97,26 @@ def started_ray() -> Iterator[None]:
 
 
 @pytest.fixture(params=[HERE, RAY, REAL])
-def make_setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setup]:
+def make_setup(request: pytest.FixtureRequest) -> Callable[..., Setup]:
     """Make set-ups of one engine that has a cluster."""
     if request.param == RAY:
         request.getfixturevalue("started_ray")
         return lambda **values: Setup(**{"name": RAY, "engine": RAY, "slots": 1, **values})
+    if request.param == REAL:
+        return request.getfixturevalue("make_slurm_setup")
     pytest.importorskip("submitit")
-    if request.param == HERE:
-        return lambda **values: Setup(**{"name": "here", "engine": SLURM, "here": True, "slots": 1, **values})
+    return lambda **values: Setup(**{"name": "here", "engine": SLURM, "here": True, "slots": 1, **values})
+
+
+@pytest.fixture
+def make_slurm_setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setup]:
+    """Make set-ups of a real Slurm."""
+    pytest.importorskip("submitit")
     if os.environ.get("BENCH_SLURM") != "1":
         pytest.skip("starts a Slurm; run with BENCH_SLURM=1")
-    for name, value in request.getfixturevalue("slurm").environment.items():
-        monkeypatch.setenv(name, value)
+    environment = request.getfixturevalue("slurm").environment
+    for name in ("PATH", "SLURM_CONF"):
+        monkeypatch.setenv(name, environment[name])
     return lambda **values: Setup(**{"name": SLURM, "engine": SLURM, **values})
 
 
@@ -186,6 +194,29 @@ def test_what_a_killed_worker_leaves_is_tried_again(make_setup: Callable[..., Se
     assert len(units.told) == 1 and "tried again elsewhere" in units.told[0]
 
 
+def test_what_a_lost_node_leaves_is_tried_on_another(make_slurm_setup: Callable[..., Setup], tmp_path: Path,
+                                                     slurm: slurm_nodes.SlurmNodes) -> None:
+    units, rows, lost = ListedUnits(make_units(tmp_path, delay_s="1")), [], ""
+    with open_cluster(make_slurm_setup(gpus=1), tmp_path / "results", "set") as engine:
+        for group in engine.run_units(units):
+            if not rows:
+                lost = find_node(engine.folder.run.name)
+                slurm.kill_node(lost)
+            rows += [row for _, row, _ in group]
+    slurm.start_node(lost)
+    slurm_nodes.wait_for("node that is back", lambda: slurm.read_states()[lost] == "idle", slurm.describe)
+
+    assert len({row.key for row in rows}) == len(rows) == len(SIZES) * len(STEPS)
+    assert {row.status for row in rows} == {OK}
+    assert len({row.provenance.node for row in rows}) == 2 and {row.provenance.attempt for row in rows} == {1, 2}
+
+
+def find_node(job: str) -> str:
+    """Return the node on which the job of this name runs."""
+    return subprocess.run(["squeue", "--noheader", f"--name={job}", "--format=%N"], capture_output=True,
+                          text=True, check=True).stdout.strip()
+
+
 def test_what_is_lost_too_often_fails_with_node_and_reason(make_setup: Callable[..., Setup], tmp_path: Path) -> None:
     rows: list[Row] = []
     with open_cluster(make_setup(retries=0), tmp_path / "results", "set") as engine:
@@ -196,7 +227,8 @@ def test_what_is_lost_too_often_fails_with_node_and_reason(make_setup: Callable[
 
     lost = [row for row in rows if row.status == FAILED]
     assert lost and len(rows) == len({row.key for row in rows}) == len(SIZES) * len(STEPS)
-    assert all(row.reason.startswith(f"JobLost: node {row.provenance.node}: ") for row in lost)
+    for row in lost:
+        assert row.reason is not None and row.reason.startswith(f"JobLost: node {row.provenance.node}: ")
 
 
 def test_a_worker_that_differs_measures_nothing(make_setup: Callable[..., Setup], tmp_path: Path) -> None:

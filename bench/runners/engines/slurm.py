@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -135,18 +136,18 @@ def _list_parameters(folder: RunFolder) -> dict[str, Any]:
     """Return what submitit calls the options of a job."""
     setup = folder.run.setup
     root = str(Path(bench.__file__).resolve().parents[1])
-    common: dict[str, Any] = {"timeout_min": setup.job_min}
-    if setup.gpus is not None:
-        common["gpus_per_node"] = setup.gpus
     if setup.here:
-        return common | ({"setup": list(setup.setup)} if setup.setup else {})
+        here = {"timeout_min": setup.job_min, "gpus_per_node": setup.gpus, "setup": list(setup.setup) or None}
+        return {name: value for name, value in here.items() if value is not None}
 
-    wanted = {"cpus_per_task": setup.cpus, "mem_gb": setup.mem_gb, "partition": setup.partition,
+    wanted = {"gpus_per_node": setup.gpus, "cpus_per_task": setup.cpus, "partition": setup.partition,
+              "mem": None if setup.mem_gb is None else f"{round(1024 * setup.mem_gb)}M",
               "account": setup.account, "exclusive": setup.exclusive or None}
     return {
-        **common, **{name: value for name, value in wanted.items() if value is not None},
-        "name": folder.run.name, "array_parallelism": setup.slots or LONGEST_ARRAY, "stderr_to_stdout": True,
-        "setup": [f"export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}", *setup.setup],
+        **{name: value for name, value in wanted.items() if value is not None},
+        "time": setup.job_min, "job_name": folder.run.name, "array_parallelism": setup.slots or LONGEST_ARRAY,
+        "stderr_to_stdout": True,
+        "setup": [f"export PYTHONPATH={shlex.quote(root)}${{PYTHONPATH:+:$PYTHONPATH}}", *setup.setup],
         "additional_parameters": {"no-requeue": True, **setup.options},  # what is lost is submitted again, elsewhere
     }
 
