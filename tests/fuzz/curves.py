@@ -1,4 +1,4 @@
-"""Files of rate points: tables and JSON in the spellings that people use, and damaged ones."""
+"""Files of rate points: tables and JSON in the spellings that people use, stored rows, and damaged ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.damage import damaged
+from fuzz.json_values import wrong_texts
 from fuzz.trials import Generator, Trial
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from row_samples import row
 
 from bench.curves.sources import read_source
 
@@ -102,26 +105,47 @@ def spelled_lines(draw: st.DrawFn, rows: list[list[str]], separator: str) -> str
 
 @st.composite
 def objects(draw: st.DrawFn) -> Trial:
-    """CompressAI's JSON, perhaps with a column that nobody asked for and that is wrong."""
-    (points,) = draw(rate_points())
-    results: list[tuple[str, Any]] = [(draw(st.sampled_from(BPP[:4])), [rate for rate, _ in points]),
-                                      (draw(st.sampled_from(PSNR[:4])), [quality for _, quality in points])]
+    """CompressAI's JSON, perhaps with a column that nobody asked for and that is wrong, or with single images."""
+    images = draw(rate_points(draw(st.sampled_from([1, 1, 2, 3]))))
+    expected = average(images)
+    names = draw(st.sampled_from(BPP[:4])), draw(st.sampled_from(PSNR[:4]))
     wrong: list[Any] = [math.nan, None, "x", 20, [], -1]
-    beside = {"none": [], "short": [("encoding_time", [1.5])], "times": [("encoding_time", [1.5] * len(points))],
-              "wrong": [(draw(st.sampled_from(MS_SSIM)), [draw(st.sampled_from(wrong))] * len(points))]}
-    results += beside[draw(st.sampled_from(sorted(beside)))]
-    values = {"name": "mine", "description": "ours", "results": dict(draw(st.permutations(results)))}
+    count = len(images[0])
+    beside = {"none": [], "short": [("encoding_time", [1.5])], "times": [("encoding_time", [1.5] * count)],
+              "wrong": [(draw(st.sampled_from(MS_SSIM)), [draw(st.sampled_from(wrong))] * count)]}
+    columns = [*zip(names, expected.values()), *beside[draw(st.sampled_from(sorted(beside)))]]
+    values = {"name": "mine", "description": "ours", "results": dict(draw(st.permutations(columns)))}
+    is_shuffled = len(images) > 1 and draw(st.booleans())
+    if len(images) > 1:
+        entries = [{"image": f"{number}.png", names[0]: bpp, names[1]: psnr}
+                   for number, points in enumerate(images) for bpp, psnr in points]
+        values["per_image"] = draw(st.permutations(entries)) if is_shuffled else entries
+
+    name = draw(st.sampled_from(["curve.json", "curve.JSON", "run#2.json"]))
+    if draw(st.integers(0, 3)) == 0:
+        return Trial({name: draw(wrong_texts(values)).encode()})
     text = json.dumps({key: values[key] for key in draw(st.permutations(list(values)))},
                       indent=draw(st.sampled_from([None, 2])), ensure_ascii=draw(st.booleans()))
     content = text.encode(draw(st.sampled_from(ENCODINGS)))
-    name = draw(st.sampled_from(["curve.json", "curve.JSON", "run#2.json"]))
-    return Trial({name: content}, average([points]), refusable=False)
+    return Trial({name: content}, expected, refusable=is_shuffled)  # which rate is of which point is then unknown
+
+
+@st.composite
+def row_files(draw: st.DrawFn) -> Trial:
+    """Stored rows in any order, of which some were measured before with other results."""
+    images = draw(rate_points(draw(st.integers(1, 3))))
+    rows = [row(f"{number}.png", f"q{place}", bpp, psnr) for number, points in enumerate(images)
+            for place, (bpp, psnr) in enumerate(points)]
+    before = [replace(one, bpp=9.0, quality={"psnr": 99.0, "ms-ssim": 0.5}) for one in rows if draw(st.booleans())]
+    lines = [one.to_json() for one in (*before, *draw(st.permutations(rows)))]
+    name = draw(st.sampled_from(["rows.jsonl", "a#b.JSONL"]))
+    return Trial({name: "\n".join((*lines, "")).encode()}, average(images), refusable=False)
 
 
 @st.composite
 def curves(draw: st.DrawFn) -> Trial:
     """A file whose points are known, or a damaged one."""
-    trial = draw(st.one_of(tables(), tables(), objects()))
+    trial = draw(st.one_of(tables(), tables(), objects(), row_files()))
     if draw(st.booleans()):
         return trial
     ((name, content),) = trial.files.items()
@@ -149,4 +173,4 @@ def require_no_invention(path: Path, found: dict[str, list[float]]) -> None:
     assert {*found["bpp"], *found["psnr"]} <= stand, f"numbers that do not stand there: {found}"
 
 
-CURVES = Generator("curves", curves(), read, 300)
+CURVES = Generator("curves", curves(), read, 350)
