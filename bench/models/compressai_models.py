@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -22,9 +22,8 @@ from torch import Tensor, nn
 
 from bench.common.errors import CodecError, ConfigurationError
 from bench.models.coding_tables import use_tables
-from bench.models.compressai_coders import record_coding
 from bench.models.exact import NO_EXACT
-from bench.models.exact_compressai import Edges, widen_networks
+from bench.models.exact_compressai import Edges, decode_streams, encode_streams, widen_networks
 from bench.models.image_codec import DecodedImage, EncodedImage, count_bits
 
 HYPERPRIORS = (FactorizedPrior, FactorizedPriorReLU, ScaleHyperprior, MeanScaleHyperprior)  # without a context model
@@ -97,12 +96,8 @@ class CompressAIAdapter(nn.Module):
             CodecError: what the model returns is nested, or not for one image.
         """
         analysed = _Analysed(self.model)
-        with analysed.remembered(), record_coding() as record:
-            code = partial(self.model.compress, x)
-            streams, shape = _flat(code() if self.edges is None else self.edges.settle(code))
-        latents_crc = record.latents_crc(streams)
-        if self.edges is not None:
-            streams, latents_crc = self.edges.write(streams), self.edges.sign(latents_crc)
+        with analysed.remembered():
+            streams, shape, latents_crc = encode_streams(lambda: _flat(self.model.compress(x)), self.edges)
         names = [f"y{number}" if len(streams) > 2 else "y" for number in range(len(streams))]
         if len(streams) > 1:
             names[-1] = "z"
@@ -137,13 +132,8 @@ class CompressAIAdapter(nn.Module):
         Raises:
             CodecError: the streams are not what the encoder wrote.
         """
-        if self.edges is not None:
-            streams = self.edges.read(streams)
-        with record_coding() as record:
-            decoded = self.model.decompress([[stream] for stream in streams], torch.Size(shape))
-        latents_crc = record.latents_crc(streams)
-        if self.edges is not None:
-            latents_crc = self.edges.sign(latents_crc)
+        decoded, latents_crc = decode_streams(lambda given: self.model.decompress(given, torch.Size(shape)), streams,
+                                              self.edges)
         return DecodedImage(decoded["x_hat"].clamp(0, 1), latents_crc)
 
 

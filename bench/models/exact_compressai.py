@@ -16,11 +16,13 @@ from compressai.latent_codecs import ChannelGroupsLatentCodec
 from torch import Tensor, nn
 
 from bench.common.errors import CodecError
+from bench.models.compressai_coders import record_coding
 from bench.models.entropy import scale_index
 from bench.models.exact import MARGIN, NO_SHIFT, SHIFTS, Agreement, shift_edges, split_agreement
 from bench.models.exact_layers import replace_layers
 
 Coded = TypeVar("Coded")
+Streams = tuple[bytes, ...]
 
 
 class Edges:
@@ -82,6 +84,50 @@ class Edges:
     def sign(self, latents_crc: int | None) -> int | None:
         """Let a checksum of latents vouch for the shift too."""
         return None if latents_crc is None else crc32(bytes(Agreement(self.shift)), latents_crc)
+
+
+def encode_streams(code: Callable[[], tuple[Streams, Coded]], edges: Edges | None) -> tuple[Streams, Coded, int | None]:
+    """Encode an image with CompressAI's coders.
+
+    Args:
+        code: codes it; returns its streams, and whatever else.
+        edges: of an exact model; None of another.
+
+    Returns:
+        The streams as a file holds them, what else ``code`` gave, and the checksum of the latents if it is known.
+
+    Raises:
+        CodecError: a scale is near an edge, however they are shifted.
+    """
+    with record_coding() as record:
+        streams, others = code() if edges is None else edges.settle(code)
+    latents_crc = record.latents_crc(streams)
+    if edges is None:
+        return streams, others, latents_crc
+    return edges.write(streams), others, edges.sign(latents_crc)
+
+
+def decode_streams(decode: Callable[[list[list[bytes]]], Coded], streams: Sequence[bytes],
+                   edges: Edges | None) -> tuple[Coded, int | None]:
+    """Decode the streams of an image with CompressAI's coders.
+
+    Args:
+        decode: decodes them, each in a list of its own, as CompressAI has batches.
+        streams: as a file holds them.
+        edges: of an exact model; None of another.
+
+    Returns:
+        What ``decode`` gave, and the checksum of the latents if it is known.
+
+    Raises:
+        CodecError: the streams are not what the encoder wrote.
+    """
+    if edges is not None:
+        streams = edges.read(streams)
+    with record_coding() as record:
+        decoded = decode([[stream] for stream in streams])
+    latents_crc = record.latents_crc(streams)
+    return decoded, latents_crc if edges is None else edges.sign(latents_crc)
 
 
 class ExactGaussian(GaussianConditional):

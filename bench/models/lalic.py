@@ -6,7 +6,6 @@ The entropy model is CompressAI's space-channel context model, with RWKV network
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,9 +23,8 @@ from compressai.models import SimpleVAECompressionModel
 from compressai.models.utils import conv, deconv, remap_old_keys
 from torch import Tensor, nn
 
-from bench.models.compressai_coders import record_coding
 from bench.models.compressai_models import TABLES
-from bench.models.exact_compressai import Edges, widen_networks
+from bench.models.exact_compressai import Edges, decode_streams, encode_streams, widen_networks
 from bench.models.image_codec import DecodedImage, EncodedImage, ImageCodec, count_bits
 from bench.models.options import check_counts, check_positive, check_whole
 from bench.models.pointwise import Conv1x1
@@ -164,20 +162,19 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
         # Contiguous, as the decoder's latents are: convolutions round differently in another memory format.
         y = self.g_a(x).contiguous()
         y = y if self.edges is None else y.double()  # so are the latents that contexts are made of
-        with record_coding() as record:
-            code = partial(self.latent_codec.compress, y)
-            coded = code() if self.edges is None else self.edges.settle(code)
+
+        def code() -> tuple[tuple[bytes, ...], dict[str, Any]]:
+            coded = self.latent_codec.compress(y)
+            return tuple(stream for [stream] in coded["strings"]), coded
+
+        streams, coded, latents_crc = encode_streams(code, self.edges)
         names = [*(f"y{number}" for number in range(2 * len(self.groups))), "z"]
 
         @torch.no_grad()
         def estimate_bits() -> float:
             return count_bits(self(x)["likelihoods"].values())
 
-        written = tuple(stream for [stream] in coded["strings"])
-        latents_crc = record.latents_crc(written)
-        if self.edges is not None:
-            written, latents_crc = self.edges.write(written), self.edges.sign(latents_crc)
-        return EncodedImage(dict(zip(names, written)), tuple(coded["shape"]["hyper"]),
+        return EncodedImage(dict(zip(names, streams)), tuple(coded["shape"]["hyper"]),
                             lambda: self.reconstruct(coded["y_hat"]), estimate_bits, latents_crc=latents_crc)
 
     @torch.no_grad()
@@ -196,16 +193,11 @@ class LALIC(ImageCodec, SimpleVAECompressionModel):
             RuntimeError: as for ``encode_image``.
         """
         self._check_coding()
-        if self.edges is not None:
-            streams = self.edges.read(streams)
         height, width = shape
         latents = [(group, LATENTS_PER_HYPER * height, LATENTS_PER_HYPER * width) for group in self.groups]
         shapes = {"y": latents, "hyper": (height, width)}
-        with record_coding() as record:
-            decoded = self.latent_codec.decompress([[stream] for stream in streams], shapes)
-        latents_crc = record.latents_crc(streams)
-        if self.edges is not None:
-            latents_crc = self.edges.sign(latents_crc)
+        decoded, latents_crc = decode_streams(lambda given: self.latent_codec.decompress(given, shapes), streams,
+                                              self.edges)
         return DecodedImage(self.reconstruct(decoded["y_hat"]), latents_crc)
 
     @torch.no_grad()
