@@ -41,7 +41,7 @@ VARYING = {
     "warmup_s",
 }
 RESULTS = ("made", "reports", "results", "runs")  # folders of them
-OF_A_RUN = ("cache", "claim", "journal", "journal-claim", "lock", "output.txt", "tensorboard", ".claims")
+OF_A_RUN = {"cache", "claim", "journal", "journal-claim", "lock", "tensorboard", ".claims"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def collect_results(folder: Path) -> dict[str, Any]:
     """Return what is in each file that a run left, but for what varies."""
     paths = [path for name in RESULTS for path in (folder / name).rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): _read(path, folder) for path in sorted(paths)
-            if not set(path.relative_to(folder).parts) & set(OF_A_RUN)}
+            if not set(path.relative_to(folder).parts) & OF_A_RUN and path.suffix != ".txt"}  # what trainings print
 
 
 def _read(path: Path, folder: Path) -> Any:
