@@ -11,8 +11,19 @@ import faulty_codecs
 import pytest
 
 from bench.common.files import DiskFull
+from bench.runners.engines.batches import Batch
+from bench.runners.engines.job import prepare_units
+from bench.runners.engines.run_folder import files_folder
 from bench.runners.evaluate.unit import Unit, UnitImage
-from bench.runners.nodes.files import FileFinder, FileNotHere, NeededFile, find_shared_folders, list_needed_files
+from bench.runners.nodes.files import (
+    FileFinder,
+    FileNotHere,
+    NeededFile,
+    find_shared_folders,
+    lay_out_files,
+    list_needed_files,
+    take_from,
+)
 
 
 @pytest.fixture
@@ -137,3 +148,28 @@ def test_shared_folders_are_named_by_the_environment(tmp_path: Path, monkeypatch
     monkeypatch.setenv("BENCH_SHARED", f"{tmp_path / 'a'}:{tmp_path / 'b'}")
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "c"))
     assert find_shared_folders()[:3] == [tmp_path / name for name in "abc"]
+
+
+def test_what_no_shared_folder_holds_is_laid_out_for_workers(unit: Unit, tmp_path: Path) -> None:
+    shared, alone = list_needed_files(unit, [tmp_path / "driver" / "data"]), list_needed_files(unit, [])
+    lay_out_files(shared, tmp_path / "outbox")
+    checkpoint = list_paths(unit)[0]
+    assert [path.read_bytes() for path in (tmp_path / "outbox").iterdir()] == [checkpoint.read_bytes()]
+    shutil.rmtree(tmp_path / "driver")
+
+    finder = FileFinder([], tmp_path / "cache", take_from(tmp_path / "outbox"))
+    assert finder.find(next(file for file in alone if file.path == str(checkpoint))).read_bytes() == b"weights"
+    with pytest.raises(FileNotHere, match="was not sent.*\n.*BENCH_SHARED.* 0.png"):
+        finder.localise(unit, shared)
+
+
+def test_a_job_gets_what_its_node_lacks_from_the_runs_folder(unit: Unit, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    needed = list_needed_files(unit, [])
+    shard = tmp_path / "run" / "shards" / "00001-1.jsonl"
+    lay_out_files(needed, files_folder(shard))
+    shutil.rmtree(tmp_path / "driver")
+    here, = prepare_units(Batch("00001-1", (unit,), str(shard), "slurm", files=tuple(needed)))
+    assert all(path.is_relative_to(tmp_path / "cache") for path in list_paths(here))
+    assert [path.read_bytes() for path in list_paths(here)] == [b"weights", b"picture 0", b"picture 1"]

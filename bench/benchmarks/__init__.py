@@ -32,6 +32,7 @@ BENCHMARKS: Registry[BenchmarkEntry] = Registry("benchmark", {
                                 has_goal=True),
     "networks": BenchmarkEntry("hpcm_base beside the bare networks that it consists of", 59, 20, has_goal=True),
     "reports": BenchmarkEntry("reports of 100,000 synthesised rows: time, memory, page", 90, 20),
+    "scale": BenchmarkEntry("storing, planning and reporting over synthesised rows, 10,000 and 100,000", 150, 15),
     "training": BenchmarkEntry("training steps fed by this suite's loader and by a plain one", 150, 60),
     "variants": BenchmarkEntry("every variant beside hpcm_base", 300, 120),
     "zoo": BenchmarkEntry("evaluation of CompressAI's models beside CompressAI's own", 138, 30, has_goal=True),

@@ -19,7 +19,7 @@ from bench.runners.engines.shards import LAST, Begun, Line, MeasuredLine, Refuse
 from bench.runners.evaluate.engine import Measured
 from bench.runners.evaluate.measure import failed_row
 from bench.runners.evaluate.unit import Unit, identify
-from bench.runners.nodes.files import find_shared_folders, list_needed_files
+from bench.runners.nodes.files import find_shared_folders, lay_out_files, list_needed_files
 from bench.runners.nodes.worker import Expectation, WorkerDiffers
 
 LOOK_S = 0.5  # between looks at the shards
@@ -148,6 +148,7 @@ class _Dispatch:
     def _make_batch(self, number: str, units: tuple[Unit, ...], attempt: int) -> Batch:
         name, shared = f"{number}-{attempt}", find_shared_folders()
         files = {needed.path: needed for unit in units for needed in list_needed_files(unit, shared)}
+        lay_out_files(files.values(), self._folder.files)
         return Batch(name, units, str(self._folder.shard_path(name)), self._setup.engine, attempt,
                      self._engine.expected, tuple(files.values()))
 

@@ -18,10 +18,11 @@ import msgspec
 from bench.common.errors import BenchError
 from bench.common.plugins import load_plugins
 from bench.runners.engines.batches import Batch, read_batch
+from bench.runners.engines.run_folder import files_folder
 from bench.runners.engines.shards import Begun, Ended, MeasuredLine, Refused, ShardWriter, Stopped
 from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.unit import Unit, identify
-from bench.runners.nodes.files import FileFinder, FileNotHere, find_cache, find_shared_folders
+from bench.runners.nodes.files import FileFinder, FileNotHere, find_cache, find_shared_folders, take_from
 from bench.runners.nodes.placement import Placement, find_node_name, identify_node
 from bench.runners.nodes.worker import WorkerDiffers, describe_worker, refuse_other_series, refuse_other_worker
 
@@ -57,7 +58,7 @@ def prepare_units(batch: Batch) -> list[Unit]:
     """
     if batch.expected is not None:
         refuse_other_worker(batch.expected, describe_worker(batch.units[0].device))
-    finder = FileFinder(find_shared_folders(), find_cache())
+    finder = FileFinder(find_shared_folders(), find_cache(), take_from(files_folder(Path(batch.shard))))
     units = [finder.localise(unit, batch.files) for unit in batch.units]
     planned = [(f"{unit.spec.name} {unit.spec.point}", unit.series.digest) for unit in units if unit.series is not None]
     found = [identify(unit.spec) for unit in units if unit.series is not None]

@@ -91,6 +91,11 @@ class RunFolder:
         return self.path / "shards"
 
     @property
+    def files(self) -> Path:
+        """Where pictures and checkpoints are that workers find nowhere else."""
+        return files_folder(self.shards / "any")
+
+    @property
     def logs(self) -> Path:
         """Where their jobs print."""
         return self.path / "logs"
@@ -130,3 +135,8 @@ class RunFolder:
     def remove(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def files_folder(shard: Path) -> Path:
+    """Return the folder of files that are sent with the batches of a run, as its jobs find it by their shard."""
+    return shard.parents[1] / "files"

@@ -7,6 +7,7 @@ cache that is ordered by content; what is nowhere is sent. Whatever it finds is 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -50,10 +51,13 @@ Send = Callable[[NeededFile, Path], None]  # writes a file's bytes to a path; ra
 
 
 def find_shared_folders() -> list[Path]:
-    """Return the folders whose relative paths hold on every machine: those of ``BENCH_SHARED``, data, the checkout."""
+    """Return the folders whose relative paths hold on every machine, the first that counts first.
+
+    These are those that ``BENCH_SHARED`` names, the image sets', the checkout and the user's home.
+    """
     named = os.environ.get(SHARED_VARIABLE, "").split(os.pathsep)
     named.append(os.environ.get("BENCH_DATA", ""))
-    folders = [*(Path(name).expanduser() for name in named if name), repository_root()]
+    folders = [*(Path(name).expanduser() for name in named if name), repository_root(), Path.home()]
     return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders))
 
 
@@ -74,6 +78,34 @@ def list_needed_files(unit: Unit, shared: Sequence[Path]) -> list[NeededFile]:
     paths = [image.path for image in unit.images]
     paths += [value for key, value in unit.spec.location.items() if key != "device"]
     return [_describe_file(path, shared) for path in dict.fromkeys(paths) if os.path.isfile(path)]
+
+
+def lay_out_files(files: Iterable[NeededFile], outbox: Path) -> None:
+    """Copy the files that lie below no shared folder into ``outbox``, which workers can read, each once.
+
+    Raises:
+        DiskFull: there is no space.
+        BenchError: one can't be read or written.
+    """
+    for file in files:
+        laid_out = outbox / file.sha256
+        if file.relative is None and not laid_out.exists():
+            with writing(laid_out), whole(laid_out) as arriving:
+                shutil.copyfile(file.place, arriving)
+
+
+def take_from(outbox: Path) -> Send:
+    """Return what copies files from where :func:`lay_out_files` put them."""
+    def send(file: NeededFile, arriving: Path) -> None:
+        try:
+            shutil.copyfile(outbox / file.sha256, arriving)
+        except FileNotFoundError:
+            raise FileNotHere(f"no file here holds what the driver has in {file.place} (SHA-256 {file.sha256[:12]}...),"
+                              " and it was not sent, as a shared folder holds it there",
+                              f"name in {SHARED_VARIABLE} the folder that holds {file.relative} on this machine"
+                              ) from None
+
+    return send
 
 
 def _describe_file(path: str, shared: Sequence[Path]) -> NeededFile:
