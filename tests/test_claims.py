@@ -68,6 +68,7 @@ SEVERAL = "must have one of 'change_percent', 'change' and 'value'"
     (RATE + "    dataset: kodac\n", 9, "'kodac' is none of datasets.yaml"),
     (RATE + "    dataset: [kodak, kodak]\n", 9, "'dataset' names one twice"),
     (RATE + "    published: hpcm-large-mse\n", 9, "a published curve is of a 'dataset'"),
+    (RATE + "    dataset: kodak\n    published: hpcm-large\n", 10, "no curve that is published on kodak"),
     (RATE + "    at_bpp: 0.5\n", 9, "bd_rate has no 'at_bpp'"),
     (RATE + "    what: bits\n", 9, "bd_rate has no 'what'"),
     (PSNR, 2, "quality needs 'at_bpp'"),

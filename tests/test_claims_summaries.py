@@ -10,9 +10,17 @@ import pytest
 from claim_samples import CHANGES, JUDGEMENTS, NASTY, RESULT
 
 from bench.common.errors import BenchError
-from bench.metrics.statistics.verdicts import INVALID, REFUTED, REPRODUCED, SUPPORTED, VERDICTS
+from bench.metrics.statistics.verdicts import (
+    INVALID,
+    NOT_MEASURED,
+    REFUTED,
+    REPRODUCED,
+    SUPPORTED,
+    UNDECIDED,
+    VERDICTS,
+)
 from bench.reports.claims.junit import summary_markdown, write_junit
-from bench.reports.claims.summary import summary_text
+from bench.reports.claims.summary import explain_open, summary_text
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +91,14 @@ def test_summaries_of_a_state_without_changes_for_the_worse():
     assert "Miniatures" in summary_text(calm) and "Miniatures" not in summary_text(undecided)
     assert "better: decode time of RWKV-1 decode" in summary_text(calm) and "WORSE" not in summary_text(calm)
     assert "WORSE: rate of RWKV-1 | kodak: 0.500 bpp before, 0.505 bpp now" in summary_text(RESULT)
+
+
+def test_what_is_not_decided_says_why_and_a_doubtful_sign_is_asked_about():
+    doubtful = replace(JUDGEMENTS[0], verdict=UNDECIDED, sign_in_doubt=True, reason="is the sign meant?")
+    text = summary_text(replace(RESULT, judgements=(doubtful, *JUDGEMENTS[1:])))
+    assert f"{doubtful.claim.name}: UNDECIDED: is the sign meant?" in text.replace(f", {doubtful.where}", "")
+    assert "is the sign meant?" not in summary_text(RESULT)
+
+    missing = replace(JUDGEMENTS[0], verdict=NOT_MEASURED, where="kodak", reason="no rows", command="make kodak")
+    assert explain_open([missing]) == f"{missing.claim.name}, kodak: NOT MEASURED: no rows; make kodak"
+    assert not explain_open([one for one in JUDGEMENTS if one.verdict in (REPRODUCED, SUPPORTED, REFUTED)])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from bench.claims.catalogue import Claim, load_claims
 from bench.claims.judgement import describe_correction, is_marked, judge_all
@@ -324,6 +325,10 @@ def test_a_figure_that_is_the_measured_one_with_the_sign_turned_is_questioned(tm
     assert positive.value == negative.value == pytest.approx(-11.13, abs=0.02)  # the rows may be measured anew
     assert positive.verdict == UNDECIDED and "is the sign of the claim meant? Savings are negative" in positive.reason
     assert "sign" not in negative.reason
+
+    near, far = (structs.replace(positive.claim, change_percent=(end, end)) for end in (10.0, 14.0))
+    assert -near.weaker_end <= positive.interval[1] and -far.weaker_end < positive.interval[0]
+    assert [only(judge_all([one], StoredResults(tmp_path))).sign_in_doubt for one in (near, far)] == [True, False]
 
     published = found["hpcm_positive"]
     assert published.verdict == UNDECIDED and "measured −15.43 %, claimed +15.31 %" in published.reason

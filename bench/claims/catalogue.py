@@ -11,6 +11,7 @@ from msgspec import Meta, field
 from bench.common.entries import Entry, WrongKey, read_entries
 from bench.common.folders import default_file
 from bench.common.text import suggest_name
+from bench.curves.anchors.catalogue import list_curves
 from bench.datasets.catalogue import load_catalogue
 from bench.metrics.quality import METRICS, PSNR, QualityMetric
 
@@ -186,6 +187,12 @@ def _require_known(claim: Claim, claims: Mapping[str, Claim], datasets: Collecti
         if name not in datasets:
             raise WrongKey(f"'dataset': '{name}' is none of datasets.yaml", "dataset",
                            hint=suggest_name(name, datasets))
+
+    known = [curve for name in claim.datasets for curve in list_curves(name)]
+    if claim.published and claim.published not in known:
+        where = " or ".join(claim.datasets)
+        raise WrongKey(f"'published': '{claim.published}' is no curve that is published on {where}", "published",
+                       hint=suggest_name(claim.published, known, "python -m bench anchors list"))
 
     for other in claim.contradicts:
         if other == claim.name or other not in claims or claim.name not in claims[other].contradicts:

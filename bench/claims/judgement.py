@@ -139,7 +139,7 @@ def _judge_finding(claim: Claim, finding: Finding, miniature: bool) -> Judgement
 
     judged = _add_uncertainty(replace(blank, value=value, verdict=verdict, parted=verdicts), finding, decision)
     if _is_sign_in_doubt(judged):
-        return replace(judged, verdict=UNDECIDED, reason=ask_for_sign(judged))
+        return replace(judged, verdict=UNDECIDED, reason=ask_for_sign(judged), sign_in_doubt=True)
     return replace(judged, reason=explain_verdict(judged, finding.tolerance))
 
 
@@ -166,7 +166,9 @@ def _is_sign_in_doubt(judged: Judgement) -> bool:
     if judged.verdict == REFUTED and (value > 0) == claim.lower_is_better:
         return False
     slack = max(find_rounding(claim.weaker_end), SIGN_SLACK * abs(claim.weaker_end))
-    return has_turned_sign(value, claim.bounds, slack)
+    low, high = judged.interval or (value, value)
+    nearest = min(max(-claim.weaker_end, low), high)  # within what the measurement leaves open
+    return any(has_turned_sign(one, claim.bounds, slack) for one in (value, nearest))
 
 
 def _add_uncertainty(judged: Judgement, finding: Finding, decision: Decision | None) -> Judgement:

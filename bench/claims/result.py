@@ -78,6 +78,7 @@ class Judgement:
         where: dataset, or device and shape.
         reason: what decided, in words.
         command: what would settle it, or check it again.
+        sign_in_doubt: the measured figure is the claimed one with the sign turned; ``reason`` asks.
         evidence: what was compared.
     """
 
@@ -100,6 +101,7 @@ class Judgement:
     place: str = ""
     where: str = ""
     evidence: str = ""
+    sign_in_doubt: bool = False
 
 
 @dataclass(frozen=True)

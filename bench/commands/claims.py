@@ -51,10 +51,12 @@ def _judge(args: argparse.Namespace, results: StoredResults) -> bool:
     """Judge by the stored rows; return whether something got worse."""
     from bench.claims.state import collect_current_state, store_accepted_state
     from bench.reports.claims.junit import summary_markdown, write_junit
-    from bench.reports.claims.summary import summary_text
+    from bench.reports.claims.summary import explain_open, summary_text
 
     result = judge_chosen(results, args.names)
     print(summary_text(result))
+    if args.names and (reasons := explain_open([one for one in result.judgements if not one.sign_in_doubt])):
+        print(f"\n{reasons}")
     if args.accept:
         files = store_accepted_state(collect_current_state(results, result.judgements), args.results)
         print(f"accepted: {', '.join(path.name for path in files)} in {files[0].parent}")

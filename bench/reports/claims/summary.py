@@ -52,7 +52,20 @@ def summary_text(result: ClaimsResult) -> str:
     notes = dict.fromkeys(note for table in tables for note in table.notes)
     changes = [f"{'WORSE' if change.worse else 'better'}: {change.kind} of {change.what}: {change_text(change)}"
                for change in result.changes]
-    return "\n\n".join(filter(None, [*map(to_text, tables), "\n".join(notes), *changes, comparison_text(result)]))
+    questions = explain_open([one for one in result.judgements if one.sign_in_doubt])
+    return "\n\n".join(filter(None, [*map(to_text, tables), "\n".join(notes), questions, *changes,
+                                      comparison_text(result)]))
+
+
+def explain_open(judgements: Sequence[Judgement]) -> str:
+    """Return a line for each claim that is not decided: why, and what would settle it."""
+    lines = []
+    for one in judgements:
+        if one.verdict not in DECIDED:
+            where = f", {one.where}" if one.where else ""
+            command = f"; {one.command}" if one.command and not one.sign_in_doubt else ""
+            lines.append(f"{one.claim.name}{where}: {one.verdict}: {one.reason}{command}")
+    return "\n".join(lines)
 
 
 def comparison_text(result: ClaimsResult) -> str:
