@@ -36,7 +36,7 @@ from bench.reports.front.answer import (
 from bench.reports.front.assembly import make_answer
 from bench.reports.front.report import make_front_report
 from bench.reports.front.sentence import make_sentence
-from bench.reports.front.tables import classical_table, variant_table
+from bench.reports.front.tables import classical_table, spread_table, variant_table
 from bench.reports.front.text import MINIATURES, WIDTH, format_answer, format_changes
 from bench.reports.kinds import LOCAL, REPORTS, build_reports, place_report
 from bench.reports.page.render import to_markdown
@@ -104,6 +104,23 @@ class TestFigures:
         assert mini.versus_base.percent == pytest.approx(-10)
         low, high = mini.versus_base.interval
         assert low <= mini.versus_base.percent <= high
+
+    def test_both_numbers_stand_side_by_side(self, answer, tmp_path):
+        """Here all images need the same factor, so that both are it; one image that needs less parts them."""
+        rate = row_of(answer, "webp").rates["sample"].versus_anchor
+        assert rate.images_percent == pytest.approx(rate.percent) == pytest.approx(30) and rate.remark == ""
+        rows = make_rows("vvenc", dataset="sample", total=24)
+        largest = max(rows, key=lambda row: row.bpp).image
+        outlier = [replace(row, name="webp", label="WebP", key="w" + row.key, series="w" + row.series,
+                           bpp=row.bpp * (0.05 if row.image == largest else 1.02)) for row in rows]
+        found = make_answer(StoredResults(store(tmp_path, [*rows, *outlier])))
+        parted = row_of(found, "webp").rates["sample"].versus_anchor
+        assert parted.median_percent == pytest.approx(2) and parted.without_one[1] == pytest.approx(2)
+        assert parted.percent < 0 and f"{largest} alone" in parted.remark
+        (line,) = [line for line in to_markdown(spread_table(found)).splitlines() if line.startswith("| WebP ")]
+        assert f"{largest} alone" in line.replace("\\", "") and "+2.00" in line
+        text = format_answer(found, ["sample"])
+        assert f"/{parted.images_percent:+.1f}".replace("-", "−") in text and "part by more than" in text
 
     def test_measured_points_go_before_published_ones(self, tmp_path):
         rows = [replace(row, name="hpcm_base", label="HPCM-Base", codec="learned", key="h" + row.key,
@@ -350,7 +367,8 @@ class TestOwnFolders:
 
         page = (written / LOCAL / "README.md").read_text()
         assert "### Variants, full width" not in page and "no claim is about it." in page  # none was measured there
-        (line,) = [line for line in page.splitlines() if line.startswith("| WebP")]
+        line, spread = [line for line in page.splitlines() if line.startswith("| WebP")]
+        assert spread.count("+30.00") == 3  # averaged, mean, median
         assert "+30.00" in line and "| pictures vs VVenC" in page
         links = [link for link in re.findall(r"\]\(([^)#]+)\)", page) if not link.startswith("http")]
         assert {"pictures/README.md", "../README.md"} <= set(links)

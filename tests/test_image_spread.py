@@ -10,6 +10,7 @@ import pytest
 
 from bench.claims.catalogue import Claim
 from bench.claims.judgement import judge_all
+from bench.cli import main
 from bench.curves.pairing import average_over_shared_images
 from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate, paired_bd_bootstrap
@@ -49,6 +50,18 @@ def test_one_outlier_is_named():
     assert "kodim01.png alone" in spread.remark and "+2.00 % without it" in spread.remark
 
 
+def test_bdrate_prints_both_numbers_and_why_they_part(capsys):
+    assert main(["bdrate", "kodak/anchor", str(ROOT / "results/kodak/jpeg2000.jsonl")]) == 0
+    lines = " ".join(capsys.readouterr().out.split())
+    spread = compare_stored("kodak/anchor", str(ROOT / "results/kodak/jpeg2000.jsonl"))
+    for quantity, value in (("averaged curves", spread.averaged), ("mean of images", spread.mean),
+                            ("median of images", spread.median)):
+        assert f"BD-rate, {quantity} pchip {value:+.2f} %" in lines
+    low, high = spread.without_one
+    assert f"BD-rate, averaged curves without one image pchip {low:+.2f} to {high:+.2f} %" in lines
+    assert f"{spread.interval[0]:+.2f} to {spread.interval[1]:+.2f}" in lines and f"warning: {spread.remark}" in lines
+
+
 def test_jpeg_2000_at_equal_psnr_of_every_image():
     """Its committed rows: +80 % by averaged curves, +69 % over single images, outside the interval of the first."""
     spread = compare_stored("kodak/anchor", str(ROOT / "results/kodak/jpeg2000.jsonl"))
@@ -72,6 +85,8 @@ def test_figures_are_those_of_single_images_and_of_the_others_averages():
 
 def test_nothing_is_said_where_both_agree():
     assert spread_of(0.9 + 0.001 * np.arange(24)).remark == ""
+    assert "23.png alone" in spread_of(np.array([*[1.01] * 23, 0.05])).remark  # both saying −2.97 %
+    assert spread_of(np.array([*[1.01] * 23, 0.5])).remark == ""
     assert "by their bits" in spread_of(np.repeat([0.8, 1.1], [8, 16]), np.repeat([10, 1], [8, 16])).remark
 
 

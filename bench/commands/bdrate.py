@@ -13,9 +13,20 @@ from bench.curves.averaging import average_alike
 from bench.curves.pairing import average_over_shared_images
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import read_source
-from bench.metrics import METHODS, BDResult, bd_quality, bd_rate, method_spread, per_image_bd
+from bench.metrics import (
+    METHODS,
+    BDResult,
+    PerImageBD,
+    bd_quality,
+    bd_rate,
+    method_spread,
+    paired_bd_bootstrap,
+    per_image_bd,
+)
 from bench.metrics.quality import METRICS
-from bench.metrics.rate.bdrate import MINIMUM_OVERLAP
+from bench.metrics.rate.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
+from bench.metrics.statistics.bootstrap import QUALITY, RATE
+from bench.metrics.statistics.image_spread import ImageSpread, summarise_images
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,9 +44,10 @@ def run(args: argparse.Namespace) -> int:
     warnings += [f"{curve.label}: {remark}" for curve in (anchor, test) for remark in curve.remarks]
 
     print(f"A (anchor): {_describe_curve(anchor)}\nB (test):   {_describe_curve(test)}\n")
-    print(tabulate([(delta.quantity, *delta.cells) for delta in found], disable_numparse=True,
-                   headers=("", "method", "value", "integrated over", "overlap", "images"),
-                   colalign=("left", "left", "right", "left", "right", "left")))
+    headings = ("", "method", "value", "95 % over images", "integrated over", "overlap", "images")
+    rows = [(delta.quantity, *delta.cells) for delta in found]
+    print(tabulate(rows, disable_numparse=True, headers=headings,
+                   colalign=("left", "left", "right", "right", "left", "right", "left")))
     reasons = [f"{delta.quantity}: {delta.reason}" for delta in found if delta.reason]
     for kind, lines in (("no number", reasons), ("warning", warnings)):
         for line in dict.fromkeys(lines):
@@ -44,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     unit = f" in {metric.on_curves.unit}" if metric.on_curves.unit else ""
     print("\nBD-rate: change of rate at equal quality, negative where B needs fewer bits.\n"
           f"BD-quality: gain of B{unit} at equal rate.\n"
-          f"Averaged curves: rate and {metric.label} are averaged over the images, then compared.")
+          f"Averaged curves: rate and {metric.label} are averaged over the images, then compared; without one image: "
+          "the\nlowest and the highest of them with any one image left out.")
     for side, curve in (("A", anchor), ("B", test)):
         print(f"{side}: {curve.convention or 'the source states no convention'}")
     return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE
@@ -88,22 +101,56 @@ def compute_deltas(
 ) -> list[Delta]:
     """Return BD-rate and BD-quality by one method: of the averaged curves and, where known, over images."""
     found = []
-    curves = anchor.curve(metric), test.curve(metric)
-    by_image = anchor.image_curves(metric), test.image_curves(metric)
     counts = " / ".join(dict.fromkeys(str(curve.images or "not stated") for curve in (anchor, test)))
     unit_of_quality = METRICS.get(metric).on_curves.unit
     for measure, name, unit in ((bd_rate, "BD-rate", "%"), (bd_quality, "BD-quality", unit_of_quality)):
-        result = measure(*curves, method, min_overlap)
+        result = measure(anchor.curve(metric), test.curve(metric), method, min_overlap)
+        by_image = anchor.image_curves(metric), test.image_curves(metric)
+        spread, lack = None, ""
+        if all(by_image) and method == DEFAULT_METHOD and result.value is not None:
+            which = RATE if measure is bd_rate else QUALITY
+            spread, lack = _find_spread(anchor, test, metric, which, unit, min_overlap)
+        remarks = tuple(filter(None, [spread.remark if spread else "", lack]))
         share = "" if result.overlap is None else f"{result.overlap:.1%}"
         interval = _describe_interval(result, unit_of_quality if measure is bd_rate else None)
-        found.append(Delta(f"{name}, averaged curves", result.value, result.reason, result.warnings,
-                           (method, _describe_value(result.value, unit), interval, share, counts)))
+        over_images = _describe_range(spread.interval if spread else None)
+        found.append(Delta(f"{name}, averaged curves", result.value, result.reason, result.warnings + remarks,
+                           (method, _describe_value(result.value, unit), over_images, interval, share, counts)))
         if all(by_image):
             mean = per_image_bd(*by_image, measure, method, min_overlap)
-            left_out = "; ".join(f"{image}: {reason}" for image, reason in mean.left_out.items())
-            found.append(Delta(f"{name}, mean of images", mean.mean, left_out or None, mean.warnings,
-                               (method, _describe_value(mean.mean, unit), "", "", mean.statement)))
+            found += _list_deltas_of_images(name, unit, mean, spread)
     return found
+
+
+def _find_spread(anchor: RDCurve, test: RDCurve, metric: str, measure: str, unit: str,
+                 min_overlap: float) -> tuple[ImageSpread | None, str]:
+    """What single images say of both numbers, or why they can't; images are those that both sides have."""
+    images = sorted(anchor.images_with(metric) & test.images_with(metric))
+    stacked = *anchor.stack_images(images, metric), *test.stack_images(images, metric)
+    try:
+        found = paired_bd_bootstrap(*stacked, measure=measure, min_overlap=min_overlap)
+    except ValueError as reason:
+        return None, f"no interval over images: {reason}"
+    return summarise_images(found, images, unit), ""
+
+
+def _list_deltas_of_images(name: str, unit: str, mean: PerImageBD, spread: ImageSpread | None) -> list[Delta]:
+    """Lines of single images: their mean, and where resamples are known median and the range without one image."""
+    left_out = "; ".join(f"{image}: {reason}" for image, reason in mean.left_out.items())
+    interval = _describe_range(spread.mean_interval if spread else None)
+    lines = [Delta(f"{name}, mean of images", mean.mean, left_out or None, mean.warnings,
+                   (mean.method, _describe_value(mean.mean, unit), interval, "", "", mean.statement))]
+    if spread is not None and spread.median is not None:
+        lines.append(Delta(f"{name}, median of images", spread.median, None, (),
+                           (mean.method, _describe_value(spread.median, unit), "", "", "", "")))
+    if spread is not None and spread.without_one is not None:
+        lines.append(Delta(f"{name}, averaged curves without one image", spread.averaged, None, (),
+                           (mean.method, f"{_describe_range(spread.without_one)} {unit}".strip(), "", "", "", "")))
+    return lines
+
+
+def _describe_range(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else " to ".join(format_number(end, "+.2f") for end in ends)
 
 
 def _describe_value(value: float | None, unit: str) -> str:

@@ -8,7 +8,8 @@ A and B are any of:
   DATASET/anchor         the suite's VVC anchor; DATASET/strict-anchor is the strict one
 
 Two numbers are given for each: of the averaged curves, and, where both sides know single images, the mean
-over the images, which is another number. Nothing is extrapolated. MS-SSIM is the mean of each image's dB; where
+over the images, which is another number; with PCHIP their intervals over images too, the median, and how far one
+image left out moves the averaged curves. Nothing is extrapolated. MS-SSIM is the mean of each image's dB; where
 one side gives only the mean of linear values, that mean in dB on both sides; a warning says so.
 
 Examples:

@@ -31,7 +31,8 @@ class ImageSpread:
         median: of the same deltas.
         without_one: lowest and highest ``averaged`` with one image left out; None where that leaves no delta.
         count: images that have a delta, of ``total``.
-        remark: why both numbers differ by more than the interval or 3 points of rate; empty where they don't.
+        remark: why both numbers differ by more than the interval or 3 points of rate, or which image alone turns a
+            saving into a loss; empty where neither is so.
     """
 
     averaged: float
@@ -88,7 +89,9 @@ def _explain_gap(spread: ImageSpread, left_out: np.ndarray, images: Sequence[str
     gap, (low, high) = abs(spread.averaged - spread.mean), spread.interval
     moves = np.zeros(1) if spread.without_one is None else np.abs(left_out - spread.averaged)
     most = int(np.argmax(moves))
-    if low <= spread.mean <= high and (unit != "%" or max(gap, moves[most]) <= LARGEST_GAP_POINTS):
+    turned = moves[most] > LARGEST_GAP_POINTS and float(left_out[most]) * spread.averaged < 0
+    outside = gap > 10.0 ** -digits and not low <= spread.mean <= high
+    if not outside and (unit != "%" or not (turned or gap > LARGEST_GAP_POINTS)):
         return ""
 
     averaged, mean, median, without = (f"{format_number(float(value), f'+.{digits}f')} {unit}".strip()

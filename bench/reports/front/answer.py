@@ -26,15 +26,24 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 class BDRate(Entry, frozen=True, kw_only=True):
-    """A BD-rate by PSNR, averaged curves.
+    """A BD-rate by PSNR, of averaged curves, and beside it of single images where those of both are known.
 
     Attributes:
-        interval: over images, where single images of both are known.
+        interval: over images.
+        images_percent: mean over single images, where most have a BD-rate; ``images_interval``: over images.
+        median_percent: of the same.
+        without_one: lowest and highest ``percent`` with one image left out.
+        remark: why both numbers part, where they do by more than the interval or 3 points.
         published: codec or baseline, or both, are published points; VVC curves, which always are, don't count.
     """
 
     percent: Number
     interval: Ends | None = None
+    images_percent: Number | None = None
+    images_interval: Ends | None = None
+    median_percent: Number | None = None
+    without_one: Ends | None = None
+    remark: str = ""
     published: bool = False
 
 

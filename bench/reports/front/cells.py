@@ -11,6 +11,8 @@ from bench.results.machines import Machine
 PUBLISHED_MARK = "*"
 PUBLISHED_NOTE = f"{PUBLISHED_MARK}: by published points, not measured here, of the same model or of the baseline."
 NO_BD_RATE = "N/A"
+MEAN_MARK = "/"
+MEAN_NOTE = f"behind {MEAN_MARK} the mean over single images"
 SAME = "≈"
 DEFAULT = "default"  # configuration
 
@@ -30,21 +32,31 @@ def name_anchor(dataset: AnswerDataset) -> str:
 
 
 def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brief: bool = False) -> str | None:
-    """Return a BD-rate in percent with its interval: "−11.13 (−13.0 to −9.6)", or "−15.43 *" by published points.
+    """Return a BD-rate in percent with its interval, then the mean over single images.
+
+    "−11.13 (−13.0 to −9.6) / −11.47", or "−15.43 *" by published points, whose images are not known.
 
     Args:
         rate: that ``bd_rate`` belongs to; None where a codec has none on the dataset.
         versus: what it is against; empty where there is nothing.
-        brief: for a terminal: "−11.1 [−13.0…−9.6]".
+        brief: for a terminal: "−11.1 [−13.0…−9.6]/−11.5".
     """
     if rate is None or not versus:
         return None
     if bd_rate is None:
         return NO_BD_RATE
     value = format_number(bd_rate.percent, "+.1f" if brief else "+.2f")
-    ends = [format_number(end, "+.1f") for end in bd_rate.interval or ()]
-    interval = "" if not ends else f" [{ends[0]}…{ends[1]}]" if brief else f" ({ends[0]} to {ends[1]})"
+    ends = format_ends(bd_rate.interval)
+    interval = "" if ends is None else f" [{ends.replace(' to ', '…')}]" if brief else f" ({ends})"
+    if bd_rate.images_percent is not None:
+        mean = format_number(bd_rate.images_percent, "+.1f" if brief else "+.2f")
+        interval += f"/{mean}" if brief else f" {MEAN_MARK} {mean}"
     return f"{value}{interval}{f' {PUBLISHED_MARK}' if bd_rate.published else ''}"
+
+
+def format_ends(ends: tuple[float, float] | None) -> str | None:
+    """Return "−13.0 to −9.6"; None where there is no range."""
+    return None if ends is None else " to ".join(format_number(end, "+.1f") for end in ends)
 
 
 def decode_ratio_text(cost: Cost | None) -> str | None:

@@ -105,7 +105,8 @@ def _make_rate(codec: ComparedCodec, anchors: Anchors) -> Rate:
     base = anchors.base_miniature if curve.miniature else anchors.base
     versus_anchor, versus_base = _find_bd_rate(anchors.vvc, codec), _find_bd_rate(base, codec)
     telling = base if curve.miniature else anchors.vvc
-    remarks = _find_comparison(telling, codec).remarks if telling else curve.remarks
+    remarks = list(_find_comparison(telling, codec).remarks if telling else curve.remarks)
+    remarks += [one.remark for one in (versus_anchor, versus_base) if one is not None and one.remark]
     return Rate(origin="published" if codec.origin == PUBLISHED else "measured", points=len(curve.rate),
                 images=curve.images, versus_anchor=versus_anchor, versus_base=versus_base,
                 remark="; ".join(dict.fromkeys(remarks)))
@@ -116,9 +117,22 @@ def _find_bd_rate(group: AnchorComparisons | None, codec: ComparedCodec) -> BDRa
     if group is None or percent is None:
         return None
     itself = (group.anchor.origin, group.anchor.name) == (codec.origin, codec.name)
-    interval = None if itself else group.find_interval(codec)
-    return BDRate(percent=round(percent, DIGITS), published=PUBLISHED in (group.anchor.origin, codec.origin),
-                  interval=interval and (round(interval[0], DIGITS), round(interval[1], DIGITS)))
+    published = PUBLISHED in (group.anchor.origin, codec.origin)
+    spread = None if itself else group.find_spread(codec)
+    if spread is None:
+        return BDRate(percent=round(percent, DIGITS), published=published)
+    return BDRate(percent=round(percent, DIGITS), published=published, interval=_round_ends(spread.interval),
+                  images_percent=_round(spread.mean), images_interval=_round_ends(spread.mean_interval),
+                  median_percent=_round(spread.median), without_one=_round_ends(spread.without_one),
+                  remark=spread.remark)
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
+
+
+def _round_ends(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if ends is None else (round(ends[0], DIGITS), round(ends[1], DIGITS))
 
 
 def _find_comparison(group: AnchorComparisons, codec: ComparedCodec) -> Comparison:

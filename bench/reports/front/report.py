@@ -15,6 +15,7 @@ from bench.reports.front.tables import (
     dataset_table,
     device_table,
     miniature_table,
+    spread_table,
     variant_table,
 )
 from bench.reports.front.text import format_answer, format_changes
@@ -37,7 +38,7 @@ def make_front_report(results: StoredResults, links: Sequence[Link], own: bool =
         BenchError: a file of rows, an imported curve, variants.yaml, claims.yaml or the accepted state is wrong.
     """
     answer = results.derive(make_answer, own)
-    miniatures = miniature_table(answer)
+    miniatures, spreads = miniature_table(answer), spread_table(answer)
     leading = [variant_table(answer), classical_table(answer)]
     if own:  # where full-width codecs may be missing, or anything to compare with
         leading = [table for table in leading if table.rows and len(table.columns) > 1]
@@ -45,6 +46,7 @@ def make_front_report(results: StoredResults, links: Sequence[Link], own: bool =
         Section("", tables=tuple(leading),
                 pictures=_choose_pictures(answer, results)),
         Section("Reports", links=tuple(links)),
+        Section("Averaged curves and single images", tables=() if spreads is None else (spreads,)),
         Section("Miniatures", tables=() if miniatures is None else (miniatures,)),
         Section("What was measured where", tables=(dataset_table(answer), device_table(answer))),
         Section("Changes since the accepted state", tables=(change_table(answer),) if answer.changes else (),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 
 from bench.claims.change import Change
-from bench.reports.front.answer import CLASSICAL, Answer, AnswerDataset, AnswerRow, Cost, choose_cost
+from bench.reports.front.answer import CLASSICAL, Answer, AnswerDataset, AnswerRow, BDRate, Cost, choose_cost
 from bench.reports.front.cells import (
+    MEAN_NOTE,
     NO_BD_RATE,
     PUBLISHED_MARK,
     PUBLISHED_NOTE,
@@ -18,6 +20,7 @@ from bench.reports.front.cells import (
     decode_ratio_text,
     describe_places,
     elsewhere_text,
+    format_ends,
     list_costs_of_others,
     name_anchor,
     shorten_label,
@@ -25,8 +28,8 @@ from bench.reports.front.cells import (
 from bench.reports.page.table import Cell, Column, Table
 from bench.results.labels import MINIATURE_NOTE
 
-RATE_NOTE = (f"BD-rate by PSNR (95 % over images, where single images of both are known); negative: fewer bits; "
-             f"{NO_BD_RATE}: too little quality in common. {PUBLISHED_NOTE}")
+RATE_NOTE = (f"BD-rate by PSNR of averaged curves (95 % over images, where single images of both are known), "
+             f"{MEAN_NOTE}; negative: fewer bits; {NO_BD_RATE}: too little quality in common. {PUBLISHED_NOTE}")
 SEED_NOTE = ("Intervals are over images alone. Another seed moves a miniature too: a set's report says by how much, "
              "and smaller differences say nothing about the variants.")
 CLAIMS_NOTE = "Claims: supported or reproduced / refuted / open."
@@ -79,6 +82,45 @@ def _anchor_note(answer: Answer) -> str:
         return ""
     vvc = f"VVC, by published points: {', '.join(anchors)}; " if datasets[0].benchmark else ""
     return f"{vvc}base: {', '.join(bases)}."
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One BD-rate whose single images are known."""
+
+    codec: str
+    dataset: str
+    versus: str
+    rate: BDRate
+
+
+def spread_table(answer: Answer) -> Table | None:
+    """BD-rates of full-width and classical codecs by both conventions; None where no single images are known."""
+    found = [_Compared(row.label, dataset.title, versus, bd_rate)
+             for row in answer.rows if not row.miniature for dataset in answer.datasets
+             if (rate := row.rates.get(dataset.name)) is not None
+             for versus, bd_rate in ((dataset.anchor, rate.versus_anchor), (dataset.base, rate.versus_base))
+             if bd_rate is not None and bd_rate.images_percent is not None]
+    if not found:
+        return None
+
+    columns: tuple[Column[_Compared], ...] = (
+        Column("codec", "Codec", of=attrgetter("codec")), Column("dataset", "Dataset", of=attrgetter("dataset")),
+        Column("versus", "against", of=attrgetter("versus")),
+        Column("percent", "Averaged curves", "%", digits=2, signed=True, of=attrgetter("rate.percent")),
+        Column("interval", "95 %", of=lambda one: format_ends(one.rate.interval)),
+        Column("without_one", "one image left out", of=lambda one: format_ends(one.rate.without_one)),
+        Column("images_percent", "Mean over single images", "%", digits=2, signed=True,
+               of=attrgetter("rate.images_percent")),
+        Column("images_interval", "95 %", of=lambda one: format_ends(one.rate.images_interval)),
+        Column("median_percent", "median", "%", digits=2, signed=True, of=attrgetter("rate.median_percent")),
+        Column("remark", "Why they part", wide=True,
+               of=lambda one: one.rate.remark.rpartition(": ")[2] or None),
+    )
+    notes = ("Averaged curves weigh an image by its bits, the mean counts each once; what is said of a codec holds "
+             "where both agree. Those of miniatures are in the report of each set.",)
+    title = "BD-rates of averaged curves and of single images"
+    return Table.from_records("spread", title, columns, found, notes=notes).without_empty_columns()
 
 
 def miniature_table(answer: Answer) -> Table | None:

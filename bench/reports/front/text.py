@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from bench.common.text import align_columns, format_count, format_number, list_names
-from bench.reports.front.answer import CLASSICAL, Answer, AnswerClaim, AnswerDataset, AnswerRow, choose_cost
+from bench.reports.front.answer import CLASSICAL, Answer, AnswerClaim, AnswerDataset, AnswerRow, Rate, choose_cost
 from bench.reports.front.cells import (
+    MEAN_NOTE,
     NO_BD_RATE,
     PUBLISHED_NOTE,
     bd_rate_text,
@@ -160,7 +161,7 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
     rates = [rate for row in rows for dataset in datasets if (rate := row.rates.get(dataset.name)) is not None]
     lines = []
     if rates and any(one.anchor or one.base or one.base_miniature for one in datasets):
-        lines.append("BD-rate by PSNR in %, [95 % over images]; negative: fewer bits; "
+        lines.append(f"BD-rate by PSNR in %, [95 % over images], {MEAN_NOTE}; negative: fewer bits; "
                      f"{NO_BD_RATE}: too little quality in common.")
     if len(datasets) > 1:
         anchors = "; ".join(f"{dataset.name} {dataset.anchor}" for dataset in datasets if dataset.benchmark)
@@ -169,6 +170,10 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
     for dataset in datasets:
         if dataset.coverage and len(datasets) > 1:
             lines.append(f"{dataset.name}: {dataset.coverage}.")
+    parted = [row.label for row in rows if any(_has_parted(row.rates.get(dataset.name)) for dataset in datasets)]
+    if parted:
+        lines.append(f"Averaged curves and single images part by more than the interval or 3 points: "
+                     f"{list_names(parted)}; bdrate says why.")
     if any(bd_rate.published for rate in rates for bd_rate in (rate.versus_anchor, rate.versus_base) if bd_rate):
         lines.append(PUBLISHED_NOTE)
     labels = {row.name: row.label for row in rows}
@@ -180,6 +185,11 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
     if any(row.supported or row.refuted or row.open for row in rows):
         lines.append("Claims: supported / refuted / open.")
     return "\n".join(map(_wrap, lines))
+
+
+def _has_parted(rate: Rate | None) -> bool:
+    """Whether averaged curves and single images say different things."""
+    return rate is not None and any(one is not None and one.remark for one in (rate.versus_anchor, rate.versus_base))
 
 
 def _format_remarks(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset]) -> str:

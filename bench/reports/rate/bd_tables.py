@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from bench.common.text import format_count, format_number
 from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.metrics.rate.curves import MINIMUM_POINTS
+from bench.metrics.statistics.image_spread import ImageSpread
 from bench.metrics.statistics.noise import run_noise
 from bench.reports.page.table import Column, Table
 from bench.reports.rate.comparison import (
@@ -29,7 +30,9 @@ BD_NOTE = (
 )
 INTERVAL_NOTE = (
     "95 % interval of the BD-rate: paired bootstrap over images, 10,000 resamples, where single images of both are "
-    "known; it says how much the choice of images matters, not what another training would give."
+    "known; it says how much the choice of images matters, not what another training would give. The mean of images "
+    "counts each once, averaged curves by its bits; \"one image left out\": lowest and highest BD-rate of the averaged "
+    "curves without any one of them."
 )
 PUBLISHED_HEADING = "Published points, not measured here"
 ANCHOR_NAMES = ("vvenc", BASE_MINIATURE)  # codecs measured here that others are compared with, beside VVC and HPCM-Base
@@ -37,11 +40,28 @@ HPCM_BASE = "hpcm_base"
 CODEC: Column[Any] = Column("codec", "Codec", of=lambda one: one.test.label)
 ORIGIN: Column[Any] = Column("origin", "Origin", detail=True, of=lambda one: one.test.origin)
 POINTS: Column[Any] = Column("points", "Points", digits=0, detail=True, of=lambda one: len(one.test.main.rate))
-INTERVAL: tuple[Column[Comparison], ...] = (
-    Column("bd_rate_low_percent", "95 % from", "%", digits=2, signed=True,
-           of=lambda one: one.interval_percent and one.interval_percent[0]),
-    Column("bd_rate_high_percent", "to", "%", digits=2, signed=True,
-           of=lambda one: one.interval_percent and one.interval_percent[1]),
+
+
+def _end(field: str, index: int) -> Callable[[Comparison], float | None]:
+    """One end of a range over images."""
+    def find(one: Comparison) -> float | None:
+        ends = None if one.spread is None else getattr(one.spread, field)
+        return None if ends is None else float(ends[index])
+    return find
+
+
+def _percent(key: str, title: str, of: Callable[[Comparison], float | None]) -> Column[Comparison]:
+    return Column(key, title, "%", digits=2, signed=True, of=of)
+
+
+INTERVAL = (_percent("bd_rate_low_percent", "95 % from", _end("interval", 0)),
+            _percent("bd_rate_high_percent", "to", _end("interval", 1)))
+OF_IMAGES = (
+    _percent("bd_rate_per_image_low_percent", "mean, 95 % from", _end("mean_interval", 0)),
+    _percent("bd_rate_per_image_high_percent", "to", _end("mean_interval", 1)),
+    _percent("bd_rate_per_image_median_percent", "median", lambda one: one.spread.median if one.spread else None),
+    _percent("bd_rate_without_one_low_percent", "one image left out, from", _end("without_one", 0)),
+    _percent("bd_rate_without_one_high_percent", "to", _end("without_one", 1)),
 )
 RATE_COLUMNS: tuple[Column[Comparison], ...] = (
     CODEC, ORIGIN, POINTS,
@@ -51,6 +71,7 @@ RATE_COLUMNS: tuple[Column[Comparison], ...] = (
     Column("bd_rate_per_image_mean_percent", "BD-rate, mean of images", "%", digits=2, signed=True, missing="N/A",
            of=lambda one: one.per_image_percent),
     Column("bd_rate_per_image_count", "over images", digits=0, of=lambda one: one.per_image_count or None),
+    *OF_IMAGES,
 )
 
 
@@ -113,11 +134,10 @@ def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
     """Every codec against one anchor."""
     anchor = group.anchor
     silent = [] if anchor.main.miniature else [one for one in group.others if _says_nothing(one)]
-    shown = [replace(one, interval_percent=group.find_interval(one.test))
-             for one in group.others if one not in silent]
-    known = any(one.interval_percent is not None for one in shown)
+    shown = [_add_spread(one, group.find_spread(one.test)) for one in group.others if one not in silent]
+    known = any(one.spread is not None for one in shown)
     metrics = _compared_metrics([anchor, *(one.test for one in shown)])
-    columns = [column for column in _detail_columns(metrics) if known or column not in INTERVAL]
+    columns = [column for column in _detail_columns(metrics) if known or column not in (*INTERVAL, *OF_IMAGES)]
 
     notes = [BD_NOTE, *([INTERVAL_NOTE] if known else []), CONVENTION, f"Anchor: {_describe(anchor)}",
              *seed_notes([group])]
@@ -127,6 +147,11 @@ def detail_table(group: AnchorComparisons, coverage: Coverage) -> Table:
                      f"BD-rate; they are compared with {BASE_MINIATURE}.")
     return _make_table(f"bd_rate_vs_{anchor.name}", f"BD-rate against {anchor.label}", columns, shown,
                        [one.test for one in shown], coverage, notes, anchor.label)
+
+
+def _add_spread(comparison: Comparison, spread: ImageSpread | None) -> Comparison:
+    remark = [spread.remark] if spread is not None and spread.remark else []
+    return replace(comparison, spread=spread, remarks=[*comparison.remarks, *remark])
 
 
 def _says_nothing(comparison: Comparison) -> bool:

@@ -15,10 +15,10 @@ from bench.curves.averaging import average_alike
 from bench.curves.pairing import NoSharedImages, average_over_shared_images
 from bench.metrics.quality import QualityMetric, headline_metrics
 from bench.metrics.statistics.bootstrap import RATE, bd_of_curves, paired_bd_bootstrap
+from bench.metrics.statistics.image_spread import LEAST_SHARE_OF_IMAGES, ImageSpread, summarise_images
 from bench.reports.rate.curves import ReportCurve
 
 Stacked = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-LEAST_SHARE_OF_IMAGES = 0.5  # a mean over fewer of the images would be that of the easiest ones
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Comparison:
     Attributes:
         images: how many images the averaged curves go over; None where the sources do not say.
         bd_rates_percent: of the averaged curves, by each headline metric that has one.
-        interval_percent: of the BD-rate at 95 %, over images; None where single images are not known or not asked for.
+        spread: both numbers with intervals over images; None where single images are not known or not asked for.
         per_image_percent: mean of the BD-rates of single images; None if less than half of them have one.
         per_image_count: how many images have a BD-rate.
         bd_quality: change of the leading metric, PSNR, at equal rate, averaged curves.
@@ -57,7 +57,7 @@ class Comparison:
     images: int | None
     remarks: list[str]
     bd_rates_percent: dict[str, float] = field(default_factory=dict)
-    interval_percent: tuple[float, float] | None = None
+    spread: ImageSpread | None = None
     per_image_percent: float | None = None
     per_image_count: int = 0
     bd_quality: float | None = None
@@ -84,19 +84,19 @@ class AnchorComparisons:
 
     anchor: ComparedCodec
     comparisons: tuple[Comparison, ...]
-    _intervals: dict[tuple[str, str], tuple[float, float] | None] = field(default_factory=dict, repr=False)
+    _spreads: dict[tuple[str, str], ImageSpread | None] = field(default_factory=dict, repr=False)
 
     @property
     def others(self) -> list[Comparison]:
         """Comparisons of other codecs than the anchor."""
         return [one for one in self.comparisons if one.test is not self.anchor]
 
-    def find_interval(self, test: ComparedCodec) -> tuple[float, float] | None:
+    def find_spread(self, test: ComparedCodec) -> ImageSpread | None:
         """As the function of that name, which takes long: computed when it is first asked for."""
         key = (test.origin, test.name)
-        if key not in self._intervals:
-            self._intervals[key] = find_interval(self.anchor, test)
-        return self._intervals[key]
+        if key not in self._spreads:
+            self._spreads[key] = find_spread(self.anchor, test)
+        return self._spreads[key]
 
 
 def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
@@ -159,8 +159,8 @@ def compare_codecs(anchor: ComparedCodec, test: ComparedCodec) -> Comparison:
     return result
 
 
-def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, float] | None:
-    """95 % interval of the BD-rate by the leading metric in percent; None where single images are not known.
+def find_spread(anchor: ComparedCodec, test: ComparedCodec) -> ImageSpread | None:
+    """BD-rate by the leading metric in percent, averaged and of single images; None where these are not known.
 
     Images are resampled for both codecs alike (:func:`~bench.metrics.paired_bd_bootstrap`): the interval says
     how much the choice of images matters, not what another training would have given.
@@ -176,7 +176,7 @@ def find_interval(anchor: ComparedCodec, test: ComparedCodec) -> tuple[float, fl
         found = paired_bd_bootstrap(*_stack_images(aligned.anchor, aligned.test, leading))
     except ValueError:  # no BD-rate, or none for too many resamples
         return None
-    return found.averaged.interval()
+    return summarise_images(found, _list_images(aligned.anchor, aligned.test, leading))
 
 
 def _compare_leading(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> None:
@@ -198,8 +198,12 @@ def _compare_leading(result: Comparison, metric: QualityMetric, anchor: ReportCu
 
 def _stack_images(anchor: ReportCurve, test: ReportCurve, metric: str) -> Stacked:
     """Rates and qualities of the anchor, then of the test, each (images, points), over the images that both know."""
-    images = sorted(anchor.data.images_with(metric) & test.data.images_with(metric))
+    images = _list_images(anchor, test, metric)
     return *anchor.data.stack_images(images, metric), *test.data.stack_images(images, metric)
+
+
+def _list_images(anchor: ReportCurve, test: ReportCurve, metric: str) -> list[str]:
+    return sorted(anchor.data.images_with(metric) & test.data.images_with(metric))
 
 
 def _add_per_image(result: Comparison, stacked: Stacked) -> None:
