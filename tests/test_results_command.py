@@ -56,6 +56,17 @@ def test_prune_keeps_the_last_row_of_a_key_and_sets_damaged_lines_aside(
     assert others == {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
 
 
+@pytest.mark.parametrize("command", [("prune",), ("migrate",), ("drop", "kodak", "jpeg", "--points", "q1")])
+def test_a_whole_last_row_without_line_end_costs_no_other_row(root: Path, command: tuple[str, ...]) -> None:
+    path = root / "kodak" / "jpeg.jsonl"
+    rows, content = read_rows(path, Row), path.read_bytes()
+    path.write_bytes(content.removesuffix(b"\n"))
+    assert results(root, *command) == EXIT_DONE
+    assert read_rows(path, Row) == [row for row in rows if command[0] != "drop" or row.point != "q1"]
+    assert command[0] == "drop" or path.read_bytes() == content
+    assert not path.with_name("jpeg.jsonl.damaged").exists()
+
+
 def test_drop_takes_a_point_or_a_codec(root: Path, capsys: pytest.CaptureFixture) -> None:
     assert results(root, "drop", "kodak", "jpeg", "--points", "q1,q2") == EXIT_DONE
     assert {row.point for row in Store(root).read("kodak", "jpeg")} == {"q3", "q4", "q5"}

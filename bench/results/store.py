@@ -195,7 +195,7 @@ def _repair_tail(handle: int, path: Path) -> None:
     start = os.pread(handle, size, 0).rfind(b"\n") + 1
     tail = os.pread(handle, size - start, start)
     if _is_whole(tail):
-        os.write(handle, b"\n")
+        os.pwrite(handle, b"\n", size)  # the handle may stand at the beginning
         return
     _log.warning("%s: removed a torn last line of %d bytes", path, len(tail))
     os.ftruncate(handle, start)
@@ -204,7 +204,7 @@ def _repair_tail(handle: int, path: Path) -> None:
 def _is_whole(line: bytes) -> bool:
     """Say whether ``line`` is a whole JSON object; a row of a newer schema is one too and must stay."""
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(json.loads(line.decode("utf-8-sig")), dict)
     except (ValueError, RecursionError):
         return False
 

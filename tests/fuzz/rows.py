@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fuzz.trials import Generator, Trial
 from hypothesis import strategies as st
 
 from bench.claims.state import STATE_FILES
+from bench.common.errors import BenchError
 from bench.results.crosschecks import Crosscheck
 from bench.results.latency_rows import LatencyRow
 from bench.results.reproductions import Reproduction
@@ -21,6 +23,7 @@ from bench.results.rows import Row
 from bench.results.schema import StoredRow
 from bench.results.store import read_rows
 from bench.results.training_logs import TrainingLog, read_log
+from bench.results.upkeep import prune_file
 
 SCHEMA1 = Path(__file__).parents[1] / "schema1"
 LOG = "log"
@@ -28,6 +31,7 @@ KINDS: dict[str, type[StoredRow]] = {"rows": Row, "latency": LatencyRow, **STATE
                                      "reproductions": Reproduction}
 OLD = [(name, json.loads(line)) for name in KINDS if (SCHEMA1 / f"{name}.jsonl").exists()
        for line in (SCHEMA1 / f"{name}.jsonl").read_text().splitlines()]
+KEYED = (Row, LatencyRow, Crosscheck, Reproduction)  # that are tidied
 REPRODUCED = Reproduction(key="a", dataset="kodak", image="1.png", name="jpeg", label="JPEG", point="q5",
                           outcome="differs", same_bytes=False, bits_percent=-0.25, quality_db={"psnr": 0.125})
 NEW: list[tuple[str, StoredRow]] = [*((name, KINDS[name].from_json(json.dumps(values))) for name, values in OLD),
@@ -84,10 +88,28 @@ def read(path: Path) -> Any:
     for line in path.read_bytes().split(b"\n"):
         require_one_reading(kind, line)
 
+    require_upkeep(path, kind)
     rows = read_rows(path, kind)
     for row in rows:
         assert kind.from_json(row.to_json()) == row, "it is not written as it was read"
     return [plain(row) for row in rows]
+
+
+def require_upkeep(path: Path, kind: type[StoredRow]) -> None:
+    """Tidying drops but rows that later ones supersede, and what is left is read, or of a later version."""
+    if kind not in KEYED:
+        return
+    copy, content, found = path.with_name("copy.jsonl"), path.read_bytes(), []
+    for ending in (b"", b"\n"):
+        copy.write_bytes(content.removesuffix(b"\n") + ending)
+        found.append(prune_file(copy, kind))
+        kept = copy.read_bytes().splitlines() if copy.exists() else []
+        assert set(kept) <= {*content.splitlines()}, "lines that did not stand there"
+        with contextlib.suppress(BenchError):
+            assert len({row.key for row in read_rows(path, kind)}) <= len(read_rows(copy, kind)), "rows are lost"
+
+    if content.endswith(b"\n"):  # the last line is whole, and then its end says nothing
+        assert len({(one.rows, one.superseded, one.damaged) for one in found}) == 1, f"{found}"
 
 
 def plain(row: StoredRow) -> Any:
