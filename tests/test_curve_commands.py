@@ -52,6 +52,16 @@ def test_an_imported_curve_is_compared_by_its_name(tmp_path, capsys):
     assert "did you mean mine?" in error and "did you mean anchor?" in error
 
 
+def test_a_curve_is_imported_into_its_own_dataset(tmp_path, capsys):
+    rows = write(tmp_path / "jpeg.jsonl", rows_of())
+    assert main(["anchors", "export", str(rows), "--out", str(tmp_path / "jpeg.json")]) == 0
+    arguments = ["anchors", "import", str(tmp_path / "jpeg.json"), "--name", "mine", "--source", "me", "--results",
+                 str(tmp_path / "results")]
+    assert main([*arguments, "--dataset", "tecnick"]) == 2
+    assert "its points are of dataset 'kodak'" in capsys.readouterr().err
+    assert main([*arguments, "--dataset", "kodak"]) == 0
+
+
 def test_no_number_is_status_1(tmp_path, capsys):
     (tmp_path / "high.csv").write_text("bpp,psnr\n5,50\n6,52\n7,54\n8,56\n")
     assert main(["bdrate", "kodak/anchor", str(tmp_path / "high.csv")]) == 1

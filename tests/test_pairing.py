@@ -11,11 +11,13 @@ from row_samples import row, rows_of, write
 
 from bench.claims.catalogue import Claim
 from bench.claims.judgement import judge_all
+from bench.cli import main
 from bench.commands.bdrate import align_curves
 from bench.common.text import format_number
 from bench.curves.pairing import NoSharedImages
 from bench.curves.rd_curve import RDCurve
 from bench.curves.row_averages import average_rows
+from bench.curves.sources import read_source
 from bench.metrics import bd_rate, per_image_bd
 from bench.metrics.statistics.verdicts import INVALID
 from bench.reports.rate.comparison import ComparedCodec, compare_codecs
@@ -62,6 +64,34 @@ def test_other_pictures_under_the_same_names_give_no_number():
              for curve in (anchor, test)]
     compared = compare_codecs(*sides)
     assert compared.bd_rate_percent is None and any("other pictures" in remark for remark in compared.remarks)
+
+
+def export(rows: list[Row], folder: Path) -> RDCurve:
+    """The averages that a file keeps of rows."""
+    write(folder / "rows.jsonl", rows)
+    assert main(["anchors", "export", str(folder / "rows.jsonl"), "--out", str(folder / "curve.json")]) == 0
+    return read_source(str(folder / "curve.json"))
+
+
+def test_exported_averages_remember_their_pictures(tmp_path):
+    anchor, test = read_set("full", "jpeg"), read_set("full", "webp")
+    averages = export(test, tmp_path)
+    assert averages.dataset == "valid" and not averages.per_image
+    first, second, warnings = align_curves(average_rows(rename(anchor)), averages, "psnr")
+    assert format_number(bd_rate(first.curve("psnr"), second.curve("psnr")).value, "+.2f") == RIGHT[0] and not warnings
+
+    other = average_rows(read_set("half", "webp"))
+    for sides in ((other, averages), (averages, other), (averages, export(read_set("half", "webp"), tmp_path))):
+        with pytest.raises(NoSharedImages, match="different pictures: 3 and 3, of which 0 are the same"):
+            align_curves(*sides, "psnr")
+
+    two = [one for one in test if one.image != "0803.png"]
+    own = [one for one in anchor if one.image != "0803.png"]
+    averages = export(two, tmp_path)
+    for sides in ((average_rows(anchor), averages), (averages, average_rows(anchor))):
+        first, second, _ = align_curves(*sides, "psnr")
+        assert first.images == second.images == 2
+        assert average_rows(own).bpp in (first.bpp, second.bpp)
 
 
 def test_equal_pictures_pair_under_other_names_in_another_order():

@@ -25,6 +25,7 @@ from bench.curves.anchors.check import TOLERANCE_POINTS, check_anchors
 from bench.curves.anchors.compressai_json import write_json
 from bench.curves.anchors.curve_files import read_curve_file
 from bench.curves.averaging import AVERAGING, MEAN, find_averaging
+from bench.curves.pairing import PICTURES, find_pictures
 from bench.curves.rd_curve import RDCurve, Values
 from bench.curves.sources import ROWS_SUFFIX, read_rows_curve, split_name
 from bench.datasets.catalogue import load_catalogue
@@ -134,11 +135,15 @@ def _import_curve(args: argparse.Namespace) -> int:
     if path.exists() and not args.force:
         raise ConfigurationError(f"a curve '{args.name}' of dataset '{args.dataset}' is already imported",
                                  "choose another name, or replace it with --force")
-    curve = read_curve_file(args.file, args.dataset)
+    curve = read_curve_file(args.file)
+    known = {folder: name for name, folder in find_folders().items()}
+    if curve.dataset and known.get(curve.dataset, curve.dataset).lower() != args.dataset.lower():
+        raise ConfigurationError(f"{args.file} says that its points are of dataset '{curve.dataset}'",
+                                 f"import it with --dataset {curve.dataset}, or mend meta.dataset in the file")
     meta = {**curve.meta, "dataset": args.dataset, "imported_from": args.file.name}
     if curve.images:
         meta["images"] = curve.images
-    curve = replace(curve, label=args.label or curve.label, source=args.source, meta=meta)
+    curve = replace(curve, dataset=args.dataset, label=args.label or curve.label, source=args.source, meta=meta)
     write_json(curve, path)
     print(f"wrote {path}: {len(curve.bpp)} points, {', '.join(curve.points.metrics)}")
     _print_remarks(curve)
@@ -165,6 +170,8 @@ def _export_curve(args: argparse.Namespace) -> int:
     if path.suffix.lower() != ROWS_SUFFIX:
         raise ConfigurationError(f"{path} is no file of rows", f"expected a name ending in {ROWS_SUFFIX}")
     curve = read_rows_curve(path, args.name or name, (args.metric,))
+    about = {"dataset": curve.dataset, PICTURES: sorted(find_pictures(curve))}
+    curve = replace(curve, meta={**curve.meta, **{key: value for key, value in about.items() if value}})
     write_json(curve, args.out)
     print(f"wrote {args.out}: {curve.label}, {len(curve.bpp)} points over {curve.images} images")
     _print_remarks(curve)

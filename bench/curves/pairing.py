@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from bench.common.errors import ConfigurationError
@@ -10,6 +10,8 @@ from bench.common.text import list_names
 from bench.curves.rd_curve import Content, RDCurve
 from bench.datasets.catalogue import load_catalogue
 
+PICTURES = "pictures_sha256"  # the key of a file's ``meta``: digests of pixels
+MEASURE_BOTH = "measure both on one set: python -m bench evaluate --dataset NAME_OR_FOLDER"
 LEAST_SHARE_OF_IMAGES = 0.5  # of the smaller side: a number over fewer would tell of neither
 
 
@@ -20,26 +22,59 @@ class NoSharedImages(ConfigurationError):
 def average_over_shared_images(first: RDCurve, second: RDCurve, metric: str) -> tuple[RDCurve, RDCurve]:
     """Return both curves averaged over the images that both know ``metric`` of, under the first one's names.
 
+    Where one of them is known only as averages, and says over which pictures, the other one is averaged over these.
+
     Args:
         first, second: of one dataset.
         metric: a name in ``METRICS``.
 
     Returns:
-        Both curves, as they are where one of them is known only as averages.
+        Both curves, as they are where one of them is known only as averages over nobody knows which pictures.
 
     Raises:
-        NoSharedImages: they share no image, or fewer than half of the smaller side's.
+        NoSharedImages: they share no image, or fewer than half of the smaller side's; or one of them is known only as
+            averages over pictures that the other lacks.
         ConfigurationError: no such metric.
     """
     own, other = first.images_with(metric), second.images_with(metric)
     if not (own and other):
-        return first, second
+        return _average_over_stated(first, own, second, other)
 
     pairs = _pair_images(first, own, second, other)
     if len(pairs) < max(1, LEAST_SHARE_OF_IMAGES * min(len(own), len(other))):
         raise NoSharedImages(_describe_lack(first, own, second, other, len(pairs)),
-                             "measure both on one set: python -m bench evaluate --dataset NAME_OR_FOLDER")
+                             MEASURE_BOTH)
     return first.over(pairs), _rename_images(second.over(pairs.values()), pairs)
+
+
+def find_pictures(curve: RDCurve) -> frozenset[str]:
+    """Return the SHA-256 of the pixels of each picture that a curve goes over; none where not all are known."""
+    if not curve.per_image:
+        stated = curve.meta.get(PICTURES)
+        return frozenset(map(str, stated)) if isinstance(stated, list) else frozenset()
+    contents = _find_contents(curve)
+    known = [contents[image].pixels_sha256 for image in curve.per_image if image in contents]
+    whole = len(known) == len(curve.per_image) and None not in known
+    return frozenset(filter(None, known)) if whole else frozenset()
+
+
+def _average_over_stated(first: RDCurve, own: set[str], second: RDCurve, other: set[str]) -> tuple[RDCurve, RDCurve]:
+    """Return both curves over the pictures that one of them, known only as averages, goes over."""
+    pictures = find_pictures(first), find_pictures(second)
+    if not all(pictures) or pictures[0] == pictures[1]:
+        return first, second
+    if own and pictures[1] < pictures[0]:
+        return first.over(_choose_pictures(first, own, pictures[1])), second
+    if other and pictures[0] < pictures[1]:
+        return first, second.over(_choose_pictures(second, other, pictures[0]))
+
+    counts = f"{len(pictures[0])} and {len(pictures[1])}, of which {len(pictures[0] & pictures[1])} are the same"
+    raise NoSharedImages(f"{first.label} and {second.label} go over different pictures: {counts}", MEASURE_BOTH)
+
+
+def _choose_pictures(curve: RDCurve, images: Iterable[str], pictures: Collection[str]) -> list[str]:
+    contents = _find_contents(curve)
+    return [image for image in images if contents[image].pixels_sha256 in pictures]
 
 
 def _pair_images(first: RDCurve, own: set[str], second: RDCurve, other: set[str]) -> dict[str, str]:

@@ -111,11 +111,11 @@ def group_by_codec(curves: Iterable[ReportCurve]) -> list[ComparedCodec]:
 
 def align_curves(anchor: ReportCurve, test: ReportCurve) -> AlignedCurves | str:
     """Return both curves as averages over the same images, in the same way, or the reason why that can't be done."""
+    try:
+        shared = average_over_shared_images(anchor.data, test.data, anchor.metric)
+    except NoSharedImages as lack:
+        return str(lack).partition("\n")[0]
     if anchor.knows_images and test.knows_images:
-        try:
-            shared = average_over_shared_images(anchor.data, test.data, anchor.metric)
-        except NoSharedImages as lack:
-            return str(lack).partition("\n")[0]
         return AlignedCurves(anchor.over_data(shared[0]), test.over_data(shared[1]))
 
     for curve, other in ((test, anchor), (anchor, test)):
