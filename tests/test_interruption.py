@@ -125,6 +125,34 @@ def test_a_forked_process_ends_alone_and_leaves_ctrl_c_to_its_parent(tmp_path: P
     assert run.communicate(timeout=60)[0].splitlines() == ["True True", "goes on"] and run.returncode == 0
 
 
+SPAWNS = """
+import multiprocessing, sys, time
+from bench.common.interruption import sparing_children
+
+if __name__ == "__main__":
+    children = [multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,)) for _ in range(2)]
+    for child in children:
+        with sparing_children():
+            child.start()
+    print(*(child.pid for child in children), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_ctrl_c_spares_processes_that_this_one_ends(tmp_path: Path) -> None:
+    (tmp_path / "spawns.py").write_text(SPAWNS)
+    run = subprocess.Popen([sys.executable, tmp_path / "spawns.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert run.stdout is not None and run.stderr is not None
+    children = [int(word) for word in run.stdout.readline().split()]
+    for child in children:
+        os.kill(child, signal.SIGINT)
+    time.sleep(0.5)
+    assert len(children) == 2 and not any(map(is_gone, children))
+    os.killpg(run.pid, signal.SIGKILL)
+    assert run.communicate()[1] == "" and wait_until_gone(children)
+
+
 WRITES = """
 import sys, time
 from pathlib import Path

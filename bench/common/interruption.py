@@ -67,7 +67,10 @@ def run_interruptible(main: Callable[[], int]) -> int:
 
 @contextmanager
 def sparing_children() -> Iterator[None]:
-    """Let processes that are started meanwhile not heed Ctrl-C, which a terminal sends to all: this one ends them."""
+    """Let processes that `multiprocessing` starts not heed Ctrl-C, which a terminal sends to all: this one ends them."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # whose start would undo what follows
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
