@@ -168,7 +168,10 @@ def kill_first_job(engine: ClusterEngine) -> None:
 def test_rows_are_those_of_this_machines_engine(make_setup: Callable[..., Setup], tmp_path: Path) -> None:
     units, listed = make_units(tmp_path, fault="encode"), None
     with open_cluster(make_setup(batch_s=3.0, retries=1), tmp_path / "results", "set") as engine:
-        engine.expected = engine.cluster.ask(describe_worker, "cpu").expectation
+        worker, fault = engine.cluster.ask(describe_worker, "cpu")
+        assert worker is not None and fault == ""
+        assert engine.cluster.ask(describe_worker, "cuda:77")[1].startswith("torch finds ")
+        engine.expected = worker.expectation
         listed = ListedUnits(units)
         rows = [row for group in engine.run_units(listed) for _, row, _ in group]
         assert not engine.folder.path.exists()

@@ -89,7 +89,10 @@ def open_engine(args: argparse.Namespace, plan: EvaluationPlan, store: Store) ->
         yield LocalEngine(plan.jobs)
         return
     with open_cluster(setup, store.root, plan.dataset.name, args.detach) as engine:
-        worker = engine.cluster.ask(describe_worker, plan.pending[0].unit.device)
+        print(f"asking a worker what it is, by a job called {engine.folder.run.name}", flush=True)
+        worker, fault = engine.cluster.ask(describe_worker, plan.pending[0].unit.device)
+        if worker is None:
+            raise ConfigurationError(f"a worker says: {fault}")
         engine.expected = structs.replace(worker.expectation, code_sha256=digest_code())
         refuse_other_worker(engine.expected, worker)
         print(f"workers: {worker.expectation.device}, {worker.cpus} CPUs", flush=True)

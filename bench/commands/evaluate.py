@@ -77,6 +77,8 @@ def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store)
                 Progress(plan.make_forecast(), plan.images_to_run) as progress:
             evaluate(plan, store, progress, engine, remeasure=args.remeasure, leave_claimed=args.leave_claimed)
     rows = stored_rows(plan, store)
+    if args.detach:
+        return rows
     if summary := summarise(plan, rows):
         print(summary, flush=True)
     return rows

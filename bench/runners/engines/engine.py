@@ -71,11 +71,11 @@ class Cluster(Protocol):
         """End jobs that this run has submitted."""
         ...
 
-    def ask(self, function: Callable[..., T], *arguments: str) -> T:
-        """Return what ``function``, a module's own, gives on a worker.
+    def ask(self, function: Callable[..., T], *arguments: str) -> tuple[T | None, str]:
+        """Return what ``function``, a module's own, gives on a worker; see :func:`bench.runners.engines.job.answer`.
 
         Raises:
-            BenchError: no worker answers, or it raises something there.
+            BenchError: no worker answers.
         """
         ...
 

@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +26,8 @@ from bench.runners.evaluate.unit import Unit, identify
 from bench.runners.nodes.files import FileFinder, FileNotHere, find_cache, find_shared_folders, take_from
 from bench.runners.nodes.placement import Placement, find_node_name, identify_node
 from bench.runners.nodes.worker import WorkerDiffers, describe_worker, refuse_other_series, refuse_other_worker
+
+T = TypeVar("T")
 
 
 def run_batch(path: str) -> None:
@@ -47,6 +50,15 @@ def run_batch(path: str) -> None:
         except BaseException as error:  # a time limit, a signal
             shard.write(Stopped(f"{type(error).__name__}: {error}"))
             raise
+
+
+def answer(function: Callable[..., T], *arguments: str) -> tuple[T | None, str]:
+    """Return what a function gives here, and what is wrong, if anything: errors of the suite's own travel as text."""
+    load_plugins()
+    try:
+        return function(*arguments), ""
+    except BenchError as error:
+        return None, str(error)
 
 
 def prepare_units(batch: Batch) -> list[Unit]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import bench
 from bench.common.errors import BenchError
 from bench.common.text import find_last_line
-from bench.runners.engines.job import run_batch
+from bench.runners.engines.job import answer, run_batch
 from bench.runners.engines.run_folder import RunFolder
 
 T = TypeVar("T")
@@ -77,10 +77,10 @@ class RayCluster:
         for job in jobs:
             self._ray.cancel(self._tasks[job], force=True)
 
-    def ask(self, function: Callable[..., T], *arguments: str) -> T:
+    def ask(self, function: Callable[..., T], *arguments: str) -> tuple[T | None, str]:
         """See :class:`bench.runners.engines.engine.Cluster`."""
         try:
-            return self._ray.get(self._ray.remote(**self._options)(function).remote(*arguments))
+            return self._ray.get(self._ray.remote(**self._options)(answer).remote(function, *arguments))
         except self._ray.exceptions.RayError as error:
             raise BenchError(f"no worker answers: {find_last_line(str(error))}") from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import shutil
 import signal
+import sys
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -16,7 +18,7 @@ import psutil
 import bench
 from bench.common.errors import BenchError
 from bench.common.text import find_last_line
-from bench.runners.engines.job import run_batch
+from bench.runners.engines.job import answer, run_batch
 from bench.runners.engines.run_folder import RunFolder
 from bench.runners.engines.slurm_queue import RUNS_ON, cancel_in_background, cancel_jobs, list_states
 
@@ -53,9 +55,9 @@ class SlurmCluster:
         self.window: int | None = (setup.slots or 1) if setup.here else None
         self.poll_s, self.grace_s = (1.0, 1.0) if setup.here else (10.0, 30.0)
         self._folder, self._here = folder, setup.here
-        python = setup.python
+        python = setup.python or shlex.quote(sys.executable)
         make = submitit.LocalExecutor if setup.here else submitit.SlurmExecutor
-        self._executor = make(folder.logs, max_num_timeout=0, **({"python": python} if python else {}))
+        self._executor = make(folder.logs, max_num_timeout=0, python=python)
         self._parameters = _list_parameters(folder)
         self._executor.update_parameters(**self._parameters)
         self._jobs: dict[str, Any] = {}
@@ -106,18 +108,21 @@ class SlurmCluster:
         for job in jobs:
             self._jobs[job]._process.wait()
 
-    def ask(self, function: Callable[..., T], *arguments: str) -> T:
+    def ask(self, function: Callable[..., T], *arguments: str) -> tuple[T | None, str]:
         """See :class:`bench.runners.engines.engine.Cluster`."""
-        from submitit.core.utils import FailedJobError, UncompletedJobError
-
-        job = self._executor.submit(function, *arguments)
+        job = self._executor.submit(answer, function, *arguments)
+        self._jobs[job.job_id] = job
         try:
+            while not job.paths.result_pickle.exists():  # submitit itself asks the accounting, which many lack
+                time.sleep(1.0)
+                if ended := self.list_ended([job.job_id]):
+                    time.sleep(self.grace_s)
+                    if not job.paths.result_pickle.exists():
+                        raise BenchError(f"no worker answers: {ended[job.job_id]}",
+                                         "Python, the checkout and results must lie where nodes see them: "
+                                         "docs/cluster.md")
             return job.result()
-        except (FailedJobError, UncompletedJobError) as error:
-            raise BenchError(f"no worker answers: {find_last_line(str(error))}",
-                             f"what it printed is in {self._folder.logs}") from error
         except BaseException:
-            self._jobs[job.job_id] = job
             self.cancel([job.job_id])
             raise
 
