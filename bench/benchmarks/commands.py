@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bench.benchmarks.benchmark import (
 )
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
 from bench.common.folders import default_folder
+from bench.common.temporary import temporary_folder
 
 IMPORTS = ("-c", "import pandas, matplotlib")
 ROUNDS = 3
@@ -44,8 +44,7 @@ def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> Benchmar
     """Time each command in turns with the imports; on the host, whatever the device."""
     helps = {f"{verb} --help": (verb, "--help") for verb in list_verbs()}
     commands = helps | {f"unchanged {name}": arguments for name, (arguments, _) in UNCHANGED.items()}
-    with tempfile.TemporaryDirectory(prefix="bench-commands-") as name:
-        folder = Path(name)
+    with temporary_folder("benchmark") as folder:
         copy_results(folder)
         first = {}
         for target, (arguments, _) in UNCHANGED.items():

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import psutil
 
 from bench.benchmarks.benchmark import BenchmarkReport, Tell, machine_line, make_report, run_python, tell_nothing
 from bench.benchmarks.zoo import write_images
 from bench.common.errors import BenchError
+from bench.common.temporary import temporary_folder
 from bench.datasets import resolve_dataset
 from bench.results.rows import OK
 from bench.results.store import Store
@@ -57,8 +56,7 @@ def rehearse(rehearsal: Rehearsal, number: int, pictures: int, shape: tuple[int,
     Raises:
         BenchError: a picture could not be measured.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-full-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder("benchmark") as folder:
         write_images(folder / "images", number, shape)
         with watch_memory() as peaks:
             _, seconds = run_python(

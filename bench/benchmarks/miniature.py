@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 
 from bench.benchmarks.benchmark import (
@@ -19,6 +17,7 @@ from bench.benchmarks.benchmark import (
 )
 from bench.benchmarks.zoo import write_images
 from bench.common.errors import BenchError
+from bench.common.temporary import temporary_folder
 from bench.datasets import resolve_dataset
 from bench.metrics.quality import available_metrics, measure_quality
 from bench.results.rows import OK, Row
@@ -41,8 +40,7 @@ def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> Benchmar
     """Time a whole evaluation and its parts, on the CPU, whatever the device."""
     images = QUICK_IMAGES if quick else IMAGES
     points = [f"{lambda_:g}" for lambda_ in load_variants()[MINIATURE].lambdas][: 1 if quick else None]
-    with tempfile.TemporaryDirectory(prefix="bench-miniature-") as name:
-        folder = Path(name)
+    with temporary_folder("benchmark") as folder:
         write_images(folder / "images", images, SHAPE)
         tell(f"{MINIATURE}, {len(points)} x {images} images")
         _, whole_s = run_python([

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from bench.benchmarks.benchmark import (
     run_python,
     tell_nothing,
 )
+from bench.common.temporary import temporary_folder
 from bench.reports.kinds import LOCAL
 from bench.results.rows import OK, Provenance, Row, row_key
 from bench.results.store import Store
@@ -95,8 +95,7 @@ def measure_report(codecs: int, points: int, images: int) -> ReportCost:
     Raises:
         BenchError: it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-reports-") as name:
-        folder = Path(name)
+    with temporary_folder("benchmark") as folder:
         rows = store_rows(folder / "results", codecs, points, images)
         printed, wall_s = run_python(["-c", SCRIPT, "report", "--dataset", DATASET], folder,
                                      BENCH_RESULTS=str(folder / "results"), BENCH_REPORTS=str(folder / "reports"))

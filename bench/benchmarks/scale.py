@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from bench.benchmarks.benchmark import BenchmarkReport, Tell, machine_line, make_report, run_python, tell_nothing
 from bench.benchmarks.reports import DATASET, measure_report, synthesise_rows
 from bench.codecs.base import CODECS, CodecEntry, CodecSpec
+from bench.common.temporary import temporary_folder
 from bench.datasets import Dataset
 from bench.datasets.dataset import ImageFile
 from bench.results.rows import Row, row_key
@@ -64,8 +64,8 @@ def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> Benchmar
 def measure_storing(single: int, grouped: int) -> tuple[float, float, float]:
     """Return rows a second by the clock, one by one and in groups, and the bytes of a row."""
     rows = list(islice(synthesise_rows("codec", 1, grouped), grouped))
-    with tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
-        store = Store(name)
+    with temporary_folder("benchmark") as folder:
+        store = Store(folder)
         start = time.perf_counter()
         for row in rows[:single]:
             store.append(row)
@@ -85,9 +85,9 @@ def measure_plan(codecs: int, points: int, images: int) -> tuple[float, int]:
     Raises:
         BenchError: it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
-        store_planned(Path(name), codecs, points, images)
-        printed, _ = run_python(["-c", PLAN_SCRIPT, name, *map(str, (codecs, points, images))], Path(name))
+    with temporary_folder("benchmark") as folder:
+        store_planned(folder, codecs, points, images)
+        printed, _ = run_python(["-c", PLAN_SCRIPT, str(folder), *map(str, (codecs, points, images))], folder)
     cpu_s, peak_bytes = printed.split()
     return float(cpu_s), int(peak_bytes)
 

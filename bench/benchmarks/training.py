@@ -6,7 +6,6 @@ The plain one is what published trainings use: CompressAI's ``ImageFolder``, ran
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,6 +26,7 @@ from bench.benchmarks.benchmark import (
     tell_nothing,
     time_together,
 )
+from bench.common.temporary import temporary_folder
 from bench.runners.profile.subjects import make_picture
 from bench.training.data import RandomCrops, as_input, decode_folders, load_batches, number_crops
 from bench.training.recipes import Job, Recipe
@@ -46,9 +46,9 @@ median (10th to 90th percentile). {images}. "crops alone" is the loader without 
 def run(device: str, quick: bool = False, tell: Tell = tell_nothing) -> BenchmarkReport:
     """Time both loaders in turns, alone and with the steps of a miniature."""
     given = os.environ.get(FOLDER)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(given) if given else write_photographs(Path(temporary) / "train", 6 if quick else IMAGES)
-        return compare_loaders(folder, Path(temporary), device, quick, given is not None, tell)
+    with temporary_folder("benchmark") as temporary:
+        folder = Path(given) if given else write_photographs(temporary / "train", 6 if quick else IMAGES)
+        return compare_loaders(folder, temporary, device, quick, given is not None, tell)
 
 
 def compare_loaders(folder: Path, temporary: Path, device: str, quick: bool, given: bool,

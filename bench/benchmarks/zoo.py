@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import resource
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from bench.benchmarks.benchmark import (
 )
 from bench.common.errors import EXIT_DONE, BenchError
 from bench.common.import_paths import ZOO
+from bench.common.temporary import temporary_folder
 from bench.datasets import resolve_dataset
 from bench.results.rows import OK, Row
 from bench.results.store import Store
@@ -80,8 +80,7 @@ def compare(size: Size, tell: Tell) -> BenchmarkReport:
     """Time both evaluations of one size in turns."""
     jobs = usable_cores()  # a checkpoint on each core at a time
     rows, ratios = [], []
-    with tempfile.TemporaryDirectory(prefix="bench-zoo-") as name:
-        folder = Path(name)
+    with temporary_folder("benchmark") as folder:
         write_images(folder / "images", size.images, size.shape)
         for architecture in size.architectures:
             tell(f"{architecture}: random weights")

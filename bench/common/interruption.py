@@ -67,7 +67,7 @@ def run_interruptible(main: Callable[[], int]) -> int:
 
 @contextmanager
 def sparing_children() -> Iterator[None]:
-    """Let processes that `multiprocessing` starts not heed Ctrl-C, of a terminal to all; this one ends them."""
+    """Let processes that `multiprocessing` starts not heed a terminal's Ctrl-C: this one ends them."""
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # whose start would undo what follows
