@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from birds import FILES, png_bytes, put
+from msgspec.structs import replace
 from PIL import Image
+from row_samples import rows_of, write
 
 from bench.cli import main
 from bench.common.errors import BenchError
@@ -83,6 +85,15 @@ def test_rows_from_before_there_were_records_keep_their_name(tmp_path):
     assert list_covered(results, "photos") == sorted(FILES)
     evaluate(folder, results)
     assert StoredResults(results).datasets == ["photos"]
+
+
+def test_rows_of_several_datasets_in_one_folder_are_not_averaged(tmp_path):
+    """As where files of rows are appended to each other."""
+    others = [replace(one, dataset="tecnick", key=f"other {one.key}") for one in rows_of()]
+    (tmp_path / "kodak").mkdir()
+    write(tmp_path / "kodak" / "jpeg.jsonl", rows_of() + others)
+    with pytest.raises(BenchError, match="rows of several datasets: kodak, tecnick"):
+        make_rate_report(StoredResults(tmp_path), "kodak")
 
 
 def test_a_damaged_record_is_named(tmp_path):

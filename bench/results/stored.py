@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.common.errors import BenchError
 from bench.common.files import match_files
 from bench.common.folders import BASELINE
+from bench.common.text import list_names
 from bench.results.crosschecks import FOLDER as CROSSCHECK
 from bench.results.crosschecks import Crosscheck, read_crosschecks
 from bench.results.folder_record import keep_covered
@@ -75,7 +77,7 @@ class StoredResults:
             dataset: one of :attr:`datasets`.
 
         Raises:
-            BenchError: a file of rows is damaged.
+            BenchError: a file of rows is damaged, or rows are of several datasets.
         """
         return self.derive(_read_rows, dataset)
 
@@ -112,7 +114,12 @@ class StoredResults:
 
 def _read_rows(results: StoredResults, dataset: str) -> list[Row]:
     store = Store(results.root)
-    return keep_covered(store.read(dataset, machine=results.machine), store.folder(dataset))
+    rows = keep_covered(store.read(dataset, machine=results.machine), store.folder(dataset))
+    names = sorted({row.dataset for row in rows})
+    if len(names) > 1:
+        raise BenchError(f"{store.folder(dataset)} holds rows of several datasets: {list_names(names)}",
+                         "move the rows of each to a folder of its own: they would be averaged together")
+    return rows
 
 
 def _read_reproductions(results: StoredResults, dataset: str) -> list[Reproduction]:
