@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from optuna.trial import Trial
 from training_samples import decoded, held_out, job, logged_lines, photographs  # noqa: F401
 
 from bench.cli import main
@@ -159,6 +160,23 @@ def test_tpe_begins_with_the_recipes_own_values_and_draws_inside_the_range(image
         assert 0.0005 <= one.parameters["gamma"] <= 0.02 and 1e-4 <= one.parameters["learning_rate"] <= 2e-3
     with pytest.raises(ConfigurationError, match="never ends"):
         list(Search(wanted, tmp_path, images).run())
+
+
+def test_a_kill_between_two_draws_changes_neither(images, tmp_path, monkeypatch):
+    wanted = plan({"gamma": (0.0005, 0.02), "learning_rate": (1e-4, 2e-3)}, steps=1, sampler="tpe")
+    whole = list(Search(wanted, tmp_path / "whole", images).run(2))
+    suggest = Trial.suggest_float
+
+    def killed(trial, name, *rest, **options):
+        if trial.number == 1 and name == "learning_rate":
+            raise KeyboardInterrupt
+        return suggest(trial, name, *rest, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trial, "suggest_float", killed)
+        list(Search(wanted, tmp_path / "killed", images).run(2))
+    made = list(Search(wanted, tmp_path / "killed", images).run(2))
+    assert [one.parameters for one in made] == [whole[1].parameters]
 
 
 def test_gamma_of_a_recipe_with_one_a_task_keeps_their_ratios():

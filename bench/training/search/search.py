@@ -37,6 +37,7 @@ from bench.training.trainer import Trainer
 JOURNAL_NAME, CLAIM_NAME, OUTPUT_NAME = "journal", "claim", "output.txt"
 BEFORE_PRUNING = 4  # complete trials before a median is trusted
 BEFORE_TPE = 5  # trials drawn evenly first
+_SEEDS_OF_A_PLACE = 1_000_003  # more than there are trials
 STATES = {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
@@ -95,10 +96,15 @@ class Search:
         trials = [read_trial(path) for path in match_files(self.folder, f"*/{TRIAL}")]
         return [trial for trial in trials if trial.state == COMPLETE]
 
-    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """What proposes trial ``number``; draws are seeded by it, so that no process repeats another's."""
+    def _make_sampler(self, number: int, place: int = 0) -> optuna.samplers.BaseSampler:
+        """What proposes the value in a ``place`` of trial ``number``.
+
+        Draws are seeded by both, so that no process repeats another's, and a value is the same whether or not the
+        process before was killed between two.
+        """
         if self.plan.sampler == TPE:
-            return optuna.samplers.TPESampler(n_startup_trials=BEFORE_TPE, seed=self.plan.job.seed + number)
+            seed = self.plan.job.seed + number + _SEEDS_OF_A_PLACE * place
+            return optuna.samplers.TPESampler(n_startup_trials=BEFORE_TPE, seed=seed)
         return ResumableGrid(self.settings["values"], seed=self.plan.job.seed)
 
     def _claim_study(self) -> None:
@@ -119,7 +125,6 @@ class Search:
             begun = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
             for left in begun:
                 if left.state == TrialState.RUNNING and (claim := self._claim_trial(left.number)) is not None:
-                    self.study.sampler = self._make_sampler(left.number)
                     if self._find_trial(left.number).state == TrialState.RUNNING:  # not ended just now
                         return optuna.trial.Trial(self.study, left._trial_id), claim
                     claim.release()
@@ -161,8 +166,11 @@ class Search:
         return record
 
     def _suggest_values(self, trial: optuna.trial.Trial) -> dict[str, float]:
-        return {name: trial.suggest_float(name, min(numbers), max(numbers), log=True)
-                for name, numbers in self.plan.values.items()}
+        values = {}
+        for place, (name, numbers) in enumerate(self.plan.values.items()):
+            self.study.sampler = self._make_sampler(trial.number, place)
+            values[name] = trial.suggest_float(name, min(numbers), max(numbers), log=True)
+        return values
 
     def _train(self, trial: optuna.trial.Trial, trainer: Trainer) -> tuple[TrialEnd, str]:
         """Train to the end, or until the trial is given up: state and reason."""
