@@ -197,6 +197,18 @@ def test_import_says_what_no_bd_rate_can_be_given_of(tmp_path, capsys):
     assert reason in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("more", [{"meta": {"x": [float("nan")]}}, {"meta": {"x": {"\ud800": 1}}}, {"name": "\udfff"},
+                                  {"source": "\ud800", "description": ["\ud800"]}])
+def test_what_can_not_be_stored_costs_no_rate_point(more, tmp_path, capsys):
+    values = json.loads((PATHS / "UPPER.JSON").read_text())
+    path = save(tmp_path, "odd\udcff.json", json.dumps({**values, **more}))  # the name is no text either
+    command = ["anchors", "import", str(path), "--dataset", "kodak", "--name", "mine", "--source", "a table"]
+    assert main([*command, "--results", str(tmp_path)]) == 0
+    assert ("left out: field 'meta." in capsys.readouterr().out) == ("meta" in more)
+    imported, = read_imported(tmp_path, "kodak")
+    assert sorted(imported.bpp) == sorted(values["results"]["bpp"])
+
+
 def test_tables_beside_imported_curves_join_the_report(tmp_path):
     folder = tmp_path / "kodak" / "published"
     folder.mkdir(parents=True)

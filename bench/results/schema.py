@@ -128,7 +128,7 @@ class StoredRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 @lru_cache(maxsize=4096)
 def _parse_open_field(content: bytes, kind: type[msgspec.Struct], field: str) -> dict[str, Any]:
     values = msgspec.json.decode(content)
-    _require_plain(values, field, 1)
+    require_plain(values, field, 1)
     convert_values(values, kind, field)
     return values
 
@@ -153,7 +153,7 @@ def parse_object(line: str | bytes) -> dict[str, Any]:
         raise ValueError("nested too deeply") from None
     if not isinstance(values, dict):
         raise ValueError("not a JSON object")
-    _require_plain(values, "", 0)
+    require_plain(values)
     return values
 
 
@@ -183,18 +183,26 @@ def _make_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _require_plain(value: Any, place: str, depth: int) -> None:
-    """Refuse what JSON can't hold or another reader would take for something else."""
+def require_plain(value: Any, place: str = "", depth: int = 0) -> None:
+    """Refuse what JSON can't hold or another reader would take for something else.
+
+    Args:
+        place: the field that holds it, for messages.
+        depth: how many levels are around it.
+
+    Raises:
+        ValueError: there is such a value; the message names the field.
+    """
     if depth > DEEPEST:
         raise ValueError(f"field '{place}': nested too deeply")
 
     if isinstance(value, dict):
         for name, inner in value.items():
-            _require_plain(name, place, depth)
-            _require_plain(inner, f"{place}.{name}".lstrip("."), depth + 1)
+            require_plain(name, place, depth)
+            require_plain(inner, f"{place}.{name}".lstrip("."), depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            _require_plain(inner, place, depth + 1)
+            require_plain(inner, place, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"field '{place}': {json.dumps(value)} is no finite number")
     elif isinstance(value, int) and abs(value) > LARGEST_COUNT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from row_samples import row
 
+from bench.curves.anchors.compressai_json import write_json
+from bench.curves.anchors.curve_files import read_curve_file
 from bench.curves.sources import read_source
 
 BPP = ("bpp", "BPP", "Bpp ↓", "rate_bpp", "bpp (bits/pixel)", "bpp [bits per pixel]", "Rate-BPP", "bpp (mean)")
@@ -24,6 +27,10 @@ REMARKS = ("remark", "time of day", "vmaf", "yuv-psnr", "loss")
 SETTINGS = ("QP", "lmbda", "Quality", "point")
 CELLS = ("", "x", "first", "no. 3", "-", "12", "3e4", "½", "ok?")
 SEPARATORS = {",": ", ", "\t": "\t", ";": "; ", "|": " | ", " ": "   "}  # and how they are written with blanks
+DEEP: Any = functools.reduce(lambda inner, _: [inner], range(60), "x")
+METAS: tuple[Any, ...] = ({"dataset": "kodak", "images": 24, "averaging": {"psnr": "mean of dB", "ms-ssim": 3}}, {},
+                          {"images": -1, "x": math.nan}, {"\ud800": 1}, {"dataset": "a\udfff"}, {"x": DEEP},
+                          {"x": 10**400}, {"images": ["a"], "averaging": []}, {"dataset": ["a"], "qps": None})
 ENCODINGS = ("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 COMMENTS = ("# by us", "% gap", "// bpp psnr", "#", "")
 SUFFIXES = (".csv", ".CSV", ".tsv", ".txt", ".Txt")
@@ -114,8 +121,11 @@ def objects(draw: st.DrawFn) -> Trial:
     beside = {"none": [], "short": [("encoding_time", [1.5])], "times": [("encoding_time", [1.5] * count)],
               "wrong": [(draw(st.sampled_from(MS_SSIM)), [draw(st.sampled_from(wrong))] * count)]}
     columns = [*zip(names, expected.values()), *beside[draw(st.sampled_from(sorted(beside)))]]
-    values = {"name": "mine", "description": "ours", "results": dict(draw(st.permutations(columns)))}
+    values = {"name": draw(st.sampled_from(["mine", "\ud800", ""])), "description": "ours",
+              "results": dict(draw(st.permutations(columns)))}
     is_shuffled = len(images) > 1 and draw(st.booleans())
+    if draw(st.booleans()):
+        values["meta"] = draw(st.sampled_from(METAS))
     if len(images) > 1:
         entries = [{"image": f"{number}.png", names[0]: bpp, names[1]: psnr}
                    for number, points in enumerate(images) for bpp, psnr in points]
@@ -125,7 +135,7 @@ def objects(draw: st.DrawFn) -> Trial:
     if draw(st.integers(0, 3)) == 0:
         return Trial({name: draw(wrong_texts(values)).encode()})
     text = json.dumps({key: values[key] for key in draw(st.permutations(list(values)))},
-                      indent=draw(st.sampled_from([None, 2])), ensure_ascii=draw(st.booleans()))
+                      indent=draw(st.sampled_from([None, 2])))
     content = text.encode(draw(st.sampled_from(ENCODINGS)))
     return Trial({name: content}, expected, refusable=is_shuffled)  # which rate is of which point is then unknown
 
@@ -160,6 +170,10 @@ def read(path: Path) -> Any:
     assert all(math.isfinite(value) for values in found.values() for value in values) and min(found["bpp"]) > 0
     if curve.images is None:
         require_no_invention(path, found)
+    write_json(curve, path.parent / "again.json")
+    again = read_curve_file(path.parent / "again.json", metrics=("psnr",)).points
+    assert (again.bpp, again.on_curve("psnr")) == (curve.bpp, curve.points.on_curve("psnr")), "exported otherwise"
+
     order = sorted(range(len(curve.bpp)), key=curve.bpp.__getitem__)
     return {name: [values[place] for place in order] for name, values in found.items()}
 

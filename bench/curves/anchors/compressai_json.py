@@ -19,6 +19,7 @@ from bench.common.files import write_whole, writing
 from bench.curves.anchors.columns import MOST_VALUES, Doubled, NamedColumn, make_columns, make_points
 from bench.curves.averaging import AVERAGING, MEAN, find_averaging, settle_averaging
 from bench.curves.rd_curve import Points, RDCurve, average_points
+from bench.results.schema import require_plain
 
 BPP_TOLERANCE = 1e-3  # both are rounded
 MOST_REMARKS = 5
@@ -43,18 +44,32 @@ def parse_json(text: str, where: str, name: str, dataset: str = "", metrics: Col
         raise BenchError(f"{where} is no JSON: {error}", SHAPE) from None
     if not isinstance(data, dict) or not isinstance(data.get("results"), dict):
         raise BenchError(f"{where} is not a file of rate-distortion points", SHAPE)
-    meta = data.get("meta") or {}
-    if not isinstance(meta, dict):
-        raise BenchError(f"{where}: 'meta' is not a mapping")
-
+    meta, left_out = _read_meta(data, where)
     stated, remarks = make_points(starmap(NamedColumn, data["results"].items()), where, metrics)
     per_image, more = _group_by_image(data.get("per_image") or [], where)
     return settle_averaging(RDCurve(
-        dataset=dataset or str(meta.get("dataset") or ""), name=name, label=str(data.get("name") or name),
-        points=_average_images(stated, per_image, where), description=str(data.get("description") or ""),
-        source=str(data.get("source") or ""), meta=meta, per_image=per_image,
-        images=len(per_image) or _count_images(meta), remarks=(*remarks, *more),
+        dataset=dataset or _read_text(meta, "dataset"), name=name, label=_read_text(data, "name") or name,
+        points=_average_images(stated, per_image, where), description=_read_text(data, "description"),
+        source=_read_text(data, "source"), meta=meta, per_image=per_image,
+        images=len(per_image) or _count_images(meta), remarks=(*remarks, *more, *left_out),
     ))
+
+
+def _read_meta(data: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
+    """Return what else the file says, with a remark where that can't be kept: no rate point depends on it."""
+    meta = data.get("meta") or {}
+    if not isinstance(meta, dict):
+        raise BenchError(f"{where}: 'meta' is not a mapping")
+    try:
+        require_plain(meta, "meta")
+    except ValueError as error:
+        return {}, [f"left out: {error}"]
+    return meta, []
+
+
+def _read_text(data: Mapping[str, Any], key: str) -> str:
+    """Return a text that can be written: JSON may spell halves of characters."""
+    return str(data.get(key) or "").encode(errors="replace").decode()
 
 
 def _mark_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,7 +122,8 @@ def write_json(curve: RDCurve, path: Path) -> None:
         BenchError: the file can't be written.
     """
     with writing(path):
-        write_whole(path, json.dumps(to_json(curve), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(to_json(curve), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        write_whole(path, text.encode(errors="replace"))  # names of files may hold what is no text
 
 
 def _count_images(meta: Mapping[str, Any]) -> int | None:
