@@ -191,6 +191,13 @@ def test_what_a_tar_announces_is_bounded_before_it_is_read(tmp_path, monkeypatch
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 200_000  # KiB
 
 
+def test_an_error_without_words_is_named(tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "a.zip", [("a.png", b"data")])
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(ArchiveError, match="a.zip: can't be unpacked \\(MemoryError\\)"):
+        unpack(archive, tmp_path)
+
+
 @pytest.mark.parametrize(("old", "new"), [(b"x/a.png", b"\0/a.png"), (b"x/a.png", b"x/a.\0ng"),
                                           (b"x/a.png", b"x/a.pn\0")])
 def test_a_nul_in_a_zips_name_names_nothing(tmp_path, old, new):

@@ -64,7 +64,7 @@ def extract_files(archive: Path, folder: Path, limits: dict[str, int], members: 
     except Exception as error:  # the libraries raise many kinds on damaged archives
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # the operating system's
             raise
-        raise ArchiveError(f"{archive}: can't be unpacked ({error or type(error).__name__})",
+        raise ArchiveError(f"{archive}: can't be unpacked ({str(error) or type(error).__name__})",
                            "delete it and fetch it again") from None
     return list(written.values())
 

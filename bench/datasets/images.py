@@ -126,7 +126,7 @@ def _opened(path: Path | str, content: BinaryIO | None = None) -> Iterator[tuple
     except Exception as error:  # decoders raise many kinds on damaged files
         if isinstance(error, OSError) and error.errno:  # the operating system's
             raise ImageError(f"{path}: {error.strerror}", "check the path and its permissions") from None
-        raise ImageError(f"{path}: is truncated or damaged ({error or type(error).__name__})",
+        raise ImageError(f"{path}: is truncated or damaged ({str(error) or type(error).__name__})",
                          "fetch or copy it again") from None
 
 
