@@ -23,6 +23,7 @@ from bench.claims.catalogue import load_claims
 from bench.claims.change import Change
 from bench.common.errors import BenchError
 from bench.curves.anchors.catalogue import list_anchors, load_anchor, load_curve
+from bench.metrics import bd_rate
 from bench.reports.front.answer import (
     CLASSICAL,
     Answer,
@@ -96,6 +97,19 @@ class TestFigures:
         assert rate.origin == "published" and rate.versus_anchor.interval is None
         assert rate.versus_anchor.percent == pytest.approx(integrate_bd_rate(dataset, curve), abs=1e-3)
 
+    @pytest.mark.parametrize(("variant", "curve"), [
+        ("hpcm_base_ms_ssim", "hpcm-base-ms-ssim"), ("hpcm_large_ms_ssim", "hpcm-large-ms-ssim")])
+    def test_what_is_trained_for_ms_ssim_is_compared_by_it(self, answer, variant, curve):
+        """Apart from the variant trained for MSE, and never as the best saving by PSNR."""
+        rate = row_of(answer, variant).rates["kodak"]
+        sides = (load_curve("kodak", name).curve("ms-ssim") for name in ("vtm-22.2-measured-8bit", curve))
+        assert rate.versus_anchor.by == "MS-SSIM" and rate.origin == "published"
+        assert rate.versus_anchor.percent == pytest.approx(bd_rate(*sides).value, abs=1e-6)
+        assert row_of(answer, variant).costs == row_of(answer, variant.removesuffix("_ms_ssim")).costs
+        shown = format_answer(answer, ["kodak"])
+        assert f"−{abs(rate.versus_anchor.percent):.1f} MS-SSIM *" in shown
+        assert "MS-SSIM" not in make_sentence(answer.datasets, answer.rows, [])
+
     def test_measured_codecs_differ_by_their_rate_factors(self, answer):
         """Where no VVC curve is published VVenC is the anchor; miniatures are compared with that of the baseline."""
         webp, mini = row_of(answer, "webp").rates["sample"], row_of(answer, "rwkv_phase1_mini").rates["sample"]
@@ -157,7 +171,7 @@ class TestFigures:
     def test_operations_that_were_not_all_counted_are_marked(self, tmp_path, uncounted, told):
         folder = latency_samples.store(tmp_path, latency_samples.both("hpcm_base", uncounted=(uncounted,)))
         found = make_answer(StoredResults(folder))
-        (line,) = [line for line in to_markdown(variant_table(found)).splitlines() if line.startswith("| HPCM-Base ")]
+        (line,) = [line for line in to_markdown(variant_table(found)).splitlines() if line.startswith("| HPCM-Base |")]
         assert told in [cell.strip() for cell in line.split("|")]
         assert f" {told} " in f"{format_answer(found, [], ['hpcm_base'])} "
 
@@ -325,7 +339,8 @@ class TestTerminal:
 
     def test_what_another_device_measured_is_named(self, answer):
         flat = " ".join(format_answer(answer, ["kodak"], machine="cpu: old").split())
-        assert "cpu: new, 768x512, synthetic weights (HPCM-Large); cpu: old, 768x512, synthetic weights (all" in flat
+        large = "HPCM-Large, HPCM-Large for MS-SSIM"
+        assert f"cpu: new, 768x512, synthetic weights ({large}); cpu: old, 768x512, synthetic weights (all" in flat
 
     def test_changes_are_listed_worse_first_and_by_codec(self, answer):
         changes = tuple(Change(kind="rate", what=what, before="1", after="2", worse=worse, reason="images",

@@ -26,9 +26,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 class BDRate(Entry, frozen=True, kw_only=True):
-    """A BD-rate by PSNR, of averaged curves, and beside it of single images where those of both are known.
+    """A BD-rate of averaged curves, and beside it of single images where those of both are known.
 
     Attributes:
+        by: the metric's label, for codecs trained for another than PSNR.
         interval: over images.
         images_percent: mean over single images, where most have a BD-rate; ``images_interval``: over images.
         median_percent: of the same.
@@ -38,6 +39,7 @@ class BDRate(Entry, frozen=True, kw_only=True):
     """
 
     percent: Number
+    by: str = ""
     interval: Ends | None = None
     images_percent: Number | None = None
     images_interval: Ends | None = None

@@ -34,7 +34,8 @@ def name_anchor(dataset: AnswerDataset) -> str:
 def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brief: bool = False) -> str | None:
     """Return a BD-rate in percent with its interval, then the mean over single images.
 
-    "−11.13 (−13.0 to −9.6) / −11.47", or "−15.43 *" by published points, whose images are not known.
+    "−11.13 (−13.0 to −9.6) / −11.47"; "−15.43 *" by published points, whose images are not known; "−54.01 MS-SSIM"
+    by another metric than PSNR.
 
     Args:
         rate: that ``bd_rate`` belongs to; None where a codec has none on the dataset.
@@ -51,7 +52,8 @@ def bd_rate_text(rate: Rate | None, bd_rate: BDRate | None, versus: str, *, brie
     if bd_rate.images_percent is not None:
         mean = format_number(bd_rate.images_percent, "+.1f" if brief else "+.2f")
         interval += f"/{mean}" if brief else f" {MEAN_MARK} {mean}"
-    return f"{value}{interval}{f' {PUBLISHED_MARK}' if bd_rate.published else ''}"
+    by = f" {bd_rate.by}" if bd_rate.by else ""
+    return f"{value}{interval}{by}{f' {PUBLISHED_MARK}' if bd_rate.published else ''}"
 
 
 def format_ends(ends: tuple[float, float] | None) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.datasets.catalogue import load_catalogue
 from bench.datasets.own_folders import is_own_folder
+from bench.metrics.quality import METRICS, PSNR
 from bench.reports.front.answer import AnswerDataset, BDRate, Rate
 from bench.reports.latency.rates import SAME_MODEL
 from bench.reports.rate.bd_tables import HPCM_BASE
@@ -15,6 +16,7 @@ from bench.reports.rate.curves import ANCHOR, HPCM_BASE_PUBLISHED, MEASURED, PUB
 from bench.results.labels import BASE_MINIATURE
 from bench.results.machines import name_machine
 from bench.results.stored import StoredResults
+from bench.variants import load_variants
 
 DIGITS = 6  # of figures; beyond them two machines may differ
 VVENC = "vvenc"  # the anchor of sets that no VVC curve is published of
@@ -74,11 +76,13 @@ def find_rates(results: StoredResults, dataset: str) -> dict[str, Rate]:
     compared = results.derive(compare_dataset, dataset)
     anchors = _find_anchors(compared)
     codecs = {(codec.origin, codec.name): codec for codec in _list_codecs(compared)}
-    rates = {name: _make_rate(codec, anchors) for (origin, name), codec in codecs.items() if origin == MEASURED}
+    trained_for = {name: variant.metric for name, variant in load_variants().items() if variant.metric in METRICS}
+    rates = {name: _make_rate(codec, anchors, trained_for.get(name, PSNR.name))
+             for (origin, name), codec in codecs.items() if origin == MEASURED}
     for name, curve in SAME_MODEL.items():
         codec = codecs.get((PUBLISHED, curve))
         if codec is not None and not (name in rates and _has_bd_rate(rates[name])):
-            rates[name] = _make_rate(codec, anchors)
+            rates[name] = _make_rate(codec, anchors, trained_for.get(name, PSNR.name))
     return rates
 
 
@@ -100,10 +104,11 @@ def _find_anchors(compared: ComparedDataset) -> Anchors:
     return Anchors(vvc, base, groups.get((MEASURED, BASE_MINIATURE)))
 
 
-def _make_rate(codec: ComparedCodec, anchors: Anchors) -> Rate:
-    curve = codec.main
+def _make_rate(codec: ComparedCodec, anchors: Anchors, metric: str) -> Rate:
+    """What is known of a codec by the metric that it was trained for."""
+    curve = codec.curves.get(metric, codec.main)
     base = anchors.base_miniature if curve.miniature else anchors.base
-    versus_anchor, versus_base = _find_bd_rate(anchors.vvc, codec), _find_bd_rate(base, codec)
+    versus_anchor, versus_base = _find_bd_rate(anchors.vvc, codec, metric), _find_bd_rate(base, codec, metric)
     telling = base if curve.miniature else anchors.vvc
     remarks = list(_find_comparison(telling, codec).remarks if telling else curve.remarks)
     remarks += [one.remark for one in (versus_anchor, versus_base) if one is not None and one.remark]
@@ -112,16 +117,17 @@ def _make_rate(codec: ComparedCodec, anchors: Anchors) -> Rate:
                 remark="; ".join(dict.fromkeys(remarks)))
 
 
-def _find_bd_rate(group: AnchorComparisons | None, codec: ComparedCodec) -> BDRate | None:
-    percent = None if group is None else _find_comparison(group, codec).bd_rate_percent
+def _find_bd_rate(group: AnchorComparisons | None, codec: ComparedCodec, metric: str) -> BDRate | None:
+    percent = None if group is None else _find_comparison(group, codec).bd_rates_percent.get(metric)
     if group is None or percent is None:
         return None
     itself = (group.anchor.origin, group.anchor.name) == (codec.origin, codec.name)
     published = PUBLISHED in (group.anchor.origin, codec.origin)
-    spread = None if itself else group.find_spread(codec)
+    by = "" if metric == PSNR.name else METRICS.get(metric).label
+    spread = None if itself else group.find_spread(codec, metric)
     if spread is None:
-        return BDRate(percent=round(percent, DIGITS), published=published)
-    return BDRate(percent=round(percent, DIGITS), published=published, interval=_round_ends(spread.interval),
+        return BDRate(percent=round(percent, DIGITS), by=by, published=published)
+    return BDRate(percent=round(percent, DIGITS), by=by, published=published, interval=_round_ends(spread.interval),
                   images_percent=_round(spread.mean), images_interval=_round_ends(spread.mean_interval),
                   median_percent=_round(spread.median), without_one=_round_ends(spread.without_one),
                   remark=spread.remark)

@@ -75,16 +75,16 @@ def _describe_best(rows: Sequence[AnswerRow], dataset: AnswerDataset) -> str:
 
 def _list_bd_rates(rows: Sequence[AnswerRow], dataset: AnswerDataset, field: str,
                    baseline: str) -> list[tuple[AnswerRow, Rate, BDRate]]:
-    """BD-rates of all but the baseline itself; where any codec was measured here, of those."""
+    """BD-rates by PSNR of all but the baseline itself; where any codec was measured here, of those."""
     known = [(row, rate, bd_rate) for row in rows if row.label != baseline and (rate := row.rates.get(dataset.name))
-             and (bd_rate := getattr(rate, field))]
+             and (bd_rate := getattr(rate, field)) and not bd_rate.by]
     return [one for one in known if one[1].origin == "measured"] or known
 
 
 def _describe_beside_base(row: AnswerRow, rate: Rate, dataset: AnswerDataset) -> str:
     """Rate and decode time against the baseline, of another codec than that."""
     base = shorten_label(dataset.base)
-    if rate.versus_base is None or row.label == base:
+    if rate.versus_base is None or rate.versus_base.by or row.label == base:
         return ""
     addition = " (published points)" if rate.versus_base.published and rate.origin == "measured" else ""
     text = f"{_describe_saving(rate.versus_base)} {base}{addition}"

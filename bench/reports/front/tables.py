@@ -29,7 +29,8 @@ from bench.reports.page.table import Cell, Column, Table
 from bench.results.labels import MINIATURE_NOTE
 
 RATE_NOTE = (f"BD-rate by PSNR of averaged curves (95 % over images, where single images of both are known), "
-             f"{MEAN_NOTE}; negative: fewer bits; {NO_BD_RATE}: too little quality in common. {PUBLISHED_NOTE}")
+             f"{MEAN_NOTE}; by another metric where it is named; negative: fewer bits; {NO_BD_RATE}: too little "
+             f"quality in common, or values of one side alone. {PUBLISHED_NOTE}")
 SEED_NOTE = ("Intervals are over images alone. Another seed moves a miniature too: a set's report says by how much, "
              "and smaller differences say nothing about the variants.")
 CLAIMS_NOTE = "Claims: supported or reproduced / refuted / open."

@@ -162,7 +162,7 @@ def _format_legend(rows: Sequence[AnswerRow], datasets: Sequence[AnswerDataset],
     lines = []
     if rates and any(one.anchor or one.base or one.base_miniature for one in datasets):
         lines.append(f"BD-rate by PSNR in %, [95 % over images], {MEAN_NOTE}; negative: fewer bits; "
-                     f"{NO_BD_RATE}: too little quality in common.")
+                     f"{NO_BD_RATE}: too little quality in common, or values of one side alone.")
     if len(datasets) > 1:
         anchors = "; ".join(f"{dataset.name} {dataset.anchor}" for dataset in datasets if dataset.benchmark)
         vvc = f"VVC, by published points: {anchors}; " if anchors else ""

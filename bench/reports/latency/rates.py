@@ -16,6 +16,7 @@ FEWEST_POINTS = 2  # of the plot
 SAME_MODEL = {  # variant: published curve of the very same model
     "hpcm_base": HPCM_BASE_PUBLISHED, "hpcm_large": "hpcm-large-mse", "lalic": "lalic-mse",
     "cheng2020_attn": "cheng2020-attn-mse-compressai",
+    "hpcm_base_ms_ssim": "hpcm-base-ms-ssim", "hpcm_large_ms_ssim": "hpcm-large-ms-ssim",
 }
 
 

@@ -84,18 +84,19 @@ class AnchorComparisons:
 
     anchor: ComparedCodec
     comparisons: tuple[Comparison, ...]
-    _spreads: dict[tuple[str, str], ImageSpread | None] = field(default_factory=dict, repr=False)
+    _spreads: dict[tuple[str, str, str], ImageSpread | None] = field(default_factory=dict, repr=False)
 
     @property
     def others(self) -> list[Comparison]:
         """Comparisons of other codecs than the anchor."""
         return [one for one in self.comparisons if one.test is not self.anchor]
 
-    def find_spread(self, test: ComparedCodec) -> ImageSpread | None:
+    def find_spread(self, test: ComparedCodec, metric: str = "") -> ImageSpread | None:
         """As the function of that name, which takes long: computed when it is first asked for."""
-        key = (test.origin, test.name)
+        metric = metric or headline_metrics()[0].name
+        key = (test.origin, test.name, metric)
         if key not in self._spreads:
-            self._spreads[key] = find_spread(self.anchor, test)
+            self._spreads[key] = find_spread(self.anchor, test, metric)
         return self._spreads[key]
 
 
@@ -159,24 +160,23 @@ def compare_codecs(anchor: ComparedCodec, test: ComparedCodec) -> Comparison:
     return result
 
 
-def find_spread(anchor: ComparedCodec, test: ComparedCodec) -> ImageSpread | None:
-    """BD-rate by the leading metric in percent, averaged and of single images; None where these are not known.
+def find_spread(anchor: ComparedCodec, test: ComparedCodec, metric: str) -> ImageSpread | None:
+    """BD-rate by ``metric`` in percent, averaged and of single images; None where these are not known.
 
     Images are resampled for both codecs alike (:func:`~bench.metrics.paired_bd_bootstrap`): the interval says
     how much the choice of images matters, not what another training would have given.
     """
-    leading = headline_metrics()[0].name
-    if not all(leading in side.curves and side.curves[leading].knows_images for side in (anchor, test)):
+    if not all(metric in side.curves and side.curves[metric].knows_images for side in (anchor, test)):
         return None
-    aligned = align_curves(anchor.curves[leading], test.curves[leading])
+    aligned = align_curves(anchor.curves[metric], test.curves[metric])
     if isinstance(aligned, str):
         return None
 
     try:
-        found = paired_bd_bootstrap(*_stack_images(aligned.anchor, aligned.test, leading))
+        found = paired_bd_bootstrap(*_stack_images(aligned.anchor, aligned.test, metric))
     except ValueError:  # no BD-rate, or none for too many resamples
         return None
-    return summarise_images(found, _list_images(aligned.anchor, aligned.test, leading))
+    return summarise_images(found, _list_images(aligned.anchor, aligned.test, metric))
 
 
 def _compare_leading(result: Comparison, metric: QualityMetric, anchor: ReportCurve, test: ReportCurve) -> None:
