@@ -97,10 +97,26 @@ def whole_answers(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def resumed(draw: st.DrawFn) -> Trial:
+    """A server that goes on, rightly or not, where a download broke that left the file's beginning, or anything."""
+    have = draw(st.integers(1, len(PICTURE) - 1))
+    part = draw(st.sampled_from([PICTURE[:have], PICTURE[:have], bytes(have), PICTURE + b"more"]))
+    start = draw(st.sampled_from([have, have, have, 0, have - 1, have + 1]))
+    places = b"bytes %d-%d/%d" % (start, len(PICTURE) - 1, len(PICTURE))
+    headers = [(b"Content-Range", places), (b"Content-Length", b"%d" % (len(PICTURE) - start))]
+    answer = draw(st.sampled_from([join(b"206 Partial Content", headers, PICTURE[start:]), draw(whole_answers()),
+                                   join(b"416 Range Not Satisfiable", [(b"Content-Length", b"0")], b"")]))
+    is_right = b"416" not in answer[:20] and (b"206" not in answer[:20] or (part == PICTURE[:have] and start == have))
+    return Trial({PINNED: answer, f"picture.png.{SHA256[:8]}.part": part}, SHA256, refusable=not is_right)
+
+
+@st.composite
 def answers(draw: st.DrawFn) -> Trial:
     """What a server sends for a file of which the digest is known, or not."""
     name = draw(st.sampled_from([PINNED, UNPINNED]))
-    case = draw(st.sampled_from(["whole", "headers", "headers", "bytes", "chunks"]))
+    case = draw(st.sampled_from(["whole", "headers", "headers", "bytes", "chunks", "resumed"]))
+    if case == "resumed":
+        return draw(resumed())
     if case == "whole":
         return Trial({name: draw(whole_answers())}, SHA256, refusable=False)
     if case == "bytes":
