@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -82,9 +83,20 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def adopt_orphans() -> None:
+@contextmanager
+def adopting_orphans() -> Iterator[None]:
     """Make this process the parent of those of its descendants whose parents are gone, so that it finds them."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    library = ctypes.CDLL(None)
+    library.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        library.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def list_descendants() -> set[int]:
+    """Return the numbers of all processes that this one and they have started."""
+    return {process.pid for process in psutil.Process().children(recursive=True)}
 
 
 def find_orphans(known: set[int], patience_s: float) -> list[str]:
