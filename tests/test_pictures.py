@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.common.errors import ImageError
+from bench.datasets.images import MAX_BYTES, image_size, read_rgb8
 from bench.runners.evaluate import pictures
 from bench.runners.evaluate.pictures import Pictures
 from bench.runners.evaluate.unit import UnitImage
@@ -83,3 +84,15 @@ def test_what_cannot_be_read_says_so_each_time(tmp_path: Path) -> None:
             kept.read(image)
     (tmp_path / "away.png").rename(path)
     assert kept.read(image).shape == (8, 12, 3)
+
+
+def test_a_file_of_gigabytes_is_refused_unread(tmp_path: Path, reads: list[str]) -> None:
+    path = tmp_path / "a.png"
+    write_picture(path, 1)
+    image = name_image(path)
+    with path.open("r+b") as file:
+        file.truncate(MAX_BYTES + 1)  # which takes no room on the disk
+    for read in (lambda: Pictures().read(image), lambda: read_rgb8(path), lambda: image_size(path)):
+        with pytest.raises(ImageError, match="a.png: has more than 1,073,741,824 bytes"):
+            read()
+    assert not reads

@@ -20,6 +20,7 @@ from bench.cli import main
 from bench.codecs.base import build_codec
 from bench.codecs.envelope import MAGIC, pack_envelope, unpack_envelope
 from bench.codecs.learned_codec import LearnedCodec
+from bench.commands import single_files
 from bench.common.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INCOMPLETE, CodecError
 from bench.models.checkpoints import write_float16
 from bench.runners.evaluate.selection import choose_point
@@ -196,7 +197,8 @@ def test_a_checkpoint_may_be_of_a_lambda_that_the_variant_lacks(folder: Path, tm
     ({"variant": "large"}, "there is no variant 'large'"),
     ({"lambda_": "0.02"}, "there are no weights of tiny at λ 0.02"),
     ({"lambda_": "7"}, "variant 'tiny' has no λ 7"),
-    ({"lambda_": "nan"}, "variant 'tiny' has no λ nan"),
+    ({"lambda_": "nan"}, "'nan' is no λ"),
+    ({"lambda_": "0_01"}, "'0_01' is no λ"),
     ({"output": "."}, "can't write .: it is no regular file"),
     ({"output": "/dev/null"}, "can't write /dev/null: it is no regular file"),
     ({"output": "there.lic"}, "there.lic is there already"),
@@ -308,3 +310,10 @@ def test_a_file_that_claims_to_be_exact_gives_no_picture(encoded: Path, tmp_path
     assert decode(encoded, "b.png") == EXIT_INCOMPLETE
     assert "the file was coded in the default configuration, this decoder is exact" in capsys.readouterr().err
     assert not (tmp_path / "b.png").exists()
+
+
+def test_a_file_larger_than_any_picture_is_refused(encoded: Path, capsys: pytest.CaptureFixture,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single_files, "MOST_BYTES", encoded.stat().st_size - 1)
+    assert decode(encoded, "b.png") == EXIT_BAD_INPUT
+    assert "too much for one picture" in capsys.readouterr().err

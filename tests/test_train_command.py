@@ -184,7 +184,7 @@ def wait_for(path, process):
 
 
 @pytest.mark.parametrize("change, told", [
-    (["--lambda", "-1"], "must be positive"), (["--steps", "-2"], "must be positive"),
+    (["--lambda", "-1"], "is no λ"), (["--steps", "-2"], "must be positive"),
     (["--variant", "nobody"], "nobody"), (["--data", "nowhere"], "nowhere"), (["--recipe", "magic"], "magic"),
     (["--start", "nothing.pt"], "nothing.pt"), (["--crop", "80"], "multiple of"),
     (["--batch", "0"], "must be positive"),

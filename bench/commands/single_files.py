@@ -18,6 +18,7 @@ from bench.common.files import reading, write_whole, writing
 from bench.runners.machine import configure_torch, keep_freed_memory, resolve_device
 
 STANDARD = "-"
+MOST_BYTES = 1 << 29  # of a picture's file, coded or not
 Write = Callable[[bytes], None]
 
 
@@ -30,10 +31,14 @@ def read_input(file: str) -> bytes:
     """Return all bytes of a file, or of standard input.
 
     Raises:
-        BenchError: it can't be read.
+        BenchError: it can't be read, or is larger than any picture's.
     """
-    with reading(name_input(file)):
-        return sys.stdin.buffer.read() if file == STANDARD else Path(file).read_bytes()
+    with reading(name_input(file)), contextlib.ExitStack() as stack:
+        stream = sys.stdin.buffer if file == STANDARD else stack.enter_context(Path(file).open("rb"))
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise BenchError(f"{name_input(file)} has more than {MOST_BYTES:,} bytes, too much for one picture")
+    return content
 
 
 @contextlib.contextmanager

@@ -119,6 +119,8 @@ def reading(path: Path | str, damage: type[Exception] = UnicodeDecodeError) -> I
         yield
     except OSError as error:
         raise explain_os_error(error, f"can't read {path}") from None
+    except MemoryError:
+        raise BenchError(f"can't read {path}: it does not fit into memory") from None
     except (UnicodeDecodeError, damage) as error:
         raise BenchError(f"can't read {path}: {error}") from None
 

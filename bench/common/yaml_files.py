@@ -40,7 +40,8 @@ def read_yaml(path: Path) -> Any:
             file and the line.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}",
                                  "run in the project's checkout, or name the file") from None

@@ -28,6 +28,7 @@ _EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TIFF_BITS_PER_SAMPLE = 258
 MAX_PIXELS = 1 << 27  # of a picture, by its header: four of 8K, 16384x8192
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow warns above, and refuses above twice as many before it decodes
+MAX_BYTES = 1 << 30  # of its file, which is read whole
 _HEADER_BYTES = 4096  # of a file, enough for the depth of its samples
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_METADATA = frozenset({b"iCCP", b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
@@ -105,7 +106,7 @@ def _opened(path: Path | str, content: BinaryIO | None = None) -> Iterator[tuple
             header = file.read(_HEADER_BYTES)
             if not header:
                 raise ImageError(f"{path}: is empty (0 bytes)", "fetch or copy it again")
-            file.seek(0)
+            refuse_huge(file, path)
             stream = _drop_metadata(file) if header.startswith(_PNG_START) else file
             with Image.open(stream, formats=FORMATS) as image:
                 image.verify()  # a PNG's checksums: decoding alone overlooks damage behind the last row
@@ -128,6 +129,13 @@ def _opened(path: Path | str, content: BinaryIO | None = None) -> Iterator[tuple
             raise ImageError(f"{path}: {error.strerror}", "check the path and its permissions") from None
         raise ImageError(f"{path}: is truncated or damaged ({str(error) or type(error).__name__})",
                          "fetch or copy it again") from None
+
+
+def refuse_huge(file: BinaryIO, path: Path | str) -> None:
+    """Raise an ImageError for a file, which is then read whole, of more bytes than any picture needs."""
+    if file.seek(0, os.SEEK_END) > MAX_BYTES:
+        raise ImageError(f"{path}: has more than {MAX_BYTES:,} bytes", "save the picture alone")
+    file.seek(0)
 
 
 def _drop_metadata(file: BinaryIO) -> BinaryIO:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.common.errors import ImageError
 from bench.common.hashing import sha256_of_pixels
-from bench.datasets.images import decode_rgb8
+from bench.datasets.images import decode_rgb8, refuse_huge
 from bench.runners.evaluate.unit import UnitImage
 
 KEPT_BYTES = 128 << 20  # three sets of Kodak's size
@@ -49,7 +49,9 @@ def read_picture(image: UnitImage) -> np.ndarray:
         ImageError: the file can't be read, holds another picture than the unit names, or see :func:`decode_rgb8`.
     """
     try:
-        content = Path(image.path).read_bytes()
+        with open(image.path, "rb") as file:
+            refuse_huge(file, image.path)
+            content = file.read()
     except OSError as error:
         raise ImageError(f"{image.path}: {error.strerror}", "check the path and its permissions") from None
 
