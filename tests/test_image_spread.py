@@ -16,7 +16,11 @@ from bench.curves.sources import read_source
 from bench.metrics import Curve, bd_rate, paired_bd_bootstrap
 from bench.metrics.statistics.image_spread import ImageSpread, summarise_images
 from bench.metrics.statistics.verdicts import REFUTED, SUPPORTED, UNDECIDED
+from bench.reports.claims.tables import line_table, pairs_table
+from bench.reports.claims.text import find_names
+from bench.reports.front.verdicts import describe_judgement
 from bench.results.stored import StoredResults
+from bench.variants import load_variants
 from tests import row_samples
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +64,20 @@ def test_bdrate_prints_both_numbers_and_why_they_part(capsys):
     low, high = spread.without_one
     assert f"BD-rate, averaged curves without one image pchip {low:+.2f} to {high:+.2f} %" in lines
     assert f"{spread.interval[0]:+.2f} to {spread.interval[1]:+.2f}" in lines and f"warning: {spread.remark}" in lines
+
+
+def test_a_claim_shows_both_numbers_wherever_it_is_told(tmp_path):
+    store_two_kinds(tmp_path, 0.8, 1.1)
+    claim = Claim(name="saving", variant="hpcm_large", versus="hpcm_base", metric="bd_rate", kind="predicted",
+                  source="README", change_percent=(-8.0, -8.0))
+    result = judge_all([claim], StoredResults(tmp_path))
+    spread, names = result.judgements[0].spread, find_names(load_variants().values())
+    told = describe_judgement(result.judgements[0], names).of_images
+    (line,) = line_table("HPCM", result.judgements, names).lines()
+    (pair,) = pairs_table(result.pairs).lines()
+    for text in (told, " ".join(line[1]), " ".join(pair[1])):
+        for value in (spread.mean, spread.median, *spread.mean_interval, *spread.without_one):
+            assert f"{value:+.2f}".replace("-", "−") in text
 
 
 def test_jpeg_2000_at_equal_psnr_of_every_image():

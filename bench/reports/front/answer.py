@@ -179,6 +179,7 @@ class AnswerClaim(Entry, frozen=True, kw_only=True):
     where: str = ""
     measured: str = ""
     interval: str = ""
+    of_images: str = ""  # mean over single images with its interval, median, averaged curves without one image
 
 
 class Answer(StoredRow, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True,

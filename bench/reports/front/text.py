@@ -215,9 +215,10 @@ def _format_claim(claim: AnswerClaim, where: str) -> str:
     versus = f" vs {claim.versus}" if claim.versus else ""
     measured = f", measured {claim.measured}" if claim.measured else ""
     interval = f" ({claim.interval})" if claim.interval else ""
+    images = f"; single images: mean {claim.of_images}" if claim.of_images else ""
     place = f" on {where}" if where else ""
     return _wrap(f"  {claim.verdict:<12}  {claim.name}{place}: {claim.what}{versus}, claimed {claim.claimed}{measured}"
-                 f"{interval}", indent=16)
+                 f"{interval}{images}", indent=16)
 
 
 def _wrap(text: str, indent: int = 2) -> str:

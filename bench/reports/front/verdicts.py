@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from bench.claims.result import MINIATURE, Judgement
-from bench.reports.claims.text import Names, claimed_text, interval_text, measured_text, what_text
+from bench.reports.claims.text import Names, claimed_text, images_text, interval_text, measured_text, what_text
 from bench.reports.front.answer import AnswerClaim, summarise_verdict
 
 
@@ -16,8 +16,8 @@ def describe_judgement(judgement: Judgement, names: Names) -> AnswerClaim:
     return AnswerClaim(
         name=claim.name, codec=claim.variant + suffix, what=what_text(claim),
         versus=names.label(claim.versus) if claim.versus else "", where=judgement.where, claimed=claimed_text(claim),
-        measured=measured_text(judgement) or "", interval=interval_text(judgement) or "", verdict=judgement.verdict,
-        miniature=judgement.miniature)
+        measured=measured_text(judgement) or "", interval=interval_text(judgement) or "",
+        of_images=images_text(judgement) or "", verdict=judgement.verdict, miniature=judgement.miniature)
 
 
 def count_verdicts(claims: Iterable[AnswerClaim], codec: str) -> dict[str, int]:
