@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -70,6 +70,28 @@ def test_one_worker_and_one_decoder_serve_all_units(tmp_path: Path) -> None:
     assert len(who["encode"]) == len(who["decode"]) == 1
     assert len({os.getpid(), *who["encode"], *who["decode"]}) == 3  # apart from each other and from this one
     assert not any(psutil.pid_exists(number) for number in who["encode"] + who["decode"])
+
+
+def test_nobody_waits_between_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting is for units that others hold; a second between any two would cost more than most units."""
+    from bench.runners.evaluate import engine
+
+    monkeypatch.setattr(engine, "_RETRY_S", 1e6)
+    measured, _ = run_faulty(tmp_path)
+    assert [one.row.status for one in measured] == [OK] * 9
+
+
+def test_who_leaves_what_others_hold_still_measures_all_that_is_free(tmp_path: Path) -> None:
+    class HeldUnits(Units):
+        waits_for_others = False
+
+        def take(self, accepts: Callable[[Unit], bool] = lambda unit: True) -> Unit | None:
+            return super().take(lambda unit: unit.spec.point != "s8")
+
+    images = find_images(tmp_path)
+    units = [Unit(faulty_codecs.spec(step), "set", None, images) for step in (4, 8, 16)]
+    rows = [one.row for one in run_units(HeldUnits(units), 1)]
+    assert [row.point for row in rows] == ["s4"] * len(images) + ["s16"] * len(images)
 
 
 def test_jobs_have_a_worker_and_a_decoder_each(tmp_path: Path) -> None:

@@ -104,6 +104,12 @@ def _run_units(units: Units, idle: list[_Worker]) -> Generator[Measured, None, N
                     idle.remove(worker)
                     busy.append(worker)
                     worker.start(unit)
+            if not busy and not units.exhausted:
+                if may_begin and not units.waits_for_others:
+                    return
+                claim.release()
+                time.sleep(_RETRY_S)
+                continue
 
             ready = wait([worker.connection for worker in busy], timeout=_RETRY_S) if busy else ()
             for worker in [worker for worker in busy if worker.connection in ready]:
@@ -112,11 +118,6 @@ def _run_units(units: Units, idle: list[_Worker]) -> Generator[Measured, None, N
                     busy.remove(worker)
                     units.release(worker.unit)
                     idle.insert(0, worker)  # before those that have no process yet
-            if not busy and not units.exhausted:
-                if may_begin and not units.waits_for_others:
-                    return
-                claim.release()
-                time.sleep(_RETRY_S)
     finally:
         claim.release()
         for worker in [*idle, *busy]:
