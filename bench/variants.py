@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta, field
 
 from bench.common.entries import Entry, WrongKey, read_entries
-from bench.common.errors import ConfigurationError
+from bench.common.errors import CheckpointError, ConfigurationError
+from bench.common.files import explain_os_error
 from bench.common.folders import default_file, expand_home
 from bench.common.text import is_decimal, suggest_name
 
@@ -175,6 +176,22 @@ def _list_numbered(folder: Path, lambda_: float) -> list[Path]:
     stems = [(name[:-len(suffix)], folder / name) for suffix in SUFFIXES for name in names
              if name.lower().endswith(suffix)]
     return [path for stem, path in stems if is_decimal(stem) and float(stem) == lambda_]
+
+
+def require_checkpoint(path: Path) -> None:
+    """Refuse a file of weights that can't be opened.
+
+    Raises:
+        CheckpointError: it is not there, or can't be read.
+    """
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint file {path}",
+                              "python -m bench variants NAME lists where those of a variant are") from None
+    except OSError as error:
+        fault = explain_os_error(error, f"can't read {path}")
+        raise CheckpointError(fault.args[0], fault.hint) from None
 
 
 def find_usual_weights(variant: Variant) -> tuple[float, Path | None]:

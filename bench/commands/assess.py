@@ -13,7 +13,7 @@ from bench.commands.evaluate import choose_measured, plan_evaluation, run_evalua
 from bench.commands.leftovers import merge_leftovers
 from bench.commands.profile import latency_folder, plan_beside_baseline, run_profile
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
-from bench.common.files import file_name
+from bench.common.files import file_name, require_writable
 from bench.common.text import format_count, list_names
 from bench.datasets.own_folders import is_own_folder
 from bench.reports.front.answer import FILE, Answer, read_answer
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         return EXIT_DONE
 
+    require_writable(args.reports, "choose another folder with --reports")
     codes = [EXIT_INCOMPLETE if any(one.named for one in chosen.missing) else EXIT_DONE]
     if scope.plan:
         rows = run_evaluation(args, scope.plan, store)

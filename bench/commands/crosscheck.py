@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bench.codecs.base import CodecSpec
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
+from bench.common.files import require_writable
 from bench.common.text import format_count
 from bench.datasets import resolve_dataset
 from bench.results.crosschecks import WRONG, Crosscheck, read_crosschecks
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if args.export:
         return _export(args, plan)
 
+    if plan.decodings:
+        require_writable(args.results)
     with Progress(plan.make_forecast(), plan.decodings) as progress:
         running = CrosscheckRun(plan, progress)
         for _ in running.crosscheck(store):

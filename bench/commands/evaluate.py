@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.codecs.base import CODECS, CodecSpec
 from bench.commands.engines import choose_device, choose_engine, leave_to_jobs, open_engine
 from bench.commands.leftovers import merge_leftovers
 from bench.common.errors import EXIT_DONE, ConfigurationError
+from bench.common.files import require_writable
 from bench.datasets import Dataset, resolve_dataset
 from bench.results.rows import Row
 from bench.results.store import Store
@@ -73,6 +75,8 @@ def run_evaluation(args: argparse.Namespace, plan: EvaluationPlan, store: Store)
     """Measure what a plan leaves to do, print what it gave, and return the stored rows of each of its series."""
     record_pictures(plan.dataset, store)
     if plan.images_to_run:
+        for folder in filter(None, (args.results, args.keep_streams)):
+            require_writable(Path(folder))
         with open_engine(args, plan, store) as engine, \
                 Progress(plan.make_forecast(), plan.images_to_run) as progress:
             evaluate(plan, store, progress, engine, remeasure=args.remeasure, leave_claimed=args.leave_claimed)

@@ -15,6 +15,7 @@ from bench.commands.arguments import split_names
 from bench.commands.report import report_on
 from bench.commands.usage.profile import BUDGET_S, QUICK_BUDGET_S, QUICK_REPEATS, QUICK_SHAPES, SHAPES
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.common.files import require_writable
 from bench.results.latency_selection import BASE, DEFAULT
 from bench.results.rows import OK
 from bench.results.stored import LATENCY, StoredResults
@@ -80,6 +81,7 @@ def run_profile(args: argparse.Namespace, groups: Sequence[Sequence[Subject]], s
     if not args.shared_machine:
         refuse_shared_machine()
     folder = latency_folder(args.results, device_name(settings.device))
+    require_writable(folder)
     with timing_alone(lambda text: print(text, file=sys.stderr, flush=True)):
         rows = profile_groups(groups, settings, folder, _read_times(args, settings))
     print(summarise_rows(rows), flush=True)

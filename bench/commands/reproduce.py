@@ -6,6 +6,7 @@ import argparse
 
 from bench.commands.evaluate import make_template
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE
+from bench.common.files import require_writable
 from bench.common.text import format_count
 from bench.datasets import resolve_dataset
 from bench.metrics.quality import available_metrics
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.reports.page.render import to_text
     from bench.reports.rate.reproduction import describe_reproduction, describe_wrong, reproduction_table
 
+    require_writable(args.results)
     with Progress(plan.evaluation.make_forecast(), plan.evaluation.images_to_run) as progress:
         found = list(reproduce(plan, store, progress))
     print(to_text(reproduction_table(found, plan.evaluation.dataset.title, by_point=True)))

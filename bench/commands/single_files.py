@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,8 +77,8 @@ def _refuse_output(path: Path, force: bool) -> None:
         raise ConfigurationError(f"can't write {path}: it is no regular file", "name a file, or - for standard output")
     if there and not force:
         raise ConfigurationError(f"{path} is there already", "name another file, or replace it by --force")
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise BenchError(f"can't write {path}: {folder} is no folder that can be written to")
+    with writing(path):
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -125,6 +126,21 @@ def reading(path: Path | str, damage: type[Exception] = UnicodeDecodeError) -> I
         raise BenchError(f"can't read {path}: {error}") from None
 
 
+def require_writable(folder: Path, hint: str = "") -> None:
+    """Make a folder where it is missing, and refuse one that files can't be made in, before time is spent on them.
+
+    Args:
+        hint: what to do about it; by default by what is wrong.
+
+    Raises:
+        DiskFull: there is no space left.
+        PlaceError: it can't be written for another reason.
+    """
+    with writing(folder, hint):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
 def match_files(folder: Path, pattern: str) -> list[Path]:
     """Return what is below a folder under names such as "*/*.jsonl", sorted; nothing where there is no such folder.
 
@@ -139,7 +155,8 @@ def match_files(folder: Path, pattern: str) -> list[Path]:
     try:
         return sorted(_match_below(folder, pattern.split("/")))
     except FileNotFoundError as error:
-        if os.path.lexists(folder):
+        nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        if nearest == folder or not os.path.exists(nearest):  # what is in it has gone, or a link leads nowhere
             raise explain_os_error(error) from None
         return []
     except OSError as error:

@@ -6,7 +6,6 @@ Layouts: a bare state dict or one wrapped in a dictionary; safetensors. Files ar
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from torch.serialization import safe_globals
 from bench.common.errors import CheckpointError
 from bench.common.text import list_names
 from bench.models.weight_names import PREFIX, drop_compiler_names, is_average
+from bench.variants import require_checkpoint
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _ZIP_START = b"PK\3\4"
@@ -67,11 +67,7 @@ def read_weights(path: Path, *, shapes_only: bool = False) -> Weights:
     Raises:
         CheckpointError: the file is missing, truncated, not a checkpoint, or would run code when unpickled.
     """
-    if not os.path.isfile(path):
-        raise CheckpointError(f"there is no checkpoint file {path}")
-    if not os.access(path, os.R_OK):
-        raise CheckpointError(f"can't read {path}: permission denied")
-
+    require_checkpoint(path)
     read = _read_safetensors if path.suffix.lower() == ".safetensors" else _read_torch
     content, averages = _unwrap(read(path, shapes_only), path)
 

@@ -10,10 +10,9 @@ import bench.codecs  # noqa: F401  (registers the codecs)
 from bench.codecs.base import CODECS, CodecSpec
 from bench.codecs.learned import ALL, CLASSICAL, LEARNED, list_specs, load_learned, make_spec
 from bench.common.errors import CheckpointError, ConfigurationError
-from bench.common.files import reading
 from bench.common.text import EXACT_SUFFIX, format_count, is_among, suggest_name
 from bench.models import explain_no_exact
-from bench.variants import Variant, find_checkpoints, get_variant, parse_lambda
+from bench.variants import Variant, find_checkpoints, get_variant, parse_lambda, require_checkpoint
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,7 @@ def choose_checkpoint(file: str, variant: str, points: Sequence[str], *, exact: 
     entry, path = get_variant(variant), Path(file)
     if exact and (obstacle := explain_no_exact(entry.model)):
         raise ConfigurationError(f"'{variant}': {obstacle}", "leave out --exact")
-    if not path.is_file():
-        raise ConfigurationError(f"there is no checkpoint file {file}")
-    with reading(path):
-        path.open("rb").close()
+    require_checkpoint(path)
     if len(points) > 1:
         raise ConfigurationError("one checkpoint has one rate point", "give its λ alone: --points 0.0067")
     text = points[0] if points else path.name.removesuffix(".tar").rpartition(".")[0]
