@@ -48,6 +48,7 @@ def test_published_means_are_compared_like_for_like(name, percent, before, capsy
     assert main(["bdrate", "kodak/anchor", f"kodak/{name}", "--metric", "ms-ssim"]) == 0
     output = capsys.readouterr().out
     assert f"{percent:+.2f} %".replace("-", "−") in output and "dB of mean on both sides" in output
+    assert output.count("compared by MS-SSIM: dB of mean") == 2
 
 
 def test_a_codec_does_not_differ_from_itself_by_how_it_was_averaged(tmp_path):

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from bench.common.errors import EXIT_DONE, EXIT_INCOMPLETE, ConfigurationError
 from bench.common.text import format_number
-from bench.curves.averaging import average_alike
+from bench.curves.averaging import MEAN, average_alike, find_averaging
 from bench.curves.pairing import average_over_shared_images
 from bench.curves.rd_curve import RDCurve
 from bench.curves.sources import read_source
@@ -23,7 +23,7 @@ from bench.metrics import (
     paired_bd_bootstrap,
     per_image_bd,
 )
-from bench.metrics.quality import METRICS
+from bench.metrics.quality import METRICS, QualityMetric
 from bench.metrics.rate.bdrate import DEFAULT_METHOD, MINIMUM_OVERLAP
 from bench.metrics.statistics.bootstrap import QUALITY, RATE
 from bench.metrics.statistics.image_spread import ImageSpread, summarise_images
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
           f"Averaged curves: rate and {metric.label} are averaged over the images, then compared; without one image: "
           "the\nlowest and the highest of them with any one image left out.")
     for side, curve in (("A", anchor), ("B", test)):
-        print(f"{side}: {curve.convention or 'the source states no convention'}")
+        print(f"{side}: {curve.convention or 'the source states no convention'}{_describe_averaging(curve, metric)}")
     return EXIT_DONE if any(delta.value is not None for delta in found) else EXIT_INCOMPLETE
 
 
@@ -147,6 +147,12 @@ def _list_deltas_of_images(name: str, unit: str, mean: PerImageBD, spread: Image
         lines.append(Delta(f"{name}, averaged curves without one image", spread.averaged, None, (),
                            (mean.method, f"{_describe_range(spread.without_one)} {unit}".strip(), "", "", "", "")))
     return lines
+
+
+def _describe_averaging(curve: RDCurve, metric: QualityMetric) -> str:
+    """How the qualities that were compared had been averaged, where there is more than one way."""
+    way = find_averaging(curve, metric.name)
+    return "" if way == MEAN else f"; compared by {metric.label}: {way}"
 
 
 def _describe_range(ends: tuple[float, float] | None) -> str:
