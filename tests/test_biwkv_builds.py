@@ -66,6 +66,41 @@ def test_plain_torch_on_request_is_silent_and_without_a_compiler_there_is_one_wa
     assert after.count("UserWarning") == 1 and "no C++ compiler (no-such-compiler)" in after
 
 
+BUILD_TWO = """
+import os, sys
+from pathlib import Path
+from bench.operators.extension import Extension
+for number in (7, 8):
+    source = Path(sys.argv[1], f"give{number}.cpp")
+    source.write_text(f'extern "C" int give() {{ return {number}; }}')
+    print(Extension(source.stem, "cpu", source).load().give())
+print(sorted(str(path.parent.parent) for path in Path(sys.argv[1]).rglob("give*_cpu_*.so")))
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", ["closed", "no home", "run"])
+def test_where_libraries_cannot_be_kept_they_are_built_for_the_run_alone(fault, tmp_path):
+    environment = {**os.environ, "TORCH_EXTENSIONS_DIR": "/proc/nothing/here", "TMPDIR": str(tmp_path)}
+    code = BUILD_TWO
+    if fault == "no home":
+        for name in ("TORCH_EXTENSIONS_DIR", "HOME", "XDG_CACHE_HOME"):
+            environment.pop(name, None)
+        code = f"import pwd; pwd.getpwuid = {{}}.__getitem__\n{code}"
+    if fault == "run":
+        environment["BENCH_RUN_FOLDER"] = str(tmp_path / "run")
+        (tmp_path / "run").mkdir()
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, env=environment, text=True,
+                          capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    seven, eight, places = done.stdout.splitlines()
+    assert (seven, eight) == ("7", "8") and done.stderr.count("built for this run alone") == 1
+    kind = str(tmp_path / "run" / "operators") if fault == "run" else str(tmp_path / "bench-operators-")
+    assert places.count(kind) == 2
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == (["run"] if fault == "run" else [])
+    assert not (ROOT / "~").exists()
+
+
 @needs_compiler
 def test_a_source_that_does_not_compile_says_why(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))

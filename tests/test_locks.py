@@ -1,6 +1,9 @@
 """Locks on folders: one process at a time, released when it ends."""
 
+import errno
+import fcntl
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from bench.common.errors import ConfigurationError
-from bench.common.locks import FolderInUse, lock_folder
+from bench.common.files import PlaceError
+from bench.common.locks import FolderInUse, hold_lock, lock_folder
+from bench.results.rows import Row
+from bench.results.store import Store, read_rows
 
 ROOT = Path(__file__).parents[1]
 HOLDER = """
@@ -42,3 +48,22 @@ def test_a_lock_is_held_until_it_is_released_or_forgotten(tmp_path):
     del lock
     gc.collect()
     lock_folder(tmp_path / "new" / "folder", "trains").release()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "rows.jsonl").write_text("")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+
+    def wait() -> None:
+        with hold_lock(tmp_path / "lock"):
+            pass
+
+    for take in (lambda: lock_folder(tmp_path, "trains"), wait, lambda: Store(tmp_path).claim("set", "0123abcd"),
+                 lambda: read_rows(tmp_path / "rows.jsonl", Row)):
+        with pytest.raises(PlaceError, match=rf"{tmp_path}.*{os.strerror(number)}(.|\n)*no locks"):
+            take()
