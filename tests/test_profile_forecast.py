@@ -108,7 +108,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[t
             functions, machine.time, lambda: machine.now, report))
         group = choose_subjects(list(machine.passes), ["default"], "cpu")
         with Told(make_forecast([group], settings, times), None, io.StringIO(), lambda: machine.now) as progress:
-            Profiler(settings, lambda row: None, times, progress, partial(Simulated, machine)).run([group])
+            Profiler(settings, lambda row: None, times, progress, partial(Simulated, machine)).measure(
+                group, settings.pictures)
         return [*progress.told, (machine.now, progress.left_s())]
     return run
 

@@ -76,14 +76,15 @@ def run_profile(args: argparse.Namespace, groups: Sequence[Sequence[Subject]], s
     Raises:
         MachineShared: times would be of a part of the machine, and nobody wants them all the same.
     """
-    from bench.runners.profile.run import profile_groups, summarise_rows
+    from bench.runners.profile.apart import profile_apart
+    from bench.runners.profile.run import summarise_rows
 
     if not args.shared_machine:
         refuse_shared_machine()
     folder = latency_folder(args.results, device_name(settings.device))
     require_writable(folder)
     with timing_alone(lambda text: print(text, file=sys.stderr, flush=True)):
-        rows = profile_groups(groups, settings, folder, _read_times(args, settings))
+        rows = profile_apart(groups, settings, folder, _read_times(args, settings))
     print(summarise_rows(rows), flush=True)
     wrong = any(row.status != OK or row.decode_matches is False for row in rows)
     return EXIT_INCOMPLETE if wrong else EXIT_DONE

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 PREFIX = "bench-"
-KINDS = ("benchmark", "encoded", "crosscheck", "decoder", "ffmpeg", "operators", "server", "vtm")
+KINDS = ("benchmark", "encoded", "crosscheck", "decoder", "ffmpeg", "operators", "profile", "server", "vtm")
 RUN_FOLDER = "BENCH_RUN_FOLDER"  # environment variable of processes that belong to a run: its temporary folder
 _OWNER = ".owner"  # the locked file in a folder
 _UNCLAIMED_S = 86400.0  # after which a folder without one was left between its making and its locking

@@ -8,21 +8,17 @@ import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
 from msgspec.structs import replace
 
-from bench.common.files import file_name
 from bench.common.hashing import digest_json
-from bench.common.interruption import note_stored
-from bench.common.text import align_columns, format_count
+from bench.common.text import align_columns
 from bench.metrics.statistics.timing import summarise_times
 from bench.results.latency_figures import kmac_per_pixel
 from bench.results.latency_rows import DECODE, DIRECTIONS, ENCODE, OUT_OF_MEMORY, Direction, LatencyRow
-from bench.results.rows import FAILED, OK
-from bench.results.store import append_row
+from bench.results.rows import FAILED, OK, Provenance
 from bench.runners.machine import code_version, describe_machine, free_gpu_memory, keep_freed_memory
 from bench.runners.profile.candidate import Candidate
 from bench.runners.profile.configurations import CONFIGURATIONS
@@ -37,7 +33,6 @@ from bench.runners.profile.plan import (
     expect_passes,
     find_building_kind,
     find_kind,
-    make_forecast,
     row_identity,
 )
 from bench.runners.profile.protocol import Turns
@@ -53,26 +48,27 @@ class Profiler:
         times: what parts of it are expected to take.
         progress: is told what is done; its forecast is of the groups to run.
         build: makes a candidate of a subject.
+        begin: is told the subject in work from now on, and its picture unless it is built; or nothing where none is.
     """
 
     def __init__(self, settings: Settings, store: Callable[[LatencyRow], None], times: ProfileTimes,
-                 progress: Progress, build: Callable[..., Candidate] = Candidate) -> None:
-        self._settings, self._store, self._build = settings, store, build
+                 progress: Progress, build: Callable[..., Candidate] = Candidate,
+                 begin: Callable[..., None] = lambda *what: None) -> None:
+        self._settings, self._store, self._build, self._begin = settings, store, build, begin
         self._times, self._progress = times, progress
         made = describe_machine(settings.device, jobs=1, torch=settings.torch)
         self._provenance = replace(made, freed_memory_kept=keep_freed_memory())  # as `evaluate` runs codecs
 
-    def run(self, groups: Sequence[Sequence[Subject]]) -> None:
-        """Measure all groups; subjects of a group are timed in turns.
+    def measure(self, group: Sequence[Subject], pictures: Sequence[Picture]) -> None:
+        """Measure a group, whose subjects are timed in turns.
 
         A subject that runs out of memory beside others is measured once more alone.
         """
-        pictures = self._settings.pictures
-        for group in groups:
-            for subject, picture in self._measure_group(group, pictures).items():
-                left = pictures[pictures.index(picture):]
-                expect_group(self._progress.forecast, [subject], left, self._settings, self._times)
-                self._measure_group([subject], left)
+        for subject, picture in self._measure_group(group, pictures).items():
+            left = pictures[pictures.index(picture):]
+            expect_group(self._progress.forecast, [subject], left, self._settings, self._times)
+            self._measure_group([subject], left)
+        self._begin()
 
     def _measure_group(self, group: Sequence[Subject], pictures: Sequence[Picture]) -> dict[Subject, Picture]:
         """Returns the subjects to try again alone, and from which picture on."""
@@ -81,6 +77,7 @@ class Profiler:
         self._left_s = expect_passes(group, pictures, self._settings, self._times)
         candidates: dict[Subject, Candidate] = {}
         for subject in group:
+            self._begin(subject)
             self._progress.start_step(f"{subject.title}: building", expect_build(subject, self._times),
                                       find_building_kind(subject, self._times))
             try:
@@ -145,6 +142,7 @@ class Profiler:
 
     def _start_passes(self, subject: Subject, picture: Picture, what: str, passes: float = 1.0) -> None:
         """Tell the progress of a step; there may be more of them than expected."""
+        self._begin(subject, picture)
         seconds = passes * expect_pass(subject, picture, self._settings, self._times)
         kind = find_kind(subject, picture, self._times)
         left_s = self._left_s.get((subject, picture), 0.0)
@@ -172,33 +170,22 @@ class Profiler:
                 self._store(self._make_row(subject, picture, direction,
                                            status=OUT_OF_MEMORY if full else FAILED, reason=reason))
 
-    def _make_row(self, subject: Subject, picture: Picture, direction: Direction,
-                  **values: Any) -> LatencyRow:
-        identity = row_identity(subject, picture, direction, self._settings, self._provenance.device)
-        return LatencyRow(
-            key=digest_json(identity), session=self._session, name=subject.name, label=subject.variant.label,
-            direction=direction, device=self._provenance.device, width=picture.width, height=picture.height,
-            batch=self._settings.batch, configuration=CONFIGURATIONS.get(subject.configuration).label,
-            line=subject.variant.line, miniature=subject.variant.miniature, weights=subject.weights,
-            identity=identity, code_version=code_version(), provenance=self._provenance,
-            measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **values,
-        )
+    def _make_row(self, subject: Subject, picture: Picture, direction: Direction, **values: Any) -> LatencyRow:
+        return make_row(subject, picture, direction, self._settings, self._provenance, self._session, **values)
 
 
-def profile_groups(groups: Sequence[Sequence[Subject]], settings: Settings, folder: Path,
-                   times: ProfileTimes) -> list[LatencyRow]:
-    """Measure, showing progress, and store each row in ``folder``; returns the rows."""
-    rows: list[LatencyRow] = []
-
-    def store(row: LatencyRow) -> None:
-        append_row(folder / f"{file_name(row.name)}.jsonl", row)
-        rows.append(row)
-        note_stored(f"{format_count(len(rows), 'row')} of this run are stored in {folder}",
-                    "the same command with --resume goes on")
-
-    with Progress(make_forecast(groups, settings, times)) as progress:
-        Profiler(settings, store, times, progress).run(groups)
-    return rows
+def make_row(subject: Subject, picture: Picture, direction: Direction, settings: Settings, provenance: Provenance,
+             session: str, **values: Any) -> LatencyRow:
+    """Return a row of what was measured, or that it could not be, in ``values``."""
+    identity = row_identity(subject, picture, direction, settings, provenance.device)
+    return LatencyRow(
+        key=digest_json(identity), session=session, name=subject.name, label=subject.variant.label,
+        direction=direction, device=provenance.device, width=picture.width, height=picture.height,
+        batch=settings.batch, configuration=CONFIGURATIONS.get(subject.configuration).label,
+        line=subject.variant.line, miniature=subject.variant.miniature, weights=subject.weights,
+        identity=identity, code_version=code_version(), provenance=provenance,
+        measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **values,
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
