@@ -6,7 +6,7 @@ import argparse
 import importlib
 import io
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from typing import Any, TextIO, cast
 
 from bench import __version__
@@ -14,6 +14,7 @@ from bench.common.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BenchError
 from bench.common.files import explain_os_error
 from bench.common.interruption import describe_interruption
 from bench.common.plugins import load_plugins
+from bench.common.temporary import remove_abandoned
 from bench.common.text import is_utf8, strip_controls
 
 VERBS = {
@@ -71,6 +72,8 @@ def _run(arguments: list[str]) -> int:
     if args.verb is None:
         parser.print_help()
         return EXIT_BAD_INPUT
+    with suppress(OSError):  # there may be no place for temporary files, and no need of one
+        remove_abandoned()
     return importlib.import_module(f"bench.commands.{args.verb}").run(args)
 
 

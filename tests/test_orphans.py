@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.cli import main
 from bench.common import temporary
+from bench.common.errors import EXIT_DONE
 from bench.common.temporary import KINDS, remove_abandoned, temporary_file, temporary_folder
 from bench.runners.evaluate.fork_server import ForkServer
 
@@ -87,6 +89,12 @@ def test_nothing_lives_on_after_kill_9_and_the_next_run_clears_up(place: Path, t
     with ForkServer():
         assert {path.name.split("-")[1] for path in place.glob("bench-*")} == {"server"}  # its own
     assert list(place.glob("bench-*")) == []
+
+
+def test_a_verb_that_starts_no_process_clears_up_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "bench-server-x").mkdir()
+    (place / "bench-server-x" / ".owner").touch()
+    assert main(["variants"]) == EXIT_DONE and list(place.iterdir()) == []
 
 
 def test_what_has_an_owner_stays(place: Path) -> None:

@@ -89,8 +89,8 @@ def remove_abandoned(place: str | None = None) -> list[Path]:
     Args:
         place: the folder that they are in, instead of the usual one.
     """
-    folder = Path(place or tempfile.gettempdir())
-    return [path for kind in KINDS for path in folder.glob(f"{PREFIX}{kind}-*") if _remove_if_abandoned(path)]
+    found = Path(place or tempfile.gettempdir()).glob(f"{PREFIX}*-*")
+    return [path for path in found if path.name.split("-")[1] in KINDS and _remove_if_abandoned(path)]
 
 
 @functools.cache  # once a process
