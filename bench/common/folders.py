@@ -36,6 +36,12 @@ def read_place(variable: str) -> Path | None:
     return expand_home(given, variable) if given else None
 
 
+def find_home() -> Path | None:
+    """Return the user's home folder; None where HOME is not set and the system doesn't know the user."""
+    home = os.path.expanduser("~")
+    return None if home == "~" else Path(home)
+
+
 def expand_home(path: str, origin: str) -> Path:
     """Return a path with the home folder that "~" at its start stands for.
 

@@ -25,6 +25,7 @@ import torch
 
 from bench.common.errors import BenchError
 from bench.common.files import PlaceError, writing
+from bench.common.folders import find_home
 from bench.common.locks import hold_lock
 from bench.common.temporary import RUN_FOLDER, temporary_folder
 
@@ -161,7 +162,7 @@ def _require_home() -> None:
     Raises:
         PlaceError: it is not known, and no other place is named.
     """
-    if not os.environ.get(PLACE) and not os.environ.get("XDG_CACHE_HOME") and os.path.expanduser("~") == "~":
+    if not os.environ.get(PLACE) and not os.environ.get("XDG_CACHE_HOME") and find_home() is None:
         raise PlaceError(f"they can't be kept: this user has no home folder, and {PLACE} names no other")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.common.files import match_files
 from bench.results.rows import Row, row_key
 from bench.results.store import Store
 from bench.runners.engines.batches import read_batch
@@ -36,7 +37,7 @@ def list_runs(results: Path) -> Iterator[RunState]:
     """Yield the state of each run that has a folder below ``results``."""
     for folder in RunFolder.list_all(results):
         has_driver = folder.lock() is None
-        batches = tuple(sorted(path.stem for path in folder.batches.glob("*.json")))
+        batches = tuple(sorted(path.stem for path in match_files(folder.batches, "*.json")))
         alive = _list_alive(folder)
         yield RunState(folder, has_driver, batches, None if alive is None else len(alive))
 
@@ -70,7 +71,7 @@ def list_keys_in_work(results: Path) -> set[str]:
     for folder in RunFolder.list_all(results):
         if folder.lock() is None:
             continue  # its driver holds claims
-        for path in folder.batches.glob("*.json"):
+        for path in match_files(folder.batches, "*.json"):
             for unit in read_batch(path).units:
                 series = unit.series or identify(unit.spec)
                 keys |= {row_key(series.digest, unit.dataset, image.name, image.sha256) for image in unit.images}
@@ -80,7 +81,7 @@ def list_keys_in_work(results: Path) -> set[str]:
 def _merge_shards(folder: RunFolder, store: Store) -> int:
     stored: dict[Path, set[str]] = {}
     merged = 0
-    for path in sorted(folder.shards.glob("*.jsonl")):
+    for path in match_files(folder.shards, "*.jsonl"):
         lines = ShardReader(path).read_new()
         rows = [line.parse_row() for line in lines if isinstance(line, MeasuredLine)]
         new = [row for row in rows if row.to_json() not in _read_stored(store, row, stored)]
@@ -103,7 +104,7 @@ def _drop_dead_batches(folder: RunFolder, alive: set[str] | None) -> int:
     """Remove batches whose jobs have ended without saying so; return how many are left."""
     jobs = {job.batch: job.job for job in folder.list_jobs()}
     left = 0
-    for path in folder.batches.glob("*.json"):
+    for path in match_files(folder.batches, "*.json"):
         if alive is not None and jobs.get(path.stem) not in alive:
             folder.remove_batch(path.stem)
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from bench.common.files import reading, write_whole, writing
+from bench.common.files import match_files, reading, write_whole, writing
 from bench.common.folders import JOBS
 from bench.common.locks import FolderInUse, lock_folder
 from bench.runners.engines.setup import Setup
@@ -75,7 +75,7 @@ class RunFolder:
             BenchError: one can't be read.
         """
         found = []
-        for path in sorted((results / JOBS).glob(f"*/{_RUN}")):
+        for path in match_files(results / JOBS, f"*/{_RUN}"):
             with reading(path, msgspec.DecodeError):
                 found.append(cls(path.parent.absolute(), msgspec.json.decode(path.read_bytes(), type=Run)))
         return sorted(found, key=lambda folder: folder.run.begun_at)

@@ -16,12 +16,13 @@ import msgspec
 
 from bench.common.errors import BenchError
 from bench.common.files import whole, writing
-from bench.common.folders import repository_root
+from bench.common.folders import expand_home, find_home, read_place, repository_root
 from bench.common.hashing import sha256_of
 from bench.results.schema import Count
 from bench.runners.evaluate.unit import Unit
 from bench.runners.nodes.unit_json import Sha256, Text
 
+CACHE_VARIABLE = "BENCH_CACHE"
 SHARED_VARIABLE = "BENCH_SHARED"  # folders, as PATH names them
 
 
@@ -57,14 +58,16 @@ def find_shared_folders() -> list[Path]:
     """
     named = os.environ.get(SHARED_VARIABLE, "").split(os.pathsep)
     named.append(os.environ.get("BENCH_DATA", ""))
-    folders = [*(Path(name).expanduser() for name in named if name), repository_root(), Path.home()]
-    return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders))
+    folders = [*(expand_home(name, SHARED_VARIABLE) for name in named if name), repository_root(), find_home()]
+    return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders if folder is not None))
 
 
 def find_cache() -> Path:
     """Return the folder of files that were sent: ``BENCH_CACHE``, else the user's cache."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return Path(os.environ.get("BENCH_CACHE") or base / "bench").absolute()
+    if named := read_place(CACHE_VARIABLE):
+        return named.absolute()
+    base = read_place("XDG_CACHE_HOME") or expand_home("~/.cache", f"the default of {CACHE_VARIABLE}")
+    return (base / "bench").absolute()
 
 
 def list_needed_files(unit: Unit, shared: Sequence[Path]) -> list[NeededFile]:
