@@ -224,3 +224,9 @@ def test_untrained_quantiles_are_refused_before_tables_are_built(reach, spans):
         model.bottleneck.quantiles[0, 0] = torch.tensor([-reach, 0, reach])
     with pytest.raises(CheckpointError, match=f"channel 0 of bottleneck spans {spans} symbols"):
         use_tables(model)
+
+
+def test_a_tensor_that_announces_terabytes_is_not_looked_at(trained, tmp_path):
+    weights = saved(tmp_path / "a.pth", {**trained.state_dict(), "g_s.weight": torch.ones(1).expand(10**6, 10**6)})
+    with pytest.raises(CheckpointError, match=r"of another shape: g_s.weight \(1000000, 1000000\)"):
+        load_weights(Codec(1), weights)

@@ -212,8 +212,12 @@ def _write_safetensors(weights: dict[str, Tensor], path: Path, note: dict[str, s
 
 
 def _find_unusable(fit: _Fit) -> dict[str, list[str]]:
-    """Names of the file's tensors whose values can't be taken over, by reason."""
-    found = {name: fit.weights[name] for name in fit.wanted if name in fit.weights}
+    """Names of the file's tensors whose values can't be taken over, by reason.
+
+    Of another shape they are not looked at: a file of a few bytes can announce one of terabytes.
+    """
+    found = {name: fit.weights[name] for name, value in fit.wanted.items()
+             if name in fit.weights and fit.weights[name].shape == value.shape}
     floating = {name: value for name, value in found.items()
                 if value.is_floating_point() and value.layout == torch.strided and not value.is_meta}
 
