@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.runners.machine_lock import MeasuringClaim, timing_alone
+from bench.runners.machine_lock import MeasuringClaim, measuring, timing_alone
 
 ROOT = Path(__file__).parents[1]
 TIMER = """
@@ -72,6 +72,21 @@ def test_a_killed_timer_holds_up_nobody(timer: subprocess.Popen) -> None:
     timer.kill()
     timer.wait()
     assert claim.take()
+
+
+def test_who_measures_waits_until_nobody_times(timer: subprocess.Popen) -> None:
+    assert timer.stdout.readline() == "times\n"
+    told: list[str] = []
+
+    def let_go(text: str) -> None:
+        told.append(text)
+        print(file=timer.stdin, flush=True)
+
+    with measuring(let_go):
+        assert timer.wait(60) == 0
+    assert told == ["another run is timing on this machine: nothing begins until it is done"]
+    with timing_alone(lambda text: pytest.fail(text)):
+        pass
 
 
 def test_two_that_time_take_turns(timer: subprocess.Popen) -> None:

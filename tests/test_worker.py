@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 import bench
 from bench.common.errors import BenchError
+from bench.results.rows import Provenance
 from bench.runners.evaluate.unit import identify
 from bench.runners.machine import describe_machine
 from bench.runners.nodes.placement import Placement, identify_node, read_placement
@@ -109,6 +110,14 @@ def test_rows_say_where_they_were_made_without_the_hosts_name(monkeypatch: pytes
     assert (provenance.engine, provenance.slot, provenance.attempt) == ("slurm", "gpu1", 2)
     assert provenance.node == identify_node() and len(provenance.node) == 12
     assert socket.gethostname() not in msgspec.json.encode(provenance).decode()
+
+
+def test_rows_say_what_part_of_a_machine_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.runners.machine.find_cpu_quota", lambda: 2.5)
+    monkeypatch.setattr("os.nice", lambda change: 15)
+    provenance = describe_machine("cpu", jobs=1, torch=None)
+    assert (provenance.cpu_quota, provenance.nice) == (2.5, 15)
+    assert msgspec.json.decode(msgspec.json.encode(provenance), type=Provenance) == provenance
 
 
 def test_nodes_of_one_host_are_told_apart_and_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

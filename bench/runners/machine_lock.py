@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TIMING, MEASURING = "timing", "measuring"
+_RETRY_S = 1.0
 _FOLDER = Path("/dev/shm")  # of this machine alone, whatever TMPDIR says, and the same for all users
 
 
@@ -55,6 +57,22 @@ class MeasuringClaim:
         if self._handle is not None:
             _close(self._handle)
             self._handle = None
+
+
+@contextmanager
+def measuring(tell: Callable[[str], None]) -> Iterator[None]:
+    """Measure for the duration of the context, beside others that do, once nobody times.
+
+    Args:
+        tell: is told what there is to wait for.
+    """
+    claim = MeasuringClaim()
+    try:
+        while not claim.take(tell):
+            time.sleep(_RETRY_S)
+        yield
+    finally:
+        claim.release()
 
 
 @contextmanager

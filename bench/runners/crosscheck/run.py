@@ -22,6 +22,7 @@ from bench.runners.crosscheck.plan import DECODINGS, FORK_S, IMPORT_S, START, Cr
 from bench.runners.crosscheck.processes import Uncoded
 from bench.runners.crosscheck.settings import apply_setting
 from bench.runners.machine import code_version
+from bench.runners.machine_lock import measuring
 from bench.runners.progress import Progress
 
 
@@ -46,7 +47,7 @@ class CrosscheckRun:
         hide_own_results(store.root / FOLDER / file_name(dataset), dataset)
         with self._start_servers() as servers:
             for planned in self._plan.pending:
-                with self._coded_files(planned, servers) as (folder, files):
+                with measuring(self._progress.print_line), self._coded_files(planned, servers) as (folder, files):
                     for row in self._decode(planned, files, folder, servers):
                         store_crosscheck(store.root, row)
                         yield row
@@ -69,8 +70,10 @@ class CrosscheckRun:
         """
         plan = self._plan
         with self._start_servers() as servers:
-            units = [structs.replace(planned.coded, files=self._encode(planned, folder, servers))
-                     for planned in plan.pending]
+            units = []
+            for planned in plan.pending:
+                with measuring(self._progress.print_line):
+                    units.append(structs.replace(planned.coded, files=self._encode(planned, folder, servers)))
         manifest = Manifest(
             schema=1, dataset=plan.dataset, encoder_machine=plan.origin.machine, encoder_setting=plan.origin.setting,
             code_version=code_version(), units=tuple(unit for unit in units if unit.files))
