@@ -87,6 +87,12 @@ def test_mixed_or_empty_rows_are_refused():
         average_rows(rows_of(), ("vmaf",))
 
 
+def test_a_file_that_gives_no_curve_is_named(tmp_path):
+    path = write(tmp_path / "jpeg.jsonl", [failed(rows_of()[0], "no")])
+    with pytest.raises(BenchError, match=f"{path}: jpeg: no image is measured at every rate point"):
+        read_source(str(path))
+
+
 def test_a_torn_last_line_is_passed_over(tmp_path):
     path = write(tmp_path / "jpeg.jsonl", rows_of())
     path.write_text(path.read_text() + rows_of()[0].to_json()[:40])

@@ -109,10 +109,15 @@ def read_rows_curve(path: Path, name: str = "", metrics: Sequence[str] = ("psnr"
         metrics: names in METRICS that every image must have to count.
 
     Raises:
-        BenchError: the file is damaged or empty, or has no such codec.
+        BenchError: the file is damaged or empty, or has no such codec, or no image at every rate point.
     """
     rows = _take_named(keep_covered(read_rows(path, Row), path.parent), name, path)
-    curve, total = average_rows(rows, metrics), max(row.dataset_total or 0 for row in rows)
+    try:
+        curve = average_rows(rows, metrics)
+    except BenchError as error:
+        raise BenchError(f"{path}: {error.args[0]}", error.hint) from None
+
+    total = max(row.dataset_total or 0 for row in rows)
     if total <= (curve.images or 0):
         return curve
     remark = f"{curve.images} of {total} images of {curve.dataset}"

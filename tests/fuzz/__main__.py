@@ -31,6 +31,9 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, metavar="FILE", help="try a failing input again, and nothing else")
     parser.add_argument("--turn", help=argparse.SUPPRESS)  # the one generator that this process runs
     args = parser.parse_args()
+    names = args.generators.split(",")
+    if unknown := [name for name in names if name not in GENERATORS]:
+        parser.error(f"there is no generator '{unknown[0]}'")
     place = args.folder / f"{os.getpid()}"
     if args.replay:
         print(replay(args.replay, place))
@@ -38,7 +41,7 @@ def main() -> int:
     if args.turn:
         return run_turn(args.turn, 60 * args.minutes, place, args.seed)
     seed = random.randrange(2**32) if args.seed is None else args.seed
-    return run_campaign(args.generators.split(","), 60 * args.minutes, args.folder, seed)
+    return run_campaign(names, 60 * args.minutes, args.folder, seed)
 
 
 def run_turn(name: str, seconds: float, place: Path, seed: int) -> int:

@@ -45,7 +45,7 @@ claims:
     metric: bd_rate
     change_percent: [-3, -2]
     dataset: [kodak, tecnick]
-    published: x
+    published: hpcm-base-mse
     kind: measured
     source: s
     contradicts: [b]
