@@ -85,6 +85,8 @@ def test_overlap_limit_can_be_lowered(capsys):
     (["bdrate", "kodak/anchor", "none.json"], "can't read none.json"),
     (["bdrate", "kodak/anchor", "kodak/hpcm-base-mse", "--metric", "ms-ssim"], "has no MS-SSIM values"),
     (["bdrate", "kodak/anchor", "kodak/anchor", "--min-overlap", "50"], "not between 0 and 1"),
+    (["bdrate", "kodak/anchor", "kodak/anchor", "--metric", "psnr-rgb"], "did you mean psnr?"),
+    (["bdrate", "kodak/anchor", "kodak/anchor", "--metric", "MS-SSIM-dB"], "did you mean ms-ssim?"),
     (["anchors", "list", "nothing"], "no published curves of dataset 'nothing'"),
     (["anchors", "show", "kodak", "hpcm"], "no published curve 'hpcm'"),
     (["anchors", "export", "rows.csv", "--out", "x.json"], "is no file of rows"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from bench.common.errors import ConfigurationError
@@ -12,10 +12,16 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names mapped to entries of one kind ("model", "codec", ...), in order of registration."""
+    """Names mapped to entries of one kind ("model", "codec", ...), in order of registration.
 
-    def __init__(self, kind: str, entries: Mapping[str, T] | None = None) -> None:
+    Args:
+        list_spellings: how others call an entry, in lower case; hints know these too.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, T] | None = None,
+                 list_spellings: Callable[[T], Iterable[str]] = lambda entry: ()) -> None:
         self.kind = kind
+        self._list_spellings = list_spellings
         self._entries: dict[str, T] = dict(entries or {})
 
     def add(self, name: str, entry: T) -> T:
@@ -37,7 +43,9 @@ class Registry(Generic[T]):
         """
         if name in self._entries:
             return self._entries[name]
-        raise ConfigurationError(f"there is no {self.kind} '{name}'", suggest_name(name, self._entries))
+        spelled = [known for known, entry in self._entries.items() if name.lower() in self._list_spellings(entry)]
+        raise ConfigurationError(f"there is no {self.kind} '{name}'", suggest_name(name, spelled or self._entries,
+                                 f"did you mean {', '.join(spelled)}?" if spelled else ""))
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

@@ -150,7 +150,8 @@ class QualityMetric:
         return f"{self.label} needs {', '.join(missing)}: pip install {install}"
 
 
-METRICS: Registry[QualityMetric] = Registry("metric")
+METRICS: Registry[QualityMetric] = Registry(
+    "metric", list_spellings=lambda metric: [name for scale in metric.scales for name in scale.spellings])
 
 
 def add_metric(metric: QualityMetric) -> QualityMetric:
