@@ -79,6 +79,8 @@ class Deflate:
     def decode(self, stream: bytes) -> np.ndarray:
         self._note("decode")
         width, height = HEADER.unpack_from(stream)
+        if os.environ.get("DEFLATE_DEADLY_WIDTH") == str(width):
+            os.kill(os.getpid(), signal.SIGKILL)
         samples = np.frombuffer(zlib.decompress(stream[HEADER.size:]), dtype=np.uint8)
         pixels = self._pixels(samples.reshape(height, width, 3))
         return self._faulty(pixels) if width == FAULTY_WIDTH else pixels

@@ -97,6 +97,19 @@ def test_a_kept_file_of_another_picture_gives_nothing(folder: Path, tmp_path: Pa
     assert "1 kept files do not decode" in out.err and rows_of(tmp_path) == before
 
 
+def test_a_kept_file_that_kills_its_decoder_fails_alone(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = str(tmp_path / "kept")
+    assert evaluate(folder, "--metrics", "psnr", "--keep-streams", kept) == EXIT_DONE
+    monkeypatch.setenv("DEFLATE_DEADLY_WIDTH", str(SIZES[0][0]))
+    code = main(["score", "--dataset", str(folder), "--codecs", "deflate", "--streams", kept, "--metrics", "psnr-y",
+                 "--results", str(tmp_path / "results")])
+    out = capsys.readouterr()
+    assert code == EXIT_INCOMPLETE and "1 rows gained psnr-y" in out.out
+    assert "image00.png: Crash: the decoder process died (SIGKILL)" in out.err
+    assert [row.quality.keys() for row in rows_of(tmp_path)] == [{"psnr"}, {"psnr", "psnr-y"}]
+
+
 def test_two_folders_are_scored_pair_by_pair(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
                                              added_metric: None) -> None:
     decoded, table = tmp_path / "decoded", tmp_path / "values.csv"

@@ -22,6 +22,7 @@ from bench.runners.evaluate.engine import Units, run_units
 from bench.runners.evaluate.own_sets import name_apart
 from bench.runners.evaluate.plan import EvaluationPlan, make_plan
 from bench.runners.evaluate.selection import choose_codecs
+from bench.runners.evaluate.summary import list_failures
 from bench.runners.evaluate.unit import Unit, stream_folder, stream_path
 from bench.runners.machine import resolve_device
 
@@ -100,16 +101,18 @@ def _score_streams(args: argparse.Namespace, metrics: tuple[str, ...]) -> int:
     plan = make_plan(dataset, chosen.specs, (), store, template)
 
     units, lacking = _units_of_streams(plan, args.streams)
-    scored = 0
+    scored, failed = 0, []
     with closing(run_units(Units(units), jobs=1)) as rows:
         for unit, row, _ in rows:
             if row.key == unit.stored[row.image].key and not row.lacks(metrics):
                 store.append(row)
                 scored += 1
+            else:
+                failed.append(row)
     print(f"{scored} rows gained {', '.join(metrics)}; {lacking} stored rows lack one and have no kept file")
-    failed = sum(len(unit.images) for unit in units) - scored
     if failed:
-        print(f"{failed} kept files do not decode to the picture that was measured", file=sys.stderr)
+        print(f"{len(failed)} kept files do not decode to the picture that was measured",
+              *list_failures(failed), sep="\n", file=sys.stderr)
     return EXIT_INCOMPLETE if lacking or failed else EXIT_DONE
 
 

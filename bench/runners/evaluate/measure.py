@@ -230,6 +230,8 @@ class _Run:
         try:
             decoded, _ = self.decoder.decode(path)
         except CodecError:
+            if self.unit.only_kept:
+                raise
             return None
         return decoded if sha256_of_pixels(decoded) == stored.reconstruction_sha256 else None
 

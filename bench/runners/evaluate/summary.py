@@ -39,12 +39,16 @@ def summarise(plan: EvaluationPlan, rows: Mapping[str, Sequence[Row]]) -> str:
         name = mark_miniature(spec.name, any(row.miniature for row in own))
         table.append((name, spec.point, *_cells(own, len(planned.keys), metrics)))
 
-    failures = _failures(row for row in shown if row.status != OK)
     warnings = [f"{row.name} {row.point} {text}" for planned in listed for row in _measured_now(planned, rows)
                 for text in row.warnings]
     lines = [f"{plan.dataset.title}: {plan.dataset.coverage}", *align_columns(table)]
-    lines += _listed("failed", failures) + _listed("warning", warnings)
+    lines += list_failures(shown) + _listed("warning", warnings)
     return "\n".join(lines)
+
+
+def list_failures(rows: Iterable[Row]) -> list[str]:
+    """Return a line for each reason why some of ``rows`` failed, and how many more there are."""
+    return _listed("failed", _failures(row for row in rows if row.status != OK))
 
 
 def _measured_now(planned: PlannedUnit, rows: Mapping[str, Sequence[Row]]) -> list[Row]:
