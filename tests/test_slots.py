@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import faulty_codecs
@@ -12,9 +13,12 @@ import pretended_gpus
 import pytest
 
 from bench.results.rows import OK
+from bench.runners.engines.batches import Batch, write_batch
+from bench.runners.engines.job import run_batch
+from bench.runners.engines.shards import MeasuredLine, ShardReader
 from bench.runners.evaluate.engine import Measured, Units, run_units
 from bench.runners.evaluate.slots import Slot, list_visible_gpus, make_slots
-from bench.runners.evaluate.unit import Unit, UnitImage
+from bench.runners.evaluate.unit import Unit, UnitImage, identify
 
 
 @pytest.fixture
@@ -68,6 +72,17 @@ def test_what_wants_no_gpu_runs_beside_and_leaves_it_alone(gpus: Path, tmp_path:
     assert {slot for codec, slot in slots if codec == "seeing"} <= {"gpu0", "gpu1"}
     assert ("deflate", "cpu0") in slots
     assert {gpu for *_, gpu in read_log(gpus)} <= {"4", "7"}
+
+
+def test_a_job_uses_all_gpus_that_it_was_given(gpus: Path, tmp_path: Path) -> None:
+    units = [replace(unit, jobs=1, series=identify(unit.spec)) for unit in make_units(tmp_path, ["seeing"] * 4)]
+    shard = tmp_path / "run" / "shards" / "00001-1.jsonl"
+    path = write_batch(Batch("00001-1", tuple(units), str(shard), "slurm"), tmp_path / "batch.json")
+    run_batch(str(path))
+    rows = [line.parse_row() for line in ShardReader(shard).read_new() if isinstance(line, MeasuredLine)]
+    placed = {(row.status, row.provenance.slot, row.provenance.jobs) for row in rows}
+    assert placed == {(OK, "gpu0", 2), (OK, "gpu1", 2)}
+    assert len(rows) == 8 and {gpu for *_, gpu in read_log(gpus)} == {"4", "7"}
 
 
 def test_more_workers_than_gpus_share_them_evenly(gpus: Path, tmp_path: Path) -> None:

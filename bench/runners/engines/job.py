@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from bench.runners.engines.batches import Batch, read_batch
 from bench.runners.engines.run_folder import files_folder
 from bench.runners.engines.shards import Begun, Ended, MeasuredLine, Refused, ShardWriter, Stopped
 from bench.runners.evaluate.engine import Units, run_units
+from bench.runners.evaluate.slots import count_gpus
 from bench.runners.evaluate.unit import Unit, identify
 from bench.runners.nodes.files import FileFinder, FileNotHere, find_cache, find_shared_folders, take_from
 from bench.runners.nodes.placement import Placement, find_node_name, identify_node
@@ -39,7 +41,9 @@ def run_batch(path: str) -> None:
         try:
             shard.write(Begun(find_node_name(), identify_node()))
             units = prepare_units(batch)
-            with closing(run_units(Units(units), jobs=1)) as measured:
+            jobs = count_gpus(units) or 1
+            units = [replace(unit, jobs=jobs) for unit in units]
+            with closing(run_units(Units(units), jobs)) as measured:
                 for _, row, seconds in measured:
                     shard.write(MeasuredLine(seconds, msgspec.Raw(row.to_json().encode())))
             shard.write(Ended())

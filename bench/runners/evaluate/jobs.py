@@ -16,7 +16,7 @@ from bench.results.store import read_rows
 from bench.results.stored import LATENCY
 from bench.runners.evaluate.expected import FIRST_START_S, LATER_START_S
 from bench.runners.evaluate.plan import EvaluationPlan, PlannedUnit, measure_megapixels
-from bench.runners.evaluate.slots import list_visible_gpus, wants_gpu
+from bench.runners.evaluate.slots import count_gpus, wants_gpu
 from bench.runners.evaluate.unit import Unit
 from bench.runners.machine_share import find_cpu_quota, find_free_memory, usable_cores
 
@@ -56,9 +56,8 @@ def choose_jobs(plan: EvaluationPlan, results: Path) -> EvaluationPlan:
         plan: of this machine.
         results: where profiles tell how much memory models take.
     """
-    on_gpus = [planned for planned in plan.pending if wants_gpu(planned.unit)]
     on_cores = [planned for planned in plan.pending if not wants_gpu(planned.unit)]
-    gpus = min(len(list_visible_gpus()), len(on_gpus)) if on_gpus else 0
+    gpus = count_gpus(planned.unit for planned in plan.pending)
     cores = max(1, int(min(usable_cores(), find_cpu_quota() or usable_cores())) - gpus)
 
     workers = min(1, len(on_cores))

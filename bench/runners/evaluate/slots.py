@@ -61,6 +61,12 @@ def list_visible_gpus() -> list[str]:
     return gpus
 
 
+def count_gpus(units: Iterable[Unit]) -> int:
+    """Return how many of the visible GPUs have something to do: at most one for each unit that wants one."""
+    wanting = sum(map(wants_gpu, units))
+    return min(len(list_visible_gpus()), wanting) if wanting else 0
+
+
 def make_slots(units: Iterable[Unit], jobs: int) -> list[Slot]:
     """Return ``jobs`` slots: the visible GPUs first, where units want them, then others for what wants none.
 
