@@ -108,7 +108,8 @@ def collect_results(folder: Path) -> dict[str, Any]:
     """Return what is in each file that a run left, but for what varies."""
     paths = [path for name in RESULTS for path in (folder / name).rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): _read(path, folder) for path in sorted(paths)
-            if not set(path.relative_to(folder).parts) & OF_A_RUN and path.suffix != ".txt"}  # what trainings print
+            if not set(path.relative_to(folder).parts) & OF_A_RUN
+            and path.suffix not in (".txt", ".new")}  # what trainings print; empty files that go after a minute
 
 
 def _read(path: Path, folder: Path) -> Any:
@@ -139,5 +140,5 @@ def _simplify(value: Any, folder: Path) -> Any:
 
 def find_leftovers(folder: Path) -> set[str]:
     """Return temporary files and folders in a run's folder; torch keeps one of its own."""
-    files = [path for path in folder.rglob("*") if path.name.endswith((".tmp", ".new", ".lock"))]
+    files = [path for path in folder.rglob("*") if path.name.endswith((".tmp", ".lock"))]
     return {str(path.relative_to(folder)) for path in [*(folder / "tmp").iterdir(), *files]}

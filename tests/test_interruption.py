@@ -171,6 +171,9 @@ def test_what_a_killed_writer_left_goes_with_the_next_ones_file_and_that_of_a_li
     runs[0].kill()
     runs[0].wait()
     assert killed.exists() and alive.exists()
+    left = tmp_path / f".a.json.{'0' * 32}.new"  # by a kill between making and locking
+    left.touch()
+    os.utime(left, (time.time() - 100,) * 2)
 
     with whole(tmp_path / "c.json") as temporary:
         temporary.write_text("all")

@@ -23,6 +23,7 @@ KINDS = ("benchmark", "encoded", "crosscheck", "decoder", "ffmpeg", "operators",
 RUN_FOLDER = "BENCH_RUN_FOLDER"  # environment variable of processes that belong to a run: its temporary folder
 _OWNER = ".owner"  # the locked file in a folder
 _UNCLAIMED_S = 86400.0  # after which a folder without one was left between its making and its locking
+_UNLOCKED_S = 60.0  # the same of an empty file
 _own: set[Path] = set()  # of this process
 
 
@@ -95,8 +96,13 @@ def remove_abandoned(place: str | None = None) -> list[Path]:
 
 @functools.cache  # once a process
 def _sweep_folder(folder: Path) -> None:
-    for path in folder.glob(f".*.{'[0-9a-f]' * 32}.tmp"):
+    name = f".*.{'[0-9a-f]' * 32}"
+    for path in folder.glob(f"{name}.tmp"):
         _remove_if_abandoned(path)
+    for path in folder.glob(f"{name}.new"):
+        with suppress(OSError):
+            if time.time() - path.lstat().st_mtime > _UNLOCKED_S:
+                path.unlink()
 
 
 def _remove_if_abandoned(path: Path) -> bool:
