@@ -34,7 +34,8 @@ def write_raw(values: Any, blank: str = " ") -> str:
         return "[" + f",{blank}".join(write_raw(value, blank) for value in values) + "]"
     if isinstance(values, str) and values.startswith(RAW):
         return values.removeprefix(RAW)
-    return json.dumps(values, ensure_ascii=values == "\ud800")
+    has_half = isinstance(values, str) and any("\ud800" <= letter <= "\udfff" for letter in values)
+    return json.dumps(values, ensure_ascii=has_half)
 
 
 @st.composite
