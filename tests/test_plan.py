@@ -11,7 +11,7 @@ import torch
 from msgspec.structs import replace
 from tiny_models import TINY, tiny_model
 
-from bench.common.errors import ConfigurationError
+from bench.common.errors import BenchError, ConfigurationError
 from bench.common.text import format_duration
 from bench.datasets import resolve_dataset
 from bench.metrics.quality import METRICS
@@ -248,7 +248,7 @@ def test_checkpoint_of_the_user(tmp_path: Path) -> None:
                                   (str(path), "small", ["1", "2"]), (str(path), "small", ["high"]),
                                   (str(path), "small", ["0_013"]), (str(path), "small", ["٠.٠١٣"]),
                                   (str(path), "small", ["1e400"])):
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(BenchError):
             choose_checkpoint(file, variant, points)
 
 

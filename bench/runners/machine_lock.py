@@ -91,7 +91,7 @@ def timing_alone(tell: Callable[[str], None]) -> Iterator[None]:
                 fcntl.flock(handles[-1], fcntl.LOCK_EX)
         yield
     finally:
-        for handle in handles:
+        for handle in reversed(handles):  # so that who waits for the first finds the second free
             _close(handle)
 
 
