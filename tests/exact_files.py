@@ -18,7 +18,7 @@ from bench.models import create_model
 from bench.models.compressai_models import CompressAIAdapter
 from bench.models.exact import make_exact
 
-OTHER_SETTINGS = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBILITY",
+OTHER_SETTINGS = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE",
                   "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fuzz.containers import TAG, leb128, mend
 
-from bench.codecs.container import LARGEST_IMAGE, MOST_SHAPE_NUMBERS, MOST_STREAMS, FileContents, pack_file, unpack_file
+from bench.codecs.container import LARGEST_IMAGE, LONGEST_SIDE, MOST_SHAPE_NUMBERS, MOST_STREAMS, FileContents, pack_file, unpack_file
 from bench.common.errors import CodecError
 
 RANDOM = np.random.default_rng(7)
@@ -14,7 +14,7 @@ CASES = [FileContents(*case) for case in (
     (1, 1, (), (b"",), 0),
     (768, 512, (), (b"y" * 300, b"z" * 20), 2**32 - 1),
     (65536, 1, (), (b"", b"", b"z")),
-    (LARGEST_IMAGE // 128, 127, (0, 128, 16384), (b"\xff" * 130,) * 11, 0x01020304),
+    (LONGEST_SIDE, 1023, (0, 128, 16384), (b"\xff" * 130,) * 11, 0x01020304),
     (128, 16383, (4, 5), (bytes(range(256)) * 70, b"")),
 )]
 
@@ -89,7 +89,7 @@ def test_foreign_files_are_refused(foreign: bytes) -> None:
 
 
 @pytest.mark.parametrize(("width", "shape", "streams"), [
-    (LARGEST_IMAGE + 1, (), (b"",)), (0, (), (b"",)), (1, (-1,), (b"",)), (1, (2**32,), (b"",)), (1, (), ()),
+    (LARGEST_IMAGE + 1, (), (b"",)), (LONGEST_SIDE + 1, (), (b"",)), (0, (), (b"",)), (1, (-1,), (b"",)), (1, (2**32,), (b"",)), (1, (), ()),
     (1, (), (b"",) * (MOST_STREAMS + 1)), (1, (1,) * (MOST_SHAPE_NUMBERS + 1), (b"",)),
 ])
 def test_what_can_not_be_unpacked_is_not_packed(width, shape, streams) -> None:

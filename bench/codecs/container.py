@@ -19,6 +19,7 @@ from bench.common.errors import CodecError
 CRC_BYTES, CHECKSUM_BYTES = 2, 4
 LARGEST_NUMBER = 2**32 - 1
 LARGEST_IMAGE = 2**26  # pixels, such as 8192 x 8192
+LONGEST_SIDE = 2**16  # or padding makes many pixels of a thin image's few
 MOST_STREAMS, MOST_SHAPE_NUMBERS = 1024, 16
 
 
@@ -105,6 +106,9 @@ def _check_sizes(contents: FileContents) -> None:
         raise CodecError(f"an image can't have {width}x{height} pixels")
     if width * height > LARGEST_IMAGE:
         raise CodecError(f"{width}x{height} pixels are more than the {LARGEST_IMAGE:,} that a file may hold",
+                         "code the image in parts")
+    if max(width, height) > LONGEST_SIDE:
+        raise CodecError(f"{width}x{height} pixels have a side of more than the {LONGEST_SIDE:,} that a file may hold",
                          "code the image in parts")
     if not 0 < len(streams) <= MOST_STREAMS:
         raise CodecError(f"the model gives no stream, or more than {MOST_STREAMS}")

@@ -79,6 +79,8 @@ def _plan_import(args: argparse.Namespace, store: Store) -> CrosscheckPlan:
         raise ConfigurationError("--import goes with neither --dataset nor --export")
     manifest = read_manifest(args.imported)
     origin = Origin(manifest.encoder_machine, manifest.encoder_setting, args.imported)
+    if args.threads is None:  # "same" is as the encoder did
+        args.threads = manifest.threads
     settings = choose_settings(args.decode_on, args.device, args.threads)
     planner = Planner(store, manifest.dataset, origin, settings.names, args.device, remeasure=args.remeasure)
     units, left_out = plan_import(args.imported, manifest, planner, _make_template(args))

@@ -12,7 +12,7 @@ from bench.common.registry import Registry
 
 SAME = "same"
 _CPU = "cpu"
-_ATEN, _ONEDNN, _NATIVE = "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "BENCH_NATIVE"
+_ATEN, _ONEDNN, _MKL, _NATIVE = "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "BENCH_NATIVE"
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ SETTINGS.add("aten-default", DecodingSetting("ATen without vectors", {_ATEN: "de
 SETTINGS.add("aten-avx2", DecodingSetting("ATen AVX2", {_ATEN: "avx2"}, device=_CPU, needs=("avx2",)))
 SETTINGS.add("onednn-sse41", DecodingSetting("oneDNN SSE4.1", {_ONEDNN: "SSE41"}, device=_CPU, needs=("sse4_1",)))
 SETTINGS.add("onednn-avx2", DecodingSetting("oneDNN AVX2", {_ONEDNN: "AVX2"}, device=_CPU, needs=("avx2",)))
+SETTINGS.add("mkl-compatible", DecodingSetting("MKL for any processor", {_MKL: "COMPATIBLE"}, device=_CPU))
 SETTINGS.add("threads-1", DecodingSetting("one thread", threads=1, device=_CPU))
 SETTINGS.add("threads-2", DecodingSetting("two threads", threads=2, device=_CPU))
 SETTINGS.add("scalar", DecodingSetting("ATen without vectors, oneDNN SSE4.1, two threads",

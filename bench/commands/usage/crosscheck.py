@@ -9,8 +9,9 @@ For another machine, --export writes files, the encoder's pictures and a manifes
 there, with weights of its own that have the same digest, and stores the rows there. Their file,
 results/crosscheck/DATASET/CODEC.jsonl, can be carried back and appended to the one here.
 
-Settings: same (as usual), aten-default, aten-avx2, onednn-sse41, onednn-avx2, threads-1, threads-2, scalar (ATen
-without vectors, oneDNN SSE4.1 and two threads), python (no compiled operators), cuda; all is what this machine has.
+Settings: same (as usual), aten-default, aten-avx2, onednn-sse41, onednn-avx2, mkl-compatible (MKL's code for
+any processor), threads-1, threads-2, scalar (ATen without vectors, oneDNN SSE4.1 and two threads), python (no compiled
+operators), cuda; all is what this machine has.
 
 Examples:
   python -m bench crosscheck --dataset kodak --codecs hpcm_base_mini --images 3

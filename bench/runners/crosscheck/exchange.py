@@ -83,7 +83,7 @@ class CodedUnit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an exported folder holds, and where it was made."""
+    """What an exported folder holds, and where it was made; ``threads`` are torch's there, None its own choice."""
 
     schema: Literal[1]
     dataset: Text
@@ -91,6 +91,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     encoder_setting: Text
     code_version: Text
     units: Annotated[tuple[CodedUnit, ...], msgspec.Meta(max_length=10_000)]
+    threads: Annotated[int, msgspec.Meta(ge=1, le=4096)] | None = None
 
 
 def store_coded(folder: Path, stream: bytes, picture: np.ndarray) -> tuple[str, str]:

@@ -76,7 +76,8 @@ class CrosscheckRun:
                     units.append(structs.replace(planned.coded, files=self._encode(planned, folder, servers)))
         manifest = Manifest(
             schema=1, dataset=plan.dataset, encoder_machine=plan.origin.machine, encoder_setting=plan.origin.setting,
-            code_version=code_version(), units=tuple(unit for unit in units if unit.files))
+            code_version=code_version(), units=tuple(unit for unit in units if unit.files),
+            threads=next((planned.unit.threads for planned in plan.pending), None))
         write_manifest(folder, manifest)
         return manifest
 
