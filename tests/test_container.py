@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from fuzz.containers import TAG, leb128, mend
 
-from bench.codecs.container import LARGEST_IMAGE, LONGEST_SIDE, MOST_SHAPE_NUMBERS, MOST_STREAMS, FileContents, pack_file, unpack_file
+from bench.codecs.container import (
+    LARGEST_IMAGE,
+    LONGEST_SIDE,
+    MOST_SHAPE_NUMBERS,
+    MOST_STREAMS,
+    FileContents,
+    pack_file,
+    unpack_file,
+)
 from bench.common.errors import CodecError
 
 RANDOM = np.random.default_rng(7)
@@ -89,7 +97,8 @@ def test_foreign_files_are_refused(foreign: bytes) -> None:
 
 
 @pytest.mark.parametrize(("width", "shape", "streams"), [
-    (LARGEST_IMAGE + 1, (), (b"",)), (LONGEST_SIDE + 1, (), (b"",)), (0, (), (b"",)), (1, (-1,), (b"",)), (1, (2**32,), (b"",)), (1, (), ()),
+    (LARGEST_IMAGE + 1, (), (b"",)), (LONGEST_SIDE + 1, (), (b"",)), (0, (), (b"",)), (1, (-1,), (b"",)),
+    (1, (2**32,), (b"",)), (1, (), ()),
     (1, (), (b"",) * (MOST_STREAMS + 1)), (1, (1,) * (MOST_SHAPE_NUMBERS + 1), (b"",)),
 ])
 def test_what_can_not_be_unpacked_is_not_packed(width, shape, streams) -> None:
