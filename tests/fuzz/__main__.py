@@ -63,7 +63,7 @@ def run_campaign(names: list[str], seconds: float, folder: Path, seed: int) -> i
     totals = {name: Counter[str]() for name in names}
     failed, end = 0, time.monotonic() + seconds
     while (left := end - time.monotonic()) > 1:
-        for name in names:
+        for name in random.Random(seed).sample(names, len(names)):  # a short campaign is not always of the same ones
             turn_s = min(TURN_S, max(left / len(names), 5))
             counts, is_whole = run_process(name, turn_s, folder, seed)
             totals[name] += counts
