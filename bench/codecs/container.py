@@ -19,7 +19,7 @@ from bench.common.errors import CodecError
 CRC_BYTES, CHECKSUM_BYTES = 2, 4
 LARGEST_NUMBER = 2**32 - 1
 LARGEST_IMAGE = 2**26  # pixels, such as 8192 x 8192
-LONGEST_SIDE = 2**16  # or padding makes many pixels of a thin image's few
+LONGEST_SIDE = 2**18  # padded to 256 pixels, an image of one row is then none of more pixels
 MOST_STREAMS, MOST_SHAPE_NUMBERS = 1024, 16
 
 

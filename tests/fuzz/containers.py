@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bench.codecs.container import (
     LARGEST_IMAGE,
     LARGEST_NUMBER,
+    LONGEST_SIDE,
     MOST_SHAPE_NUMBERS,
     FileContents,
     pack_file,
@@ -56,8 +57,8 @@ def frame(header: bytes, payload: bytes = PAYLOAD) -> bytes:
 @st.composite
 def file_contents(draw: st.DrawFn) -> FileContents:
     """What a file may hold."""
-    width = draw(st.integers(1, LARGEST_IMAGE))
-    height = draw(st.integers(1, LARGEST_IMAGE // width))
+    width = draw(st.integers(1, LONGEST_SIDE))
+    height = draw(st.integers(1, min(LONGEST_SIDE, LARGEST_IMAGE // width)))
     shape = draw(st.lists(st.integers(0, LARGEST_NUMBER), max_size=MOST_SHAPE_NUMBERS))
     streams = draw(st.lists(st.binary(max_size=300), min_size=1, max_size=12))
     checksum = draw(st.none() | st.integers(0, LARGEST_NUMBER))
